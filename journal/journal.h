@@ -1,0 +1,89 @@
+// Journal: the append-only log of every change of a workspace. It is the truth. Grammar: docs/formats/journal.md.
+//
+// A position (Lsn) is a byte position in the log. Segment k is one file and holds the positions [k * S, (k + 1) * S), S being the segment
+// size; its first kSegmentHeaderBytes are its header. A record never spans segments; the rest of a segment that a record did not fit in
+// is unused. So a position leads to its segment by a division, and a READ of file data that lies in a record reads the mapped segment.
+//
+// Appending copies small records into a buffer; Flush hands the buffer to the operating system in one write; Sync waits for one fdatasync
+// that serves all who wait (group commit). A large payload is written straight from the caller's memory.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/env.h"
+#include "base/ids.h"
+#include "base/status.h"
+
+namespace strata::journal {
+
+inline constexpr std::uint64_t kDefaultSegmentSize = 64ULL << 20;
+inline constexpr std::uint64_t kSegmentHeaderBytes = 64;
+inline constexpr std::size_t kMaxHeadBytes = 64 << 10;
+inline constexpr std::size_t kMaxPayloadBytes = 1 << 20;
+
+struct JournalOptions {
+  std::uint64_t segment_size = kDefaultSegmentSize;  // of a new journal; an old one keeps its own
+  bool read_only = false;                            // never writes, cuts nothing; Append fails with kReadOnly
+  std::uint64_t volume_id = 0;                       // must match that in the segments' headers
+};
+
+// Where a record came to lie.
+struct Appended {
+  Lsn begin;    // of the record's frame
+  Lsn end;      // of the next record; Sync(end) makes this one durable
+  Lsn payload;  // of the payload's first byte
+};
+
+// A record as the reader finds it; the spans stay valid while `pin` lives.
+struct RecordView {
+  Lsn begin;
+  Lsn end;
+  Lsn payload_position;
+  ByteSpan head;
+  ByteSpan payload;
+  std::shared_ptr<const void> pin;
+};
+
+struct PinnedBytes {
+  ByteSpan bytes;
+  std::shared_ptr<const void> pin;
+};
+
+class Journal {
+ public:
+  // Opens the journal in `directory`, made if missing, finds its end and, unless read-only, cuts a torn tail. Everything that is found
+  // is durable when Open returns (unless read-only). kCorrupt, with what to do next, where a record before the tail does not check.
+  static Result<std::unique_ptr<Journal>> Open(Env& env, const std::string& directory, const JournalOptions& options);
+  virtual ~Journal() = default;
+
+  // Appends one record. kNoSpace: nothing was appended. After an I/O error of any write or sync the journal has failed for good: every later
+  // Append, Flush and Sync gives that error.
+  virtual Result<Appended> Append(ByteSpan head, ByteSpan payload) = 0;
+  // Hands everything appended to the operating system.
+  virtual Result<void> Flush() = 0;
+  // Calls `done` once everything before `lsn` is durable or the journal has failed; from the committer's thread, or from within Sync where it
+  // is so already. `done` must not wait.
+  virtual void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) = 0;
+  // Waits for Sync.
+  Result<void> SyncAndWait(Lsn lsn);
+
+  // The position after the last record appended, and after the last durable one.
+  virtual Lsn end() const = 0;
+  virtual Lsn durable() const = 0;
+  // How often a flush or sync has failed: 0 or 1.
+  virtual bool failed() const = 0;
+
+  // `length` bytes of payload at `position`, flushed first if need be. They lie in one segment and so in one span. kCorrupt where the journal
+  // holds no such range. Checks no checksum: that is for Next and recovery.
+  virtual Result<PinnedBytes> Data(Lsn position, std::uint64_t length) = 0;
+  // The first record at or after `from` (a record's begin or end, or 0), checked in full; nothing at the end. Flushes first if need be.
+  virtual Result<std::optional<RecordView>> Next(Lsn from) = 0;
+  // Bytes that the journal occupies on disk.
+  virtual std::uint64_t disk_bytes() const = 0;
+};
+
+}  // namespace strata::journal

@@ -1,0 +1,126 @@
+// The native records: what a workspace writes into the journal for each change. Grammar: docs/formats/journal.md.
+//
+// A record says what was done (its kind, by whom, when), for people and for history, and what came of it (its effects), for machines. Effects
+// are after-images: applying a record, or any suffix of the journal, a second time changes nothing.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/inode_record.h"
+#include "base/status.h"
+
+namespace strata::journal {
+
+enum class RecordKind : std::uint8_t {
+  kFormat = 1,  // the first record: the volume is made
+  kOpen = 2,    // a process begins to write
+  kWrite = 3,
+  kSetAttributes = 4,
+  kCreate = 5,
+  kMakeDirectory = 6,
+  kMakeSymlink = 7,
+  kMakeNode = 8,
+  kRemove = 9,
+  kRemoveDirectory = 10,
+  kRename = 11,
+  kLink = 12,
+};
+std::string_view RecordKindName(RecordKind kind);
+
+// Effect: the inode's attributes are now these. Its extents and its entries are not touched.
+// (InodeRecord itself.)
+
+// Effect: a small change of an inode that exists already; the members not listed stay.
+struct TouchEffect {
+  InodeNumber ino;
+  std::uint32_t nlink = 0;
+  std::uint64_t size = 0;
+  std::uint32_t mode = 0;
+  Time mtime;
+  Time ctime;
+  friend bool operator==(const TouchEffect&, const TouchEffect&) = default;
+};
+
+// Effect: the directory's own entry for the name is now this.
+struct EntryEffect {
+  enum class State : std::uint8_t {
+    kPresent = 1,   // the name leads to `ino`
+    kAbsent = 2,    // the upper says nothing of the name: a layer's entry, if any, shows
+    kWhiteout = 3,  // the name is deleted, whatever the layers say
+  };
+  InodeNumber directory;
+  std::string_view name;
+  State state = State::kPresent;
+  InodeNumber ino;
+  FileType type = FileType::kRegular;
+  friend bool operator==(const EntryEffect&, const EntryEffect&) = default;
+};
+
+// Effect: bytes [offset, offset + length) of the file are now those at `payload_offset` of the record's payload.
+struct DataEffect {
+  InodeNumber ino;
+  std::uint64_t offset = 0;
+  std::uint32_t length = 0;
+  std::uint32_t payload_offset = 0;
+  friend bool operator==(const DataEffect&, const DataEffect&) = default;
+};
+
+// Effect: no extent of the file reaches beyond `size` any more.
+struct TruncateEffect {
+  InodeNumber ino;
+  std::uint64_t size = 0;
+  friend bool operator==(const TruncateEffect&, const TruncateEffect&) = default;
+};
+
+// Effect: the inode is gone with its extents and its entries; its number is never used again.
+struct PurgeEffect {
+  InodeNumber ino;
+  friend bool operator==(const PurgeEffect&, const PurgeEffect&) = default;
+};
+
+struct RecordHeader {
+  RecordKind kind = RecordKind::kFormat;
+  Time time;
+  std::uint32_t uid = 0;
+  friend bool operator==(const RecordHeader&, const RecordHeader&) = default;
+};
+
+// Builds the head of a record. Reusable: Begin starts over and keeps the memory, so that a steady state allocates nothing.
+class RecordWriter {
+ public:
+  void Begin(const RecordHeader& header);
+  void Add(const InodeRecord& inode);
+  void Add(const TouchEffect& effect);
+  void Add(const EntryEffect& effect);
+  void Add(const DataEffect& effect);
+  void Add(const TruncateEffect& effect);
+  void Add(const PurgeEffect& effect);
+  // Valid until the next Begin or Add.
+  ByteSpan head() const { return bytes_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+// Takes the effects of a record in order.
+class EffectVisitor {
+ public:
+  virtual ~EffectVisitor() = default;
+  virtual Result<void> On(const InodeRecord& inode) = 0;
+  virtual Result<void> On(const TouchEffect& effect) = 0;
+  virtual Result<void> On(const EntryEffect& effect) = 0;
+  virtual Result<void> On(const DataEffect& effect) = 0;
+  virtual Result<void> On(const TruncateEffect& effect) = 0;
+  virtual Result<void> On(const PurgeEffect& effect) = 0;
+};
+
+// The header alone. kCorrupt for bytes that are no record head.
+Result<RecordHeader> ReadRecordHeader(ByteSpan head);
+// Decodes and visits every effect. `payload_size`: that of the record, against which data effects are checked. kCorrupt for bytes that are no record
+// head; effects before the fault may have been visited. Stops at the first error a visit gives, and returns it.
+Result<RecordHeader> VisitRecord(ByteSpan head, std::uint64_t payload_size, EffectVisitor& visitor);
+
+}  // namespace strata::journal

@@ -1,0 +1,91 @@
+// Program: what an RPC program (NFS, MOUNT, portmap) is to the dispatcher: a table of procedures.
+#pragma once
+
+#include <rpc/rpc.h>
+
+#include <boost/asio/ip/address.hpp>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "server/rpc/reply_buffer.h"
+#include "server/rpc/xdr.h"
+#include "vfs/file_system.h"
+
+namespace strata::rpc {
+
+// Where a call came from.
+struct Peer {
+  boost::asio::ip::address address;  // IPv4-mapped addresses are given as IPv4
+  std::uint16_t port = 0;
+  bool local_socket = false;         // an AF_UNIX stream
+  std::uint32_t local_uid = ~0u;     // of its other end (SO_PEERCRED)
+  bool datagram = false;
+  std::uint64_t connection = 0;      // for logs
+};
+
+struct Call {
+  std::uint32_t xid = 0;
+  std::uint32_t program = 0;
+  std::uint32_t version = 0;
+  std::uint32_t procedure = 0;
+  // As the call carried them, not squashed. AUTH_NONE: uid and gid 65534 and `anonymous`.
+  vfs::Credentials credentials;
+  bool anonymous = true;
+  const Peer* peer = nullptr;
+  // False on the thread that read the call: a handler that must wait returns Outcome::WouldBlock(), having changed nothing, and is run again, from
+  // the beginning, on the worker pool with true.
+  bool may_block = false;
+};
+
+struct Outcome {
+  accept_stat status = SUCCESS;  // libtirpc's; for other than SUCCESS what the handler wrote is dropped
+  bool would_block = false;
+  // Bytes of the reply that may leave only once the volume has met this commitment (vfs::Mutation). On failure the reply is made anew by
+  // Procedure::failure.
+  vfs::FileSystem* volume = nullptr;
+  vfs::Commitment commitment = vfs::Commitment::kNone;
+  Lsn lsn;
+
+  static Outcome WouldBlock() {
+    Outcome outcome;
+    outcome.would_block = true;
+    return outcome;
+  }
+  static Outcome Garbage() {
+    Outcome outcome;
+    outcome.status = GARBAGE_ARGS;
+    return outcome;
+  }
+};
+
+class Program;
+
+struct Procedure {
+  std::uint32_t number = 0;
+  std::string_view name;
+  // Decodes `arguments`, acts, and writes the results (not the RPC header) to `reply`. Must check arguments.Finished() before it acts.
+  Outcome (*handler)(Program& program, const Call& call, XdrReader& arguments, ReplyBuffer& reply) = nullptr;
+  // Writes the results of a call whose commitment could not be met (status I/O error); null where commitments are never asked.
+  void (*failure)(ReplyBuffer& reply) = nullptr;
+  bool cached = false;          // in the duplicate request cache
+  bool always_blocks = false;   // goes to the worker pool at once
+  // Upper bound of the results' bytes, payload of READ and READDIR included.
+  std::size_t largest_reply = 512;
+};
+
+class Program {
+ public:
+  virtual ~Program() = default;
+  virtual std::uint32_t number() const = 0;
+  virtual std::string_view name() const = 0;
+  virtual std::uint32_t low_version() const = 0;
+  virtual std::uint32_t high_version() const = 0;
+  // Indexed by procedure number; an entry without a handler is unavailable. `version` is within low and high.
+  virtual std::span<const Procedure> Procedures(std::uint32_t version) const = 0;
+  // Whether the program answers this peer at all; false: MSG_DENIED / AUTH_ERROR / AUTH_TOOWEAK. Exports check addresses
+  // of their own in MOUNT and NFS.
+  virtual bool Admits(const Peer&) const { return true; }
+};
+
+}  // namespace strata::rpc

@@ -1,0 +1,66 @@
+// ReplyBuffer: replies on their way to one socket. Bytes of its own lie in chunks that do not move; file data lies where it is and is referenced.
+// One gathered write sends it all.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "server/rpc/xdr.h"
+
+namespace strata::rpc {
+
+// Not thread-safe: belongs to one connection, or to one call on a worker.
+class ReplyBuffer {
+ public:
+  // The largest contiguous reservation.
+  static constexpr std::size_t kMaxReserve = 2 << 20;
+
+  ReplyBuffer();
+  ~ReplyBuffer();
+  ReplyBuffer(ReplyBuffer&&) noexcept;
+  ReplyBuffer& operator=(ReplyBuffer&&) noexcept;
+
+  // Contiguous room for `size` bytes at the end; nothing is added before Commit. The address is good until the bytes are sent or rewound.
+  std::byte* Reserve(std::size_t size);
+  void Commit(std::size_t size);
+  // Adds bytes that lie elsewhere, valid while `pin` lives. Small ones are copied.
+  void Reference(ByteSpan bytes, std::shared_ptr<const void> pin);
+
+  void U32(std::uint32_t v) { StoreBe32(Reserve(4), v), Commit(4); }
+  void U64(std::uint64_t v) { StoreBe64(Reserve(8), v), Commit(8); }
+  void Bool(bool v) { U32(v ? 1 : 0); }
+  void Fixed(ByteSpan bytes);   // padded with zeros to a multiple of 4
+  void Opaque(ByteSpan bytes);  // length, then Fixed
+  void Text(std::string_view text) { Opaque(AsBytes(text)); }
+  // Up to 3 zero bytes after `size` bytes of opaque data.
+  void Pad(std::size_t size);
+
+  // Bytes in all.
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  // Drops everything after the first `size` bytes.
+  void Rewind(std::size_t size);
+  // Moves everything of `other` to the end.
+  void Append(ReplyBuffer&& other);
+  // Copies all bytes out (for the duplicate request cache and for parked replies).
+  void CopyTo(std::size_t from, std::vector<std::byte>& out) const;
+
+  // For the socket: up to `limit` pieces from the beginning, and what was sent of them.
+  std::size_t Gather(iovec* pieces, std::size_t limit) const;
+  void Consume(std::size_t size);
+
+ private:
+  struct Chunk;
+  struct Piece;
+  std::vector<Piece> pieces_;
+  std::size_t first_piece_ = 0;
+  std::vector<std::unique_ptr<Chunk>> chunks_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace strata::rpc

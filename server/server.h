@@ -1,0 +1,63 @@
+// strata::Server: serves any vfs::FileSystem over NFSv3 and MOUNT, in the calling program's own process.
+//
+//     strata::ServerOptions options;
+//     options.listen = {{"127.0.0.1", 0}};
+//     auto server = strata::Server::Start(options, {{strata::ExportOptions{}, volume}});
+//     ... (*server)->endpoints()[0].port ...
+//
+// Start returns once calls are answered; the destructor (or Stop) ends it: no new calls, those under way are answered, their changes flushed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "server/exports.h"
+#include "vfs/file_system.h"
+
+namespace strata {
+
+struct Endpoint {
+  std::string address;     // numeric, IPv4 or IPv6
+  std::uint16_t port = 0;  // 0: any free one
+};
+
+enum class PortmapMode : std::uint8_t {
+  kOff,
+  kAuto,  // register with a running rpcbind, else answer on port 111 ourselves; a failure of both is only logged
+};
+
+struct ServerOptions {
+  std::vector<Endpoint> listen = {{"127.0.0.1", 2049}};
+  PortmapMode portmap = PortmapMode::kOff;
+  unsigned io_threads = 0;      // 0: one a core
+  unsigned worker_threads = 0;  // for calls that wait for a disk; 0: 4 a core
+  // Limits of one connection.
+  std::size_t max_calls_in_flight = 256;
+  std::size_t max_queued_bytes = 16 << 20;
+  std::size_t max_connections = 16384;
+  // Of the duplicate request cache, in all.
+  std::size_t duplicate_cache_entries = 32768;
+  std::size_t duplicate_cache_bytes = 16 << 20;
+};
+
+struct ServerStatistics {
+  std::uint64_t connections_accepted = 0, connections_open = 0, connections_refused = 0, records_refused = 0;
+  std::uint64_t calls = 0, duplicates = 0, calls_blocked = 0, system_calls = 0;
+};
+
+class Server {
+ public:
+  static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, std::vector<Export> exports);
+  virtual ~Server() = default;
+  // The addresses bound, with their real ports, in the order of ServerOptions::listen.
+  virtual const std::vector<Endpoint>& endpoints() const = 0;
+  virtual ServerStatistics statistics() const = 0;
+  virtual void Stop() = 0;
+  // Serves a connected stream socket, which the server then owns, as if it had been accepted from `peer`: for tests over a socketpair.
+  virtual void Adopt(int socket, const rpc::Peer& peer) = 0;
+};
+
+}  // namespace strata

@@ -1,0 +1,84 @@
+// Index: the SQLite database of a workspace's upper inodes, names and extents, up to a journal position. It is a checkpoint of the journal and
+// can be rebuilt from it. Schema: docs/formats/index.md.
+//
+// One Writer applies journal effects in a transaction that also records the position reached. Readers see whole transactions only. Thread-safe
+// but for Writer, which belongs to one thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/inode_record.h"
+#include "base/status.h"
+
+namespace strata::store {
+
+struct IndexEntry {
+  std::string name;
+  std::uint64_t hash = 0;  // directory order (vfs::NameHash)
+  bool whiteout = false;
+  InodeNumber ino;         // of a whiteout: 0
+  FileType type = FileType::kRegular;
+  friend bool operator==(const IndexEntry&, const IndexEntry&) = default;
+};
+
+// Bytes [offset, offset + length) of a file are the journal's payload bytes from `position` on. Extents of a file do not overlap.
+struct IndexExtent {
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+  Lsn position;
+  friend bool operator==(const IndexExtent&, const IndexExtent&) = default;
+};
+
+enum class IndexMode : std::uint8_t { kReadOnly, kReadWrite };
+
+class Index {
+ public:
+  // Opens, or with kReadWrite makes, the database at `path`. kCorrupt where it is damaged or of another volume (it may then be rebuilt),
+  // kNotSupported where its version is newer than this program.
+  static Result<std::unique_ptr<Index>> Open(const std::string& path, IndexMode mode, std::uint64_t volume_id);
+  virtual ~Index() = default;
+
+  // The journal position that the database covers, and the highest inode number of the upper's own that was ever used up to there.
+  struct Checkpoint {
+    Lsn lsn;
+    InodeNumber highest_ino;
+  };
+  virtual Result<Checkpoint> LastCheckpoint() = 0;
+  virtual Result<std::optional<InodeRecord>> LoadInode(InodeNumber ino) = 0;
+  virtual Result<std::optional<IndexEntry>> LoadEntry(InodeNumber directory, std::uint64_t hash, std::string_view name) = 0;
+  // In directory order (hash, name).
+  virtual Result<void> LoadEntries(InodeNumber directory, const std::function<void(const IndexEntry&)>& visit) = 0;
+  // In file order.
+  virtual Result<std::vector<IndexExtent>> LoadExtents(InodeNumber ino) = 0;
+  // How many inodes there are (for FSSTAT).
+  virtual Result<std::uint64_t> CountInodes() = 0;
+  // Calls visit for each directory that has entries or whiteouts, and each inode (for `strata diff`).
+  virtual Result<void> VisitInodes(const std::function<void(const InodeRecord&)>& visit) = 0;
+  // PRAGMA integrity_check; kCorrupt with its words.
+  virtual Result<void> Check() = 0;
+
+  // Effects of journal records, to be given in the journal's order. Nothing is visible before Commit. Destroying a Writer without Commit
+  // leaves the database as it was.
+  class Writer {
+   public:
+    virtual ~Writer() = default;
+    virtual Result<void> PutInode(const InodeRecord& inode) = 0;
+    virtual Result<void> Touch(InodeNumber ino, std::uint32_t nlink, std::uint64_t size, std::uint32_t mode, Time mtime, Time ctime) = 0;
+    virtual Result<void> PutEntry(InodeNumber directory, const IndexEntry& entry) = 0;
+    virtual Result<void> RemoveEntry(InodeNumber directory, std::uint64_t hash, std::string_view name) = 0;
+    // Extents that the range covers are cut or dropped.
+    virtual Result<void> PutExtent(InodeNumber ino, const IndexExtent& extent) = 0;
+    virtual Result<void> Truncate(InodeNumber ino, std::uint64_t size) = 0;
+    virtual Result<void> Purge(InodeNumber ino) = 0;
+    // Ends the transaction with the checkpoint at `lsn`. The Writer is spent.
+    virtual Result<void> Commit(Lsn lsn) = 0;
+  };
+  // kBusy while another Writer of this Index lives.
+  virtual Result<std::unique_ptr<Writer>> Begin() = 0;
+};
+
+}  // namespace strata::store

@@ -1,0 +1,83 @@
+// LowerTree: a workspace's layers merged into one read-only tree (specs overlay X1 to X4, X17). Thread-safe; holds no cache of its own
+// but what its layers hold.
+//
+// Numbers are computed, not stored: of a file, its layer and its id there; of a directory, those of the LOWEST layer that
+// contributes to it. So no row is written for what was only looked at, and numbers stay when layers are put on top.
+//     bit 63 0 | bits 55..62: 1 + (number of layers - 1 - position), so counted from the lowest | bits 0..54: id in the layer
+// The merged root is kRootInode.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/inode_record.h"
+#include "vfs/layer.h"
+#include "vfs/types.h"
+
+namespace strata::vfs {
+
+// A node of the merged tree. Origin::Source lists the contributing layers, highest first; only directories have several.
+struct LowerNode {
+  InodeNumber number;
+  Generation generation;
+  // The number of the merged directory that holds it (0 for the root and for a file with several links): lets Resolve find it again.
+  std::uint64_t locator = 0;
+  std::vector<Origin::Source> sources;
+};
+
+struct LowerFound {
+  LowerNode node;
+  Attributes attributes;  // of the highest source; attributes.ino is node.number
+};
+
+// The merged entries of a directory, ordered by (NameHash, name).
+struct LowerListing {
+  struct Item {
+    std::uint64_t hash = 0;
+    InodeNumber number;
+    std::uint32_t name_offset = 0;  // into `names`
+    std::uint16_t name_size = 0;
+    FileType type = FileType::kRegular;
+  };
+  std::vector<Item> items;
+  std::string names;
+  std::string_view Name(const Item& item) const { return {names.data() + item.name_offset, item.name_size}; }
+  // Bytes of memory held.
+  std::size_t Footprint() const { return sizeof *this + items.capacity() * sizeof(Item) + names.capacity(); }
+};
+
+// The position of a name in directory order: the volume's keyed hash, in [kFirstNameHash, 2^63).
+inline constexpr std::uint64_t kFirstNameHash = 16;
+std::uint64_t NameHash(const SipHashKey& key, std::string_view name);
+
+class LowerTree {
+ public:
+  // `layers`: highest first; may be empty.
+  LowerTree(std::vector<std::unique_ptr<Layer>> layers, SipHashKey name_key);
+
+  bool empty() const { return layers_.empty(); }
+  // kNotDirectory and the like where a layer's root is not what it should be.
+  Result<LowerFound> Root();
+  // kNotFound also where a whiteout hides the name.
+  Result<LowerFound> Lookup(const LowerNode& directory, std::string_view name);
+  Result<LowerFound> Stat(const LowerNode& node);
+  Result<LowerListing> List(const LowerNode& directory);
+  // Whether the merged directory has any entry.
+  Result<bool> IsEmpty(const LowerNode& directory);
+  // Finds the node that bears `number` again, from the number and its locator alone; kStale if the layers no longer show it.
+  // `parent` and `name` (may be null) get the merged directory that holds it and its name there.
+  Result<LowerFound> Resolve(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name);
+  Result<std::size_t> Read(const LowerNode& file, std::uint64_t offset, MutableByteSpan out, bool may_block);
+  Result<std::string> ReadLink(const LowerNode& symlink);
+
+  // Whether `number` is one that a layer's node bears.
+  static bool IsLower(InodeNumber number) { return (number.value >> kLayerIdBits) != 0; }
+
+ private:
+  std::vector<std::unique_ptr<Layer>> layers_;
+  SipHashKey name_key_;
+};
+
+}  // namespace strata::vfs
