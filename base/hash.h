@@ -11,6 +11,8 @@ namespace strata {
 // CRC-32C (Castagnoli, reflected, as iSCSI and ext4 use it), of `bytes` appended to what `seed` covers; 0 to begin.
 // Uses SSE 4.2 where the processor has it.
 std::uint32_t Crc32c(ByteSpan bytes, std::uint32_t seed = 0);
+// The same without special instructions; the tests hold the two against each other.
+std::uint32_t Crc32cPortable(ByteSpan bytes, std::uint32_t seed = 0);
 
 using SipHashKey = std::array<std::uint64_t, 2>;
 
