@@ -1,0 +1,20 @@
+// The NFS version 3 program (RFC 1813; spec nfsv3 2 to 6) over the volumes of the exports.
+#pragma once
+
+#include <memory>
+
+#include "server/exports.h"
+#include "server/rpc/program.h"
+
+namespace strata {
+
+inline constexpr std::uint32_t kNfsProgram = 100003;
+
+// `exports` must outlive the program and no longer change.
+//
+// Admits() goes by the address alone: a peer that no export admits by its address gets no answer at all, but NULL is answered to any source port of
+// the others, because mount.nfs pings from an unprivileged one. Every other procedure answers NFS3ERR_ACCES, and nothing else, to a peer that the
+// handle's export does not admit by address and source port.
+std::unique_ptr<rpc::Program> MakeNfs3Program(const Exports& exports);
+
+}  // namespace strata

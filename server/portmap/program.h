@@ -1,0 +1,17 @@
+// The port mapper (program 100000): versions 2 (portmap), 3 and 4 (rpcbind).
+#pragma once
+
+#include <memory>
+
+#include "server/portmap/registry.h"
+#include "server/rpc/program.h"
+
+namespace strata {
+
+inline constexpr std::uint32_t kPortmapProgram = 100000;
+
+// `registry` must outlive the program. SET and UNSET are obeyed from a local privileged caller only: an AF_UNIX peer with uid 0, or a loopback address with a
+// source port below 1024. Everyone else gets FALSE.
+std::unique_ptr<rpc::Program> MakePortmapProgram(portmap::Registry& registry);
+
+}  // namespace strata
