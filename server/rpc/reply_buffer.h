@@ -14,7 +14,8 @@
 
 namespace strata::rpc {
 
-// Not thread-safe: belongs to one connection, or to one call on a worker.
+// Not thread-safe: belongs to one connection, or to one call on a worker. An empty one that never held anything owns no memory; one that was
+// emptied keeps one chunk for the next replies (Clear with false gives that back too).
 class ReplyBuffer {
  public:
   // The largest contiguous reservation.
@@ -26,8 +27,14 @@ class ReplyBuffer {
   ReplyBuffer& operator=(ReplyBuffer&&) noexcept;
 
   // Contiguous room for `size` bytes at the end; nothing is added before Commit. The address is good until the bytes are sent or rewound.
-  std::byte* Reserve(std::size_t size);
-  void Commit(std::size_t size);
+  std::byte* Reserve(std::size_t size) {
+    if (static_cast<std::size_t>(chunk_end_ - cursor_) < size) NextChunk(size);
+    return cursor_;
+  }
+  void Commit(std::size_t size) {
+    cursor_ += size;
+    size_ += size;
+  }
   // Adds bytes that lie elsewhere, valid while `pin` lives. Small ones are copied.
   void Reference(ByteSpan bytes, std::shared_ptr<const void> pin);
 
@@ -39,16 +46,20 @@ class ReplyBuffer {
   void Text(std::string_view text) { Opaque(AsBytes(text)); }
   // Up to 3 zero bytes after `size` bytes of opaque data.
   void Pad(std::size_t size);
+  // As they are, however many.
+  void Raw(ByteSpan bytes);
 
   // Bytes in all.
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   // Drops everything after the first `size` bytes.
   void Rewind(std::size_t size);
-  // Moves everything of `other` to the end.
+  // Moves everything of `other` to the end. Little is copied.
   void Append(ReplyBuffer&& other);
-  // Copies all bytes out (for the duplicate request cache and for parked replies).
+  // Copies all bytes out (for the duplicate request cache and for parked replies), to the end of `out`.
   void CopyTo(std::size_t from, std::vector<std::byte>& out) const;
+  // Drops everything; the memory too unless `keep_chunk`.
+  void Clear(bool keep_chunk = true);
 
   // For the socket: up to `limit` pieces from the beginning, and what was sent of them.
   std::size_t Gather(iovec* pieces, std::size_t limit) const;
@@ -56,11 +67,28 @@ class ReplyBuffer {
 
  private:
   struct Chunk;
-  struct Piece;
+  struct Piece {
+    const std::byte* data;
+    std::size_t size;
+    Chunk* chunk;                     // that holds the bytes; null where they are referenced
+    std::shared_ptr<const void> pin;  // of referenced bytes
+  };
+
+  void NextChunk(std::size_t size);
+  // Makes the bytes since open_ a piece of their own.
+  void CloseOpenPiece();
+  void Drop(const Piece& piece);
+  // Once nothing is left: begins the chunk again.
+  void Restart();
+
+  // The bytes are those of pieces_ from first_piece_ on, then [open_, cursor_) of chunk_.
+  std::byte* cursor_ = nullptr;
+  std::byte* chunk_end_ = nullptr;
+  std::byte* open_ = nullptr;
+  std::size_t size_ = 0;
+  Chunk* chunk_ = nullptr;
   std::vector<Piece> pieces_;
   std::size_t first_piece_ = 0;
-  std::vector<std::unique_ptr<Chunk>> chunks_;
-  std::size_t size_ = 0;
 };
 
 }  // namespace strata::rpc
