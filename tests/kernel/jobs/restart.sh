@@ -1,0 +1,14 @@
+# tar x, with checkpoints that the host answers by killing the server; then the comparison.
+mkdir /mnt/unpacked
+tar -xf /share/tree.tar -C /mnt/unpacked --checkpoint=100 --checkpoint-action=echo="reached record %u" || die "tar ended with status $?"
+say "tar x has ended"
+echo "held open" >/mnt/held
+exec 5</mnt/held
+echo "restart the server now"
+for _ in $(seq 600); do [ -e /share/restarted ] && break; sleep 0.1; done
+[ -e /share/restarted ] || die "the server was not restarted"
+forget_caches
+read -r word <&5 && [ "$word" = "held open" ] || die "the open file reads '${word:-}'"
+say "a file held open over the restart reads on"
+must "tar d: equal" tar -df /share/tree.tar -C /mnt/unpacked
+must "rm -rf" rm -rf /mnt/unpacked
