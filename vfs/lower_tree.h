@@ -8,7 +8,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/hash.h"
@@ -29,7 +31,9 @@ struct LowerNode {
 
 struct LowerFound {
   LowerNode node;
-  Attributes attributes;  // of the highest source; attributes.ino is node.number
+  // Of the highest source; attributes.ino is node.number. nlink of a directory of several layers is an upper bound, since what it
+  // really is would take a listing.
+  Attributes attributes;
 };
 
 // The merged entries of a directory, ordered by (NameHash, name).
@@ -52,9 +56,11 @@ struct LowerListing {
 inline constexpr std::uint64_t kFirstNameHash = 16;
 std::uint64_t NameHash(const SipHashKey& key, std::string_view name);
 
+inline constexpr std::size_t kMaxLayers = 255;  // what the numbers have room for
+
 class LowerTree {
  public:
-  // `layers`: highest first; may be empty.
+  // `layers`: highest first; may be empty. With more than kMaxLayers, Root() is kInvalid.
   LowerTree(std::vector<std::unique_ptr<Layer>> layers, SipHashKey name_key);
 
   bool empty() const { return layers_.empty(); }
@@ -63,8 +69,9 @@ class LowerTree {
   // kNotFound also where a whiteout hides the name.
   Result<LowerFound> Lookup(const LowerNode& directory, std::string_view name);
   Result<LowerFound> Stat(const LowerNode& node);
+  // In one pass over each layer, and without a Stat but of what several layers have as a directory. kNotFound if no layer lists it (X18).
   Result<LowerListing> List(const LowerNode& directory);
-  // Whether the merged directory has any entry.
+  // Whether the merged directory has no entry.
   Result<bool> IsEmpty(const LowerNode& directory);
   // Finds the node that bears `number` again, from the number and its locator alone; kStale if the layers no longer show it.
   // `parent` and `name` (may be null) get the merged directory that holds it and its name there.
@@ -76,6 +83,23 @@ class LowerTree {
   static bool IsLower(InodeNumber number) { return (number.value >> kLayerIdBits) != 0; }
 
  private:
+  struct Candidate;
+
+  Layer* LayerAt(std::uint32_t position) const {
+    return position < layers_.size() ? layers_[position].get() : nullptr;
+  }
+  InodeNumber NumberOf(std::uint32_t position, std::uint64_t id) const {
+    return InodeNumber(((layers_.size() - position) << kLayerIdBits) | id);
+  }
+  // The position of the layer that `number` names; nothing where there is none such.
+  std::optional<std::uint32_t> PositionOf(InodeNumber number) const;
+  Result<void> Collect(const LowerNode& directory, const Origin::Source& source, std::uint32_t rank, LowerListing& listing,
+                       std::vector<Candidate>& candidates);
+  InodeNumber LowestNumber(const LowerNode& directory, const LowerListing& listing, const Candidate* group, std::size_t size);
+  Result<LowerListing> ListMerged(const LowerNode& directory);
+  Result<LowerFound> Walk(InodeNumber number, LowerNode* parent, std::string* name);
+  Result<LowerFound> Descend(std::string_view path, LowerNode* parent, std::string* name);
+
   std::vector<std::unique_ptr<Layer>> layers_;
   SipHashKey name_key_;
 };
