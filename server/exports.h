@@ -37,6 +37,8 @@ struct Export {
   ExportOptions options;
   std::shared_ptr<vfs::FileSystem> volume;
 
+  // Whether the peer's address is one of those allowed, whatever its port.
+  bool AdmitsAddress(const rpc::Peer& peer) const;
   // Whether calls from this peer are answered: address and source port.
   bool Admits(const rpc::Peer& peer) const;
   // The credentials that the call acts with.

@@ -1,0 +1,99 @@
+#include <utility>
+
+#include "server/portmap/registry.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace strata::portmap {
+namespace {
+
+constexpr std::size_t kMaxFieldBytes = 108;  // that of a socket's path, the longest that a universal address can be
+
+bool Printable(std::string_view text) {
+  return text.size() <= kMaxFieldBytes && std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
+// Takes the decimal number after the last dot off `text`.
+std::optional<unsigned> TakeLastNumber(std::string_view& text) {
+  const std::size_t dot = text.rfind('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const std::string_view digits = text.substr(dot + 1);
+  unsigned number = 0;
+  const auto [end, wrong] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (wrong != std::errc{} || end != digits.data() + digits.size() || number > 255) return std::nullopt;
+  text = text.substr(0, dot);
+  return number;
+}
+
+}  // namespace
+
+std::string FormatUniversalAddress(const SocketAddress& address) {
+  return address.address.to_string() + "." + std::to_string(address.port >> 8) + "." + std::to_string(address.port & 255);
+}
+
+std::optional<SocketAddress> ParseUniversalAddress(std::string_view uaddr) {
+  const auto low = TakeLastNumber(uaddr);
+  const auto high = low ? TakeLastNumber(uaddr) : std::nullopt;
+  if (!high) return std::nullopt;
+  SocketAddress parsed;
+  boost::system::error_code error;
+  parsed.address = boost::asio::ip::make_address(std::string(uaddr), error);
+  if (error) return std::nullopt;
+  parsed.port = static_cast<std::uint16_t>(*high << 8 | *low);
+  return parsed;
+}
+
+void Registry::AddOwn(std::uint32_t program, std::uint32_t version, const SocketAddress& address, bool datagram) {
+  Registration own;
+  own.program = program;
+  own.version = version;
+  own.netid = std::string(datagram ? "udp" : "tcp") + (address.address.is_v6() ? "6" : "");
+  own.uaddr = FormatUniversalAddress(address);
+  own.owner = kOwnOwner;
+  const std::lock_guard lock(mutex_);
+  if (entries_.size() < kMaxRegistrations) entries_.push_back(std::move(own));
+}
+
+bool Registry::Set(Registration registration) {
+  if (registration.netid.empty() || registration.uaddr.empty() || !Printable(registration.netid) || !Printable(registration.uaddr) ||
+      !Printable(registration.owner)) {
+    return false;
+  }
+  const std::lock_guard lock(mutex_);
+  for (const Registration& entry : entries_) {
+    if (entry.program == registration.program && entry.version == registration.version && entry.netid == registration.netid) {
+      return entry.uaddr == registration.uaddr;
+    }
+  }
+  if (entries_.size() >= kMaxRegistrations) return false;
+  entries_.push_back(std::move(registration));
+  return true;
+}
+
+bool Registry::Unset(std::uint32_t program, std::uint32_t version, std::string_view netid, std::string_view owner) {
+  const std::lock_guard lock(mutex_);
+  return std::erase_if(entries_, [&](const Registration& entry) {
+           return entry.program == program && entry.version == version && (netid.empty() || entry.netid == netid) && entry.owner != kOwnOwner &&
+                  (owner == "superuser" || entry.owner == owner);
+         }) > 0;
+}
+
+std::optional<Registration> Registry::Find(std::uint32_t program, std::uint32_t version, std::string_view netid, bool exact) const {
+  const std::lock_guard lock(mutex_);
+  const Registration* other = nullptr;
+  for (const Registration& entry : entries_) {
+    if (entry.program != program || entry.netid != netid) continue;
+    if (entry.version == version) return entry;
+    if (other == nullptr) other = &entry;
+  }
+  if (exact || other == nullptr) return std::nullopt;
+  return *other;
+}
+
+std::vector<Registration> Registry::All() const {
+  const std::lock_guard lock(mutex_);
+  return entries_;
+}
+
+}  // namespace strata::portmap
