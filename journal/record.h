@@ -83,7 +83,7 @@ struct PurgeEffect {
 
 struct RecordHeader {
   RecordKind kind = RecordKind::kFormat;
-  Time time;
+  Time time{};
   std::uint32_t uid = 0;
   friend bool operator==(const RecordHeader&, const RecordHeader&) = default;
 };

@@ -1,0 +1,66 @@
+// Committer: the thread of the group commit. While one sync runs, those who ask meanwhile gather, and one more sync serves them all.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "base/status.h"
+
+namespace strata::journal {
+
+// The first failure, kept for good. Thread-safe.
+class FailureLatch {
+ public:
+  bool failed() const { return failed_.load(std::memory_order_acquire); }
+  // The failure; success where there is none.
+  Result<void> Check() const;
+  // Keeps `status` if it is the first; gives the one kept.
+  std::unexpected<Status> Set(const Status& status);
+
+ private:
+  std::atomic<bool> failed_{false};
+  mutable std::mutex mutex_;
+  std::optional<Status> status_;  // GUARDED_BY(mutex_)
+};
+
+class Committer {
+ public:
+  using Done = std::move_only_function<void(Result<void>)>;
+  // Makes everything durable that was appended before the call; the position reached.
+  using Commit = std::function<Result<std::uint64_t>()>;
+
+  Committer(Commit commit, FailureLatch& failure, std::uint64_t durable);
+  // Serves all who wait, then ends.
+  ~Committer();
+  Committer(const Committer&) = delete;
+  Committer& operator=(const Committer&) = delete;
+
+  // `position` must have been appended already.
+  void Sync(std::uint64_t position, Done done);
+  std::uint64_t durable() const { return durable_.load(std::memory_order_acquire); }
+
+ private:
+  struct Waiter {
+    std::uint64_t position;
+    Done done;
+  };
+
+  void Run();
+
+  const Commit commit_;
+  FailureLatch& failure_;
+  std::atomic<std::uint64_t> durable_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Waiter> waiting_;  // GUARDED_BY(mutex_)
+  bool stopping_ = false;      // GUARDED_BY(mutex_)
+  std::thread thread_;
+};
+
+}  // namespace strata::journal

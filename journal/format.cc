@@ -1,0 +1,96 @@
+#include "journal/format.h"
+
+#include <charconv>
+
+#include "base/hash.h"
+
+namespace strata::journal {
+namespace {
+
+constexpr std::string_view kSegmentMagic = "STRATAJ\n";
+constexpr std::uint32_t kFrameMagic = 0x524a5453;  // "STJR"
+constexpr std::string_view kSegmentSuffix = ".seg";
+constexpr std::size_t kIndexDigits = 16;
+
+}  // namespace
+
+std::array<std::byte, kSegmentHeaderBytes> EncodeSegmentHeader(const SegmentHeader& header) {
+  std::array<std::byte, kSegmentHeaderBytes> bytes{};
+  std::memcpy(bytes.data(), kSegmentMagic.data(), kSegmentMagic.size());
+  StoreLe(&bytes[8], kFormatVersion);
+  StoreLe(&bytes[12], header.salt);
+  StoreLe(&bytes[16], header.volume_id);
+  StoreLe(&bytes[24], header.index);
+  StoreLe(&bytes[32], header.segment_size);
+  StoreLe(&bytes[40], header.previous_end);
+  StoreLe(&bytes[48], header.durable);
+  StoreLe(&bytes[56], std::uint32_t{0});
+  StoreLe(&bytes[60], Crc32c(ByteSpan(bytes).first(60)));
+  return bytes;
+}
+
+HeaderState DecodeSegmentHeader(ByteSpan bytes, SegmentHeader& header) {
+  if (bytes.size() < kSegmentHeaderBytes || AsText(bytes.first(8)) != kSegmentMagic) return HeaderState::kInvalid;
+  if (LoadLe<std::uint32_t>(&bytes[60]) != Crc32c(bytes.first(60))) return HeaderState::kInvalid;
+  // Every version keeps the magic, the version and the checksum where they are.
+  if (LoadLe<std::uint32_t>(&bytes[8]) > kFormatVersion) return HeaderState::kNewer;
+  header.salt = LoadLe<std::uint32_t>(&bytes[12]);
+  header.volume_id = LoadLe<std::uint64_t>(&bytes[16]);
+  header.index = LoadLe<std::uint64_t>(&bytes[24]);
+  header.segment_size = LoadLe<std::uint64_t>(&bytes[32]);
+  header.previous_end = LoadLe<std::uint64_t>(&bytes[40]);
+  header.durable = LoadLe<std::uint64_t>(&bytes[48]);
+  const bool plausible = header.segment_size >= kMinSegmentSize && header.segment_size <= kMaxSegmentSize &&
+                         header.segment_size % kMinSegmentSize == 0 && header.index <= kMaxSegmentIndex &&
+                         LoadLe<std::uint32_t>(&bytes[8]) == kFormatVersion;
+  return plausible ? HeaderState::kValid : HeaderState::kInvalid;
+}
+
+void EncodeFrame(const Frame& frame, std::uint32_t salt, std::byte* at) {
+  StoreLe(at, kFrameMagic);
+  StoreLe(at + 4, frame.head_size);
+  StoreLe(at + 8, frame.payload_size);
+  StoreLe(at + 12, frame.head_crc);
+  StoreLe(at + 16, frame.payload_crc);
+  StoreLe(at + 20, frame.position);
+  StoreLe(at + 28, frame.durable);
+  StoreLe(at + 36, Crc32c(ByteSpan(at, 36), salt));
+}
+
+std::optional<Frame> DecodeFrame(ByteSpan bytes, std::uint64_t position, std::uint32_t salt) {
+  if (bytes.size() < kFrameBytes || LoadLe<std::uint32_t>(bytes.data()) != kFrameMagic) return std::nullopt;
+  const std::byte* at = bytes.data();
+  Frame frame;
+  frame.head_size = LoadLe<std::uint32_t>(at + 4);
+  frame.payload_size = LoadLe<std::uint32_t>(at + 8);
+  frame.head_crc = LoadLe<std::uint32_t>(at + 12);
+  frame.payload_crc = LoadLe<std::uint32_t>(at + 16);
+  frame.position = LoadLe<std::uint64_t>(at + 20);
+  frame.durable = LoadLe<std::uint64_t>(at + 28);
+  if (frame.position != position || frame.head_size > kMaxHeadBytes || frame.payload_size > kMaxPayloadBytes) {
+    return std::nullopt;
+  }
+  if (LoadLe<std::uint32_t>(at + 36) != Crc32c(bytes.first(36), salt)) return std::nullopt;
+  return frame;
+}
+
+bool CheckRecord(const Frame& frame, ByteSpan bytes) {
+  return Crc32c(bytes.subspan(kFrameBytes, frame.head_size)) == frame.head_crc &&
+         Crc32c(bytes.subspan(kFrameBytes + frame.head_size, frame.payload_size)) == frame.payload_crc;
+}
+
+std::string SegmentName(std::uint64_t index) {
+  std::string name(kIndexDigits, '0');
+  for (std::size_t i = kIndexDigits; i-- > 0; index >>= 4) name[i] = "0123456789abcdef"[index & 0xf];
+  return name.append(kSegmentSuffix);
+}
+
+std::optional<std::uint64_t> ParseSegmentName(std::string_view name) {
+  if (name.size() != kIndexDigits + kSegmentSuffix.size() || !name.ends_with(kSegmentSuffix)) return std::nullopt;
+  std::uint64_t index = 0;
+  std::from_chars(name.data(), name.data() + kIndexDigits, index, 16);
+  if (index > kMaxSegmentIndex || SegmentName(index) != name) return std::nullopt;
+  return index;
+}
+
+}  // namespace strata::journal

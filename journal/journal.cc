@@ -1,0 +1,352 @@
+// Locks, in their order: mutex_ (appending), then FailureLatch's. Neither is held over a sync; mutex_ is held over a write, which puts
+// bytes into the page cache. Reading takes no lock: positions are atomics, segments never go, and bytes once written never change.
+#include "journal/journal.h"
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/hash.h"
+#include "journal/committer.h"
+#include "journal/format.h"
+#include "journal/recovery.h"
+#include "journal/segment.h"
+
+namespace strata::journal {
+namespace {
+
+constexpr std::size_t kBufferBytes = 1 << 20;
+constexpr std::size_t kDirectPayload = 32 << 10;  // from here on a payload is written from the caller's memory
+static_assert(kBufferBytes >= kFrameBytes + kMaxHeadBytes + kDirectPayload + 8);
+
+bool IsOutOfSpace(const Status& status) { return status.code() == Errc::kNoSpace || status.code() == Errc::kQuota; }
+
+std::string ParentOf(const std::string& path) {
+  const std::size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+class LogJournal final : public Journal {
+ public:
+  LogJournal(Env& env, std::string directory, const JournalOptions& options, std::unique_ptr<File> lock, Recovered found)
+      : env_(env),
+        directory_(std::move(directory)),
+        volume_id_(options.volume_id),
+        salt_(found.salt),
+        segment_size_(found.segment_size),
+        lock_(std::move(lock)),
+        written_(found.end),
+        end_(found.end) {
+    for (std::unique_ptr<Segment>& segment : found.segments) {
+      disk_bytes_.fetch_add(segment->allocated, std::memory_order_relaxed);
+      table_.Add(std::move(segment));
+    }
+    if (options.read_only) return;
+    current_ = table_.last();
+    synced_ = found.end;
+    unsynced_.push_back(current_);
+    buffer_.resize(kBufferBytes);
+    committer_.emplace([this] { return CommitAll(); }, failure_, found.end);
+  }
+
+  ~LogJournal() override {
+    if (!committer_) return;
+    committer_.reset();
+    (void)CommitAll();
+  }
+
+  Result<Appended> Append(ByteSpan head, ByteSpan payload) override;
+
+  Result<void> Flush() override {
+    if (failure_.failed()) return failure_.Check();
+    const std::uint64_t wanted = end_.load(std::memory_order_acquire);
+    if (written_.load(std::memory_order_acquire) >= wanted) return {};
+    const std::lock_guard lock(mutex_);
+    return FlushLocked();
+  }
+
+  void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) override {
+    if (lsn.value > end_.load(std::memory_order_acquire)) {
+      return done(Fail(Errc::kInvalid, "sync of a journal position that was never appended"));
+    }
+    if (!committer_) return done({});
+    committer_->Sync(lsn.value, std::move(done));
+  }
+
+  Lsn end() const override { return Lsn(end_.load(std::memory_order_acquire)); }
+  Lsn durable() const override { return committer_ ? Lsn(committer_->durable()) : end(); }
+  bool failed() const override { return failure_.failed(); }
+  std::uint64_t disk_bytes() const override { return disk_bytes_.load(std::memory_order_relaxed); }
+
+  Result<PinnedBytes> Data(Lsn position, std::uint64_t length) override;
+  Result<std::optional<RecordView>> Next(Lsn from) override;
+
+ private:
+  Result<void> FlushLocked();
+  Result<void> MakeRoom(std::uint64_t record_bytes);
+  Result<void> Roll(std::uint64_t record_bytes);
+  // What a failure to make room means: without space nothing has happened; all else ends the journal.
+  std::unexpected<Status> NoRoom(const Status& status);
+  // One gathered write at written_, which moves to `end`.
+  Result<void> Write(std::span<const ByteSpan> pieces, std::uint64_t end);
+  Result<std::uint64_t> CommitAll();
+  // The segment's part of the log that has reached the operating system.
+  std::uint64_t ReadableEnd(const Segment& segment, std::uint64_t written) const {
+    return std::min(segment.end.load(std::memory_order_acquire), written);
+  }
+
+  Env& env_;
+  const std::string directory_;
+  const std::uint64_t volume_id_;
+  const std::uint32_t salt_;
+  const std::uint64_t segment_size_;
+  const std::unique_ptr<File> lock_;
+  FailureLatch failure_;
+  SegmentTable table_;  // added to under mutex_
+
+  std::mutex mutex_;
+  Segment* current_ = nullptr;        // GUARDED_BY(mutex_)
+  std::vector<std::byte> buffer_;     // GUARDED_BY(mutex_): the bytes from written_ on
+  std::size_t buffered_ = 0;          // GUARDED_BY(mutex_)
+  std::vector<Segment*> unsynced_;    // GUARDED_BY(mutex_): written to since the last sync; the last is current_
+  bool directory_unsynced_ = false;   // GUARDED_BY(mutex_)
+  std::atomic<std::uint64_t> written_;  // everything before has reached the operating system; stored under mutex_
+  std::atomic<std::uint64_t> end_;      // stored under mutex_
+  std::atomic<std::uint64_t> disk_bytes_{0};
+
+  std::mutex commit_mutex_;  // one commit at a time: the committer's thread, and the destructor after it
+  std::vector<Segment*> syncing_;  // GUARDED_BY(commit_mutex_)
+  std::uint64_t synced_ = 0;       // GUARDED_BY(commit_mutex_): everything before is durable
+  std::optional<Committer> committer_;  // last, so that its thread ends first
+};
+
+Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload) {
+  if (!committer_) return Fail(Errc::kReadOnly, "append to a journal that is open for reading");
+  if (head.size() > kMaxHeadBytes || payload.size() > kMaxPayloadBytes) {
+    return Fail(Errc::kInvalid, "a journal record of more than its largest size");
+  }
+  Frame frame;
+  frame.head_size = static_cast<std::uint32_t>(head.size());
+  frame.payload_size = static_cast<std::uint32_t>(payload.size());
+  frame.head_crc = Crc32c(head);
+  frame.payload_crc = Crc32c(payload);
+  const std::uint64_t size = frame.RecordBytes();
+  if (size > segment_size_ - kSegmentHeaderBytes) return Fail(Errc::kInvalid, "a journal record larger than a segment");
+  const std::size_t padding = size - kFrameBytes - head.size() - payload.size();
+  const bool direct = payload.size() >= kDirectPayload;
+  const std::size_t copied = direct ? kFrameBytes + head.size() : size;
+
+  const std::lock_guard lock(mutex_);
+  if (failure_.failed()) return Fail(failure_.Check().error());
+  STRATA_TRY(MakeRoom(size));
+  if (buffer_.size() - buffered_ < copied) STRATA_TRY(FlushLocked());
+
+  const std::uint64_t begin = end_.load(std::memory_order_relaxed);
+  frame.position = begin;
+  frame.durable = committer_->durable();
+  std::byte* at = buffer_.data() + buffered_;
+  EncodeFrame(frame, salt_, at);
+  at += kFrameBytes;
+  if (!head.empty()) std::memcpy(at, head.data(), head.size());
+  at += head.size();
+  const Appended appended{.begin = Lsn(begin), .end = Lsn(begin + size), .payload = Lsn(begin + kFrameBytes + head.size())};
+  if (!direct) {
+    if (!payload.empty()) std::memcpy(at, payload.data(), payload.size());
+    std::memset(at + payload.size(), 0, padding);
+    buffered_ += size;
+    end_.store(begin + size, std::memory_order_release);
+    return appended;
+  }
+  static constexpr std::array<std::byte, 8> kPadding{};
+  const ByteSpan pieces[] = {ByteSpan(buffer_).first(buffered_ + copied), payload, ByteSpan(kPadding).first(padding)};
+  STRATA_TRY(Write(pieces, begin + size));
+  end_.store(begin + size, std::memory_order_release);
+  return appended;
+}
+
+Result<void> LogJournal::Write(std::span<const ByteSpan> pieces, std::uint64_t end) {
+  const std::uint64_t offset = written_.load(std::memory_order_relaxed) - current_->base;
+  if (auto wrote = current_->file->WriteAt(offset, pieces); !wrote) return failure_.Set(wrote.error());
+  buffered_ = 0;
+  written_.store(end, std::memory_order_release);
+  return {};
+}
+
+Result<void> LogJournal::FlushLocked() {
+  if (failure_.failed()) return failure_.Check();
+  if (buffered_ == 0) return {};
+  const ByteSpan pieces[] = {ByteSpan(buffer_).first(buffered_)};
+  return Write(pieces, end_.load(std::memory_order_relaxed));
+}
+
+std::unexpected<Status> LogJournal::NoRoom(const Status& status) {
+  if (!IsOutOfSpace(status)) return failure_.Set(status);
+  return Fail(status.WithContext("no room for the journal; free space on its disk"));
+}
+
+Result<void> LogJournal::MakeRoom(std::uint64_t record_bytes) {
+  const std::uint64_t needed = end_.load(std::memory_order_relaxed) - current_->base + record_bytes;
+  if (needed <= current_->allocated) return {};
+  if (needed > segment_size_) return Roll(record_bytes);
+  const std::uint64_t before = current_->allocated;
+  if (auto grown = GrowSegment(*current_, needed, segment_size_); !grown) return NoRoom(grown.error());
+  disk_bytes_.fetch_add(current_->allocated - before, std::memory_order_relaxed);
+  return {};
+}
+
+Result<void> LogJournal::Roll(std::uint64_t record_bytes) {
+  STRATA_TRY(FlushLocked());
+  const SegmentHeader header{.salt = salt_,
+                             .volume_id = volume_id_,
+                             .index = current_->index + 1,
+                             .segment_size = segment_size_,
+                             .previous_end = end_.load(std::memory_order_relaxed),
+                             .durable = committer_->durable()};
+  if (header.index > kMaxSegmentIndex) return Fail(Errc::kNoSpace, "the journal has used up all its positions");
+  auto created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes);
+  if (!created) return NoRoom(created.error());
+  current_->end.store(header.previous_end, std::memory_order_release);
+  current_ = created->get();
+  disk_bytes_.fetch_add(current_->allocated, std::memory_order_relaxed);
+  unsynced_.push_back(current_);
+  directory_unsynced_ = true;
+  table_.Add(std::move(*created));
+  written_.store(current_->FirstRecord(), std::memory_order_release);
+  end_.store(current_->FirstRecord(), std::memory_order_release);
+  return {};
+}
+
+Result<std::uint64_t> LogJournal::CommitAll() {
+  const std::lock_guard commit_lock(commit_mutex_);
+  std::uint64_t target;
+  bool sync_directory;
+  {
+    const std::lock_guard lock(mutex_);
+    STRATA_TRY(FlushLocked());
+    target = written_.load(std::memory_order_relaxed);
+    if (target == synced_) return target;
+    sync_directory = std::exchange(directory_unsynced_, false);
+    syncing_.assign(unsynced_.begin(), unsynced_.end());
+    unsynced_.assign(1, current_);
+  }
+  for (Segment* segment : syncing_) {
+    if (auto synced = segment->file->SyncData(); !synced) return failure_.Set(synced.error());
+    // All but the last are complete: no one writes to them any more, and reading needs the mapping alone.
+    if (segment != syncing_.back()) segment->file.reset();
+  }
+  if (sync_directory) {
+    if (auto synced = env_.SyncDirectory(directory_); !synced) return failure_.Set(synced.error());
+  }
+  synced_ = target;
+  return target;
+}
+
+Result<PinnedBytes> LogJournal::Data(Lsn position, std::uint64_t length) {
+  const std::uint64_t begin = position.value;
+  if (length == 0) return PinnedBytes{};
+  const auto none = [&] {
+    return Fail(Errc::kCorrupt, "the journal in " + directory_ + " holds no " + std::to_string(length) +
+                                    " bytes at position " + std::to_string(begin) +
+                                    "; the index and the journal do not belong together");
+  };
+  const std::uint64_t end = end_.load(std::memory_order_acquire);
+  if (begin >= end || length > end - begin) return none();
+  if (written_.load(std::memory_order_acquire) < begin + length) STRATA_TRY(Flush());
+  const Segment* segment = table_.Find(begin / segment_size_);
+  if (segment == nullptr || begin < segment->FirstRecord()) return none();
+  const std::uint64_t readable = ReadableEnd(*segment, written_.load(std::memory_order_acquire));
+  if (begin + length > readable || begin + length - segment->base > segment->bytes.size()) return none();
+  return PinnedBytes{.bytes = segment->bytes.subspan(begin - segment->base, length), .pin = segment->pin};
+}
+
+Result<std::optional<RecordView>> LogJournal::Next(Lsn from) {
+  std::uint64_t written = written_.load(std::memory_order_acquire);
+  std::uint64_t position = std::max(from.value, table_.first_index() * segment_size_);
+  while (true) {
+    const Segment* segment = table_.Find(position / segment_size_);
+    if (segment != nullptr) position = std::max(position, segment->FirstRecord());
+    if (position >= written) {
+      // Only now is it worth a write to see what is still buffered.
+      STRATA_TRY(Flush());
+      written = written_.load(std::memory_order_acquire);
+      if (position >= written) return std::nullopt;
+      continue;
+    }
+    if (segment == nullptr) return std::nullopt;
+    if (position >= segment->end.load(std::memory_order_acquire)) {
+      position = segment->base + segment_size_;
+      continue;
+    }
+    const std::uint64_t end = ReadableEnd(*segment, written);
+    const auto frame = ReadFrame(*segment, position, end - segment->base, salt_);
+    if (!frame) {
+      return Fail(Errc::kCorrupt, segment->path + ": there is no whole record at journal position " +
+                                      std::to_string(position) + " (byte " + std::to_string(position - segment->base) +
+                                      " of the file); restore the file from a copy");
+    }
+    const ByteSpan bytes = segment->bytes.subspan(position - segment->base);
+    return RecordView{.begin = Lsn(position),
+                      .end = Lsn(position + frame->RecordBytes()),
+                      .payload_position = Lsn(position + kFrameBytes + frame->head_size),
+                      .head = bytes.subspan(kFrameBytes, frame->head_size),
+                      .payload = bytes.subspan(kFrameBytes + frame->head_size, frame->payload_size),
+                      .pin = segment->pin};
+  }
+}
+
+Result<Recovered> MakeNew(Env& env, const std::string& directory, const JournalOptions& options) {
+  if (options.segment_size < kMinSegmentSize || options.segment_size > kMaxSegmentSize ||
+      options.segment_size % kMinSegmentSize != 0) {
+    return Fail(Errc::kInvalid, "a journal segment size of " + std::to_string(options.segment_size) +
+                                    "; it must be a multiple of 4096 up to 4 GiB");
+  }
+  SegmentHeader header{.volume_id = options.volume_id, .segment_size = options.segment_size, .durable = kSegmentHeaderBytes};
+  env.Random(std::as_writable_bytes(std::span(&header.salt, 1)));
+  STRATA_ASSIGN(auto segment, CreateSegment(env, directory, header, kSegmentHeaderBytes));
+  STRATA_TRY(segment->file->SyncData());
+  STRATA_TRY(env.SyncDirectory(directory));
+  STRATA_TRY(env.SyncDirectory(ParentOf(directory)));
+  Recovered made;
+  made.salt = header.salt;
+  made.segment_size = header.segment_size;
+  made.end = segment->FirstRecord();
+  made.segments.push_back(std::move(segment));
+  return made;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Journal>> Journal::Open(Env& env, const std::string& directory, const JournalOptions& options) {
+  std::unique_ptr<File> lock;
+  if (!options.read_only) {
+    STRATA_TRY(env.CreateDirectory(directory));
+    STRATA_ASSIGN(lock, env.Open(directory + "/lock", OpenMode::kCreate));
+    STRATA_TRY(lock->Lock());
+  }
+  STRATA_ASSIGN(std::optional<Recovered> found, Recover(env, directory, options));
+  if (!found) {
+    if (options.read_only) return Fail(Errc::kNotFound, directory + " holds no journal");
+    STRATA_ASSIGN(found, MakeNew(env, directory, options));
+  }
+  return std::make_unique<LogJournal>(env, directory, options, std::move(lock), std::move(*found));
+}
+
+Result<void> Journal::SyncAndWait(Lsn lsn) {
+  std::mutex mutex;
+  std::condition_variable met;
+  std::optional<Result<void>> outcome;
+  Sync(lsn, [&](Result<void> result) {
+    const std::lock_guard lock(mutex);
+    outcome = std::move(result);
+    met.notify_one();
+  });
+  std::unique_lock lock(mutex);
+  met.wait(lock, [&] { return outcome.has_value(); });
+  return *outcome;
+}
+
+}  // namespace strata::journal

@@ -1,0 +1,238 @@
+#include "journal/recovery.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+namespace strata::journal {
+namespace {
+
+// A segment file as it was found.
+struct Candidate {
+  std::unique_ptr<Segment> segment;
+  std::uint64_t size = 0;  // of the file: what may be touched
+  HeaderState state = HeaderState::kInvalid;
+  SegmentHeader header;
+};
+
+std::size_t NonZeroPrefix(ByteSpan bytes) {
+  if (bytes.empty() || (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0)) {
+    return 0;
+  }
+  std::size_t size = bytes.size();
+  while (bytes[size - 1] == std::byte{0}) --size;
+  return size;
+}
+
+class Recovery {
+ public:
+  Recovery(Env& env, const std::string& directory, const JournalOptions& options)
+      : env_(env), directory_(directory), options_(options) {}
+
+  Result<std::optional<Recovered>> Run() {
+    STRATA_TRY(FindCandidates());
+    if (candidates_.empty()) return std::nullopt;
+    STRATA_ASSIGN(const bool blank, CheckFirst());
+    if (blank) return std::nullopt;
+    STRATA_TRY(CheckOthers());
+    STRATA_TRY(SkipDurable());
+    STRATA_TRY(Walk());
+    if (!options_.read_only) STRATA_TRY(CutAndSync());
+    return Finish();
+  }
+
+ private:
+  Result<void> FindCandidates() {
+    STRATA_ASSIGN(const std::vector<std::string> names, env_.ListDirectory(directory_));
+    std::vector<std::uint64_t> indexes;
+    for (const std::string& name : names) {
+      if (const auto index = ParseSegmentName(name)) indexes.push_back(*index);
+    }
+    std::ranges::sort(indexes);
+    for (const std::uint64_t index : indexes) {
+      Candidate candidate;
+      candidate.segment = std::make_unique<Segment>();
+      Segment& segment = *candidate.segment;
+      segment.index = index;
+      segment.path = directory_ + '/' + SegmentName(index);
+      STRATA_ASSIGN(segment.file, env_.Open(segment.path, options_.read_only ? OpenMode::kRead : OpenMode::kReadWrite));
+      std::array<std::byte, kSegmentHeaderBytes> bytes{};
+      STRATA_ASSIGN(const std::size_t got, segment.file->ReadAt(0, bytes));
+      STRATA_ASSIGN(candidate.size, segment.file->Size());
+      candidate.state = DecodeSegmentHeader(ByteSpan(bytes).first(got), candidate.header);
+      if (candidate.state == HeaderState::kNewer) {
+        return Fail(Errc::kNotSupported, segment.path + " is of a newer version of Strata; use that version");
+      }
+      if (candidate.state == HeaderState::kValid && candidate.header.index != index) {
+        candidate.state = HeaderState::kInvalid;
+      }
+      candidates_.push_back(std::move(candidate));
+    }
+    return {};
+  }
+
+  // True: the very first segment was being made when the machine stopped; there is no journal yet.
+  Result<bool> CheckFirst() {
+    Candidate& first = candidates_.front();
+    const std::string& path = first.segment->path;
+    if (first.state != HeaderState::kValid) {
+      if (candidates_.size() == 1 && first.segment->index == 0) {
+        if (first.size == 0) return true;
+        const std::uint64_t size = std::min(first.size, kMaxSegmentSize);
+        STRATA_TRY(first.segment->MapFile(size));
+        if (NonZeroPrefix(first.segment->bytes) == 0) return true;
+      }
+      return Fail(Errc::kCorrupt, path + " does not begin with a journal segment's header; restore the file from a copy");
+    }
+    if (first.header.volume_id != options_.volume_id) {
+      return Fail(Errc::kCorrupt, path + " belongs to another volume; put the workspace's own journal back");
+    }
+    salt_ = first.header.salt;
+    segment_size_ = first.header.segment_size;
+    return false;
+  }
+
+  Result<void> CheckOthers() {
+    usable_ = candidates_.size();
+    const std::uint64_t first_index = candidates_.front().segment->index;
+    for (std::size_t i = 0; i < candidates_.size(); ++i) {
+      Candidate& c = candidates_[i];
+      const SegmentHeader& h = c.header;
+      if (c.state == HeaderState::kValid &&
+          (h.salt != salt_ || h.segment_size != segment_size_ || h.volume_id != options_.volume_id)) {
+        c.state = HeaderState::kInvalid;
+      }
+      if (c.state == HeaderState::kValid) promised_ = std::max(promised_, h.durable);
+      c.segment->base = c.segment->index * segment_size_;
+      c.size = std::min(c.size, segment_size_);
+      if (c.segment->index != first_index + i) usable_ = std::min(usable_, i);
+      if (c.segment->pin == nullptr) STRATA_TRY(c.segment->MapFile(segment_size_));
+    }
+    return {};
+  }
+
+  // Complete segments that are known to be durable are not read: the next one's header says where their records end.
+  Result<void> SkipDurable() {
+    const std::uint64_t first_index = candidates_.front().segment->index;
+    const std::uint64_t wanted = promised_ == 0 ? 0 : (promised_ - 1) / segment_size_;
+    const std::size_t start = wanted <= first_index ? 0 : std::min<std::size_t>(wanted - first_index, usable_ - 1);
+    for (std::size_t i = 1; i <= start; ++i) {
+      const Candidate& before = candidates_[i - 1];
+      const Candidate& c = candidates_[i];
+      const std::uint64_t end = c.header.previous_end;
+      if (c.state != HeaderState::kValid) return Corrupt(i, c.segment->base);
+      if (end < before.segment->FirstRecord() || end - before.segment->base > before.size) return Corrupt(i, c.segment->base);
+      before.segment->end.store(end, std::memory_order_relaxed);
+    }
+    last_ = start;
+    end_ = candidates_[start].segment->FirstRecord();
+    return {};
+  }
+
+  Result<void> Walk() {
+    while (true) {
+      ScanSegment();
+      if (NextFollows()) {
+        candidates_[last_].segment->end.store(end_, std::memory_order_relaxed);
+        end_ = candidates_[++last_].segment->FirstRecord();
+        continue;
+      }
+      if (LatestPromise() <= end_) return {};
+      // A process that appends meanwhile may have completed the record after it was looked at, and said so in the next.
+      const std::uint64_t before = end_;
+      if (options_.read_only) ScanSegment();
+      if (end_ == before) return Corrupt(last_, end_);
+    }
+  }
+
+  void ScanSegment() {
+    const Candidate& c = candidates_[last_];
+    while (const auto frame = ReadFrame(*c.segment, end_, c.size, salt_)) end_ += frame->RecordBytes();
+  }
+
+  bool NextFollows() const {
+    if (last_ + 1 >= usable_) return false;
+    const Candidate& next = candidates_[last_ + 1];
+    return next.state == HeaderState::kValid && next.header.previous_end == end_;
+  }
+
+  // The highest durable position that anything from `end_` on speaks of.
+  std::uint64_t LatestPromise() const {
+    std::uint64_t promise = promised_;
+    for (std::size_t i = last_; i < candidates_.size(); ++i) {
+      const Candidate& c = candidates_[i];
+      const std::uint64_t from = i == last_ ? end_ - c.segment->base : 0;
+      if (from >= c.size) continue;
+      const ByteSpan rest = c.segment->bytes.subspan(from, c.size - from);
+      const std::size_t size = NonZeroPrefix(rest);
+      for (std::size_t at = 0; at + kFrameBytes <= size; at += 8) {
+        const auto frame = DecodeFrame(rest.subspan(at), c.segment->base + from + at, salt_);
+        if (frame) promise = std::max(promise, frame->durable);
+      }
+    }
+    return promise;
+  }
+
+  Result<void> CutAndSync() {
+    Segment& last = *candidates_[last_].segment;
+    const std::uint64_t from = end_ - last.base;
+    const std::uint64_t size = candidates_[last_].size;
+    const std::uint64_t stale = from < size ? NonZeroPrefix(last.bytes.subspan(from, size - from)) : 0;
+    static constexpr std::array<std::byte, 64 << 10> kZeros{};
+    for (std::uint64_t done = 0; done < stale; done += kZeros.size()) {
+      const ByteSpan pieces[] = {ByteSpan(kZeros).first(std::min<std::uint64_t>(kZeros.size(), stale - done))};
+      STRATA_TRY(last.file->WriteAt(from + done, pieces));
+    }
+    // What a killed process wrote may be in the page cache alone; from now on it counts as durable.
+    for (std::size_t i = 0; i <= last_; ++i) {
+      const Segment& segment = *candidates_[i].segment;
+      if (segment.base + segment_size_ >= promised_) STRATA_TRY(segment.file->SyncData());
+    }
+    while (candidates_.size() > last_ + 1) {
+      STRATA_TRY(env_.Remove(candidates_.back().segment->path));
+      candidates_.pop_back();
+    }
+    return env_.SyncDirectory(directory_);
+  }
+
+  Result<std::optional<Recovered>> Finish() {
+    Recovered recovered;
+    for (std::size_t i = 0; i <= last_; ++i) {
+      candidates_[i].segment->allocated = candidates_[i].size;
+      if (i < last_ || options_.read_only) candidates_[i].segment->file.reset();
+      recovered.segments.push_back(std::move(candidates_[i].segment));
+    }
+    recovered.salt = salt_;
+    recovered.segment_size = segment_size_;
+    recovered.end = end_;
+    return recovered;
+  }
+
+  std::unexpected<Status> Corrupt(std::size_t candidate, std::uint64_t position) const {
+    const Segment& segment = *candidates_[candidate].segment;
+    return Fail(Errc::kCorrupt,
+                segment.path + ": journal position " + std::to_string(position) + " (byte " +
+                    std::to_string(position - segment.base) + " of the file) was durable and does not check any more; " +
+                    "restore the file from a copy. Nothing was changed");
+  }
+
+  Env& env_;
+  const std::string& directory_;
+  const JournalOptions& options_;
+  std::vector<Candidate> candidates_;
+  std::size_t usable_ = 0;  // the first candidates, whose indexes have no gap
+  std::uint32_t salt_ = 0;
+  std::uint64_t segment_size_ = 0;
+  std::uint64_t promised_ = 0;  // the highest durable position that a segment header speaks of
+  std::size_t last_ = 0;        // the candidate that holds end_
+  std::uint64_t end_ = 0;
+};
+
+}  // namespace
+
+Result<std::optional<Recovered>> Recover(Env& env, const std::string& directory, const JournalOptions& options) {
+  return Recovery(env, directory, options).Run();
+}
+
+}  // namespace strata::journal

@@ -1,0 +1,90 @@
+#include "journal/segment.h"
+
+#include <algorithm>
+
+namespace strata::journal {
+namespace {
+
+// A file grows by as much as it holds, within these: a small workspace is small on disk, a busy one seldom grows.
+constexpr std::uint64_t kSmallestStep = 1 << 20;
+constexpr std::uint64_t kLargestStep = 16 << 20;
+
+bool IsOutOfSpace(const Status& status) { return status.code() == Errc::kNoSpace || status.code() == Errc::kQuota; }
+
+Result<void> FillNewSegment(Segment& segment, const SegmentHeader& header, std::uint64_t room) {
+  STRATA_TRY(GrowSegment(segment, room, header.segment_size));
+  const auto bytes = EncodeSegmentHeader(header);
+  const ByteSpan pieces[] = {bytes};
+  STRATA_TRY(segment.file->WriteAt(0, pieces));
+  return segment.MapFile(header.segment_size);
+}
+
+}  // namespace
+
+Result<void> Segment::MapFile(std::uint64_t length) {
+  STRATA_ASSIGN(std::shared_ptr<const Mapping> mapping, file->Map(length));
+  bytes = mapping->bytes();
+  pin = std::move(mapping);
+  return {};
+}
+
+std::optional<Frame> ReadFrame(const Segment& segment, std::uint64_t position, std::uint64_t limit, std::uint32_t salt) {
+  const std::uint64_t offset = position - segment.base;
+  limit = std::min<std::uint64_t>(limit, segment.bytes.size());
+  if (offset >= limit) return std::nullopt;
+  const ByteSpan bytes = segment.bytes.subspan(offset, limit - offset);
+  const std::optional<Frame> frame = DecodeFrame(bytes, position, salt);
+  if (!frame || frame->RecordBytes() > bytes.size() || !CheckRecord(*frame, bytes)) return std::nullopt;
+  return frame;
+}
+
+Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,
+                                               std::uint64_t room) {
+  auto segment = std::make_unique<Segment>();
+  segment->index = header.index;
+  segment->base = header.index * header.segment_size;
+  segment->path = directory + '/' + SegmentName(header.index);
+  STRATA_ASSIGN(segment->file, env.Open(segment->path, OpenMode::kCreate));
+  if (auto filled = FillNewSegment(*segment, header, room); !filled) {
+    // If the removal fails too, the file stays without records, and the next attempt takes it over.
+    (void)env.Remove(segment->path);
+    return Fail(filled.error());
+  }
+  return segment;
+}
+
+Result<void> GrowSegment(Segment& segment, std::uint64_t needed, std::uint64_t segment_size) {
+  const std::uint64_t had = segment.allocated;
+  const std::uint64_t generous = had + std::clamp(had, segment.index == 0 ? kSmallestStep : kLargestStep, kLargestStep);
+  const std::uint64_t wanted = std::min(std::max(needed, generous), segment_size);
+  auto grown = segment.file->Allocate(had, wanted - had);
+  if (grown) {
+    segment.allocated = wanted;
+    return {};
+  }
+  if (!IsOutOfSpace(grown.error()) || wanted == needed) return grown;
+  STRATA_TRY(segment.file->Allocate(had, needed - had));
+  segment.allocated = needed;
+  return {};
+}
+
+void SegmentTable::Add(std::unique_ptr<Segment> segment) {
+  if (segments_.empty()) first_index_ = segment->index;
+  const std::size_t place = segments_.size();
+  if (generations_.empty() || place == generations_.back()->at.size()) {
+    auto wider = std::make_unique<Slots>(std::max<std::size_t>(64, place * 2));
+    for (std::size_t i = 0; i < place; ++i) wider->at[i].store(segments_[i].get(), std::memory_order_relaxed);
+    slots_.store(wider.get(), std::memory_order_release);
+    generations_.push_back(std::move(wider));
+  }
+  generations_.back()->at[place].store(segment.get(), std::memory_order_release);
+  segments_.push_back(std::move(segment));
+}
+
+Segment* SegmentTable::Find(std::uint64_t index) const {
+  const Slots* slots = slots_.load(std::memory_order_acquire);
+  if (slots == nullptr || index < first_index_ || index - first_index_ >= slots->at.size()) return nullptr;
+  return slots->at[index - first_index_].load(std::memory_order_acquire);
+}
+
+}  // namespace strata::journal

@@ -1,0 +1,71 @@
+// Segment: one file of the journal, mapped for reading; and the table that leads from a position to its segment without a lock.
+#pragma once
+
+#include <atomic>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "base/status.h"
+#include "journal/format.h"
+
+namespace strata::journal {
+
+struct Segment {
+  static constexpr std::uint64_t kOpenEnd = std::numeric_limits<std::uint64_t>::max();
+
+  std::uint64_t index = 0;
+  std::uint64_t base = 0;  // position of the file's first byte
+  std::string path;
+  std::unique_ptr<File> file;  // null once complete and synced
+  ByteSpan bytes;              // the mapping; only what holds records may be touched
+  std::shared_ptr<const void> pin;
+  std::uint64_t allocated = 0;  // of the file
+  // Where its records end; kOpenEnd while it is the last. Set before the next segment is published.
+  std::atomic<std::uint64_t> end{kOpenEnd};
+
+  std::uint64_t FirstRecord() const { return base + kSegmentHeaderBytes; }
+  // Maps `file`; of the mapping, `length` bytes may ever be used.
+  Result<void> MapFile(std::uint64_t length);
+};
+
+// The frame of the record at `position`, if a whole record that checks lies there, in the first `limit` bytes of the segment.
+std::optional<Frame> ReadFrame(const Segment& segment, std::uint64_t position, std::uint64_t limit, std::uint32_t salt);
+
+// Makes the file of a new segment with room for at least `room` bytes and its header; nothing is left of it on an error.
+Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,
+                                               std::uint64_t room);
+// Makes room in the segment's file up to `needed` bytes and, where there is space, some more.
+Result<void> GrowSegment(Segment& segment, std::uint64_t needed, std::uint64_t segment_size);
+
+// The segments of a journal, in order. One thread at a time adds; any thread reads. Segments live as long as the table.
+class SegmentTable {
+ public:
+  SegmentTable() = default;
+  SegmentTable(const SegmentTable&) = delete;
+  SegmentTable& operator=(const SegmentTable&) = delete;
+
+  void Add(std::unique_ptr<Segment> segment);
+  // Null where there is no such segment.
+  Segment* Find(std::uint64_t index) const;
+  std::uint64_t first_index() const { return first_index_; }
+  Segment* last() const { return segments_.back().get(); }  // for the adding thread
+  const std::vector<std::unique_ptr<Segment>>& segments() const { return segments_; }  // for the adding thread
+
+ private:
+  struct Slots {
+    explicit Slots(std::size_t capacity) : at(capacity) {}
+    std::vector<std::atomic<Segment*>> at;
+  };
+
+  std::uint64_t first_index_ = 0;  // constant after the first Add
+  std::vector<std::unique_ptr<Segment>> segments_;
+  // Readers may still look at what was outgrown, so it is kept: in all no more than the present one.
+  std::vector<std::unique_ptr<Slots>> generations_;
+  std::atomic<const Slots*> slots_{nullptr};
+};
+
+}  // namespace strata::journal

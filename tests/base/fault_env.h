@@ -1,0 +1,238 @@
+// FaultEnv: the real file system with faults. It fails the nth call of a kind, and it loses power: PowerLoss puts every file back to
+// what was synced of it, with or without some of what was not.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/env.h"
+
+namespace strata {
+
+class FaultEnv final : public Env {
+ public:
+  enum Call : std::size_t { kOpen, kWrite, kAllocate, kTruncate, kSync, kSyncDirectory, kMap, kRemove, kRename, kCalls };
+
+  explicit FaultEnv(Env& base = Env::System()) : base_(base) {}
+
+  // The call of this kind after `successes` more gives `code`; with `forever`, so do all that follow.
+  void FailAfter(Call call, int successes, Errc code, bool forever = false) {
+    const std::lock_guard lock(mutex_);
+    faults_[call] = {successes, code, forever, true};
+  }
+  // A write that fails has written this much before.
+  void SetTornWrite(std::size_t bytes) { torn_bytes_ = bytes; }
+  int Count(Call call) const {
+    const std::lock_guard lock(mutex_);
+    return counts_[call];
+  }
+  // Called before each sync of a file, without a lock; a test can hold the sync up there.
+  void OnSync(std::function<void()> hook) { on_sync_ = std::move(hook); }
+
+  // The machine stops and starts again: files opened before give kIo for good. Of each 512 bytes that were written but not synced, and of
+  // each name made or removed without a sync of its directory, `keep` in 1000 reach the disk all the same.
+  void PowerLoss(std::uint32_t seed = 0, int keep = 0) {
+    const std::lock_guard lock(mutex_);
+    ++epoch_;
+    faults_ = {};
+    std::mt19937 random(seed);
+    const auto kept = [&] { return static_cast<int>(random() % 1000) < keep; };
+    struct Left {
+      std::string path, content;
+    };
+    std::vector<Left> left;
+    for (const auto& node : nodes_) {
+      const std::string name = node->path == node->durable_path || !kept() ? node->durable_path : node->path;
+      std::string content = node->synced;
+      std::string now = node->path.empty() ? node->synced : ReadAll(node->path);
+      if (now.size() > content.size()) content.resize(now.size());
+      for (std::size_t at = 0; at < now.size(); at += kSector) {
+        if (kept()) content.replace(at, std::min(kSector, now.size() - at), now, at, kSector);
+      }
+      if (now.size() > node->synced.size() && keep == 0) content.resize(node->synced.size());
+      if (!name.empty()) left.push_back({name, std::move(content)});
+    }
+    for (const auto& node : nodes_) {
+      if (!node->path.empty()) std::filesystem::remove(node->path);
+    }
+    nodes_.clear();
+    for (const Left& file : left) {
+      std::ofstream(file.path, std::ios::binary) << file.content;
+      nodes_.push_back(std::make_shared<Node>(Node{file.path, file.path, file.content}));
+    }
+  }
+
+  Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
+    STRATA_TRY(Enter(kOpen));
+    const std::lock_guard lock(mutex_);
+    const bool existed = std::filesystem::exists(path);
+    auto file = base_.Open(path, mode);
+    if (!file) return file;
+    std::shared_ptr<Node> node;
+    for (const auto& known : nodes_) {
+      if (known->path == path) node = known;
+    }
+    if (!node) {
+      node = std::make_shared<Node>(Node{path, existed ? path : "", existed ? ReadAll(path) : ""});
+      nodes_.push_back(node);
+    }
+    return std::make_unique<FaultFile>(*this, std::move(*file), std::move(node), epoch_);
+  }
+  Result<void> CreateDirectory(const std::string& path) override { return base_.CreateDirectory(path); }
+  Result<std::vector<std::string>> ListDirectory(const std::string& path) override { return base_.ListDirectory(path); }
+  Result<void> Rename(const std::string& from, const std::string& to) override {
+    STRATA_TRY(Enter(kRename));
+    const std::lock_guard lock(mutex_);
+    STRATA_TRY(base_.Rename(from, to));
+    for (const auto& node : nodes_) {
+      if (node->path == to) node->path.clear();
+    }
+    for (const auto& node : nodes_) {
+      if (node->path == from) node->path = to;
+    }
+    return {};
+  }
+  Result<void> Remove(const std::string& path) override {
+    STRATA_TRY(Enter(kRemove));
+    const std::lock_guard lock(mutex_);
+    STRATA_TRY(base_.Remove(path));
+    for (const auto& node : nodes_) {
+      if (node->path == path) node->path.clear();
+    }
+    return {};
+  }
+  Result<void> SyncDirectory(const std::string& path) override {
+    STRATA_TRY(Enter(kSyncDirectory));
+    const std::lock_guard lock(mutex_);
+    const auto inside = [&](const std::string& file) {
+      return !file.empty() && std::filesystem::path(file).parent_path() == std::filesystem::path(path);
+    };
+    for (const auto& node : nodes_) {
+      if (inside(node->path) || inside(node->durable_path)) node->durable_path = node->path;
+    }
+    return {};
+  }
+  Result<Space> SpaceOf(const std::string& path) override { return base_.SpaceOf(path); }
+  Time Now() override { return base_.Now(); }
+  std::int64_t MonotonicNs() override { return base_.MonotonicNs(); }
+  void Random(MutableByteSpan out) override { base_.Random(out); }
+
+ private:
+  static constexpr std::size_t kSector = 512;
+
+  struct Fault {
+    int successes = 0;
+    Errc code = Errc::kIo;
+    bool forever = false;
+    bool set = false;
+  };
+  struct Node {
+    std::string path;          // "" once removed
+    std::string durable_path;  // what a power loss leaves; "" for nothing
+    std::string synced;        // its content
+  };
+
+  class FaultFile final : public File {
+   public:
+    FaultFile(FaultEnv& env, std::unique_ptr<File> file, std::shared_ptr<Node> node, int epoch)
+        : env_(env), file_(std::move(file)), node_(std::move(node)), epoch_(epoch) {}
+    Result<std::size_t> ReadAt(std::uint64_t offset, MutableByteSpan out) override {
+      STRATA_TRY(Alive());
+      return file_->ReadAt(offset, out);
+    }
+    Result<void> WriteAt(std::uint64_t offset, std::span<const ByteSpan> pieces) override {
+      STRATA_TRY(Alive());
+      if (auto entered = env_.Enter(kWrite); !entered) {
+        std::string all;
+        for (const ByteSpan piece : pieces) all += AsText(piece);
+        all.resize(std::min(all.size(), env_.torn_bytes_));
+        const ByteSpan torn[] = {AsBytes(all)};
+        (void)file_->WriteAt(offset, torn);
+        return entered;
+      }
+      return file_->WriteAt(offset, pieces);
+    }
+    Result<void> Allocate(std::uint64_t offset, std::uint64_t length) override {
+      STRATA_TRY(Alive());
+      STRATA_TRY(env_.Enter(kAllocate));
+      return file_->Allocate(offset, length);
+    }
+    Result<void> Truncate(std::uint64_t size) override {
+      STRATA_TRY(Alive());
+      STRATA_TRY(env_.Enter(kTruncate));
+      return file_->Truncate(size);
+    }
+    Result<std::uint64_t> Size() override {
+      STRATA_TRY(Alive());
+      return file_->Size();
+    }
+    Result<void> SyncData() override {
+      if (env_.on_sync_) env_.on_sync_();
+      STRATA_TRY(Alive());
+      STRATA_TRY(env_.Enter(kSync));
+      STRATA_ASSIGN(const std::uint64_t size, file_->Size());
+      std::string content(size, '\0');
+      STRATA_TRY(file_->ReadAt(0, std::as_writable_bytes(std::span(content.data(), content.size()))));
+      const std::lock_guard lock(env_.mutex_);
+      node_->synced = std::move(content);
+      return {};
+    }
+    Result<std::unique_ptr<Mapping>> Map(std::uint64_t length) override {
+      STRATA_TRY(Alive());
+      STRATA_TRY(env_.Enter(kMap));
+      return file_->Map(length);
+    }
+    Result<void> Lock() override { return file_->Lock(); }
+
+   private:
+    Result<void> Alive() const {
+      const std::lock_guard lock(env_.mutex_);
+      if (epoch_ != env_.epoch_) return Fail(Errc::kIo, "the machine has stopped");
+      return {};
+    }
+
+    FaultEnv& env_;
+    const std::unique_ptr<File> file_;
+    const std::shared_ptr<Node> node_;
+    const int epoch_;
+  };
+
+  Result<void> Enter(Call call) {
+    const std::lock_guard lock(mutex_);
+    ++counts_[call];
+    Fault& fault = faults_[call];
+    if (!fault.set || fault.successes-- > 0) return {};
+    if (fault.forever) {
+      fault.successes = 0;
+    } else {
+      fault.set = false;
+    }
+    return Fail(fault.code, "injected fault");
+  }
+  static std::string ReadAll(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+  Env& base_;
+  mutable std::mutex mutex_;
+  std::array<Fault, kCalls> faults_{};
+  std::array<int, kCalls> counts_{};
+  std::size_t torn_bytes_ = 0;
+  std::function<void()> on_sync_;
+  int epoch_ = 0;
+  std::vector<std::shared_ptr<Node>> nodes_;
+};
+
+}  // namespace strata

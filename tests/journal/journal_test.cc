@@ -1,0 +1,351 @@
+#include "journal/journal.h"
+
+#include <atomic>
+#include <barrier>
+#include <future>
+#include <latch>
+#include <random>
+#include <set>
+#include <thread>
+
+#include "base/hash.h"
+#include "tests/journal/journal_util.h"
+
+namespace strata::journal {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Journal, GivesBackWhatWasAppendedBeforeAndAfterReopening) {
+  TempFolder folder;
+  Env& env = Env::System();
+  std::vector<Written> records;
+  Lsn end;
+  {
+    auto journal = MustOpen(env, folder / "j");
+    for (std::uint32_t i = 0; i < 200; ++i) {
+      records.push_back(Sample(i));
+      const Appended appended = MustAppend(*journal, records.back());
+      auto data = journal->Data(appended.payload, records.back().payload.size());
+      ASSERT_TRUE(data) << data.error().ToString();
+      EXPECT_EQ(AsText(data->bytes), records.back().payload);
+      end = appended.end;
+    }
+    EXPECT_GT(journal->disk_bytes(), 5 * kSmallSegment);
+    EXPECT_EQ(ReadAll(*journal).records, records);
+    EXPECT_EQ(journal->end(), end);
+  }
+  auto journal = MustOpen(env, folder / "j", Options(1 << 20));  // the journal keeps its own segment size
+  const ReadBack all = ReadAll(*journal);
+  EXPECT_FALSE(all.error) << all.error->ToString();
+  EXPECT_EQ(all.records, records);
+  EXPECT_EQ(journal->end(), end);
+  EXPECT_EQ(journal->durable(), end);
+  records.push_back(Sample(1000));
+  MustAppend(*journal, records.back());
+  EXPECT_EQ(ReadAll(*journal).records, records);
+}
+
+TEST(Journal, KeepsDataPinnedBeyondItsOwnLife) {
+  TempFolder folder;
+  PinnedBytes data;
+  {
+    auto journal = MustOpen(Env::System(), folder / "j");
+    const Appended appended = MustAppend(*journal, {"h", "payload"});
+    data = journal->Data(appended.payload, 7).value();
+  }
+  EXPECT_EQ(AsText(data.bytes), "payload");
+}
+
+TEST(Journal, TakesPayloadsOfEverySizeUpToTheLargest) {
+  TempFolder folder;
+  std::vector<Written> records;
+  std::mt19937 random(5);
+  {
+    auto journal = MustOpen(Env::System(), folder / "j", Options(4 << 20));
+    for (const std::size_t size : {0u, 1u, 32767u, 32768u, 32769u, 100'001u, 1u << 20, (1u << 20) - 1, 5u, 1u << 20}) {
+      Written record{std::string(size % 91, 'x'), std::string(size, '\0')};
+      for (char& byte : record.payload) byte = static_cast<char>(random());
+      const Appended appended = MustAppend(*journal, record);
+      EXPECT_EQ(AsText(journal->Data(appended.payload, size).value().bytes), record.payload);
+      records.push_back(std::move(record));
+    }
+    EXPECT_EQ(ReadAll(*journal).records, records);
+    const std::string too_much(kMaxPayloadBytes + 1, 'x');
+    EXPECT_EQ(journal->Append({}, AsBytes(too_much)).error().code(), Errc::kInvalid);
+    EXPECT_EQ(journal->Append(AsBytes(too_much).first(kMaxHeadBytes + 1), {}).error().code(), Errc::kInvalid);
+    EXPECT_TRUE(journal->Append(AsBytes(too_much).first(kMaxHeadBytes), {}));
+  }
+  auto journal = MustOpen(Env::System(), folder / "j");
+  records.push_back({std::string(kMaxHeadBytes, 'x'), ""});
+  EXPECT_EQ(ReadAll(*journal).records, records);
+}
+
+TEST(Journal, RefusesRangesThatItDoesNotHold) {
+  TempFolder folder;
+  auto journal = MustOpen(Env::System(), folder / "j");
+  const Appended first = MustAppend(*journal, Sample(40));
+  for (std::uint32_t i = 0; i < 60; ++i) MustAppend(*journal, Sample(i));
+  const std::uint64_t end = journal->end().value;
+  ASSERT_GT(end, kSmallSegment);
+  const auto code = [&](std::uint64_t position, std::uint64_t length) {
+    auto data = journal->Data(Lsn(position), length);
+    return data ? std::optional<Errc>() : data.error().code();
+  };
+  EXPECT_EQ(code(first.payload.value, 1), std::nullopt);
+  EXPECT_EQ(code(0, 10), Errc::kCorrupt);
+  EXPECT_EQ(code(end, 1), Errc::kCorrupt);
+  EXPECT_EQ(code(end - 1, 2), Errc::kCorrupt);
+  EXPECT_EQ(code(kSmallSegment - 1, 2), Errc::kCorrupt);  // would span two segments
+  EXPECT_EQ(code(first.payload.value, ~std::uint64_t{0}), Errc::kCorrupt);
+  EXPECT_EQ(code(~std::uint64_t{0}, 2), Errc::kCorrupt);
+  EXPECT_EQ(code(std::uint64_t{1} << 60, 2), Errc::kCorrupt);
+}
+
+TEST(Journal, LetsOneProcessWriteAndOthersReadAPrefixMeanwhile) {
+  TempFolder folder;
+  Env& env = Env::System();
+  auto journal = MustOpen(env, folder / "j");
+  auto second = Journal::Open(env, folder / "j", Options());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), Errc::kBusy);
+
+  std::atomic<bool> stop = false;
+  std::atomic<std::uint32_t> appended = 0;
+  std::thread writer([&] {
+    for (std::uint32_t i = 0; !stop && i < 20'000; ++i) {
+      MustAppend(*journal, Sample(i));
+      if (i % 3 == 0) {
+        EXPECT_TRUE(journal->Flush());
+      }
+      if (i % 50 == 0) {
+        EXPECT_TRUE(journal->SyncAndWait(journal->end()));
+      }
+      appended = i + 1;
+    }
+  });
+  std::size_t seen = 0;
+  for (int round = 0; round < 40; ++round) {
+    auto viewer = MustOpen(env, folder / "j", Options(kSmallSegment, true));
+    ASSERT_TRUE(viewer);
+    const ReadBack all = ReadAll(*viewer);
+    EXPECT_FALSE(all.error) << all.error->ToString();
+    EXPECT_GE(all.records.size(), seen);
+    seen = all.records.size();
+    for (std::uint32_t i = 0; i < seen; ++i) ASSERT_EQ(all.records[i], Sample(i));
+    EXPECT_EQ(viewer->Append({}, {}).error().code(), Errc::kReadOnly);
+    EXPECT_TRUE(viewer->SyncAndWait(viewer->end()));
+  }
+  stop = true;
+  writer.join();
+  EXPECT_GT(appended, 0u);
+  EXPECT_GT(seen, 0u);
+}
+
+TEST(Journal, SaysWhenThereIsNoneToRead) {
+  TempFolder folder;
+  EXPECT_EQ(Journal::Open(Env::System(), folder / "none", Options(4096, true)).error().code(), Errc::kNotFound);
+  EXPECT_EQ(Journal::Open(Env::System(), folder.path(), Options(4096, true)).error().code(), Errc::kNotFound);
+  EXPECT_EQ(Journal::Open(Env::System(), folder / "j", Options(5000)).error().code(), Errc::kInvalid);
+}
+
+TEST(Journal, RefusesAnotherVolumeAndANewerVersion) {
+  TempFolder folder;
+  Env& env = Env::System();
+  MustOpen(env, folder / "j").reset();
+  JournalOptions other = Options();
+  other.volume_id = 7;
+  EXPECT_EQ(Journal::Open(env, folder / "j", other).error().code(), Errc::kCorrupt);
+
+  const std::string path = folder / "j/0000000000000000.seg";
+  std::string bytes = Slurp(path);
+  bytes[8] = 2;
+  const std::uint32_t crc = Crc32c(AsBytes(bytes).first(60));
+  std::memcpy(bytes.data() + 60, &crc, 4);
+  Spill(path, bytes);
+  EXPECT_EQ(Journal::Open(env, folder / "j", Options()).error().code(), Errc::kNotSupported);
+}
+
+TEST(Journal, ServesManyWhoWaitWithOneSync) {
+  TempFolder folder;
+  FaultEnv env;
+  auto journal = MustOpen(env, folder / "j");
+  // The first sync is held until all others have asked; then one more serves them all.
+  std::latch asked(1), entered(1);
+  std::atomic<int> syncs = 0;
+  env.OnSync([&] {
+    if (syncs++ == 0) {
+      entered.count_down();
+      asked.wait();
+    }
+  });
+  constexpr int kWaiters = 50;
+  std::latch served(kWaiters + 1);
+  const auto ask = [&] {
+    const Appended appended = MustAppend(*journal, Sample(3));
+    journal->Sync(appended.end, [&, appended](Result<void> result) {
+      EXPECT_TRUE(result);
+      EXPECT_GE(journal->durable(), appended.end);
+      served.count_down();
+    });
+  };
+  ask();
+  entered.wait();
+  const int files_before = syncs;
+  for (int i = 0; i < kWaiters; ++i) ask();
+  asked.count_down();
+  served.wait();
+  EXPECT_EQ(files_before, 1);
+  EXPECT_LE(syncs, 4);  // the 51 records lie in at most 3 segments
+  bool at_once = false;
+  journal->Sync(journal->durable(), [&](Result<void> result) { at_once = result.has_value(); });
+  EXPECT_TRUE(at_once);
+  EXPECT_EQ(journal->SyncAndWait(Lsn(journal->end().value + 8)).error().code(), Errc::kInvalid);
+}
+
+TEST(Journal, HoldsUnderManyThreads) {
+  TempFolder folder;
+  constexpr int kThreads = 8;
+  constexpr int kRecords = 400;
+  std::multiset<std::string> heads;
+  {
+    auto journal = MustOpen(Env::System(), folder / "j", Options(128 << 10));
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < kRecords; ++i) {
+          const Written record{std::to_string(t) + "." + std::to_string(i),
+                               std::string(i % 50 == 0 ? 40'000 : i, static_cast<char>('a' + t))};
+          const Appended appended = MustAppend(*journal, record);
+          if (i % 7 == 0) {
+            EXPECT_TRUE(journal->Flush());
+          }
+          if (i % 20 == 0) {
+            EXPECT_TRUE(journal->SyncAndWait(appended.end));
+            EXPECT_GE(journal->durable(), appended.end);
+          }
+          auto data = journal->Data(appended.payload, record.payload.size());
+          ASSERT_TRUE(data) << data.error().ToString();
+          EXPECT_EQ(AsText(data->bytes), record.payload);
+          auto next = journal->Next(appended.begin);
+          ASSERT_TRUE(next && *next);
+          EXPECT_EQ(AsText((*next)->head), record.head);
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
+  auto journal = MustOpen(Env::System(), folder / "j");
+  const ReadBack all = ReadAll(*journal);
+  EXPECT_FALSE(all.error);
+  for (const Written& record : all.records) heads.insert(record.head);
+  EXPECT_EQ(heads.size(), std::size_t{kThreads} * kRecords);
+  EXPECT_EQ(std::set<std::string>(heads.begin(), heads.end()).size(), heads.size());
+}
+
+TEST(Journal, AppendsNothingWithoutSpaceAndGoesOnWhenThereIsSome) {
+  TempFolder folder;
+  FaultEnv env;
+  std::vector<Written> records;
+  {
+    auto journal = MustOpen(env, folder / "j");
+    while (journal->end().value < kSmallSegment - 2000) {
+      records.push_back({"h", std::string(1000, 'p')});
+      MustAppend(*journal, records.back());
+    }
+    env.FailAfter(FaultEnv::kAllocate, 0, Errc::kNoSpace, true);
+    const Lsn before = journal->end();
+    for (int i = 0; i < 3; ++i) {
+      auto refused = journal->Append(AsBytes("h"), AsBytes(std::string(3000, 'q')));
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().code(), Errc::kNoSpace);
+      EXPECT_EQ(journal->end(), before);
+    }
+    records.push_back({"small", "fits into what is left of the segment"});
+    MustAppend(*journal, records.back());
+    EXPECT_FALSE(journal->failed());
+    EXPECT_TRUE(journal->SyncAndWait(journal->end()));
+    env.FailAfter(FaultEnv::kAllocate, 1000, Errc::kNoSpace);
+    records.push_back({"h", std::string(3000, 'q')});
+    MustAppend(*journal, records.back());
+  }
+  EXPECT_EQ(ReadAll(*MustOpen(env, folder / "j")).records, records);
+}
+
+TEST(Journal, AllocatesAsMuchAsThereIsWhenSpaceIsShort) {
+  TempFolder folder;
+  FaultEnv env;
+  auto journal = MustOpen(env, folder / "j", Options(64 << 20));
+  EXPECT_LE(journal->disk_bytes(), 1u << 20);
+  const Written record{"h", std::string(1 << 20, 'p')};
+  env.FailAfter(FaultEnv::kAllocate, 0, Errc::kNoSpace);  // the generous step fails, the needed one does not
+  MustAppend(*journal, record);
+  EXPECT_LT(journal->disk_bytes(), 2u << 20);
+  EXPECT_EQ(ReadAll(*journal).records, std::vector<Written>{record});
+}
+
+TEST(Journal, HasFailedForGoodAfterAFailedWrite) {
+  TempFolder folder;
+  FaultEnv env;
+  const Written kept = Sample(10);
+  {
+    auto journal = MustOpen(env, folder / "j");
+    MustAppend(*journal, kept);
+    ASSERT_TRUE(journal->SyncAndWait(journal->end()));
+    MustAppend(*journal, Sample(11));
+    env.SetTornWrite(20);
+    env.FailAfter(FaultEnv::kWrite, 0, Errc::kIo);
+    EXPECT_EQ(journal->Flush().error().code(), Errc::kIo);
+    EXPECT_TRUE(journal->failed());
+    EXPECT_EQ(journal->Flush().error().code(), Errc::kIo);
+    EXPECT_EQ(journal->Append({}, {}).error().code(), Errc::kIo);
+    EXPECT_EQ(journal->SyncAndWait(journal->end()).error().code(), Errc::kIo);
+  }
+  EXPECT_EQ(ReadAll(*MustOpen(env, folder / "j")).records, std::vector<Written>{kept});
+}
+
+TEST(Journal, HasFailedForGoodAfterAFailedSync) {
+  TempFolder folder;
+  FaultEnv env;
+  const Written kept = Sample(10);
+  {
+    auto journal = MustOpen(env, folder / "j");
+    MustAppend(*journal, kept);
+    ASSERT_TRUE(journal->SyncAndWait(journal->end()));
+    const Lsn durable = journal->durable();
+    MustAppend(*journal, Sample(11));
+    env.FailAfter(FaultEnv::kSync, 0, Errc::kIo);
+    EXPECT_EQ(journal->SyncAndWait(journal->end()).error().code(), Errc::kIo);
+    EXPECT_EQ(journal->durable(), durable);
+    // The kernel may have dropped what it failed to write: a second sync that succeeds means nothing.
+    EXPECT_EQ(journal->SyncAndWait(journal->end()).error().code(), Errc::kIo);
+    EXPECT_EQ(journal->Append({}, {}).error().code(), Errc::kIo);
+    EXPECT_EQ(env.Count(FaultEnv::kSync), 3);
+    env.PowerLoss();
+  }
+  EXPECT_EQ(ReadAll(*MustOpen(env, folder / "j")).records, std::vector<Written>{kept});
+}
+
+TEST(Journal, ReadsTheSameFromEveryBorder) {
+  TempFolder folder;
+  auto journal = MustOpen(Env::System(), folder / "j");
+  std::vector<Appended> places;
+  for (std::uint32_t i = 0; i < 100; ++i) places.push_back(MustAppend(*journal, Sample(i)));
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    auto at_begin = journal->Next(places[i].begin);
+    ASSERT_TRUE(at_begin && *at_begin);
+    EXPECT_EQ((*at_begin)->begin, places[i].begin);
+    EXPECT_EQ((*at_begin)->end, places[i].end);
+    EXPECT_EQ((*at_begin)->payload_position, places[i].payload);
+    auto at_end = journal->Next(places[i].end);
+    ASSERT_TRUE(at_end);
+    ASSERT_EQ(at_end->has_value(), i + 1 < places.size());
+    if (*at_end) {
+      EXPECT_EQ((*at_end)->begin, places[i + 1].begin);
+    }
+  }
+  EXPECT_EQ(journal->Next(Lsn(places[5].begin.value + 8)).error().code(), Errc::kCorrupt);
+}
+
+}  // namespace
+}  // namespace strata::journal
