@@ -1,0 +1,25 @@
+#include "server/log.h"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+
+namespace strata::log {
+namespace {
+
+constexpr std::uint32_t kLinesAMinute = 10;
+
+}  // namespace
+
+void Debug(std::string_view line) { spdlog::debug(line); }
+void Info(std::string_view line) { spdlog::info(line); }
+void Warning(std::string_view line) { spdlog::warn(line); }
+void Error(std::string_view line) { spdlog::error(line); }
+
+bool RateLimit::Allow() {
+  const auto now = std::chrono::duration_cast<std::chrono::minutes>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  if (minute_.exchange(now, std::memory_order_relaxed) != now) count_.store(0, std::memory_order_relaxed);
+  return count_.fetch_add(1, std::memory_order_relaxed) < kLinesAMinute;
+}
+
+}  // namespace strata::log

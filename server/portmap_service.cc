@@ -1,0 +1,69 @@
+#include "server/portmap_service.h"
+
+#include <unistd.h>
+
+#include "server/log.h"
+#include "server/portmap/program.h"
+
+namespace strata {
+namespace {
+
+std::string Netid(const PortmapService::Service& service) {
+  return std::string(service.datagram ? "udp" : "tcp") + (service.address.address.is_v6() ? "6" : "");
+}
+
+}  // namespace
+
+PortmapService::PortmapService(rpc::Transport& transport, const std::vector<Service>& services, const PortmapAddress& where) : where_(where) {
+  if (RpcbindRuns(where_)) {
+    RegisterWithRpcbind(services);
+  } else {
+    Answer(transport, services);
+  }
+}
+
+PortmapService::~PortmapService() {
+  for (const Registered& r : registered_) {
+    if (const auto done = RpcbindUnset(where_, r.program, r.version, r.netid); !done) {
+      log::Warning("event=portmap_unset_failed program=" + std::to_string(r.program) + " error=\"" + done.error().ToString() + '"');
+    }
+  }
+}
+
+void PortmapService::RegisterWithRpcbind(const std::vector<Service>& services) {
+  for (const Service& service : services) {
+    const std::string netid = Netid(service);
+    const auto done = RpcbindSet(where_, service.program, service.version, netid, portmap::FormatUniversalAddress(service.address));
+    if (done) {
+      registered_.push_back({service.program, service.version, netid});
+    } else {
+      log::Warning("event=portmap_set_failed program=" + std::to_string(service.program) + " netid=" + netid + " error=\"" +
+                   done.error().ToString() + '"');
+    }
+  }
+}
+
+void PortmapService::Answer(rpc::Transport& transport, const std::vector<Service>& services) {
+  for (const Service& service : services) registry_.AddOwn(service.program, service.version, service.address, service.datagram);
+  program_ = MakePortmapProgram(registry_);
+  dispatcher_ = std::make_unique<rpc::Dispatcher>(std::vector<rpc::Program*>{program_.get()});
+  const auto warn = [](const Status& status) { log::Warning("event=portmap_listen_failed error=\"" + status.ToString() + '"'); };
+  for (const char* loopback : {"127.0.0.1", "::1"}) {
+    const auto address = boost::asio::ip::make_address(loopback);
+    for (const bool datagram : {false, true}) {
+      const auto port = datagram ? transport.ListenUdp(loopback, where_.port, *dispatcher_) : transport.ListenTcp(loopback, where_.port, *dispatcher_);
+      if (!port) {
+        // A machine without IPv6 is nothing to warn of.
+        if (address.is_v4()) warn(port.error());
+        continue;
+      }
+      answers_ = true;
+      for (std::uint32_t version = program_->low_version(); version <= program_->high_version(); ++version) {
+        registry_.AddOwn(program_->number(), version, {address, *port}, datagram);
+      }
+    }
+  }
+  if (const auto done = transport.ListenUnix(where_.socket_path, *dispatcher_); !done) warn(done.error());
+}
+
+}  // namespace strata

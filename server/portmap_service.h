@@ -1,0 +1,49 @@
+// PortmapService: makes port 111 tell where NFS and MOUNT are (spec nfsv3 2.3): registers them with the machine's rpcbind, or, where none runs,
+// answers there itself.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/portmap/registry.h"
+#include "server/portmap_client.h"
+#include "server/rpc/dispatcher.h"
+#include "server/rpc/transport.h"
+
+namespace strata {
+
+class PortmapService {
+ public:
+  struct Service {
+    std::uint32_t program = 0;
+    std::uint32_t version = 0;
+    portmap::SocketAddress address;
+    bool datagram = false;
+  };
+
+  // What fails is only logged. The transport must be stopped before this is destroyed.
+  PortmapService(rpc::Transport& transport, const std::vector<Service>& services, const PortmapAddress& where = {});
+  // Takes back what was registered with an rpcbind.
+  ~PortmapService();
+
+  // Whether port 111 is ours.
+  bool answers() const { return answers_; }
+
+ private:
+  void RegisterWithRpcbind(const std::vector<Service>& services);
+  void Answer(rpc::Transport& transport, const std::vector<Service>& services);
+
+  const PortmapAddress where_;
+  struct Registered {
+    std::uint32_t program, version;
+    std::string netid;
+  };
+  std::vector<Registered> registered_;
+  portmap::Registry registry_;
+  std::unique_ptr<rpc::Program> program_;
+  std::unique_ptr<rpc::Dispatcher> dispatcher_;
+  bool answers_ = false;
+};
+
+}  // namespace strata

@@ -1,0 +1,53 @@
+// CompletionQueue: how what was finished elsewhere (on a worker, by a volume's sync, by another connection) comes back to the thread it belongs to.
+#pragma once
+
+#include <functional>
+#include <mutex>
+
+namespace strata::rpc {
+
+class Connection;
+
+// An answer on its way back to its connection.
+class Completion {
+ public:
+  explicit Completion(Connection& connection) : connection_(&connection) {}
+  virtual ~Completion() = default;
+  Completion(const Completion&) = delete;
+  Completion& operator=(const Completion&) = delete;
+
+  Connection& connection() const { return *connection_; }
+  // On the connection's thread: puts the reply into the thread's batch. Disposes of itself.
+  virtual void Deliver() = 0;
+  // Instead of Deliver, on any thread, once the connection is gone: touches nothing of it.
+  virtual void Drop() { delete this; }
+
+ private:
+  friend class CompletionQueue;
+  friend class Connection;
+  Connection* const connection_;
+  Completion* next_ = nullptr;
+};
+
+// Thread-safe.
+class CompletionQueue {
+ public:
+  // `wake` is called, under the queue's lock, when the first completion comes into an empty queue.
+  explicit CompletionQueue(std::move_only_function<void()> wake) : wake_(std::move(wake)) {}
+
+  void Push(Completion* completion);
+  // All of them, in order; linked by next.
+  Completion* TakeAll();
+  static Completion* Next(Completion* completion) { return completion->next_; }
+  // From now on what is pushed is dropped.
+  void Close();
+
+ private:
+  std::mutex mutex_;
+  Completion* first_ = nullptr;  // guarded by mutex_, as all below
+  Completion* last_ = nullptr;
+  bool closed_ = false;
+  std::move_only_function<void()> wake_;
+};
+
+}  // namespace strata::rpc

@@ -1,0 +1,48 @@
+// Datagrams: serves the calls that come to one UDP socket, a call a datagram.
+//
+// For MOUNT and portmap: small, rare, and harmless to run twice. So there is no duplicate request cache here, and a reply that owes a commitment
+// waits for it on a worker.
+#pragma once
+
+#include <utility>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "server/rpc/dispatcher.h"
+#include "server/rpc/io_thread.h"
+
+namespace strata::rpc {
+
+class Datagrams : public std::enable_shared_from_this<Datagrams> {
+ public:
+  // Calls on workers at a time; what comes beyond is lost, as datagrams may be.
+  static constexpr unsigned kMaxInFlight = 128;
+
+  // Takes the socket.
+  Datagrams(IoThread& thread, int socket, const Dispatcher& dispatcher);
+
+  void Start() { Wait(); }
+  // On the thread.
+  void Close();
+
+ private:
+  struct Pending;
+
+  void Wait();
+  void ReceiveAll();
+  void Serve(ByteSpan call, const sockaddr_storage& from, socklen_t from_size);
+  void Send(ReplyBuffer& reply, const sockaddr_storage& to, socklen_t to_size);
+
+  IoThread& thread_;
+  const Dispatcher& dispatcher_;
+  boost::asio::posix::stream_descriptor socket_;
+  std::atomic<unsigned> in_flight_{0};
+  std::array<std::byte, 9000> buffer_;
+};
+
+}  // namespace strata::rpc

@@ -1,0 +1,70 @@
+// DuplicateCache: a call that comes again gets the first answer again (spec nfsv3 1.6).
+//
+// NFSv3's REMOVE, RENAME, CREATE and their like are not idempotent, yet a client that hears nothing sends them again, perhaps over a new connection.
+// The cache knows calls under way, so that none is started twice, and the answers of those that were done last. Answers lie in one ring of bytes in
+// the order in which they were given; a new one pushes out the oldest, so a call costs O(1), nothing is swept, and nothing is allocated.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+
+namespace strata::rpc {
+
+struct DuplicateKey {
+  std::array<std::byte, 16> address{};  // of the client; IPv4 as its mapped form. The port is not part: it changes with the connection.
+  std::uint32_t xid = 0, program = 0, version = 0, procedure = 0;
+  std::uint32_t checksum = 0, size = 0;  // of the arguments
+  friend bool operator==(const DuplicateKey&, const DuplicateKey&) = default;
+};
+static_assert(sizeof(DuplicateKey) == 40, "hashed as bytes: no padding");
+
+// Thread-safe.
+class DuplicateCache {
+ public:
+  // A call under way; kNone for one that the cache does not follow.
+  enum class Id : std::uint64_t { kNone = 0 };
+
+  // A retransmission that waits for the first call's answer.
+  class Waiter {
+   public:
+    virtual ~Waiter() = default;
+    // On the thread that finishes the first call: `reply` is the whole record. The waiter disposes of itself.
+    virtual void Answer(ByteSpan reply) = 0;
+
+   private:
+    friend class DuplicateCache;
+    Waiter* next_ = nullptr;
+  };
+
+  enum class Claim : std::uint8_t {
+    kRun,      // new: run it, then call Finish with the id (which is kNone where the cache is full of calls under way)
+    kReplay,   // done before: the answer was appended to `replay`
+    kRunning,  // under way: ask again with a waiter
+    kWaiting,  // under way; the waiter will be told
+  };
+
+  DuplicateCache(std::size_t max_entries, std::size_t max_bytes);
+  ~DuplicateCache();
+  DuplicateCache(const DuplicateCache&) = delete;
+  DuplicateCache& operator=(const DuplicateCache&) = delete;
+
+  // Takes `waiter`, which may be null, only where it says kWaiting.
+  Claim Begin(const DuplicateKey& key, Id* id, std::vector<std::byte>& replay, Waiter* waiter);
+  // The call is done, its commitment met; to be called before its reply leaves. `keep` false: it is answered to those who wait, and forgotten.
+  void Finish(Id id, ByteSpan reply, bool keep);
+
+ private:
+  struct Shard;
+
+  const SipHashKey hash_key_;
+  std::size_t shard_mask_ = 0;
+  std::unique_ptr<Shard[]> shards_;
+};
+
+}  // namespace strata::rpc

@@ -1,0 +1,145 @@
+// IoThread: one thread, its Asio context, and the connections that live there.
+//
+// A connection belongs to one IoThread from its first byte to its last, so nothing of it is locked. What a thread's connections need only while
+// they are served (receive buffers, the batch of replies, the vector for the gathered write) belongs to the thread and is lent: an idle connection
+// is a socket and some hundred bytes.
+#pragma once
+
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/intrusive/list.hpp>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "server/log.h"
+#include "server/rpc/buffer_pool.h"
+#include "server/rpc/completion_queue.h"
+#include "server/rpc/connection.h"
+#include "server/rpc/dispatcher.h"
+#include "server/rpc/duplicate_cache.h"
+#include "server/rpc/reply_batch.h"
+#include "server/rpc/worker_pool.h"
+
+namespace strata::rpc {
+
+// Wakes who waits for the last connection to be gone.
+class Drained {
+ public:
+  // Until `open` is 0, or the time is over.
+  void WaitFor(std::chrono::milliseconds limit, const std::atomic<std::size_t>& open) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, limit, [&] { return open.load() == 0; });
+  }
+  void Notify() {
+    const std::lock_guard lock(mutex_);
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+// What all threads of a transport share.
+struct Shared {
+  Shared(std::size_t duplicate_entries, std::size_t duplicate_bytes, unsigned worker_threads)
+      : duplicates(duplicate_entries, duplicate_bytes), workers(worker_threads) {}
+
+  std::size_t max_calls_in_flight = 256;
+  std::size_t max_queued_bytes = 16 << 20;
+  DuplicateCache duplicates;
+  WorkerPool workers;
+  std::atomic<std::size_t> connections_open{0};
+  Drained drained;
+  std::atomic<std::uint64_t> next_connection{1};
+  log::RateLimit refusals;
+};
+
+// Written by one thread, read by any.
+class Counter {
+ public:
+  void Add(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct Counters {
+  Counter calls, duplicates, calls_blocked, records_refused, system_calls;
+};
+
+class IoThread {
+ public:
+  explicit IoThread(Shared& shared);
+  ~IoThread();
+  IoThread(const IoThread&) = delete;
+  IoThread& operator=(const IoThread&) = delete;
+
+  // From any thread. -------------------------------------------------------------------------------------------------
+  boost::asio::io_context& context() { return context_; }
+  const Counters& counters() const { return counters_; }
+  // Takes a connected stream socket; `dispatcher` must outlive the thread.
+  void Adopt(int socket, const Peer& peer, const Dispatcher& dispatcher);
+  // No more calls are read; connections close when theirs are answered.
+  void Drain();
+  // Closes all connections, drops what comes later, and ends the thread. The workers must have stopped.
+  void Stop();
+
+  // For its connections, on the thread. ------------------------------------------------------------------------------
+  Shared& shared() { return shared_; }
+  BufferPool& buffers() { return buffers_; }
+  ReplyBatch& batch() { return batch_; }
+  Counters& counters() { return counters_; }
+  const std::shared_ptr<CompletionQueue>& completions() { return completions_; }
+  // A closed connection that nothing refers to any more.
+  void Destroy(Connection* connection);
+  // `connection` received something into a buffer that it keeps: if nothing more comes for a second or two, its Idle() is called.
+  void Talks(Connection& connection);
+  bool draining() const { return draining_; }
+  // Recycled.
+  std::vector<ParkedReplies>& spare_parked() { return spare_parked_; }
+  std::array<iovec, 1024>& pieces() { return pieces_; }
+  std::vector<std::byte>& replay() { return replay_; }
+
+ private:
+  void DeliverCompletions();
+  void Sweep();
+  void CloseAll();
+
+  Shared& shared_;
+  boost::asio::io_context context_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  boost::asio::steady_timer sweep_timer_;
+  bool sweeping_ = false;
+  std::uint32_t tick_ = 0;
+  BufferPool buffers_;
+  ReplyBatch batch_;
+  Counters counters_;
+  std::shared_ptr<CompletionQueue> completions_;
+  std::vector<Connection*> ready_;
+  std::vector<ParkedReplies> spare_parked_;
+  std::array<iovec, 1024> pieces_;  // IOV_MAX
+  std::vector<std::byte> replay_;
+  boost::intrusive::list<Connection, boost::intrusive::member_hook<Connection, Connection::Hook, &Connection::all_hook>,
+                         boost::intrusive::constant_time_size<false>>
+      connections_;
+  // Those with a buffer, the longest silent first.
+  boost::intrusive::list<Connection, boost::intrusive::member_hook<Connection, Connection::Hook, &Connection::talking_hook>,
+                         boost::intrusive::constant_time_size<false>>
+      talking_;
+  bool draining_ = false;
+  std::jthread thread_;
+};
+
+}  // namespace strata::rpc

@@ -1,0 +1,139 @@
+#include "server/rpc/record_reader.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "server/rpc/xdr.h"
+
+namespace strata::rpc {
+namespace {
+
+constexpr std::size_t kMarkBytes = 4;
+constexpr std::uint32_t kLastFragment = 0x8000'0000;
+// A record of this size makes us expect the next to be as large.
+constexpr std::size_t kLargeRecord = 32 << 10;
+// Received of a record before it gets a new large buffer.
+constexpr std::size_t kLargeAfter = 256 << 10;
+// Less room than this is not worth a system call.
+constexpr std::size_t kLeastRoom = 4 << 10;
+// Smallest buffer of a stalled record.
+constexpr std::size_t kLeastPrivate = 256;
+
+}  // namespace
+
+RecordReader::Found RecordReader::Take(ByteSpan* record) {
+  if (buffer_ == nullptr) return Found::kMore;
+  std::byte* const data = buffer_->data();
+  for (;;) {
+    if (!in_record_ || (fragment_left_ == 0 && !last_fragment_)) {
+      if (end_ - next_ < kMarkBytes) return Found::kMore;
+      const std::uint32_t mark = LoadBe32(data + next_);
+      next_ += kMarkBytes;
+      if (!in_record_) {
+        in_record_ = true;
+        record_ = next_;
+        assembled_ = 0;
+        fragments_ = 0;
+      }
+      if (++fragments_ > kMaxFragments) return Found::kTooManyFragments;
+      fragment_left_ = mark & ~kLastFragment;
+      last_fragment_ = (mark & kLastFragment) != 0;
+      if (fragment_left_ > kMaxRecordBytes - assembled_) return Found::kTooLarge;
+    }
+    const std::size_t part = std::min<std::size_t>(fragment_left_, end_ - next_);
+    if (record_ + assembled_ != next_) std::memmove(data + record_ + assembled_, data + next_, part);
+    assembled_ += part;
+    next_ += part;
+    fragment_left_ -= static_cast<std::uint32_t>(part);
+    if (fragment_left_ > 0) return Found::kMore;
+    if (!last_fragment_) continue;
+    *record = {data + record_, assembled_};
+    large_ = assembled_ >= kLargeRecord;
+    in_record_ = false;
+    last_fragment_ = false;
+    return Found::kRecord;
+  }
+}
+
+void RecordReader::MoveTo(ReceiveBuffer* target) {
+  std::size_t at = 0;
+  if (in_record_) {
+    std::memmove(target->data(), buffer_->data() + record_, assembled_);
+    at = assembled_;
+    record_ = 0;
+  }
+  const std::size_t unread = end_ - next_;
+  std::memmove(target->data() + at, buffer_->data() + next_, unread);
+  next_ = at;
+  end_ = at + unread;
+  if (target == buffer_) return;
+  pool_.Release(buffer_);
+  buffer_ = target;
+}
+
+MutableByteSpan RecordReader::Room() {
+  if (buffer_ == nullptr) {
+    buffer_ = large_ ? pool_.LargeIfFree() : nullptr;
+    if (buffer_ == nullptr) buffer_ = pool_.Small();
+    next_ = end_ = record_ = 0;
+    return {buffer_->data(), buffer_->capacity};
+  }
+  const std::size_t kept = Kept();
+  const bool alone = buffer_->holders == 1;
+  // What the unfinished record still lacks, as far as it says.
+  const std::size_t lacks = in_record_ ? fragment_left_ + (last_fragment_ ? 0 : kMarkBytes) : kMarkBytes;
+  if (kept == 0 && alone) {
+    const bool other_size = buffer_->capacity < BufferPool::kSmallBytes || (large_ != (buffer_->capacity > BufferPool::kSmallBytes));
+    if (!other_size) {
+      next_ = end_ = record_ = 0;
+      return {buffer_->data(), buffer_->capacity};
+    }
+  }
+  if (kept == 0) {
+    ReceiveBuffer* fresh = large_ ? pool_.LargeIfFree() : nullptr;
+    MoveTo(fresh != nullptr ? fresh : pool_.Small());
+    return {buffer_->data() + end_, buffer_->capacity - end_};
+  }
+  const bool fits = kept + lacks <= buffer_->capacity;
+  if (alone && fits) {
+    const std::size_t base = in_record_ ? record_ : next_;
+    const bool gap = in_record_ && record_ + assembled_ != next_;
+    const bool enough = base + kept + lacks <= buffer_->capacity && buffer_->capacity - end_ >= std::min(kLeastRoom, lacks);
+    if (!enough || (gap && buffer_->capacity - end_ < kLeastRoom)) MoveTo(buffer_);
+    return {buffer_->data() + end_, buffer_->capacity - end_};
+  }
+  // Another buffer, of about twice what has really come, or a large one that is already paid for.
+  ReceiveBuffer* target = nullptr;
+  const std::size_t wanted = kept + lacks;
+  if (wanted > BufferPool::kSmallBytes) {
+    target = pool_.LargeIfFree();
+    if (target == nullptr) {
+      target = pool_.Allocate(kept >= kLargeAfter ? BufferPool::kLargeBytes
+                                                  : std::min(wanted, std::max(BufferPool::kSmallBytes, 2 * kept)));
+    }
+  } else if (pool_.CanLend()) {
+    target = pool_.Small();
+  } else {
+    target = pool_.Allocate(std::min(wanted, std::max(kLeastPrivate, 2 * kept)));
+  }
+  MoveTo(target);
+  return {buffer_->data() + end_, buffer_->capacity - end_};
+}
+
+void RecordReader::Shrink() {
+  if (buffer_ == nullptr) return;
+  const std::size_t kept = Kept();
+  if (kept == 0 && !in_record_) return Reset();
+  const std::size_t enough = std::max(kLeastPrivate, kept + kept / 2);
+  if (buffer_->capacity > enough) MoveTo(pool_.Allocate(enough));
+}
+
+void RecordReader::Reset() {
+  if (buffer_ != nullptr) pool_.Release(buffer_);
+  buffer_ = nullptr;
+  next_ = end_ = record_ = assembled_ = 0;
+  in_record_ = last_fragment_ = false;
+  fragment_left_ = 0;
+}
+
+}  // namespace strata::rpc

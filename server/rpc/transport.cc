@@ -1,0 +1,160 @@
+#include "server/rpc/transport.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "server/log.h"
+#include "server/rpc/datagrams.h"
+#include "server/rpc/io_thread.h"
+#include "server/rpc/listener.h"
+
+namespace strata::rpc {
+namespace {
+
+unsigned Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+// Ten thousand connections need as many descriptors.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Result<boost::asio::ip::address> ParseAddress(const std::string& text) {
+  boost::system::error_code error;
+  auto address = boost::asio::ip::make_address(text, error);
+  if (error) return Fail(Errc::kInvalid, '"' + text + "\" is no numeric IPv4 or IPv6 address");
+  return address;
+}
+
+class AsioTransport final : public Transport {
+ public:
+  explicit AsioTransport(const TransportOptions& options)
+      : options_(options),
+        shared_(options.duplicate_cache_entries, options.duplicate_cache_bytes,
+                options.worker_threads != 0 ? options.worker_threads : 4 * Cores()) {
+    RaiseDescriptorLimit();
+    shared_.max_calls_in_flight = std::max<std::size_t>(1, options.max_calls_in_flight);
+    shared_.max_queued_bytes = std::max<std::size_t>(1, options.max_queued_bytes);
+    const unsigned threads = options.io_threads != 0 ? options.io_threads : Cores();
+    for (unsigned i = 0; i < threads; ++i) threads_.push_back(std::make_unique<IoThread>(shared_));
+  }
+  ~AsioTransport() override { Stop(); }
+
+  Result<std::uint16_t> ListenTcp(const std::string& text, std::uint16_t port, const Dispatcher& dispatcher) override {
+    STRATA_ASSIGN(const auto address, ParseAddress(text));
+    STRATA_ASSIGN(auto listener, Listener::Tcp(threads_[0]->context(), address, port, Accepter(dispatcher)));
+    const std::uint16_t bound = listener->port();
+    Run(std::move(listener));
+    return bound;
+  }
+
+  Result<void> ListenUnix(const std::string& path, const Dispatcher& dispatcher) override {
+    STRATA_ASSIGN(auto listener, Listener::Unix(threads_[0]->context(), path, Accepter(dispatcher)));
+    Run(std::move(listener));
+    return {};
+  }
+
+  Result<std::uint16_t> ListenUdp(const std::string& text, std::uint16_t port, const Dispatcher& dispatcher) override {
+    STRATA_ASSIGN(const auto address, ParseAddress(text));
+    STRATA_ASSIGN(const int socket, BindSocket(SOCK_DGRAM, address, port));
+    const std::uint16_t bound = BoundPort(socket);
+    auto datagrams = std::make_shared<Datagrams>(*threads_[0], socket, dispatcher);
+    boost::asio::post(threads_[0]->context(), [datagrams] { datagrams->Start(); });
+    const std::lock_guard lock(mutex_);
+    datagrams_.push_back(std::move(datagrams));
+    return bound;
+  }
+
+  void Adopt(int socket, const Peer& peer, const Dispatcher& dispatcher) override {
+    if (shared_.connections_open.load() >= options_.max_connections) {
+      ::close(socket);
+      refused_.fetch_add(1);
+      if (shared_.refusals.Allow()) log::Warning("event=connection_refused reason=\"max_connections are open\"");
+      return;
+    }
+    accepted_.fetch_add(1);
+    Peer named = peer;
+    named.connection = shared_.next_connection.fetch_add(1);
+    threads_[next_thread_.fetch_add(1) % threads_.size()]->Adopt(socket, named, dispatcher);
+  }
+
+  TransportStatistics statistics() const override {
+    TransportStatistics sum;
+    sum.connections_accepted = accepted_.load();
+    sum.connections_refused = refused_.load();
+    sum.connections_open = shared_.connections_open.load();
+    for (const auto& thread : threads_) {
+      const Counters& counters = std::as_const(*thread).counters();
+      sum.calls += counters.calls.value();
+      sum.duplicates += counters.duplicates.value();
+      sum.calls_blocked += counters.calls_blocked.value();
+      sum.records_refused += counters.records_refused.value();
+      sum.system_calls += counters.system_calls.value();
+    }
+    return sum;
+  }
+
+  void Stop() override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (std::exchange(stopped_, true)) return;
+    }
+    OnFirstThread([this] {
+      for (const auto& listener : listeners_) listener->Close();
+      for (const auto& datagrams : datagrams_) datagrams->Close();
+    });
+    for (const auto& thread : threads_) thread->Drain();
+    shared_.drained.WaitFor(options_.stop_wait, shared_.connections_open);
+    // First the workers, then the threads that their answers go to.
+    shared_.workers.Stop();
+    for (const auto& thread : threads_) thread->Stop();
+    listeners_.clear();
+    datagrams_.clear();
+  }
+
+ private:
+  Listener::OnAccept Accepter(const Dispatcher& dispatcher) {
+    return [this, &dispatcher](int socket, const Peer& peer) { Adopt(socket, peer, dispatcher); };
+  }
+
+  void Run(std::shared_ptr<Listener> listener) {
+    boost::asio::post(threads_[0]->context(), [listener] { listener->Start(); });
+    const std::lock_guard lock(mutex_);
+    listeners_.push_back(std::move(listener));
+  }
+
+  void OnFirstThread(std::move_only_function<void()> what) {
+    std::promise<void> done;
+    boost::asio::post(threads_[0]->context(), [&] {
+      what();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+
+  const TransportOptions options_;
+  Shared shared_;
+  std::atomic<std::uint64_t> accepted_{0}, refused_{0};
+  std::atomic<unsigned> next_thread_{0};
+  std::vector<std::unique_ptr<IoThread>> threads_;
+  std::mutex mutex_;
+  bool stopped_ = false;  // guarded by mutex_
+  std::vector<std::shared_ptr<Listener>> listeners_;    // guarded by mutex_ until stopped_
+  std::vector<std::shared_ptr<Datagrams>> datagrams_;  // guarded by mutex_ until stopped_
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> Transport::Create(const TransportOptions& options) { return std::make_unique<AsioTransport>(options); }
+
+}  // namespace strata::rpc

@@ -1,0 +1,101 @@
+#include "server/server.h"
+
+#include <utility>
+
+#include <boost/asio/ip/address.hpp>
+
+#include "server/log.h"
+#include "server/mount3/program.h"
+#include "server/nfs3/program.h"
+#include "server/portmap_service.h"
+#include "server/rpc/dispatcher.h"
+#include "server/rpc/transport.h"
+
+namespace strata {
+namespace {
+
+class ServerImpl final : public Server {
+ public:
+  ServerImpl(const ServerOptions& options, Exports exports)
+      : exports_(std::move(exports)),
+        nfs_(MakeNfs3Program(exports_)),
+        mount_(MakeMount3Program(exports_)),
+        streams_({nfs_.get(), mount_.get()}),
+        datagrams_({mount_.get()}),
+        transport_(rpc::Transport::Create({.io_threads = options.io_threads,
+                                           .worker_threads = options.worker_threads,
+                                           .max_calls_in_flight = options.max_calls_in_flight,
+                                           .max_queued_bytes = options.max_queued_bytes,
+                                           .max_connections = options.max_connections,
+                                           .duplicate_cache_entries = options.duplicate_cache_entries,
+                                           .duplicate_cache_bytes = options.duplicate_cache_bytes})) {}
+  ~ServerImpl() override { Stop(); }
+
+  Result<void> Listen(const ServerOptions& options) {
+    std::vector<PortmapService::Service> services;
+    for (const Endpoint& wanted : options.listen) {
+      STRATA_ASSIGN(const std::uint16_t port, transport_->ListenTcp(wanted.address, wanted.port, streams_));
+      endpoints_.push_back({wanted.address, port});
+      const portmap::SocketAddress address{boost::asio::ip::make_address(wanted.address), port};
+      services.push_back({nfs_->number(), nfs_->high_version(), address, false});
+      services.push_back({mount_->number(), mount_->high_version(), address, false});
+      if (const auto udp = transport_->ListenUdp(wanted.address, port, datagrams_); udp) {
+        services.push_back({mount_->number(), mount_->high_version(), address, true});
+      } else {
+        log::Warning("event=mount_over_udp_failed error=\"" + udp.error().ToString() + '"');
+      }
+    }
+    if (options.portmap == PortmapMode::kAuto) portmap_ = std::make_unique<PortmapService>(*transport_, services);
+    return {};
+  }
+
+  const std::vector<Endpoint>& endpoints() const override { return endpoints_; }
+
+  ServerStatistics statistics() const override {
+    const rpc::TransportStatistics t = transport_->statistics();
+    return {.connections_accepted = t.connections_accepted,
+            .connections_open = t.connections_open,
+            .connections_refused = t.connections_refused,
+            .records_refused = t.records_refused,
+            .calls = t.calls,
+            .duplicates = t.duplicates,
+            .calls_blocked = t.calls_blocked,
+            .system_calls = t.system_calls};
+  }
+
+  void Stop() override {
+    if (std::exchange(stopped_, true)) return;
+    transport_->Stop();
+    portmap_.reset();
+    for (const Export& entry : exports_.all()) {
+      if (const auto flushed = entry.volume->Flush(); !flushed) {
+        log::Error("event=flush_failed export=" + entry.options.path + " error=\"" + flushed.error().ToString() + '"');
+      }
+    }
+  }
+
+  void Adopt(int socket, const rpc::Peer& peer) override { transport_->Adopt(socket, peer, streams_); }
+
+ private:
+  const Exports exports_;
+  const std::unique_ptr<rpc::Program> nfs_;
+  const std::unique_ptr<rpc::Program> mount_;
+  const rpc::Dispatcher streams_;
+  const rpc::Dispatcher datagrams_;
+  std::vector<Endpoint> endpoints_;
+  std::unique_ptr<rpc::Transport> transport_;
+  std::unique_ptr<PortmapService> portmap_;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, std::vector<Export> exports) {
+  Exports table;
+  for (Export& entry : exports) STRATA_TRY(table.Add(std::move(entry)));
+  auto server = std::make_unique<ServerImpl>(options, std::move(table));
+  STRATA_TRY(server->Listen(options));
+  return server;
+}
+
+}  // namespace strata
