@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""table.py --results FILE ...: turns nfsbench's JSON lines into the tables of docs/performance.md.
+
+Prints them, or with --write puts them into that file between its markers."""
+import argparse
+import datetime
+import json
+import platform
+import sys
+
+BEGIN, END = "<!-- measured: begin (scripts/bench writes what stands between these lines) -->", "<!-- measured: end -->"
+
+# metric, what it is, the ratio strata/ganesha to reach now and in the end, of which figure
+ROWS = [
+    ("null", "NULL", None, None),
+    ("getattr", "GETATTR", 8, 19),
+    ("lookup", "LOOKUP", 8, 20),
+    ("rand_read4k", "READ 4 KiB, random", 6, 13),
+    ("create_write4k_unstable_commit", "CREATE + WRITE 4 KiB + COMMIT", 4, 9),
+    ("create_write4k_filesync", "CREATE + WRITE 4 KiB FILE_SYNC", None, None),
+    ("remove", "REMOVE", 5, None),
+    ("mkdir", "MKDIR", 5, None),
+    ("rmdir", "RMDIR", None, None),
+    ("rename", "RENAME", 5, None),
+    ("seq_read", "READ 1 MiB, sequential (MiB)", 1.5, 2.5),
+    ("seq_write", "WRITE 1 MiB, sequential (MiB)", 1.5, 2.5),
+    ("readdirplus", "READDIRPLUS (entries)", 1, 2),
+    ("readdir", "READDIR (entries)", None, None),
+]
+WALL_ROWS = [
+    ("create64_write4k_filesync", "CREATE + WRITE 4 KiB FILE_SYNC, 64 creators", 4),
+    ("create64_write4k_unstable_commit", "CREATE + WRITE 4 KiB + COMMIT, 64 creators", 4),
+]
+LATENCY_ROWS = [("lat_getattr", "GETATTR"), ("lat_read4k", "READ 4 KiB")]
+SERVERS = ["floor", "ganesha", "strata", "relaxed"]
+
+
+def figure(value):
+    if value is None:
+        return "-"
+    if value >= 100_000:
+        return f"{value / 1000:,.0f} k"
+    if value >= 10_000:
+        return f"{value / 1000:.1f} k"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def ratio(a, b):
+    return a / b if a is not None and b else None
+
+
+def times(value):
+    return "-" if value is None else f"{value:.1f} x" if value < 100 else f"{value:.0f} x"
+
+
+def goal(value, wanted):
+    """The ratio to reach, and whether it was."""
+    if wanted is None:
+        return "-"
+    return f"{wanted:g} x: " + ("not measured" if value is None else "met" if value >= wanted else "not met")
+
+
+class Results:
+    def __init__(self, path):
+        self.rows = {}
+        with open(path) as lines:
+            for line in lines:
+                row = json.loads(line)
+                self.rows[row["metric"], row["server"]] = row
+
+    def get(self, metric, server, field):
+        """The field, or None where there is no such row or it has errors."""
+        row = self.rows.get((metric, server))
+        return None if row is None or row.get("errors", 0) else row.get(field)
+
+    def has(self, metric):
+        return any((metric, server) in self.rows for server in SERVERS)
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "| " + " | ".join(["---"] + ["---:"] * (len(header) - 1)) + " |"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def cpu_table(results):
+    rows = []
+    for metric, name, now, end in ROWS:
+        if not results.has(metric):
+            continue
+        value = {server: results.get(metric, server, "per_server_cpu_s") for server in SERVERS}
+        got = ratio(value["strata"], value["ganesha"])
+        relaxed = ratio(value["relaxed"], value["ganesha"])
+        share = ratio(value["strata"], value["floor"])
+        rows.append([name] + [figure(value[server]) for server in SERVERS] + [times(got), times(relaxed), goal(got, now), "-" if end is None else f"{end:g} x",
+                    "-" if share is None else f"{share * 100:.0f} %"])
+    return table(["per CPU second of the server", "floor", "ganesha", "strata", "strata relaxed", "strata / ganesha", "relaxed / ganesha", "to reach",
+                  "in the end", "strata / floor"], rows)
+
+
+def wall_table(results):
+    rows = []
+    for metric, name, *_ in ROWS:
+        if results.has(metric):
+            rows.append([name] + [figure(results.get(metric, server, "median")) for server in SERVERS] +
+                        [times(ratio(results.get(metric, "strata", "median"), results.get(metric, "ganesha", "median"))), "-"])
+    for metric, name, wanted in WALL_ROWS:
+        if results.has(metric):
+            got = ratio(results.get(metric, "strata", "median"), results.get(metric, "ganesha", "median"))
+            rows.append([name] + [figure(results.get(metric, server, "median")) for server in SERVERS] + [times(got), goal(got, wanted)])
+    return table(["per second of wall time", "floor", "ganesha", "strata", "strata relaxed", "strata / ganesha", "to reach"], rows)
+
+
+def latency_table(results):
+    rows = []
+    for metric, name in LATENCY_ROWS:
+        if not results.has(metric):
+            continue
+        cells = []
+        for server in SERVERS:
+            p50, p99 = results.get(metric, server, "p50_us"), results.get(metric, server, "p99_us")
+            cells.append("-" if p50 is None else f"{p50:.1f} / {p99:.1f}")
+        share = ratio(results.get(metric, "strata", "p50_us"), results.get(metric, "floor", "p50_us"))
+        rows.append([name] + cells + [times(share)])
+    return table(["one call in flight, p50 / p99 in us", "floor", "ganesha", "strata", "strata relaxed", "strata / floor (p50)"], rows)
+
+
+def memory_table(results):
+    rows = []
+    for title, field in (("RSS, largest after any test", "rss_kb"), ("peak RSS", "peak_rss_kb")):
+        cells = []
+        for server in SERVERS:
+            values = [row[field] for (_, s), row in results.rows.items() if s == server and row.get(field)]
+            cells.append(f"{max(values) / 1024:.0f} MiB" if values else "-")
+        rows.append([title] + cells)
+    return table(["memory of the server", "floor", "ganesha", "strata", "strata relaxed"], rows)
+
+
+def machine():
+    cpu, cores = "unknown", 0
+    with open("/proc/cpuinfo") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                cpu, cores = line.split(":", 1)[1].strip(), cores + 1
+    return f"{cores} x {cpu}, Linux {platform.release()}"
+
+
+def report(arguments, results):
+    disk = [results.get(f"append4k_fdatasync_{batch}", "disk", "median") for batch in (1, 64)]
+    wrong = [f"- {metric}, {server}: {row['errors']} errors ({row['note']})" for (metric, server), row in results.rows.items() if row.get("errors")]
+    parts = [
+        f"Measured on {datetime.date.today().isoformat()}: {machine()}; the served folders on {arguments.file_system}; strata {arguments.commit}, "
+        f"nfs-ganesha {arguments.ganesha} (FSAL_VFS); 2 connections, 32 calls in flight (8 for sequential transfers, 1 for listings); client "
+        f"`{arguments.client}`; medians of {arguments.reps} repetition{'s' if arguments.reps != 1 else ''}.",
+        cpu_table(results), wall_table(results), latency_table(results), memory_table(results),
+    ]
+    if disk[0]:
+        parts.append(f"What the disk allows: {figure(disk[0])} appends of 4 KiB a second with an fdatasync for each, {figure(disk[1])} with one for each 64.")
+    if wrong:
+        parts.append("Rows with errors, which are no results:\n\n" + "\n".join(wrong))
+    return "\n\n".join(parts)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--results", required=True)
+    parser.add_argument("--file-system", required=True)
+    parser.add_argument("--ganesha", required=True)
+    parser.add_argument("--commit", required=True)
+    parser.add_argument("--client", required=True)
+    parser.add_argument("--reps", type=int, required=True)
+    parser.add_argument("--write")
+    arguments = parser.parse_args()
+    text = report(arguments, Results(arguments.results))
+    print(text)
+    if arguments.write is None:
+        return 0
+    with open(arguments.write) as file:
+        page = file.read()
+    if BEGIN not in page or END not in page:
+        print(f"table.py: {arguments.write} has no markers to write between", file=sys.stderr)
+        return 1
+    head, rest = page.split(BEGIN, 1)
+    with open(arguments.write, "w") as file:
+        file.write(head + BEGIN + "\n\n" + text + "\n\n" + END + rest.split(END, 1)[1])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
