@@ -1,0 +1,40 @@
+// What the tests of layers share: a folder that goes away, trees written into it, and walks.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vfs/host_layer.h"
+#include "vfs/layer.h"
+#include "vfs/memory_layer.h"
+
+namespace strata::vfs {
+
+class TempFolder {
+ public:
+  TempFolder();
+  ~TempFolder();
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  const std::string& path() const { return path_; }
+  std::string operator/(std::string_view name) const { return path_ + '/' + std::string(name); }
+
+ private:
+  std::string path_;
+};
+
+// Writes what `entries` say into the host folder, whiteouts and opaque directories as marker files. Devices are left out.
+void WriteTree(const std::string& folder, const std::vector<MemoryEntry>& entries);
+void WriteFile(const std::string& path, std::string_view content);
+
+std::unique_ptr<Layer> OpenFolder(const std::string& folder, const HostLayerOptions& options = {});
+
+// Each node by its path, root "" included, whiteouts not; fails the test where a listing and a lookup disagree.
+std::map<std::string, LayerStat> WalkLayer(Layer& layer);
+Result<LayerStat> FindInLayer(Layer& layer, std::string_view path);
+Result<std::string> ReadFromLayer(Layer& layer, const LayerNode& node, std::uint64_t offset, std::size_t size);
+
+}  // namespace strata::vfs
