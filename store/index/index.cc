@@ -1,0 +1,221 @@
+// Locks: read_mutex_ guards the reading connection; no call out is made under it. The writing connection belongs to the Writer that lives.
+#include "store/index/index.h"
+
+#include <mutex>
+#include <utility>
+
+#include "store/index/rows.h"
+#include "store/index/sqlite.h"
+#include "store/index/writer.h"
+
+namespace strata::store {
+namespace {
+
+// The connection that reads, with its statements.
+struct ReadConnection {
+  std::unique_ptr<Database> database;
+  Statement inode, entry, entries, extents, meta;
+
+  static Result<ReadConnection> Open(const std::string& path) {
+    ReadConnection c;
+    STRATA_ASSIGN(c.database, Database::Open(path, Database::Mode::kRead));
+    STRATA_ASSIGN(c.inode, c.database->Prepare(kSelectInode));
+    STRATA_ASSIGN(c.entry, c.database->Prepare(
+                               "SELECT hash, name, ino, kind FROM entries WHERE dir = ?1 AND hash = ?2 AND name = ?3"));
+    STRATA_ASSIGN(c.entries,
+                  c.database->Prepare("SELECT hash, name, ino, kind FROM entries WHERE dir = ?1 ORDER BY hash, name"));
+    STRATA_ASSIGN(c.extents,
+                  c.database->Prepare("SELECT offset, length, position FROM extents WHERE ino = ?1 ORDER BY offset"));
+    STRATA_ASSIGN(c.meta, c.database->Prepare("SELECT key, value FROM meta"));
+    return c;
+  }
+};
+
+struct Meta {
+  std::uint64_t volume = 0, lsn = 0, highest_ino = 0;
+  std::int64_t inodes = 0;
+};
+
+// One statement, and so one view of the database.
+Result<Meta> ReadMeta(Statement& statement, const std::string& path) {
+  const StatementScope scope(statement);
+  Meta meta;
+  int found = 0;
+  while (true) {
+    STRATA_ASSIGN(const bool row, statement.Step());
+    if (!row) break;
+    const std::string_view key = statement.Blob(0);
+    ++found;
+    if (key == "volume") {
+      meta.volume = statement.Uint(1);
+    } else if (key == "lsn") {
+      meta.lsn = statement.Uint(1);
+    } else if (key == "highest_ino") {
+      meta.highest_ino = statement.Uint(1);
+    } else if (key == "inodes") {
+      meta.inodes = statement.Int(1);
+    } else {
+      --found;
+    }
+  }
+  if (found != 4) return Fail(Errc::kCorrupt, path + " lacks its meta rows; move the file away, to have it rebuilt");
+  return meta;
+}
+
+class SqliteIndex final : public Index {
+ public:
+  SqliteIndex(std::string path, ReadConnection reader, std::unique_ptr<WriteConnection> writer, const Meta& meta)
+      : path_(std::move(path)), reader_(std::move(reader)) {
+    write_.connection = std::move(writer);
+    write_.highest_ino = meta.highest_ino;
+    write_.inode_count = meta.inodes;
+  }
+
+  Result<Checkpoint> LastCheckpoint() override {
+    const std::lock_guard lock(read_mutex_);
+    STRATA_ASSIGN(const Meta meta, ReadMeta(reader_.meta, path_));
+    return Checkpoint{Lsn(meta.lsn), InodeNumber(meta.highest_ino)};
+  }
+
+  Result<std::optional<InodeRecord>> LoadInode(InodeNumber ino) override {
+    const std::lock_guard lock(read_mutex_);
+    const StatementScope scope(reader_.inode);
+    reader_.inode.Bind(1, ino.value);
+    STRATA_ASSIGN(const bool row, reader_.inode.Step());
+    if (!row) return std::nullopt;
+    return ReadInode(reader_.inode, path_);
+  }
+
+  Result<std::optional<IndexEntry>> LoadEntry(InodeNumber directory, std::uint64_t hash, std::string_view name) override {
+    const std::lock_guard lock(read_mutex_);
+    const StatementScope scope(reader_.entry);
+    reader_.entry.Bind(1, directory.value);
+    reader_.entry.Bind(2, hash);
+    reader_.entry.BindBlob(3, name);
+    STRATA_ASSIGN(const bool row, reader_.entry.Step());
+    if (!row) return std::nullopt;
+    return ReadEntry(reader_.entry, path_);
+  }
+
+  Result<void> LoadEntries(InodeNumber directory, const std::function<void(const IndexEntry&)>& visit) override {
+    std::vector<IndexEntry> entries;
+    {
+      const std::lock_guard lock(read_mutex_);
+      const StatementScope scope(reader_.entries);
+      reader_.entries.Bind(1, directory.value);
+      while (true) {
+        STRATA_ASSIGN(const bool row, reader_.entries.Step());
+        if (!row) break;
+        STRATA_ASSIGN(IndexEntry entry, ReadEntry(reader_.entries, path_));
+        entries.push_back(std::move(entry));
+      }
+    }
+    for (const IndexEntry& entry : entries) visit(entry);
+    return {};
+  }
+
+  Result<std::vector<IndexExtent>> LoadExtents(InodeNumber ino) override {
+    const std::lock_guard lock(read_mutex_);
+    const StatementScope scope(reader_.extents);
+    reader_.extents.Bind(1, ino.value);
+    std::vector<IndexExtent> extents;
+    while (true) {
+      STRATA_ASSIGN(const bool row, reader_.extents.Step());
+      if (!row) return extents;
+      const Statement& s = reader_.extents;
+      extents.push_back({s.Uint(0), s.Uint(1), Lsn(s.Uint(2))});
+    }
+  }
+
+  Result<std::uint64_t> CountInodes() override {
+    const std::lock_guard lock(read_mutex_);
+    STRATA_ASSIGN(const Meta meta, ReadMeta(reader_.meta, path_));
+    return static_cast<std::uint64_t>(meta.inodes);
+  }
+
+  // On a connection of its own: it may take long, sees one state throughout, and `visit` may use the index.
+  Result<void> VisitInodes(const std::function<void(const InodeRecord&)>& visit) override {
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, Database::Mode::kRead));
+    STRATA_ASSIGN(Statement all, database->Prepare(kSelectAllInodes));
+    while (true) {
+      STRATA_ASSIGN(const bool row, all.Step());
+      if (!row) return {};
+      STRATA_ASSIGN(const InodeRecord inode, ReadInode(all, path_));
+      visit(inode);
+    }
+  }
+
+  Result<void> Check() override {
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, Database::Mode::kRead));
+    STRATA_ASSIGN(Statement check, database->Prepare("PRAGMA integrity_check"));
+    std::string words;
+    while (true) {
+      STRATA_ASSIGN(const bool row, check.Step());
+      if (!row) break;
+      if (check.Blob(0) == "ok") continue;
+      words += words.empty() ? "" : "; ";
+      words += check.Blob(0);
+    }
+    if (words.empty()) return {};
+    return Fail(Errc::kCorrupt, path_ + ": " + words + "; move the file away, to have it rebuilt from the journal");
+  }
+
+  Result<std::unique_ptr<Writer>> Begin() override {
+    if (!write_.connection) return Fail(Errc::kReadOnly, "write to an index that is open for reading");
+    if (write_.busy.exchange(true, std::memory_order_acquire)) {
+      return Fail(Errc::kBusy, "another writer of the index has not ended yet");
+    }
+    return MakeWriter(write_);
+  }
+
+ private:
+  const std::string path_;
+  WriteState write_;  // first, so that it is closed last: that is when SQLite folds the write-ahead log into the file
+  std::mutex read_mutex_;
+  ReadConnection reader_;  // GUARDED_BY(read_mutex_)
+};
+
+// Makes the tables in a database that is empty; checks that one which is not is ours.
+Result<void> Prepare(Database& database, IndexMode mode, std::uint64_t volume_id) {
+  STRATA_ASSIGN(const std::int64_t tables, database.QueryInt("SELECT count(*) FROM sqlite_master"));
+  STRATA_ASSIGN(const std::int64_t application, database.QueryInt("PRAGMA application_id"));
+  STRATA_ASSIGN(const std::int64_t version, database.QueryInt("PRAGMA user_version"));
+  if (tables == 0 && application == 0 && mode == IndexMode::kReadWrite) {
+    const std::string sql = "BEGIN IMMEDIATE;" + std::string(kSchema) +
+                            "PRAGMA application_id = " + std::to_string(kApplicationId) +
+                            "; PRAGMA user_version = " + std::to_string(kSchemaVersion) +
+                            "; INSERT INTO meta VALUES ('volume', " + std::to_string(static_cast<std::int64_t>(volume_id)) +
+                            "), ('lsn', 0), ('highest_ino', 0), ('inodes', 0); COMMIT;";
+    return database.Execute(sql.c_str());
+  }
+  if (application != kApplicationId) return Fail(Errc::kCorrupt, database.path() + " is no index of Strata");
+  if (version > kSchemaVersion) {
+    return Fail(Errc::kNotSupported, database.path() + " is of a newer version of Strata; use that version");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Index>> Index::Open(const std::string& path, IndexMode mode, std::uint64_t volume_id) {
+  const bool writes = mode == IndexMode::kReadWrite;
+  STRATA_ASSIGN(std::unique_ptr<Database> database,
+                Database::Open(path, writes ? Database::Mode::kCreate : Database::Mode::kRead));
+  if (writes) {
+    STRATA_TRY(database->Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; "
+                                 "PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864"));
+  }
+  STRATA_TRY(Prepare(*database, mode, volume_id));
+  STRATA_ASSIGN(ReadConnection reader, ReadConnection::Open(path));
+  STRATA_ASSIGN(const Meta meta, ReadMeta(reader.meta, path));
+  if (meta.volume != volume_id) {
+    return Fail(Errc::kCorrupt, path + " belongs to another volume; move the file away, to have it rebuilt");
+  }
+  std::unique_ptr<WriteConnection> writer;
+  if (writes) {
+    STRATA_ASSIGN(writer, WriteConnection::Make(std::move(database)));
+  }
+  return std::make_unique<SqliteIndex>(path, std::move(reader), std::move(writer), meta);
+}
+
+}  // namespace strata::store

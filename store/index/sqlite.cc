@@ -1,0 +1,125 @@
+#include "store/index/sqlite.h"
+
+#include <sqlite3.h>
+
+namespace strata::store {
+namespace {
+
+constexpr int kBusyTimeoutMs = 10'000;
+
+Errc CodeOf(int rc) {
+  switch (rc & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_FORMAT:
+      return Errc::kCorrupt;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return Errc::kBusy;
+    case SQLITE_FULL:
+      return Errc::kNoSpace;
+    case SQLITE_READONLY:
+      return Errc::kReadOnly;
+    case SQLITE_CANTOPEN:
+      return Errc::kNotFound;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+      return Errc::kAccess;
+    case SQLITE_ERROR:  // such as a table that is missing: not the database that we made
+      return Errc::kCorrupt;
+    default:
+      return Errc::kIo;
+  }
+}
+
+std::unexpected<Status> Failure(int rc, sqlite3* handle, const std::string& path) {
+  std::string message = path + ": ";
+  message += handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(rc);
+  Errc code = CodeOf(rc);
+  if (const int err = handle != nullptr ? sqlite3_system_errno(handle) : 0; (rc & 0xff) == SQLITE_CANTOPEN && err != 0) {
+    code = ErrcFromErrno(err);
+  }
+  if (code == Errc::kCorrupt) message += "; the index can be rebuilt from the journal: move the file away and start again";
+  return Fail(code, std::move(message));
+}
+
+}  // namespace
+
+void Statement::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+
+// Binding fails only for a parameter that the statement lacks, which the tests would show at once.
+void Statement::Bind(int parameter, std::int64_t value) { sqlite3_bind_int64(statement_.get(), parameter, value); }
+void Statement::BindNull(int parameter) { sqlite3_bind_null(statement_.get(), parameter); }
+void Statement::BindBlob(int parameter, std::string_view bytes) {
+  // A null pointer would bind NULL.
+  sqlite3_bind_blob64(statement_.get(), parameter, bytes.empty() ? "" : bytes.data(), bytes.size(), SQLITE_STATIC);
+}
+void Statement::BindText(int parameter, std::string_view text) {
+  sqlite3_bind_text64(statement_.get(), parameter, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+}
+
+Result<bool> Statement::Step() {
+  const int rc = sqlite3_step(statement_.get());
+  if (rc == SQLITE_ROW) return true;
+  if (rc == SQLITE_DONE) return false;
+  return Failure(rc, sqlite3_db_handle(statement_.get()), *path_);
+}
+
+Result<void> Statement::Run() {
+  auto stepped = Step();
+  Reset();
+  if (!stepped) return Fail(stepped.error());
+  return {};
+}
+
+void Statement::Reset() { sqlite3_reset(statement_.get()); }
+
+std::int64_t Statement::Int(int column) const { return sqlite3_column_int64(statement_.get(), column); }
+
+std::string_view Statement::Blob(int column) const {
+  const void* data = sqlite3_column_blob(statement_.get(), column);
+  const int size = sqlite3_column_bytes(statement_.get(), column);
+  if (data == nullptr) return {};
+  return {static_cast<const char*>(data), static_cast<std::size_t>(size)};
+}
+
+Result<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
+  int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  flags |= mode == Mode::kRead ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+  if (mode == Mode::kCreate) flags |= SQLITE_OPEN_CREATE;
+  sqlite3* handle = nullptr;
+  const int rc = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  // SQLite gives a handle, which must be closed, on most failures too.
+  std::unique_ptr<Database> database(new Database(handle, path));
+  if (rc != SQLITE_OK) return Failure(rc, handle, path);
+  sqlite3_busy_timeout(handle, kBusyTimeoutMs);
+  return database;
+}
+
+Database::~Database() { sqlite3_close_v2(handle_); }
+
+Result<void> Database::Execute(const char* sql) {
+  const int rc = sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr);
+  if (rc != SQLITE_OK) return Failure(rc, handle_, path_);
+  return {};
+}
+
+Result<std::int64_t> Database::QueryInt(const char* sql) {
+  STRATA_ASSIGN(Statement statement, Prepare(sql));
+  STRATA_ASSIGN(const bool row, statement.Step());
+  return row ? statement.Int(0) : 0;
+}
+
+Result<Statement> Database::Prepare(const char* sql) {
+  sqlite3_stmt* raw = nullptr;
+  const int rc = sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
+  Statement statement;
+  statement.statement_.reset(raw);
+  statement.path_ = &path_;
+  if (rc != SQLITE_OK) return Failure(rc, handle_, path_);
+  return statement;
+}
+
+std::int64_t Database::Changes() const { return sqlite3_changes64(handle_); }
+
+}  // namespace strata::store

@@ -1,0 +1,86 @@
+// SQLite in our terms: connections and prepared statements as values with owners, errors as Status. A connection and its statements
+// belong to one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/status.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace strata::store {
+
+class Database;
+
+// A prepared statement, reusable. Parameters count from 1, columns from 0. Blobs are bound by reference: they must live until Reset.
+class Statement {
+ public:
+  Statement() = default;
+
+  void Bind(int parameter, std::int64_t value);
+  void Bind(int parameter, std::uint64_t value) { Bind(parameter, static_cast<std::int64_t>(value)); }
+  void Bind(int parameter, std::uint32_t value) { Bind(parameter, static_cast<std::int64_t>(value)); }
+  void BindBlob(int parameter, std::string_view bytes);
+  void BindText(int parameter, std::string_view text);
+  void BindNull(int parameter);
+  // True: a row is there to read; false: the end.
+  Result<bool> Step();
+  // Runs a statement that gives no row, and resets it.
+  Result<void> Run();
+  void Reset();
+
+  std::int64_t Int(int column) const;
+  std::uint64_t Uint(int column) const { return static_cast<std::uint64_t>(Int(column)); }
+  // Valid until the next Step or Reset.
+  std::string_view Blob(int column) const;
+
+ private:
+  friend class Database;
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const;
+  };
+  std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+  const std::string* path_ = nullptr;  // of the Database, for messages
+};
+
+// Resets a statement when the scope ends, so that no read transaction is left open.
+class StatementScope {
+ public:
+  explicit StatementScope(Statement& statement) : statement_(statement) {}
+  StatementScope(const StatementScope&) = delete;
+  StatementScope& operator=(const StatementScope&) = delete;
+  ~StatementScope() { statement_.Reset(); }
+
+ private:
+  Statement& statement_;
+};
+
+class Database {
+ public:
+  enum class Mode : std::uint8_t { kRead, kWrite, kCreate };
+  static Result<std::unique_ptr<Database>> Open(const std::string& path, Mode mode);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  Result<void> Execute(const char* sql);
+  // The first column of the first row; 0 where there is none.
+  Result<std::int64_t> QueryInt(const char* sql);
+  Result<Statement> Prepare(const char* sql);
+  // Rows that the last INSERT, UPDATE or DELETE changed.
+  std::int64_t Changes() const;
+  const std::string& path() const { return path_; }
+
+ private:
+  Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
+
+  sqlite3* handle_;
+  const std::string path_;
+};
+
+}  // namespace strata::store

@@ -1,0 +1,293 @@
+#include "store/index/index.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include "tests/base/temp_folder.h"
+
+namespace strata::store {
+namespace {
+
+constexpr std::uint64_t kVolume = 0xfedcba9876543210ULL;
+
+std::unique_ptr<Index> MustOpen(const std::string& path, IndexMode mode = IndexMode::kReadWrite) {
+  auto index = Index::Open(path, mode, kVolume);
+  EXPECT_TRUE(index) << index.error().ToString();
+  return index ? std::move(*index) : nullptr;
+}
+
+InodeRecord Inode(std::uint64_t ino, std::uint64_t size = 0) {
+  InodeRecord inode;
+  inode.ino = InodeNumber(ino);
+  inode.nlink = 1;
+  inode.size = size;
+  return inode;
+}
+
+InodeRecord FullInode(std::uint64_t ino) {
+  InodeRecord inode = Inode(ino, 1ULL << 62);
+  inode.generation = Generation(0xffffffffu);
+  inode.locator = 0xffff'ffff'ffff'ffffULL;
+  inode.type = FileType::kSymlink;
+  inode.mode = 07777;
+  inode.uid = 0xfffffffeu;
+  inode.gid = 4;
+  inode.rdev = {0xffffffffu, 0xfffffffeu};
+  inode.atime.ns = -1;
+  inode.mtime.ns = 2;
+  inode.ctime.ns = 3;
+  inode.parent = InodeNumber(9);
+  inode.opaque = true;
+  inode.base_size = 77;
+  inode.create_verifier = {0, 0, 0, 0, 0, 0, 0, 1};
+  inode.origin = {.sources = {{1, 2, 3}, {4, 5, 6}}, .size = 12, .mtime = {-34}};
+  inode.symlink_target = std::string("a\0b", 3);
+  return inode;
+}
+
+IndexEntry Entry(std::uint64_t hash, std::string name, std::uint64_t ino) {
+  return {.name = std::move(name), .hash = hash, .whiteout = false, .ino = InodeNumber(ino), .type = FileType::kRegular};
+}
+
+std::vector<std::string> Names(Index& index, std::uint64_t directory) {
+  std::vector<std::string> names;
+  EXPECT_TRUE(index.LoadEntries(InodeNumber(directory), [&](const IndexEntry& e) { names.push_back(e.name); }));
+  return names;
+}
+
+template <typename Function>
+void InOneBatch(Index& index, std::uint64_t lsn, Function change) {
+  auto writer = index.Begin();
+  ASSERT_TRUE(writer) << writer.error().ToString();
+  change(**writer);
+  auto committed = (*writer)->Commit(Lsn(lsn));
+  ASSERT_TRUE(committed) << committed.error().ToString();
+}
+
+TEST(Index, GivesBackWhatWasPutAlsoAfterReopening) {
+  TempFolder folder;
+  const IndexEntry whiteout{.name = "gone", .hash = 20, .whiteout = true, .ino = kNoInode, .type = FileType::kDirectory};
+  {
+    auto index = MustOpen(folder / "index");
+    EXPECT_EQ(index->LastCheckpoint().value().lsn, Lsn(0));
+    InOneBatch(*index, 100, [&](Index::Writer& w) {
+      ASSERT_TRUE(w.PutInode(FullInode(5)));
+      ASSERT_TRUE(w.PutInode(Inode(6)));
+      ASSERT_TRUE(w.PutEntry(kRootInode, Entry((1ULL << 63) - 1, "last", 5)));
+      ASSERT_TRUE(w.PutEntry(kRootInode, Entry(20, "b", 6)));
+      ASSERT_TRUE(w.PutEntry(kRootInode, Entry(20, "a", 6)));
+      ASSERT_TRUE(w.PutEntry(kRootInode, whiteout));
+      ASSERT_TRUE(w.PutExtent(InodeNumber(6), {10, 20, Lsn(1ULL << 62)}));
+      ASSERT_TRUE(w.PutExtent(InodeNumber(6), {0, 10, Lsn(7)}));
+    });
+  }
+  for (const IndexMode mode : {IndexMode::kReadWrite, IndexMode::kReadOnly}) {
+    auto index = MustOpen(folder / "index", mode);
+    EXPECT_EQ(index->LoadInode(InodeNumber(5)).value(), FullInode(5));
+    EXPECT_EQ(index->LoadInode(InodeNumber(6)).value(), Inode(6));
+    EXPECT_EQ(index->LoadInode(InodeNumber(7)).value(), std::nullopt);
+    EXPECT_EQ(Names(*index, 1), (std::vector<std::string>{"a", "b", "gone", "last"}));
+    EXPECT_EQ(index->LoadEntry(kRootInode, 20, "gone").value(), whiteout);
+    EXPECT_EQ(index->LoadEntry(kRootInode, 21, "gone").value(), std::nullopt);
+    EXPECT_EQ(index->LoadExtents(InodeNumber(6)).value(),
+              (std::vector<IndexExtent>{{0, 10, Lsn(7)}, {10, 20, Lsn(1ULL << 62)}}));
+    EXPECT_EQ(index->CountInodes().value(), 2u);
+    EXPECT_EQ(index->LastCheckpoint().value().lsn, Lsn(100));
+    EXPECT_EQ(index->LastCheckpoint().value().highest_ino, InodeNumber(6));
+    EXPECT_TRUE(index->Check());
+    std::size_t visited = 0;
+    EXPECT_TRUE(index->VisitInodes([&](const InodeRecord& inode) {
+      EXPECT_EQ(index->LoadInode(inode.ino).value(), inode);
+      ++visited;
+    }));
+    EXPECT_EQ(visited, 2u);
+  }
+}
+
+TEST(Index, ShowsNothingOfABatchBeforeItsCommitNorOfOneGivenUp) {
+  TempFolder folder;
+  auto index = MustOpen(folder / "index");
+  {
+    auto writer = index->Begin();
+    ASSERT_TRUE(writer);
+    ASSERT_TRUE((*writer)->PutInode(Inode(2)));
+    EXPECT_EQ(index->LoadInode(InodeNumber(2)).value(), std::nullopt);
+    auto second = index->Begin();
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code(), Errc::kBusy);
+  }
+  EXPECT_EQ(index->LoadInode(InodeNumber(2)).value(), std::nullopt);
+  EXPECT_EQ(index->LastCheckpoint().value().highest_ino, InodeNumber(0));
+  auto writer = index->Begin();
+  ASSERT_TRUE(writer);
+  EXPECT_TRUE((*writer)->Commit(Lsn(1)));
+  EXPECT_EQ((*writer)->Commit(Lsn(2)).error().code(), Errc::kInvalid);
+}
+
+TEST(Index, RemembersTheHighestNumberOfPurgedInodesButNotThoseOfLayers) {
+  TempFolder folder;
+  const std::uint64_t lower = (1ULL << 55) + 5;
+  {
+    auto index = MustOpen(folder / "index");
+    InOneBatch(*index, 1, [&](Index::Writer& w) {
+      ASSERT_TRUE(w.PutInode(Inode(10)));
+      ASSERT_TRUE(w.PutInode(Inode(900)));
+      ASSERT_TRUE(w.Purge(InodeNumber(900)));  // made and purged in one batch
+      ASSERT_TRUE(w.PutInode(Inode(lower)));
+    });
+    InOneBatch(*index, 2, [&](Index::Writer& w) { ASSERT_TRUE(w.Purge(InodeNumber(10))); });
+    EXPECT_EQ(index->CountInodes().value(), 1u);
+  }
+  auto index = MustOpen(folder / "index");
+  EXPECT_EQ(index->LastCheckpoint().value().highest_ino, InodeNumber(900));
+  EXPECT_EQ(index->LoadInode(InodeNumber(lower)).value(), Inode(lower));
+}
+
+TEST(Index, LetsAnotherConnectionReadWhileBatchesAreWritten) {
+  TempFolder folder;
+  auto index = MustOpen(folder / "index");
+  auto viewer = MustOpen(folder / "index", IndexMode::kReadOnly);
+  EXPECT_EQ(viewer->Begin().error().code(), Errc::kReadOnly);
+  std::atomic<bool> stop = false;
+  std::uint64_t seen = 0;
+  std::thread reader([&] {
+    while (!stop) {
+      const auto checkpoint = viewer->LastCheckpoint();
+      ASSERT_TRUE(checkpoint) << checkpoint.error().ToString();
+      EXPECT_GE(checkpoint->lsn.value, seen);
+      seen = checkpoint->lsn.value;
+      const auto inode = viewer->LoadInode(kRootInode);
+      ASSERT_TRUE(inode);
+      if (*inode) {
+        EXPECT_GE((*inode)->size, seen);
+      }
+    }
+  });
+  for (std::uint64_t i = 1; i <= 100; ++i) {
+    InOneBatch(*index, i, [&](Index::Writer& w) { ASSERT_TRUE(w.PutInode(Inode(1, i))); });
+  }
+  stop = true;
+  reader.join();
+  EXPECT_EQ(viewer->LastCheckpoint().value().lsn, Lsn(100));
+}
+
+TEST(Index, IsWholeAfterItsProcessWasKilledAmidCommits) {
+  TempFolder folder;
+  for (const int commits : {1, 17, 60}) {
+    int pipe_ends[2];
+    ASSERT_EQ(::pipe(pipe_ends), 0);
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::close(pipe_ends[0]);
+      auto index = Index::Open(folder / "index", IndexMode::kReadWrite, kVolume);
+      if (!index) ::_exit(1);
+      std::uint64_t i = (*index)->LastCheckpoint()->lsn.value;
+      while (true) {
+        ++i;
+        auto writer = (*index)->Begin();
+        if (!writer) ::_exit(2);
+        for (std::uint64_t k = 1; k <= 50; ++k) {
+          (void)(*writer)->PutInode(Inode(i * 50 + k, i));
+          (void)(*writer)->PutEntry(kRootInode, Entry(100 + i * 50 + k, "n" + std::to_string(i * 50 + k), i * 50 + k));
+        }
+        (void)(*writer)->PutInode(Inode(1, i));
+        if (!(*writer)->Commit(Lsn(i))) ::_exit(3);
+        if (::write(pipe_ends[1], "x", 1) != 1) ::_exit(4);
+      }
+    }
+    ::close(pipe_ends[1]);
+    for (int done = 0; done < commits; ++done) {
+      char byte;
+      ASSERT_EQ(::read(pipe_ends[0], &byte, 1), 1);
+    }
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    ::close(pipe_ends[0]);
+
+    auto index = MustOpen(folder / "index");
+    ASSERT_TRUE(index);
+    EXPECT_TRUE(index->Check());
+    const std::uint64_t reached = index->LastCheckpoint().value().lsn.value;
+    EXPECT_GE(reached, static_cast<std::uint64_t>(commits));
+    EXPECT_EQ(index->LoadInode(kRootInode).value()->size, reached);
+    EXPECT_EQ(index->CountInodes().value(), reached * 50 + 1);
+    EXPECT_EQ(Names(*index, 1).size(), reached * 50);
+  }
+}
+
+TEST(Index, RefusesAnotherVolumeANewerVersionAndOtherFiles) {
+  TempFolder folder;
+  const std::string path = folder / "index";
+  MustOpen(path).reset();
+  EXPECT_EQ(Index::Open(path, IndexMode::kReadWrite, 7).error().code(), Errc::kCorrupt);
+  EXPECT_EQ(Index::Open(folder / "none", IndexMode::kReadOnly, kVolume).error().code(), Errc::kNotFound);
+
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &raw), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(raw, "PRAGMA user_version = 2", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(raw);
+  EXPECT_EQ(Index::Open(path, IndexMode::kReadWrite, kVolume).error().code(), Errc::kNotSupported);
+
+  std::ofstream(folder / "text") << std::string(10'000, 'x');
+  EXPECT_EQ(Index::Open(folder / "text", IndexMode::kReadWrite, kVolume).error().code(), Errc::kCorrupt);
+  const std::string other = folder / "other";
+  ASSERT_EQ(sqlite3_open(other.c_str(), &raw), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(raw, "CREATE TABLE t (a)", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(raw);
+  EXPECT_EQ(Index::Open(other, IndexMode::kReadWrite, kVolume).error().code(), Errc::kCorrupt);
+}
+
+TEST(Index, ReportsADamagedFileAndNeverCrashesOnIt) {
+  TempFolder folder;
+  const std::string path = folder / "index";
+  {
+    auto index = MustOpen(path);
+    InOneBatch(*index, 5, [&](Index::Writer& w) {
+      for (std::uint64_t i = 2; i < 800; ++i) {
+        ASSERT_TRUE(w.PutInode(FullInode(i)));
+        ASSERT_TRUE(w.PutEntry(kRootInode, Entry(100 + i, "name" + std::to_string(i), i)));
+        ASSERT_TRUE(w.PutExtent(InodeNumber(i), {0, 10, Lsn(i)}));
+      }
+    });
+  }
+  std::ifstream in(path, std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(in), {}};
+  ASSERT_GT(whole.size(), 40'000u);
+  int reported = 0;
+  for (std::size_t page = 0; page * 4096 < whole.size(); ++page) {
+    std::string damaged = whole;
+    damaged.replace(page * 4096, 512, 512, '\x5a');
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << damaged;
+    auto index = Index::Open(path, IndexMode::kReadOnly, kVolume);
+    if (!index) {
+      EXPECT_EQ(index.error().code(), Errc::kCorrupt) << index.error().ToString();
+      ++reported;
+      continue;
+    }
+    for (std::uint64_t i = 2; i < 800; ++i) {
+      if (auto inode = (*index)->LoadInode(InodeNumber(i)); !inode) {
+        EXPECT_EQ(inode.error().code(), Errc::kCorrupt);
+      }
+    }
+    (void)(*index)->LoadEntries(kRootInode, [](const IndexEntry&) {});
+    auto checked = (*index)->Check();
+    if (!checked) {
+      EXPECT_EQ(checked.error().code(), Errc::kCorrupt);
+      ++reported;
+    }
+  }
+  EXPECT_EQ(reported, static_cast<int>((whole.size() + 4095) / 4096));
+}
+
+}  // namespace
+}  // namespace strata::store
