@@ -1,0 +1,207 @@
+// strata ls, cat, stat, diff: look at a workspace without a mount, also while it is being served.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "cli/command.h"
+#include "cli/output.h"
+
+namespace strata::cli {
+namespace {
+
+struct LookArguments {
+  std::string workspace;
+  std::string path = "/";
+  bool json = false;
+};
+
+using Look = Result<void> (*)(const LookArguments&);
+
+struct NamedEntry {
+  std::string name;
+  Attributes attributes;
+};
+
+class CollectingSink final : public vfs::DirectorySink {
+ public:
+  explicit CollectingSink(std::vector<NamedEntry>& entries) : entries_(entries) {}
+  bool Add(const vfs::DirectoryEntry& entry) override {
+    if (entry.name != "." && entry.name != "..") entries_.push_back({std::string(entry.name), *entry.attributes});
+    return true;
+  }
+  std::size_t Mark() override { return entries_.size(); }
+  void Rewind(std::size_t mark) override { entries_.resize(mark); }
+
+ private:
+  std::vector<NamedEntry>& entries_;
+};
+
+Result<void> WriteOut(ByteSpan bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Fail(Status::FromErrno(errno, "writing to standard output"));
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+// Gathers one READ in memory.
+class BufferSink final : public vfs::ReadSink {
+ public:
+  MutableByteSpan Allocate(std::size_t size) override {
+    bytes_.resize(bytes_.size() + size);
+    return MutableByteSpan(bytes_).last(size);
+  }
+  void Trim(std::size_t size) override { bytes_.resize(bytes_.size() - size); }
+  void Reference(ByteSpan bytes, std::shared_ptr<const void>) override {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+  }
+  void Zeros(std::size_t size) override { bytes_.resize(bytes_.size() + size); }
+
+  std::vector<std::byte> bytes_;
+};
+
+Result<void> List(const LookArguments& arguments) {
+  STRATA_ASSIGN(auto volume, OpenForReading(arguments.workspace));
+  STRATA_ASSIGN(vfs::Entry at, Walk(*volume, arguments.path));
+  std::vector<NamedEntry> entries;
+  if (at.attributes.type == FileType::kDirectory) {
+    CollectingSink sink(entries);
+    STRATA_TRY(volume->ReadDirectory(LocalContext(), at.id, Cookie(0), true, sink));
+  } else {
+    entries.push_back({arguments.path.substr(arguments.path.rfind('/') + 1), at.attributes});
+  }
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  if (arguments.json) {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const NamedEntry& entry : entries) {
+      nlohmann::ordered_json item = {{"name", entry.name}};
+      item.update(ToJson(entry.attributes));
+      list.push_back(std::move(item));
+    }
+    PrintJson(list);
+    return {};
+  }
+  std::size_t links = 1, size = 1;
+  for (const NamedEntry& entry : entries) {
+    links = std::max(links, std::to_string(entry.attributes.nlink).size());
+    size = std::max(size, std::to_string(entry.attributes.size).size());
+  }
+  for (const NamedEntry& entry : entries) {
+    const Attributes& a = entry.attributes;
+    const std::string shown = Printable(entry.name);
+    const char* colour = a.type == FileType::kDirectory ? kBlue : a.type == FileType::kSymlink ? kCyan : nullptr;
+    std::printf("%s %*u %6u %6u %*llu %s %s\n", ModeText(a).c_str(), static_cast<int>(links), a.nlink, a.uid, a.gid,
+                static_cast<int>(size), static_cast<unsigned long long>(a.size), TimeText(a.mtime).c_str(),
+                (colour != nullptr ? Coloured(shown, colour) : shown).c_str());
+  }
+  return {};
+}
+
+Result<void> Cat(const LookArguments& arguments) {
+  STRATA_ASSIGN(auto volume, OpenForReading(arguments.workspace));
+  STRATA_ASSIGN(vfs::Entry at, Walk(*volume, arguments.path));
+  constexpr std::uint32_t kPiece = 1 << 20;
+  for (std::uint64_t offset = 0;;) {
+    BufferSink sink;
+    auto read = volume->Read(LocalContext(), at.id, offset, kPiece, sink);
+    if (!read) return Fail(read.error().WithContext(arguments.path));
+    STRATA_TRY(WriteOut(sink.bytes_));
+    offset += read->count;
+    if (read->eof) return {};
+  }
+}
+
+Result<void> StatOne(const LookArguments& arguments) {
+  STRATA_ASSIGN(auto volume, OpenForReading(arguments.workspace));
+  STRATA_ASSIGN(vfs::Entry at, Walk(*volume, arguments.path));
+  std::string target;
+  if (at.attributes.type == FileType::kSymlink) {
+    STRATA_ASSIGN(target, volume->ReadLink(LocalContext(), at.id, nullptr));
+  }
+  if (arguments.json) {
+    nlohmann::ordered_json json = {{"path", arguments.path}};
+    json.update(ToJson(at.attributes));
+    if (!target.empty()) json["target"] = target;
+    PrintJson(json);
+    return {};
+  }
+  const Attributes& a = at.attributes;
+  std::printf("path    %s%s%s\n", Printable(arguments.path).c_str(), target.empty() ? "" : " -> ",
+              Printable(target).c_str());
+  std::printf("type    %s\nmode    %04o (%s)\nowner   uid %u, gid %u\nlinks   %u\n", TypeName(a.type).data(), a.mode,
+              ModeText(a).c_str(), a.uid, a.gid, a.nlink);
+  std::printf("size    %llu bytes, %llu held\nfileid  %llu\n", static_cast<unsigned long long>(a.size),
+              static_cast<unsigned long long>(a.used), static_cast<unsigned long long>(a.ino.value));
+  if (a.type == FileType::kBlockDevice || a.type == FileType::kCharacterDevice) {
+    std::printf("device  %u:%u\n", a.rdev.major, a.rdev.minor);
+  }
+  std::printf("access  %s\nmodify  %s\nchange  %s\n", TimeText(a.atime).c_str(), TimeText(a.mtime).c_str(),
+              TimeText(a.ctime).c_str());
+  return {};
+}
+
+Result<void> Diff(const LookArguments& arguments) {
+  STRATA_ASSIGN(auto volume, OpenForReading(arguments.workspace));
+  std::string prefix = arguments.path;
+  while (!prefix.empty() && prefix.back() == '/') prefix.pop_back();
+  if (!prefix.empty() && prefix.front() != '/') prefix.insert(prefix.begin(), '/');
+  STRATA_ASSIGN(std::vector<vfs::PathChange> changes, volume->Changes());
+  std::erase_if(changes, [&](const vfs::PathChange& change) {
+    return !change.path.starts_with(prefix) || (change.path.size() > prefix.size() && change.path[prefix.size()] != '/');
+  });
+  struct Row {
+    const char* word;
+    const char* letter;
+    const char* colour;
+  };
+  static constexpr Row kRows[] = {{"added", "A", kGreen}, {"modified", "M", kYellow}, {"deleted", "D", kRed}};
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const vfs::PathChange& change : changes) {
+    const Row& row = kRows[static_cast<int>(change.kind)];
+    if (arguments.json) {
+      list.push_back({{"change", row.word}, {"path", change.path}, {"type", TypeName(change.type)}});
+    } else {
+      std::printf("%s\n", Coloured(std::string(row.letter) + " " + Printable(change.path) +
+                                       (change.type == FileType::kDirectory && change.path != "/" ? "/" : ""),
+                                   row.colour)
+                              .c_str());
+    }
+  }
+  if (arguments.json) PrintJson(list);
+  return {};
+}
+
+void Add(CLI::App& app, Action& action, const char* name, const char* help, const char* footer, Look look, bool has_json,
+         bool path_required) {
+  auto arguments = std::make_shared<LookArguments>();
+  CLI::App* command = app.add_subcommand(name, help);
+  command->add_option("WORKSPACE", arguments->workspace, "A workspace, or a folder that was served")->required();
+  command->add_option("PATH", arguments->path, "A path within it, from its root")->required(path_required);
+  if (has_json) command->add_flag("--json", arguments->json, "JSON, for programs");
+  command->footer(footer);
+  command->callback([arguments, look, &action] { action = [arguments, look] { return look(*arguments); }; });
+}
+
+}  // namespace
+
+void AddList(CLI::App& app, Action& action) {
+  Add(app, action, "ls", "List a directory of a workspace", "Examples:\n  strata ls ~/project src\n  strata ls ~/ws --json",
+      List, true, false);
+}
+void AddCat(CLI::App& app, Action& action) {
+  Add(app, action, "cat", "Print a file of a workspace", "Example:\n  strata cat ~/project src/main.cc", Cat, false, true);
+}
+void AddStat(CLI::App& app, Action& action) {
+  Add(app, action, "stat", "Show what is known of a file of a workspace", "Example:\n  strata stat ~/ws bin/tool --json",
+      StatOne, true, false);
+}
+void AddDiff(CLI::App& app, Action& action) {
+  Add(app, action, "diff", "List what a workspace adds (A), modifies (M) and deletes (D) over its layers",
+      "Examples:\n  strata diff ~/project\n  strata diff ~/ws src --json", Diff, true, false);
+}
+
+}  // namespace strata::cli

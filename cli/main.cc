@@ -1,0 +1,38 @@
+// strata: serves layered, versioned file trees over NFSv3.
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+
+#include "cli/command.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Serves layered, versioned file trees over NFSv3, without FUSE");
+  app.set_version_flag("--version", "strata " STRATA_VERSION);
+  app.require_subcommand(1);
+  std::string log_level = "info";
+  app.add_option("--log-level", log_level, "What is logged to standard error")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+      ->capture_default_str();
+  strata::cli::Action action;
+  strata::cli::AddServe(app, action);
+  strata::cli::AddInit(app, action);
+  strata::cli::AddList(app, action);
+  strata::cli::AddCat(app, action);
+  strata::cli::AddStat(app, action);
+  strata::cli::AddDiff(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  spdlog::set_default_logger(spdlog::stderr_color_mt("strata"));
+  spdlog::set_level(spdlog::level::from_str(log_level));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  if (auto done = action(); !done) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "strata: %s\n", done.error().ToString().c_str());
+    return 1;
+  }
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}

@@ -1,0 +1,30 @@
+// What the listing commands share: text for people, JSON for programs.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/attributes.h"
+
+namespace strata::cli {
+
+// "drwxr-xr-x".
+std::string ModeText(const Attributes& attributes);
+std::string_view TypeName(FileType type);
+// Local time, "2026-01-31 12:00:00".
+std::string TimeText(Time time);
+// Every attribute by name; times in seconds with nanoseconds as a decimal string.
+nlohmann::ordered_json ToJson(const Attributes& attributes);
+// Names that are no UTF-8 keep every valid part.
+void PrintJson(const nlohmann::ordered_json& json);
+// Wraps `text` in an ANSI colour where stdout is a terminal.
+std::string Coloured(std::string_view text, const char* colour);
+inline constexpr const char* kRed = "31";
+inline constexpr const char* kGreen = "32";
+inline constexpr const char* kYellow = "33";
+inline constexpr const char* kBlue = "34";
+inline constexpr const char* kCyan = "36";
+// A name as people see it: control characters, which could steer a terminal, are shown as \xNN.
+std::string Printable(std::string_view name);
+
+}  // namespace strata::cli

@@ -1,0 +1,220 @@
+// strata serve: serves a folder or a workspace until SIGINT or SIGTERM.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "cli/command.h"
+#include "server/server.h"
+
+namespace strata::cli {
+namespace {
+
+struct ServeArguments {
+  std::string target;
+  std::string workspace;
+  std::vector<std::string> listen;
+  std::vector<std::string> allow;
+  bool insecure_ports = false;
+  bool no_root_squash = false;
+  bool read_only = false;
+  std::string durability = "strict";
+  std::string portmap = "auto";
+  std::size_t cache_mib = 96;
+};
+
+// "ADDR:PORT", "[V6ADDR]:PORT", "ADDR" (port 2049) or ":PORT" (127.0.0.1).
+Result<Endpoint> ParseEndpoint(const std::string& text) {
+  auto wrong = [&](std::string_view why) {
+    return Fail(Errc::kInvalid, "--listen " + text + ": " + std::string(why) + "; give ADDR:PORT, such as 127.0.0.1:2049 or [::1]:2049");
+  };
+  Endpoint endpoint{"127.0.0.1", 2049};
+  std::string address = text, port;
+  if (!text.empty() && text[0] == '[') {
+    const std::size_t close = text.find(']');
+    if (close == std::string::npos) return wrong("no ']'");
+    address = text.substr(1, close - 1);
+    if (close + 1 < text.size()) {
+      if (text[close + 1] != ':') return wrong("no ':' after ']'");
+      port = text.substr(close + 2);
+    }
+  } else if (const std::size_t colon = text.rfind(':'); colon != std::string::npos && colon == text.find(':')) {
+    address = text.substr(0, colon);
+    port = text.substr(colon + 1);
+  }
+  if (!address.empty()) endpoint.address = address;
+  in6_addr parsed;
+  if (::inet_pton(AF_INET, endpoint.address.c_str(), &parsed) != 1 &&
+      ::inet_pton(AF_INET6, endpoint.address.c_str(), &parsed) != 1) {
+    return wrong("not a numeric address");
+  }
+  if (!port.empty()) {
+    if (port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos) return wrong("not a port");
+    const unsigned long number = std::stoul(port);
+    if (number > 65535) return wrong("not a port");
+    endpoint.port = static_cast<std::uint16_t>(number);
+  }
+  return endpoint;
+}
+
+bool IsLoopback(const Endpoint& endpoint) {
+  auto loopback = Cidr::Parse(endpoint.address);
+  return loopback && loopback->address.is_loopback();
+}
+
+std::string Shown(const Endpoint& endpoint) {
+  const bool v6 = endpoint.address.find(':') != std::string::npos;
+  return (v6 ? "[" + endpoint.address + "]" : endpoint.address) + ":" + std::to_string(endpoint.port);
+}
+
+// Whether ::1 can be bound: containers often have no IPv6.
+bool HasIpv6Loopback() {
+  const int fd = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  const bool bound = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+  ::close(fd);
+  return bound;
+}
+
+// The workspace folder to serve, made if this is the first time.
+Result<std::string> FindWorkspace(const ServeArguments& arguments) {
+  Env& env = Env::System();
+  STRATA_ASSIGN(std::string target, AbsolutePath(arguments.target));
+  if (vfs::IsWorkspace(env, target)) {
+    if (!arguments.workspace.empty()) {
+      return Fail(Errc::kInvalid, target + " is a workspace itself; --workspace goes with a plain folder");
+    }
+    return target;
+  }
+  std::string workspace = arguments.workspace;
+  if (workspace.empty()) {
+    STRATA_ASSIGN(workspace, DefaultWorkspace(target));
+    STRATA_TRY(MakeParents(workspace));
+  }
+  if (vfs::IsWorkspace(env, workspace)) {
+    STRATA_ASSIGN(vfs::WorkspaceConfig config, vfs::LoadWorkspaceConfig(env, workspace));
+    if (config.layers.size() != 1 || config.layers[0].path != target) {
+      return Fail(Errc::kExists, workspace + " is a workspace over something else than " + target +
+                                     "; choose another with --workspace, or serve that one: strata serve " + workspace);
+    }
+  } else if (arguments.read_only) {
+    return Fail(Errc::kNotFound, "there is no workspace over " + target + " yet, and --read-only makes none; leave --read-only out once, or make one: strata init");
+  } else {
+    STRATA_TRY(vfs::InitWorkspace(env, workspace, {vfs::LayerSpec{.path = target}}));
+  }
+  return AbsolutePath(workspace);
+}
+
+void PrintReady(const Server& server, const std::string& workspace, bool read_only) {
+  const Endpoint& endpoint = server.endpoints()[0];
+  const std::string shown = Shown(endpoint);
+  const bool v6 = endpoint.address.find(':') != std::string::npos;
+  const std::string host = v6 ? "[" + endpoint.address + "]" : endpoint.address;
+  std::printf("ready nfs=%s mount=%s export=/ workspace=%s\n", shown.c_str(), shown.c_str(), workspace.c_str());
+  const std::string ports = "port=" + std::to_string(endpoint.port) + ",mountport=" + std::to_string(endpoint.port);
+  std::printf("Linux:  mount -t nfs -o vers=3,tcp,%s,mountproto=tcp,nolock%s %s:/ /mnt\n", ports.c_str(),
+              read_only ? ",ro" : "", host.c_str());
+  std::printf("macOS:  mount -t nfs -o vers=3,tcp,%s,locallocks,rsize=1048576,wsize=1048576,readahead=16%s %s:/ /private/mnt\n",
+              ports.c_str(), read_only ? ",rdonly" : "", host.c_str());
+  std::fflush(stdout);
+}
+
+Result<void> Serve(const ServeArguments& arguments) {
+  ServerOptions options;
+  ExportOptions exported;
+  options.listen.clear();
+  bool beyond_loopback = false;
+  for (const std::string& text : arguments.listen) {
+    STRATA_ASSIGN(Endpoint endpoint, ParseEndpoint(text));
+    beyond_loopback |= !IsLoopback(endpoint);
+    options.listen.push_back(std::move(endpoint));
+  }
+  for (const std::string& text : arguments.allow) {
+    STRATA_ASSIGN(Cidr cidr, Cidr::Parse(text));
+    exported.allow.push_back(std::move(cidr));
+  }
+  if (beyond_loopback && exported.allow.empty()) {
+    return Fail(Errc::kInvalid,
+                "listening beyond loopback lets others in: say whom with --allow CIDR, such as --allow 192.168.1.0/24");
+  }
+  if (options.listen.empty()) {
+    options.listen.push_back({"127.0.0.1", 2049});
+    if (HasIpv6Loopback()) options.listen.push_back({"::1", 2049});
+  }
+  exported.insecure_ports = arguments.insecure_ports;
+  exported.squash = beyond_loopback && !arguments.no_root_squash ? Squash::kRoot : Squash::kNone;
+  // Port 111 tells where port 2049 is; other ports are named in the mount command.
+  const bool standard_port = options.listen[0].port == 2049;
+  if (arguments.portmap == "auto" && standard_port && ::geteuid() == 0) options.portmap = PortmapMode::kAuto;
+
+  // Threads started from here on inherit the mask: the signals wait for sigwait below.
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGINT);
+  sigaddset(&ends, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+
+  STRATA_ASSIGN(std::string workspace, FindWorkspace(arguments));
+  vfs::WorkspaceOptions workspace_options;
+  workspace_options.read_only = arguments.read_only;
+  workspace_options.durability =
+      arguments.durability == "relaxed" ? vfs::Durability::kRelaxed : vfs::Durability::kStrict;
+  workspace_options.cache_bytes = arguments.cache_mib << 20;
+  STRATA_ASSIGN(std::unique_ptr<vfs::Workspace> opened, vfs::Workspace::Open(Env::System(), workspace, workspace_options));
+  std::shared_ptr<vfs::FileSystem> volume = std::move(opened);
+  std::vector<Export> exports;
+  exports.push_back({exported, volume});
+  STRATA_ASSIGN(std::unique_ptr<Server> server, Server::Start(options, std::move(exports)));
+  PrintReady(*server, workspace, arguments.read_only);
+
+  int signal = 0;
+  sigwait(&ends, &signal);
+  server->Stop();
+  return {};
+}
+
+}  // namespace
+
+void AddServe(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<ServeArguments>();
+  CLI::App* command = app.add_subcommand("serve", "Serve a folder as a writable copy-on-write workspace, or a workspace, over NFSv3");
+  command->add_option("DIR", arguments->target, "The folder (it never changes), or a workspace made by init")->required();
+  command->add_option("--workspace", arguments->workspace,
+                      "Where what clients write is kept; default: a folder of DIR's own under $XDG_STATE_HOME/strata")
+      ->type_name("PATH");
+  command->add_option("--listen", arguments->listen, "Where to serve, several times; default 127.0.0.1:2049 and [::1]:2049; port 0 takes a free one")
+      ->type_name("ADDR:PORT");
+  command->add_option("--allow", arguments->allow, "Whom to answer beyond loopback, several times; root is then squashed")->type_name("CIDR");
+  command->add_flag("--no-root-squash", arguments->no_root_squash, "Let root of other hosts be root here");
+  command->add_flag("--insecure-ports", arguments->insecure_ports,
+                    "Answer calls from ports of 1024 and above: any local user may then claim to be any user");
+  command->add_flag("--read-only", arguments->read_only, "Write nothing, refuse every change");
+  command
+      ->add_option("--durability", arguments->durability,
+                   "strict: CREATE, RENAME and their like are on disk before they are answered. relaxed: a power cut may lose the last second "
+                   "of them; fsync still waits for the disk; the death of the process loses nothing in either")
+      ->check(CLI::IsMember({"strict", "relaxed"}))
+      ->capture_default_str();
+  command->add_option("--portmap", arguments->portmap, "auto: as root on port 2049, be found through port 111. off: never")
+      ->check(CLI::IsMember({"auto", "off"}))
+      ->capture_default_str();
+  command->add_option("--cache-mib", arguments->cache_mib, "Memory for inodes, names and listings, in MiB")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  strata serve ~/project                        then: mount -t nfs localhost:/ /mnt\n"
+      "  strata serve ~/project --listen 127.0.0.1:0   on a free port, which is printed\n"
+      "  strata serve ~/ws --listen 0.0.0.0:2049 --allow 192.168.1.0/24");
+  command->callback([arguments, &action] { action = [arguments] { return Serve(*arguments); }; });
+}
+
+}  // namespace strata::cli

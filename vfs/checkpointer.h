@@ -1,0 +1,15 @@
+// The journal's way into the index. The checkpointer reads the journal like any other reader: it knows nothing of the inodes in memory and takes none of
+// their locks, so serving goes on beside it; and recovery is the same code, run before serving begins.
+#pragma once
+
+#include "journal/journal.h"
+#include "store/index/index.h"
+#include "base/hash.h"
+
+namespace strata::vfs {
+
+// Applies the journal's records in [from, to) to the index, in one transaction. `to` must be durable, so that the index is never ahead of the
+// journal after a power cut. The position reached, which is `to` unless the journal ends before.
+Result<Lsn> ApplyToIndex(journal::Journal& journal, store::Index& index, const SipHashKey& name_key, Lsn from, Lsn to);
+
+}  // namespace strata::vfs

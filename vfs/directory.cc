@@ -1,0 +1,33 @@
+#include "vfs/directory.h"
+
+#include <algorithm>
+
+namespace strata::vfs {
+
+bool Directory::ListingHas(std::uint64_t hash, std::string_view name) const {
+  auto at = std::lower_bound(listing->items.begin(), listing->items.end(), hash,
+                             [](const LowerListing::Item& item, std::uint64_t value) { return item.hash < value; });
+  for (; at != listing->items.end() && at->hash == hash; ++at) {
+    if (listing->Name(*at) == name) return true;
+  }
+  return false;
+}
+
+bool Directory::IsEmpty() {
+  for (const auto& [key, slot] : names) {
+    if (slot.visible()) return false;
+  }
+  if (upper_only) return true;
+  for (const LowerListing::Item& item : listing->items) {
+    const NameSlot* slot = Find(item.hash, listing->Name(item));
+    if (slot == nullptr || slot->state != NameSlot::State::kWhiteout) return false;
+  }
+  return true;
+}
+
+std::size_t Directory::Footprint() const {
+  // A B-tree leaf is on average three quarters full; names beyond the small-string size have an allocation of their own.
+  return sizeof *this + names.size() * (sizeof(Names::value_type) * 4 / 3 + 16) + (listing ? listing->Footprint() : 0);
+}
+
+}  // namespace strata::vfs

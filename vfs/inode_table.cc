@@ -1,0 +1,75 @@
+#include "vfs/inode_table.h"
+
+#include <algorithm>
+
+namespace strata::vfs {
+
+Inode* InodeTable::Insert(std::unique_ptr<Inode> inode) {
+  Inode* raw = inode.get();
+  raw->footprint = raw->Footprint();
+  bytes_.fetch_add(raw->footprint, std::memory_order_relaxed);
+  StripeOf(raw->record.ino).inodes.emplace(raw->record.ino, std::move(inode));
+  return raw;
+}
+
+void InodeTable::Erase(InodeNumber ino) {
+  auto& inodes = StripeOf(ino).inodes;
+  auto found = inodes.find(ino);
+  if (found == inodes.end()) return;
+  bytes_.fetch_sub(found->second->footprint, std::memory_order_relaxed);
+  evictions_.fetch_add(1, std::memory_order_release);
+  inodes.erase(found);
+}
+
+void InodeTable::Recount(Inode& inode) {
+  const std::size_t now = inode.Footprint();
+  bytes_.fetch_add(now - inode.footprint, std::memory_order_relaxed);  // modulo 2^64, so shrinking works too
+  inode.footprint = now;
+}
+
+bool InodeTable::Evict(Lsn checkpoint) {
+  std::unique_lock one(evictor_, std::try_to_lock);
+  if (!one) return true;  // somebody else is at it
+  const std::size_t goal = budget_ - budget_ / 8;
+  for (std::size_t looked = 0; looked < 2 * kStripes && bytes() > goal; ++looked) {
+    Stripe& stripe = stripes_[hand_];
+    hand_ = (hand_ + 1) % kStripes;
+    std::lock_guard hold(stripe.mutex);
+    for (auto at = stripe.inodes.begin(); at != stripe.inodes.end();) {
+      Inode& inode = *at->second;
+      if (inode.referenced) {
+        inode.referenced = false;
+        ++at;
+      } else if (inode.changed <= checkpoint && inode.record.ino != kRootInode) {
+        bytes_.fetch_sub(inode.footprint, std::memory_order_relaxed);
+        evictions_.fetch_add(1, std::memory_order_release);
+        stripe.inodes.erase(at++);
+      } else {
+        ++at;
+      }
+    }
+  }
+  return bytes() <= budget_;
+}
+
+void StripeLock::Lock(std::initializer_list<InodeNumber> inos) {
+  for (InodeNumber ino : inos) {
+    if (ino == kNoInode) continue;
+    const std::size_t index = InodeTable::Index(ino);
+    auto end = held_.begin() + static_cast<std::ptrdiff_t>(count_);
+    auto at = std::lower_bound(held_.begin(), end, index);
+    if (at != end && *at == index) continue;
+    std::copy_backward(at, end, end + 1);
+    *at = index;
+    ++count_;
+  }
+  for (std::size_t i = 0; i < count_; ++i) {
+    table_.StripeOfIndex(held_[i]).mutex.lock();
+  }
+}
+
+void StripeLock::Unlock() {
+  while (count_ > 0) table_.StripeOfIndex(held_[--count_]).mutex.unlock();
+}
+
+}  // namespace strata::vfs

@@ -1,0 +1,95 @@
+// InodeTable: the inodes that are in memory, and their locks.
+//
+// Locks. Inodes are spread over stripes by their number; a stripe's mutex guards its inodes with all that hangs on them. A call that needs several inodes
+// takes their stripes together, in the order of the stripes (StripeLock), so that no two calls wait for each other. Order of all locks of a workspace:
+//     WorkspaceImpl::rename_mutex_  ->  stripes, ascending  ->  the journal's own
+// No stripe is held while a call waits for a disk: what is not in memory is fetched without locks, put into the table, and the call starts over.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <array>
+#include <atomic>
+#include <initializer_list>
+#include <memory>
+#include <mutex>
+
+#include "vfs/inode.h"
+
+namespace strata::vfs {
+
+class InodeTable {
+ public:
+  struct alignas(64) Stripe {
+    std::mutex mutex;
+    absl::flat_hash_map<InodeNumber, std::unique_ptr<Inode>> inodes;
+  };
+  static constexpr std::size_t kStripes = 1024;
+
+  explicit InodeTable(std::size_t budget) : budget_(budget) {}
+
+  Stripe& StripeOf(InodeNumber ino) { return stripes_[Index(ino)]; }
+  Stripe& StripeOfIndex(std::size_t index) { return stripes_[index]; }
+  // The caller holds the stripe. Null if it is not in memory.
+  Inode* Find(InodeNumber ino) {
+    auto& inodes = StripeOf(ino).inodes;
+    auto found = inodes.find(ino);
+    if (found == inodes.end()) return nullptr;
+    found->second->referenced = true;
+    return found->second.get();
+  }
+  // The caller holds the stripe, and the table has no such inode.
+  Inode* Insert(std::unique_ptr<Inode> inode);
+  // The caller holds the stripe.
+  void Erase(InodeNumber ino);
+  // Counts the inode anew after it grew or shrank; the caller holds its stripe.
+  void Recount(Inode& inode);
+
+  std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  bool over_budget() const { return bytes() > budget_; }
+  // Grows whenever something was dropped: what was read from the index before may then be older than what was dropped.
+  std::uint64_t evictions() const { return evictions_.load(std::memory_order_acquire); }
+  // Drops inodes that were not used lately and whose last change the index holds (changed <= `checkpoint`), until the budget is met.
+  // The caller holds no stripe. False: the budget could not be met.
+  bool Evict(Lsn checkpoint);
+
+  // Calls visit(Inode&) for each, a stripe at a time, under its lock.
+  template <typename Visit>
+  void ForEach(Visit visit) {
+    for (Stripe& stripe : stripes_) {
+      std::lock_guard hold(stripe.mutex);
+      for (auto& [ino, inode] : stripe.inodes) visit(*inode);
+    }
+  }
+
+  static std::size_t Index(InodeNumber ino) { return (ino.value * 0x9e3779b97f4a7c15ULL) >> 54; }
+
+ private:
+  std::array<Stripe, kStripes> stripes_;
+  const std::size_t budget_;
+  std::atomic<std::size_t> bytes_{0};
+  std::atomic<std::uint64_t> evictions_{0};
+  std::mutex evictor_;
+  std::size_t hand_ = 0;  // guarded by evictor_
+};
+static_assert(InodeTable::kStripes == 1 << 10, "Index takes ten bits");
+
+// Holds the stripes of up to four inodes.
+class StripeLock {
+ public:
+  explicit StripeLock(InodeTable& table) : table_(table) {}
+  ~StripeLock() { Unlock(); }
+  StripeLock(const StripeLock&) = delete;
+  StripeLock& operator=(const StripeLock&) = delete;
+
+  // Holds nothing before. kNoInode is skipped.
+  void Lock(std::initializer_list<InodeNumber> inos);
+  void Unlock();
+
+ private:
+  InodeTable& table_;
+  std::array<std::size_t, 4> held_{};
+  std::size_t count_ = 0;
+};
+
+}  // namespace strata::vfs

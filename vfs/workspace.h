@@ -1,0 +1,89 @@
+// Workspace: a writable volume over read-only layers (specs overlay, X rules). What clients change lies in its folder; the layers never change.
+//
+// The folder:  workspace.json  what it is: format, volume id, keys, layers      lock      held by the process that serves it
+//              journal/        the truth (docs/formats/journal.md)              index.db  a checkpoint of it (docs/formats/index.md)
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "vfs/file_system.h"
+#include "vfs/layer.h"
+
+namespace strata::vfs {
+
+struct LayerSpec {
+  std::string path;  // of a host folder, absolute
+  // Character devices 0:0 and overlay xattrs can mean nothing else and are understood by default; .wh. names are ordinary names
+  // unless asked for (overlay X16).
+  MarkerStyles markers{.files = false, .chardev = true, .xattr = true};
+};
+
+// What workspace.json holds.
+struct WorkspaceConfig {
+  std::uint64_t volume_id = 0;
+  SipHashKey handle_key{};  // of handles' MACs: secret
+  SipHashKey name_key{};    // of directory order
+  std::vector<LayerSpec> layers;  // highest first
+};
+
+// Makes the workspace folder `path` (its parent must exist) over `layers`. kExists if there is a workspace already, kNotEmpty if there is something
+// else; kNotFound or kNotDirectory, with a message, for a layer that cannot be used.
+Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<LayerSpec>& layers);
+Result<WorkspaceConfig> LoadWorkspaceConfig(Env& env, const std::string& path);
+// Whether `path` holds a workspace.json.
+bool IsWorkspace(Env& env, const std::string& path);
+
+enum class Durability : std::uint8_t {
+  kStrict,   // changes of the name space are durable before they are answered, as RFC 1813 says
+  kRelaxed,  // they may be answered before: a power cut loses at most `relaxed_interval_ns` of them; COMMIT and stable writes still wait
+};
+
+struct WorkspaceOptions {
+  // Nothing is written, no lock is taken; what another process that serves the workspace does later is not seen.
+  bool read_only = false;
+  Durability durability = Durability::kStrict;
+  std::int64_t relaxed_interval_ns = 1'000'000'000;
+  // Bytes of memory for inodes, names and listings. What is not yet in the index cannot be dropped and may go beyond.
+  std::size_t cache_bytes = 96 << 20;
+  // A checkpoint begins when the journal has grown by so many bytes, or so many records.
+  std::uint64_t checkpoint_bytes = 128 << 20;
+  std::uint64_t checkpoint_records = 100'000;
+  std::uint64_t segment_size = 0;  // of a new journal; 0: the default
+};
+
+enum class ChangeKind : std::uint8_t { kAdded, kModified, kDeleted };
+
+// One line of `strata diff`.
+struct PathChange {
+  ChangeKind kind = ChangeKind::kAdded;
+  std::string path;  // from the root, "/a/b"
+  FileType type = FileType::kRegular;
+};
+
+class Workspace : public FileSystem {
+ public:
+  // Opens it over the layers that its folder names. kBusy if another process serves it, kCorrupt where the journal is damaged.
+  // The journal's tail is replayed first; a missing or damaged index is rebuilt from the journal.
+  static Result<std::unique_ptr<Workspace>> Open(Env& env, const std::string& path, const WorkspaceOptions& options);
+  // The same over these layers (highest first), whatever the folder names.
+  static Result<std::unique_ptr<Workspace>> OpenOver(Env& env, const std::string& path,
+                                                     std::vector<std::unique_ptr<Layer>> layers,
+                                                     const WorkspaceOptions& options);
+  // Ends with a checkpoint; errors are logged.
+  ~Workspace() override = default;
+
+  // Makes everything changed so far durable, in the journal and in the index.
+  virtual Result<void> Checkpoint() = 0;
+  virtual Lsn journal_end() const = 0;
+  // Bytes of memory that the caches hold, by their own count.
+  virtual std::size_t cache_bytes() const = 0;
+  // What differs from the layers, ordered by path. A directory that was added is one line, and so is each thing within it; of one that was
+  // deleted only itself. `visit` gets each once.
+  virtual Result<std::vector<PathChange>> Changes() = 0;
+};
+
+}  // namespace strata::vfs

@@ -1,0 +1,296 @@
+// WorkspaceImpl: Workspace as it is. Its parts:
+//   workspace_open.cc    opening, recovery, closing           workspace_load.cc     bringing objects and names into memory
+//   workspace_read.cc    attributes, lookup, data, listing    workspace_write.cc    SETATTR, WRITE, COMMIT
+//   workspace_create.cc  CREATE and its like, LINK            workspace_remove.cc   REMOVE, RMDIR, RENAME
+//   workspace_changes.cc `strata diff`                        checkpointer.{h,cc}   the journal's way into the index
+//   replay.{h,cc}        the journal's tail into memory, for a reader beside the server
+//
+// The shape of a call: take the locks, look. If all is in memory, check, write one record into the journal, change the inodes, answer. If something is
+// missing, say what (Need), let go of the locks, fetch it (Supply), start over. So no lock is held over a disk, and a call that may not
+// wait (OpContext::may_block) fails with kWouldBlock before it has changed anything.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "journal/journal.h"
+#include "journal/record.h"
+#include "store/index/index.h"
+#include "vfs/inode_table.h"
+#include "vfs/lower_tree.h"
+#include "vfs/workspace.h"
+
+namespace strata::vfs {
+
+// What a call found missing in memory.
+struct Need {
+  enum class Kind : std::uint8_t {
+    kNothing,
+    kAgain,      // nothing: the guess of what to lock was wrong, or an object went away meanwhile
+    kObject,     // the object `id`
+    kChild,      // the object that `slot` of the directory leads to
+    kEntries,    // the upper's own entries of the directory `id`
+    kLowerName,  // what the layers say of `name` in the directory `id`
+    kListing,    // the layers' merged listing of the directory `id`
+  };
+  Kind kind = Kind::kNothing;
+  ObjectId id;
+  bool any_generation = false;  // kObject: only the number is known
+  std::string_view name;
+  NameSlot slot;
+  std::shared_ptr<const LowerNode> lower;  // of the directory
+
+  std::unexpected<Status> Again() {
+    kind = Kind::kAgain;
+    return Fail(Errc::kWouldBlock);
+  }
+  std::unexpected<Status> Object(const ObjectId& object) {
+    kind = Kind::kObject;
+    id = object;
+    return Fail(Errc::kWouldBlock);
+  }
+  std::unexpected<Status> Number(InodeNumber ino) {
+    any_generation = true;
+    return Object({ino, Generation(0), 0});
+  }
+  std::unexpected<Status> Of(Kind what, const Inode& directory, std::string_view name_within = {}) {
+    kind = what;
+    id = directory.id();
+    lower = directory.lower;
+    name = name_within;
+    return Fail(Errc::kWouldBlock);
+  }
+  std::unexpected<Status> Child(const Inode& directory, std::string_view name_within, const NameSlot& leads_to) {
+    slot = leads_to;
+    return Of(Kind::kChild, directory, name_within);
+  }
+};
+
+// An inode as it will be after a change; becomes true with Take.
+struct Touched {
+  Inode* inode = nullptr;
+  std::uint32_t nlink = 0;
+  std::uint64_t size = 0;
+  std::uint32_t mode = 0;
+  Time mtime;
+  Time ctime;
+
+  // ctime changes, at a moment `now`; the rest stays.
+  static Touched Status(Inode& inode, Time now);
+  // mtime and ctime change.
+  static Touched Content(Inode& inode, Time now);
+
+  // Adds the after-image to the record: the whole inode where the journal has none of it yet (copy-up). In a record it stands before the
+  // effects on what hangs on the inode, its entries and data.
+  void AddTo(journal::RecordWriter& writer) const;
+  void Take(Lsn end) const;
+};
+
+class WorkspaceImpl final : public Workspace {
+ public:
+  WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config, std::vector<std::unique_ptr<Layer>> layers,
+                const WorkspaceOptions& options);
+  ~WorkspaceImpl() override;
+  Result<void> Start();
+
+  const VolumeInfo& Volume() const override { return volume_; }
+  ObjectId Root() const override { return root_; }
+  Result<Attributes> GetAttributes(const OpContext& context, const ObjectId& id) override;
+  Result<Entry> Lookup(const OpContext& context, const ObjectId& directory, std::string_view name,
+                       std::optional<Attributes>* directory_after) override;
+  Result<std::uint32_t> Access(const OpContext& context, const ObjectId& id, std::uint32_t wanted,
+                               std::optional<Attributes>* after) override;
+  Result<std::string> ReadLink(const OpContext& context, const ObjectId& id, std::optional<Attributes>* after) override;
+  Result<ReadResult> Read(const OpContext& context, const ObjectId& id, std::uint64_t offset, std::uint32_t count,
+                          ReadSink& sink) override;
+  Result<Listing> ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie, bool want_attributes,
+                                DirectorySink& sink) override;
+  Result<SpaceUsage> Usage(const OpContext& context, const ObjectId& id) override;
+  Result<void> SetAttributesOf(const OpContext& context, const ObjectId& id, const SetAttributes& set,
+                               std::optional<Time> guard, Mutation& mutation) override;
+  Result<std::uint32_t> Write(const OpContext& context, const ObjectId& id, std::uint64_t offset, ByteSpan data,
+                              Stability stability, Mutation& mutation) override;
+  Result<Entry> Create(const OpContext& context, const ObjectId& directory, std::string_view name, CreateMode mode,
+                       const SetAttributes& set, const CreateVerifier& verifier, Mutation& mutation) override;
+  Result<Entry> MakeDirectory(const OpContext& context, const ObjectId& directory, std::string_view name,
+                              const SetAttributes& set, Mutation& mutation) override;
+  Result<Entry> MakeSymlink(const OpContext& context, const ObjectId& directory, std::string_view name,
+                            std::string_view target, const SetAttributes& set, Mutation& mutation) override;
+  Result<Entry> MakeNode(const OpContext& context, const ObjectId& directory, std::string_view name, FileType type,
+                         DeviceNumber device, const SetAttributes& set, Mutation& mutation) override;
+  Result<void> Remove(const OpContext& context, const ObjectId& directory, std::string_view name,
+                      Mutation& mutation) override;
+  Result<void> RemoveDirectory(const OpContext& context, const ObjectId& directory, std::string_view name,
+                               Mutation& mutation) override;
+  Result<void> Rename(const OpContext& context, const ObjectId& from_directory, std::string_view from,
+                      const ObjectId& to_directory, std::string_view to, Mutation& mutation) override;
+  Result<void> Link(const OpContext& context, const ObjectId& id, const ObjectId& directory, std::string_view name,
+                    std::optional<Attributes>* after, Mutation& mutation) override;
+  Result<void> Commit(const OpContext& context, const ObjectId& id, Mutation& mutation) override;
+  WriteVerifier CurrentWriteVerifier() const override;
+  Result<void> Flush() override;
+  void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) override;
+
+  Result<void> Checkpoint() override;
+  Lsn journal_end() const override { return journal_->end(); }
+  std::size_t cache_bytes() const override { return table_.bytes(); }
+  Result<std::vector<PathChange>> Changes() override;
+
+ private:
+  friend class MemoryReplay;
+
+  // How often a call starts over before it gives up with kJukebox: far beyond what any contention does.
+  static constexpr int kMaxAttempts = 1000;
+
+  // Runs `body(StripeLock&, Need&)` until it needs nothing more.
+  template <typename Body>
+  auto Run(const OpContext& context, Body body) -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>()));
+  // As Run, for a change: refused on a read-only workspace; afterwards the checkpointer hears of it.
+  template <typename Body>
+  auto RunChange(const OpContext& context, Body body) -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>()));
+
+  // workspace_load.cc --------------------------------------------------------------------------------------------------
+  // With the object's stripe held: the inode, or a failure with `need` filled. kStale for what is gone.
+  Result<Inode*> Get(const ObjectId& id, Need& need);
+  // As Get, and kNotDirectory for anything else.
+  Result<Inode*> GetDirectory(const ObjectId& id, Need& need);
+  // With the directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or kAbsent.
+  Result<NameSlot*> FindName(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
+  // As FindName, but null unless visible.
+  Result<NameSlot*> FindVisible(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
+  // With the child's stripe held too.
+  Result<Inode*> GetChild(const Inode& directory, std::string_view name, const NameSlot& slot, Need& need);
+  Result<void> Supply(Need& need);
+  Result<void> LoadObject(const ObjectId& id, bool any_generation);
+  Result<void> LoadChild(const Need& need);
+  Result<void> LoadEntries(const ObjectId& directory);
+  Result<void> LoadLowerName(const Need& need);
+  Result<void> LoadListing(const Need& need);
+  // The object of the index; null where it has none.
+  Result<std::unique_ptr<Inode>> FromIndex(InodeNumber ino);
+  Result<std::unique_ptr<Inode>> FromLower(const LowerFound& found);
+  // kStale where the upper hides what the layers show as `name` in `parent`.
+  Result<void> CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino);
+  // Puts a loaded inode into the table unless it is there already; false: what was read may be outdated, read again.
+  bool Adopt(std::unique_ptr<Inode> inode, std::uint64_t evictions_before);
+  // Loads `ino` by the index, else by `found`, and adopts it.
+  Result<void> LoadLower(const LowerFound& found);
+
+  // workspace_write.cc -------------------------------------------------------------------------------------------------
+  // Appends the record; then all that it touches is changed by the caller.
+  Result<journal::Appended> Log(const journal::RecordWriter& writer, ByteSpan payload = {});
+  Result<void> SetUnderLock(const OpContext& context, Inode& inode, const SetAttributes& set, std::optional<Time> guard,
+                            Mutation& mutation);
+  void CommitNameSpace(Mutation& mutation, Lsn lsn) const;
+
+  // workspace_create.cc ------------------------------------------------------------------------------------------------
+  struct NewObject {
+    journal::RecordKind kind = journal::RecordKind::kCreate;
+    FileType type = FileType::kRegular;
+    std::uint32_t default_mode = 0644;
+    DeviceNumber device;
+    std::string_view target;
+    CreateVerifier verifier{};
+  };
+  Result<Entry> Make(const OpContext& context, const ObjectId& directory, std::string_view name, const NewObject& what,
+                     const SetAttributes& set, Mutation& mutation);
+  // With the stripes of the directory and of `ino` held, and the name known to be invisible.
+  Result<Entry> MakeUnderLock(const OpContext& context, Inode& directory, std::uint64_t hash, std::string_view name,
+                              const NameSlot* slot, InodeNumber ino, const NewObject& what, const SetAttributes& set,
+                              Mutation& mutation);
+  InodeNumber NewNumber() { return InodeNumber(next_ino_.fetch_add(1, std::memory_order_relaxed)); }
+
+  // workspace_remove.cc ------------------------------------------------------------------------------------------------
+  // Removes the entry `name` (its slot is visible, its `beneath` known) from the directory in memory, as the record that ends at `end` does.
+  void DropEntry(Inode& directory, std::uint64_t hash, std::string_view name, Lsn end);
+  static journal::EntryEffect DropEffect(const Inode& directory, std::string_view name, const NameSlot& slot);
+  // Fills need unless it is known whether a layer has the name too.
+  Result<void> KnowBeneath(Inode& directory, std::string_view name, const NameSlot& slot, Need& need);
+  // One link of `child` goes: what the record says of it, and what becomes of it.
+  static void AddUnlink(journal::RecordWriter& writer, Inode& child, Time now);
+  void TakeUnlink(Inode& child, Time now, Lsn end);
+  Result<bool> IsEmptyDirectory(Inode& directory, Need& need);
+  Result<void> RemoveName(const OpContext& context, const ObjectId& directory, std::string_view name, bool want_directory,
+                          Mutation& mutation);
+  // What a rename has found out so far, from one start-over to the next.
+  struct RenameState {
+    InodeNumber source;            // what `from` leads to
+    InodeNumber target;            // what `to` leads to; kNoInode where nothing is replaced
+    InodeNumber ancestry_checked;  // the source that is known not to hold the target directory
+    bool ancestry_wanted = false;
+  };
+  Result<void> RenameUnderLock(const OpContext& context, const ObjectId& from_directory, std::string_view from,
+                               const ObjectId& to_directory, std::string_view to, RenameState& state, Mutation& mutation,
+                               StripeLock& lock, Need& need);
+  // kInvalid if `ancestor` is `directory` or above it. Holds no stripe.
+  Result<void> CheckNotBeneath(const OpContext& context, InodeNumber ancestor, const ObjectId& directory);
+
+  // workspace_open.cc --------------------------------------------------------------------------------------------------
+  Result<void> OpenIndex();
+  Result<void> RunCheckpoint();
+  void KeeperLoop();
+  void NoteChange();
+  // Drops what can be dropped from the cache.
+  void Relieve();
+  Time Now() const { return env_.Now(); }
+
+  Env& env_;
+  const std::string path_;
+  const WorkspaceConfig config_;
+  const WorkspaceOptions options_;
+  VolumeInfo volume_;
+  ObjectId root_;
+  std::unique_ptr<File> lock_file_;
+  LowerTree lower_;
+  std::unique_ptr<journal::Journal> journal_;
+  std::unique_ptr<store::Index> index_;  // null for a reader of a workspace that was never served
+  InodeTable table_;
+  WriteVerifier verifier_{};
+  Generation generation_;  // of what is made by this process
+  std::atomic<std::uint64_t> next_ino_{2};
+  // Renames of directories across directories, one at a time: ancestry stands still meanwhile.
+  std::mutex rename_mutex_;
+
+  std::atomic<std::uint64_t> checkpoint_{0};  // Lsn that the index covers
+  std::atomic<std::uint64_t> records_since_checkpoint_{0};
+  std::mutex checkpoint_mutex_;  // one checkpoint at a time; held over the disk, no other lock within
+  std::mutex keeper_mutex_;
+  std::condition_variable keeper_wakes_;
+  bool keeper_stops_ = false;       // guarded by keeper_mutex_
+  std::atomic<bool> checkpoint_due_{false};
+  std::thread keeper_;
+};
+
+template <typename Body>
+auto WorkspaceImpl::Run(const OpContext& context, Body body)
+    -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    Need need;
+    {
+      StripeLock lock(table_);
+      auto result = body(lock, need);
+      if (need.kind == Need::Kind::kNothing) return result;
+    }
+    if (need.kind == Need::Kind::kAgain) continue;
+    if (!context.may_block) return Fail(Errc::kWouldBlock);
+    STRATA_TRY(Supply(need));
+    if (table_.over_budget()) Relieve();
+  }
+  return Fail(Errc::kJukebox);
+}
+
+template <typename Body>
+auto WorkspaceImpl::RunChange(const OpContext& context, Body body)
+    -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
+  if (volume_.read_only) return Fail(Errc::kReadOnly);
+  auto result = Run(context, std::move(body));
+  NoteChange();
+  return result;
+}
+
+}  // namespace strata::vfs

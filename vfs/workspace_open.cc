@@ -1,0 +1,218 @@
+// Opening, recovery, checkpoints, closing.
+#include <spdlog/spdlog.h>
+
+#include "vfs/checkpointer.h"
+#include "vfs/host_layer.h"
+#include "vfs/replay.h"
+#include "vfs/workspace_impl.h"
+
+namespace strata::vfs {
+namespace {
+
+Result<std::vector<std::unique_ptr<Layer>>> OpenLayers(const WorkspaceConfig& config, const std::string& path) {
+  std::vector<std::unique_ptr<Layer>> layers;
+  for (const LayerSpec& spec : config.layers) {
+    HostLayerOptions options;
+    options.markers = spec.markers;
+    options.hidden = path;
+    auto layer = OpenHostLayer(spec.path, options);
+    if (!layer) return Fail(layer.error().WithContext("layer " + spec.path));
+    layers.push_back(std::move(*layer));
+  }
+  return layers;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Workspace>> Workspace::Open(Env& env, const std::string& path, const WorkspaceOptions& options) {
+  STRATA_ASSIGN(WorkspaceConfig config, LoadWorkspaceConfig(env, path));
+  STRATA_ASSIGN(auto layers, OpenLayers(config, path));
+  auto workspace = std::make_unique<WorkspaceImpl>(env, path, std::move(config), std::move(layers), options);
+  STRATA_TRY(workspace->Start());
+  return workspace;
+}
+
+Result<std::unique_ptr<Workspace>> Workspace::OpenOver(Env& env, const std::string& path,
+                                                       std::vector<std::unique_ptr<Layer>> layers,
+                                                       const WorkspaceOptions& options) {
+  STRATA_ASSIGN(WorkspaceConfig config, LoadWorkspaceConfig(env, path));
+  auto workspace = std::make_unique<WorkspaceImpl>(env, path, std::move(config), std::move(layers), options);
+  STRATA_TRY(workspace->Start());
+  return workspace;
+}
+
+WorkspaceImpl::WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config,
+                             std::vector<std::unique_ptr<Layer>> layers, const WorkspaceOptions& options)
+    : env_(env),
+      path_(std::move(path)),
+      config_(std::move(config)),
+      options_(options),
+      lower_(std::move(layers), config_.name_key),
+      table_(options.cache_bytes) {
+  volume_.id = config_.volume_id;
+  volume_.handle_key = config_.handle_key;
+  volume_.read_only = options.read_only;
+}
+
+Result<void> WorkspaceImpl::OpenIndex() {
+  const std::string file = path_ + "/index.db";
+  const auto mode = options_.read_only ? store::IndexMode::kReadOnly : store::IndexMode::kReadWrite;
+  auto opened = store::Index::Open(file, mode, config_.volume_id);
+  if (options_.read_only) {
+    if (opened) {
+      index_ = std::move(*opened);
+    } else if (opened.error().code() != Errc::kNotFound) {
+      return Fail(opened.error().WithContext("opening " + file));
+    }
+    return {};  // never served: all there is lies in the journal
+  }
+  if (!opened && opened.error().code() == Errc::kCorrupt) {
+    spdlog::warn("the index is damaged and is rebuilt from the journal file={} error={}", file, opened.error().message());
+    STRATA_TRY(env_.Rename(file, file + ".damaged"));
+    for (const char* suffix : {"-wal", "-shm"}) {
+      if (auto removed = env_.Remove(file + suffix); !removed && removed.error().code() != Errc::kNotFound) {
+        return Fail(removed.error());
+      }
+    }
+    opened = store::Index::Open(file, mode, config_.volume_id);
+  }
+  if (!opened) return Fail(opened.error().WithContext("opening " + file));
+  index_ = std::move(*opened);
+  return {};
+}
+
+Result<void> WorkspaceImpl::Start() {
+  if (!options_.read_only) {
+    STRATA_ASSIGN(lock_file_, env_.Open(path_ + "/lock", OpenMode::kCreate));
+    if (auto locked = lock_file_->Lock(); !locked) {
+      if (locked.error().code() != Errc::kBusy && locked.error().code() != Errc::kWouldBlock) return locked;
+      return Fail(Errc::kBusy, path_ + " is being served by another process; end that one first, or use --read-only");
+    }
+  }
+  // A reader beside the server takes the index first: what it does not hold is then in the journal, whatever is checkpointed meanwhile.
+  STRATA_TRY(OpenIndex());
+  journal::JournalOptions journal_options;
+  journal_options.volume_id = config_.volume_id;
+  journal_options.read_only = options_.read_only;
+  if (options_.segment_size != 0) journal_options.segment_size = options_.segment_size;
+  STRATA_ASSIGN(journal_, journal::Journal::Open(env_, path_ + "/journal", journal_options));
+
+  if (index_) {
+    STRATA_ASSIGN(store::Index::Checkpoint checkpoint, index_->LastCheckpoint());
+    if (checkpoint.lsn > journal_->end()) {
+      return Fail(Errc::kCorrupt, "the index of " + path_ + " is ahead of the journal: segments are missing. Restore " +
+                                      path_ + "/journal from a backup, or remove index.db to go back to what the journal holds");
+    }
+    checkpoint_.store(checkpoint.lsn.value);
+  }
+  std::array<std::uint64_t, 2> random;
+  env_.Random(std::as_writable_bytes(std::span(random)));
+  std::memcpy(verifier_.data(), &random[0], sizeof verifier_);
+  generation_ = Generation(static_cast<std::uint32_t>(random[1]) | 1);
+
+  if (options_.read_only) {
+    STRATA_TRY(MemoryReplay(*this).Run());
+  } else {
+    STRATA_TRY(RunCheckpoint());
+    STRATA_ASSIGN(store::Index::Checkpoint checkpoint, index_->LastCheckpoint());
+    next_ino_.store(std::max<std::uint64_t>(2, checkpoint.highest_ino.value + 1));
+  }
+  STRATA_TRY(LoadObject({kRootInode, Generation(0), 0}, true));
+  {
+    StripeLock lock(table_);
+    lock.Lock({kRootInode});
+    const Inode* root = table_.Find(kRootInode);
+    if (!root->is_directory()) return Fail(Errc::kNotDirectory, "the root of " + path_ + " is not a directory");
+    root_ = root->id();
+  }
+  if (!options_.read_only) keeper_ = std::thread([this] { KeeperLoop(); });
+  return {};
+}
+
+WorkspaceImpl::~WorkspaceImpl() {
+  if (keeper_.joinable()) {
+    {
+      std::lock_guard hold(keeper_mutex_);
+      keeper_stops_ = true;
+    }
+    keeper_wakes_.notify_one();
+    keeper_.join();
+    if (auto done = RunCheckpoint(); !done) {
+      spdlog::error("closing checkpoint failed; the next start replays the journal path={} error={}", path_,
+                    done.error().message());
+    }
+  }
+}
+
+Result<void> WorkspaceImpl::RunCheckpoint() {
+  std::lock_guard one(checkpoint_mutex_);
+  const Lsn target = journal_->end();
+  const Lsn from(checkpoint_.load());
+  if (from >= target) return {};
+  STRATA_TRY(journal_->SyncAndWait(target));
+  const std::uint64_t records = records_since_checkpoint_.load();
+  STRATA_ASSIGN(Lsn reached, ApplyToIndex(*journal_, *index_, config_.name_key, from, target));
+  if (reached < target) {
+    return Fail(Errc::kCorrupt, "the journal of " + path_ + " ends at " + std::to_string(reached.value) +
+                                    " and not at " + std::to_string(target.value));
+  }
+  checkpoint_.store(reached.value);
+  records_since_checkpoint_.fetch_sub(records);
+  return {};
+}
+
+Result<void> WorkspaceImpl::Checkpoint() {
+  if (options_.read_only) return {};
+  return RunCheckpoint();
+}
+
+void WorkspaceImpl::NoteChange() {
+  if (table_.over_budget()) Relieve();
+  const std::uint64_t grown = journal_->end().value - checkpoint_.load(std::memory_order_relaxed);
+  if (grown < options_.checkpoint_bytes &&
+      records_since_checkpoint_.load(std::memory_order_relaxed) < options_.checkpoint_records) {
+    return;
+  }
+  if (!checkpoint_due_.exchange(true)) {
+    std::lock_guard hold(keeper_mutex_);
+    keeper_wakes_.notify_one();
+  }
+}
+
+void WorkspaceImpl::Relieve() {
+  if (table_.Evict(Lsn(checkpoint_.load())) || options_.read_only) return;
+  // What is left is not in the index yet.
+  if (records_since_checkpoint_.load() > 0 && !checkpoint_due_.exchange(true)) {
+    std::lock_guard hold(keeper_mutex_);
+    keeper_wakes_.notify_one();
+  }
+}
+
+void WorkspaceImpl::KeeperLoop() {
+  const bool relaxed = options_.durability == Durability::kRelaxed;
+  std::unique_lock hold(keeper_mutex_);
+  while (!keeper_stops_) {
+    if (relaxed) {
+      keeper_wakes_.wait_for(hold, std::chrono::nanoseconds(options_.relaxed_interval_ns),
+                             [&] { return keeper_stops_ || checkpoint_due_.load(); });
+    } else {
+      keeper_wakes_.wait(hold, [&] { return keeper_stops_ || checkpoint_due_.load(); });
+    }
+    if (keeper_stops_) return;
+    hold.unlock();
+    if (checkpoint_due_.load()) {
+      if (auto done = RunCheckpoint(); !done) {
+        spdlog::error("checkpoint failed; it is tried again when the journal grows path={} error={}", path_,
+                      done.error().message());
+      }
+      checkpoint_due_.store(false);
+    } else if (relaxed && journal_->end() > journal_->durable()) {
+      if (auto done = journal_->SyncAndWait(journal_->end()); !done) {
+        spdlog::error("journal sync failed path={} error={}", path_, done.error().message());
+      }
+    }
+    hold.lock();
+  }
+}
+
+}  // namespace strata::vfs
