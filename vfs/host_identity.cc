@@ -1,13 +1,13 @@
 #include "vfs/host_identity.h"
 
+#include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
-#include <fstream>
-#include <limits>
 #include <sstream>
 #include <utility>
 
@@ -53,33 +53,58 @@ Identity::Identity(int root, const FileStatus& root_status) : device_(DeviceOf(r
   if (fstatfs(root, &file_system) != 0) return;
   const auto magic = static_cast<std::uint32_t>(file_system.f_type);
   memory_backed_ = magic == TMPFS_MAGIC || magic == RAMFS_MAGIC;
-  const std::string folder = PathOfDescriptor(root);
-  std::ifstream table("/proc/self/mountinfo");
-  if (folder.empty() || !table) return;
-  std::ostringstream text;
-  text << table.rdbuf();
-  ReadMounts(text.str(), folder == "/" ? "" : folder);
-  records_hold_ = records_hold_ && RecordsAreTrue(magic);
+  folder_ = PathOfDescriptor(root);
+  if (folder_.empty()) return;
+  if (folder_ == "/") folder_.clear();
+  const int table = open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
+  if (table < 0) return;
+  table_ = table;
+  Refresh();  // takes note of the table as it is now
+  const std::vector<Mount> mounts = ReadMounts();
+  for (const Mount& mount : mounts) {
+    const auto [at, fresh] = places_.try_emplace(mount.device, mount.place);
+    if (!fresh && std::pair(mount.place.size(), mount.place) < std::pair(at->second.size(), at->second)) {
+      at->second = mount.place;
+    }
+  }
+  if (!RecordsAreTrue(magic)) {
+    close(table_);
+    table_ = -1;
+  }
+  records_hold_ = table_ >= 0 && mounts.empty();
+}
+
+Identity::~Identity() {
+  if (table_ >= 0) close(table_);
+}
+
+void Identity::Refresh() {
+  if (table_ < 0) return;
+  struct pollfd changed = {table_, POLLPRI, 0};
+  if (poll(&changed, 1, 0) > 0 && (changed.revents & (POLLPRI | POLLERR)) != 0) records_hold_ = ReadMounts().empty();
 }
 
 // proc(5): ID PARENT MAJOR:MINOR ROOT MOUNT-POINT ...
-void Identity::ReadMounts(const std::string& table, const std::string& folder) {
-  records_hold_ = true;
+std::vector<Identity::Mount> Identity::ReadMounts() const {
+  std::string table;
+  std::array<char, 16384> piece;
+  for (ssize_t got = 0; (got = pread(table_, piece.data(), piece.size(), static_cast<off_t>(table.size()))) > 0;) {
+    table.append(piece.data(), static_cast<std::size_t>(got));
+  }
+  std::vector<Mount> mounts;
   std::istringstream lines(table);
   for (std::string line; std::getline(lines, line);) {
     std::istringstream fields(line);
     std::string id, parent, device, root, point;
     if (!(fields >> id >> parent >> device >> root >> point)) continue;
     point = Unescape(point);
-    if (point.size() <= folder.size() + 1 || !point.starts_with(folder) || point[folder.size()] != '/') continue;
-    records_hold_ = false;
+    if (point.size() <= folder_.size() + 1 || !point.starts_with(folder_) || point[folder_.size()] != '/') continue;
     unsigned major = 0, minor = 0;
     char colon = 0;
-    if (!(std::istringstream(device) >> major >> colon >> minor)) continue;
-    const std::string place = point.substr(folder.size() + 1);
-    const auto [at, fresh] = mounts_.try_emplace(makedev(major, minor), place);
-    if (!fresh && std::pair(place.size(), place) < std::pair(at->second.size(), at->second)) at->second = place;
+    std::istringstream(device) >> major >> colon >> minor;
+    mounts.push_back({makedev(major, minor), point.substr(folder_.size() + 1)});
   }
+  return mounts;
 }
 
 std::uint64_t Identity::IdOf(const FileStatus& status) const {
@@ -87,7 +112,7 @@ std::uint64_t Identity::IdOf(const FileStatus& status) const {
   if (device == device_ && status.stx_ino != 0 && status.stx_ino < kFirstHashedId) return status.stx_ino;
   // The numbers of the folder's own device are the same whatever its device is called.
   std::string place = device == device_ ? std::string() : '#' + std::to_string(device);
-  if (const auto mount = mounts_.find(device); device != device_ && mount != mounts_.end()) place = '/' + mount->second;
+  if (const auto mount = places_.find(device); device != device_ && mount != places_.end()) place = '/' + mount->second;
   const SipHashKey key{status.stx_ino, 0x7374726174612e68};
   return kFirstHashedId | (SipHash24(key, AsBytes(place)) & (kFirstHashedId - 1));
 }

@@ -62,7 +62,8 @@ Result<FileStatus> HostNodes::StatAt(int directory, std::string_view name) const
 }
 
 Result<void> HostNodes::ForEachEntry(int directory, const std::function<bool(const RawEntry&)>& want_status,
-                                     const std::function<bool(const Entry&)>& visit) const {
+                                     const std::function<bool(const Entry&)>& visit) {
+  identity_.Refresh();
   Errc failure = Errc::kNotFound;
   STRATA_TRY(host::ForEachEntry(directory, [&](const RawEntry& raw) {
     Entry entry;

@@ -68,7 +68,7 @@ class HostNodes {
     const FileStatus* status = nullptr;
   };
   Result<void> ForEachEntry(int directory, const std::function<bool(const RawEntry&)>& want_status,
-                            const std::function<bool(const Entry&)>& visit) const;
+                            const std::function<bool(const Entry&)>& visit);
 
  private:
   HostNodes(Folder folder, const FileStatus& root_status, const HostLayerOptions& options);
@@ -78,7 +78,7 @@ class HostNodes {
   Result<Spot> Walk(std::uint64_t id);
 
   const Folder folder_;
-  const Identity identity_;
+  Identity identity_;
   const std::uint64_t root_id_;
   DescriptorRef hidden_;  // null: nothing is hidden; held so that its inode number is not used again
   FileStatus hidden_status_{};
