@@ -1,0 +1,71 @@
+// Arbitrary bytes as the arguments of every procedure of NFS, MOUNT and portmap. The first byte chooses the procedure; handles are made good, so that the
+// bytes behind them are reached: each run of the bytes "HANDLE" and a digit becomes the handle of the object of that number.
+#include <cstdlib>
+#include <string_view>
+
+#include "tests/server/nfs3/harness.h"
+
+namespace {
+
+using strata::FileType;
+using strata::testing::Bytes;
+using strata::testing::FakeFileSystem;
+using strata::testing::Harness;
+
+constexpr std::string_view kPlaceholder = "HANDLE";
+
+void Require(bool condition) {
+  if (!condition) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 2 || size > 70'000) return 0;
+  Harness harness;
+  FakeFileSystem& volume = harness.volume();
+  volume.Make(volume.Root(), "f", FileType::kRegular, "content");     // 2
+  volume.Make(volume.Root(), "l", FileType::kSymlink, "target");      // 3
+  volume.Make(volume.Root(), "d", FileType::kDirectory);              // 4
+  harness.may_block = (data[1] & 1) != 0;
+  volume.must_wait = (data[1] & 2) != 0;
+  volume.hide_attributes = (data[1] & 4) != 0;
+  volume.reference_data = (data[1] & 8) != 0;
+  harness.Register(100003, 3, "0.0.0.0", 2049, false);
+
+  Bytes arguments;
+  const std::string_view input(reinterpret_cast<const char*>(data) + 2, size - 2);
+  for (std::size_t at = 0; at < input.size();) {
+    if (input.substr(at).starts_with(kPlaceholder) && at + kPlaceholder.size() < input.size()) {
+      const std::uint64_t ino = static_cast<unsigned char>(input[at + kPlaceholder.size()]) & 7;
+      const Bytes handle = harness.Handle({strata::InodeNumber(ino), strata::Generation(static_cast<std::uint32_t>(ino * 10)), ino * 1000});
+      arguments.insert(arguments.end(), {0, 0, 0, 40});
+      arguments.insert(arguments.end(), handle.begin(), handle.end());
+      at += kPlaceholder.size() + 1;
+    } else {
+      arguments.push_back(input[at++]);
+    }
+  }
+
+  struct Table {
+    std::uint32_t program, version;
+  };
+  std::size_t choice = data[0];
+  for (const Table& table : {Table{Harness::kNfs, 3}, Table{Harness::kMount, 3}, Table{Harness::kPortmap, 2}, Table{Harness::kPortmap, 3}, Table{Harness::kPortmap, 4}}) {
+    const auto rows = harness.Procedures(table.program, table.version);
+    if (choice >= rows.size()) {
+      choice -= rows.size();
+      continue;
+    }
+    if (!rows[choice].has_handler) return 0;
+    if (rows[choice].always_blocks) harness.may_block = true;
+    const auto reply = harness.Call(table.program, table.version, static_cast<std::uint32_t>(choice), arguments);
+    if (reply.would_block) Require(!harness.may_block && reply.bytes.empty());
+    if (reply.accept == strata::testing::kAccepted) {
+      Require(reply.bytes.size() <= rows[choice].largest_reply);
+      Require(reply.bytes.size() % 4 == 0);
+    }
+    return 0;
+  }
+  return 0;
+}

@@ -1,0 +1,122 @@
+#include <utility>
+
+#include "tests/server/nfs3/harness.h"
+
+#include <stdexcept>
+
+#include "server/exports.h"
+#include "server/mount3/program.h"
+#include "server/nfs3/handle.h"
+#include "server/nfs3/program.h"
+#include "server/portmap/program.h"
+
+namespace strata::testing {
+
+std::uint32_t Reply::Word(std::size_t index) const {
+  if (bytes.size() < 4 * index + 4) throw std::out_of_range("the reply is shorter");
+  return rpc::LoadBe32(reinterpret_cast<const std::byte*>(bytes.data()) + 4 * index);
+}
+
+struct Harness::Impl {
+  Exports exports;
+  portmap::Registry registry;
+  std::unique_ptr<rpc::Program> nfs, mount, portmap;
+
+  rpc::Program& Of(std::uint32_t number) { return number == kNfs ? *nfs : number == kMount ? *mount : *portmap; }
+};
+
+Harness::Harness(std::vector<ExportRules> exports) : impl_(std::make_unique<Impl>()) {
+  if (exports.empty()) exports.resize(1);
+  for (ExportRules& rules : exports) {
+    if (rules.volume == nullptr) rules.volume = std::make_shared<FakeFileSystem>();
+    if (volume_ == nullptr) volume_ = rules.volume;
+    Export entry;
+    entry.options.path = rules.path;
+    for (const std::string& range : rules.allow) entry.options.allow.push_back(Cidr::Parse(range).value());
+    entry.options.insecure_ports = rules.insecure_ports;
+    entry.options.squash = static_cast<Squash>(rules.squash);
+    entry.volume = rules.volume;
+    impl_->exports.Add(std::move(entry)).value();
+  }
+  impl_->nfs = MakeNfs3Program(impl_->exports);
+  impl_->mount = MakeMount3Program(impl_->exports);
+  impl_->portmap = MakePortmapProgram(impl_->registry);
+}
+Harness::~Harness() = default;
+
+Bytes Harness::Handle(const vfs::ObjectId& id, const FakeFileSystem* of) const {
+  Bytes bytes(nfs3::kHandleBytes);
+  nfs3::EncodeHandle((of == nullptr ? *volume_ : *of).Volume(), id, reinterpret_cast<std::byte*>(bytes.data()));
+  return bytes;
+}
+
+namespace {
+
+rpc::Peer PeerOf(const From& from) {
+  rpc::Peer peer;
+  peer.address = boost::asio::ip::make_address(from.address);
+  peer.port = from.port;
+  peer.local_socket = from.local_socket;
+  peer.local_uid = from.local_uid;
+  peer.datagram = from.datagram;
+  return peer;
+}
+
+Bytes ToBytes(const rpc::ReplyBuffer& reply, std::size_t from) {
+  std::vector<std::byte> out;
+  reply.CopyTo(from, out);
+  const char* begin = reinterpret_cast<const char*>(out.data());
+  return {begin, begin + out.size()};
+}
+
+}  // namespace
+
+bool Harness::Admits(std::uint32_t program) const { return impl_->Of(program).Admits(PeerOf(from)); }
+
+Reply Harness::Call(std::uint32_t program, std::uint32_t version, std::uint32_t procedure, const Bytes& arguments) {
+  const rpc::Peer peer = PeerOf(from);
+  rpc::Call call;
+  call.xid = 1;
+  call.program = program;
+  call.version = version;
+  call.procedure = procedure;
+  call.credentials = credentials;
+  call.anonymous = anonymous;
+  call.peer = &peer;
+  call.may_block = may_block;
+  rpc::ReplyBuffer reply;
+  std::memset(reply.Reserve(already_in_reply), 0x55, already_in_reply);
+  reply.Commit(already_in_reply);
+  rpc::XdrReader reader(AsBytes({arguments.data(), arguments.size()}));
+  const rpc::Outcome outcome = impl_->Of(program).Procedures(version)[procedure].handler(impl_->Of(program), call, reader, reply);
+  Reply result;
+  result.accept = outcome.status;
+  result.would_block = outcome.would_block;
+  result.has_volume = outcome.volume != nullptr;
+  result.commitment = outcome.commitment;
+  result.lsn = outcome.lsn;
+  result.bytes = ToBytes(reply, already_in_reply);
+  return result;
+}
+
+Bytes Harness::FailureReply(std::uint32_t procedure) const {
+  const auto failure = impl_->nfs->Procedures(3)[procedure].failure;
+  if (failure == nullptr) return {};
+  rpc::ReplyBuffer reply;
+  failure(reply);
+  return ToBytes(reply, 0);
+}
+
+std::vector<Harness::ProcedureInfo> Harness::Procedures(std::uint32_t program, std::uint32_t version) const {
+  std::vector<ProcedureInfo> rows;
+  for (const rpc::Procedure& row : impl_->Of(program).Procedures(version)) {
+    rows.push_back({std::string(row.name), row.cached, row.always_blocks, row.handler != nullptr, row.largest_reply});
+  }
+  return rows;
+}
+
+void Harness::Register(std::uint32_t program, std::uint32_t version, const std::string& address, std::uint16_t port, bool datagram) {
+  impl_->registry.AddOwn(program, version, {boost::asio::ip::make_address(address), port}, datagram);
+}
+
+}  // namespace strata::testing

@@ -1,0 +1,21 @@
+# Tests of NFS, MOUNT, portmap and the exports: included from tests/server/CMakeLists.txt. libnfs is the oracle of the bytes.
+set(STRATA_NFS_TEST_DIR ${CMAKE_CURRENT_LIST_DIR})
+add_library(strata_nfs_harness STATIC ${STRATA_NFS_TEST_DIR}/nfs3/fake_file_system.cc ${STRATA_NFS_TEST_DIR}/nfs3/harness.cc)
+target_link_libraries(strata_nfs_harness PUBLIC strata_server)
+
+strata_test(server_nfs_test
+  SOURCES
+    ${STRATA_NFS_TEST_DIR}/nfs3/attributes_test.cc
+    ${STRATA_NFS_TEST_DIR}/nfs3/data_test.cc
+    ${STRATA_NFS_TEST_DIR}/nfs3/directory_test.cc
+    ${STRATA_NFS_TEST_DIR}/nfs3/exports_test.cc
+    ${STRATA_NFS_TEST_DIR}/nfs3/handle_test.cc
+    ${STRATA_NFS_TEST_DIR}/nfs3/names_test.cc
+    ${STRATA_NFS_TEST_DIR}/nfs3/program_test.cc
+    ${STRATA_NFS_TEST_DIR}/nfs3/status_test.cc
+    ${STRATA_NFS_TEST_DIR}/mount3/mount3_test.cc
+    ${STRATA_NFS_TEST_DIR}/portmap/portmap_test.cc
+    ${STRATA_NFS_TEST_DIR}/portmap/registry_test.cc
+  LIBRARIES strata_nfs_harness strata_server nfs)
+
+strata_fuzzer(nfs3 SOURCE ${STRATA_NFS_TEST_DIR}/nfs3/fuzz_programs.cc LIBRARIES strata_nfs_harness strata_server)

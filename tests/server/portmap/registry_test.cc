@@ -1,0 +1,52 @@
+#include <utility>
+
+#include "server/portmap/registry.h"
+
+#include <gtest/gtest.h>
+
+namespace strata::portmap {
+namespace {
+
+TEST(UniversalAddressTest, GoesBothWays) {
+  for (const char* text : {"127.0.0.1.8.1", "0.0.0.0.0.111", "255.255.255.255.255.255", "::1.8.1", "2001:db8::1.0.0"}) {
+    const auto parsed = ParseUniversalAddress(text);
+    ASSERT_TRUE(parsed) << text;
+    EXPECT_EQ(FormatUniversalAddress(*parsed), text);
+  }
+  EXPECT_EQ(ParseUniversalAddress("127.0.0.1.8.1")->port, 2049);
+}
+
+TEST(UniversalAddressTest, WhatIsNoneIsRefused) {
+  for (const char* text : {"", ".", "..", "127.0.0.1", "127.0.0.1.8", "127.0.0.1.8.256", "127.0.0.1.-1.1", "127.0.0.1.8.1.", "x.8.1", "::1", "/run/rpcbind.sock",
+                           "127.0.0.1.8.1x", "127.0.0.1.. 1"}) {
+    EXPECT_FALSE(ParseUniversalAddress(text)) << text;
+  }
+}
+
+TEST(RegistryTest, IsBounded) {
+  Registry registry;
+  for (std::uint32_t i = 0; i < kMaxRegistrations; ++i) EXPECT_TRUE(registry.Set({i, 1, "tcp", "0.0.0.0.1.1", "superuser"}));
+  EXPECT_FALSE(registry.Set({kMaxRegistrations, 1, "tcp", "0.0.0.0.1.1", "superuser"}));
+  EXPECT_TRUE(registry.Unset(5, 1, "", "superuser"));
+  EXPECT_TRUE(registry.Set({kMaxRegistrations, 1, "tcp", "0.0.0.0.1.1", "superuser"}));
+}
+
+TEST(RegistryTest, TheSameRegistrationTwiceIsOneAndAnotherAddressIsRefused) {
+  Registry registry;
+  EXPECT_TRUE(registry.Set({1, 1, "tcp", "0.0.0.0.1.1", "superuser"}));
+  EXPECT_TRUE(registry.Set({1, 1, "tcp", "0.0.0.0.1.1", "superuser"}));
+  EXPECT_FALSE(registry.Set({1, 1, "tcp", "0.0.0.0.1.2", "superuser"}));
+  EXPECT_EQ(registry.All().size(), 1u);
+}
+
+TEST(RegistryTest, OnlyTheOwnerOrTheSuperuserUnsets) {
+  Registry registry;
+  EXPECT_TRUE(registry.Set({1, 1, "tcp", "0.0.0.0.1.1", "1000"}));
+  EXPECT_FALSE(registry.Unset(1, 1, "", "1001"));
+  EXPECT_TRUE(registry.Unset(1, 1, "", "1000"));
+  EXPECT_TRUE(registry.Set({1, 1, "tcp", "0.0.0.0.1.1", "1000"}));
+  EXPECT_TRUE(registry.Unset(1, 1, "tcp", "superuser"));
+}
+
+}  // namespace
+}  // namespace strata::portmap
