@@ -67,7 +67,7 @@ Connection::Connection(IoThread& thread, int socket, const Peer& peer, const Dis
 
 Connection::~Connection() {
   Shared& shared = thread_.shared();
-  if (shared.connections_open.fetch_sub(1) == 1 && thread_.draining()) shared.drained.Notify();
+  if (shared.connections_open.fetch_sub(1) == 1) shared.drained.Notify();
 }
 
 void Connection::Start() {

@@ -1,0 +1,176 @@
+#include "server/rpc/duplicate_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <thread>
+
+namespace strata::rpc {
+namespace {
+
+using Claim = DuplicateCache::Claim;
+using Id = DuplicateCache::Id;
+using Bytes = std::vector<std::byte>;
+
+DuplicateKey Key(std::uint32_t xid) {
+  DuplicateKey key;
+  key.xid = xid;
+  key.program = 100003;
+  return key;
+}
+
+Bytes ReplyOf(std::uint32_t xid, std::size_t size) { return Bytes(size, static_cast<std::byte>(xid)); }
+
+struct Told final : DuplicateCache::Waiter {
+  explicit Told(Bytes* out) : out_(out) {}
+  void Answer(ByteSpan reply) override {
+    out_->assign(reply.begin(), reply.end());
+    delete this;
+  }
+  Bytes* out_;
+};
+
+Claim Ask(DuplicateCache& cache, const DuplicateKey& key, Id* id, Bytes* replay = nullptr) {
+  Bytes ignored;
+  return cache.Begin(key, id, replay != nullptr ? *replay : ignored, nullptr);
+}
+
+TEST(DuplicateCache, GivesTheFirstAnswerAgain) {
+  DuplicateCache cache(100, 10'000);
+  Id id;
+  ASSERT_EQ(Ask(cache, Key(1), &id), Claim::kRun);
+  EXPECT_EQ(Ask(cache, Key(1), &id), Claim::kRunning);
+  Id first;
+  ASSERT_EQ(Ask(cache, Key(2), &first), Claim::kRun);
+  cache.Finish(first, ReplyOf(2, 50), true);
+  Bytes replay;
+  EXPECT_EQ(Ask(cache, Key(2), &id, &replay), Claim::kReplay);
+  EXPECT_EQ(replay, ReplyOf(2, 50));
+}
+
+TEST(DuplicateCache, AnythingThatDiffersMakesADifferentCall) {
+  DuplicateCache cache(100, 10'000);
+  Id id;
+  ASSERT_EQ(Ask(cache, Key(1), &id), Claim::kRun);
+  cache.Finish(id, ReplyOf(1, 10), true);
+  for (int field = 0; field < 7; ++field) {
+    DuplicateKey key = Key(1);
+    switch (field) {
+      case 0: key.address[3] = std::byte{1}; break;
+      case 1: key.xid++; break;
+      case 2: key.program++; break;
+      case 3: key.version++; break;
+      case 4: key.procedure++; break;
+      case 5: key.checksum++; break;
+      case 6: key.size++; break;
+    }
+    EXPECT_EQ(Ask(cache, key, &id), Claim::kRun) << field;
+  }
+}
+
+TEST(DuplicateCache, TellsAllWhoWaitEvenWhenTheAnswerIsNotKept) {
+  for (const bool keep : {true, false}) {
+    DuplicateCache cache(100, 10'000);
+    Id id, other;
+    ASSERT_EQ(Ask(cache, Key(1), &id), Claim::kRun);
+    Bytes told[3], replay;
+    for (Bytes& out : told) ASSERT_EQ(cache.Begin(Key(1), &other, replay, new Told(&out)), Claim::kWaiting);
+    cache.Finish(id, ReplyOf(1, 20), keep);
+    for (const Bytes& out : told) EXPECT_EQ(out, ReplyOf(1, 20));
+    EXPECT_EQ(Ask(cache, Key(1), &other), keep ? Claim::kReplay : Claim::kRun);
+  }
+}
+
+TEST(DuplicateCache, ForgetsTheOldestFirstByEntries) {
+  DuplicateCache cache(10, 1 << 20);
+  Id id;
+  for (std::uint32_t xid = 0; xid < 25; ++xid) {
+    ASSERT_EQ(Ask(cache, Key(xid), &id), Claim::kRun);
+    cache.Finish(id, ReplyOf(xid, 30), true);
+  }
+  Bytes replay;
+  for (std::uint32_t xid = 15; xid < 25; ++xid) EXPECT_EQ(Ask(cache, Key(xid), &id, &replay), Claim::kReplay) << xid;
+  EXPECT_EQ(Ask(cache, Key(14), &id), Claim::kRun);
+}
+
+TEST(DuplicateCache, CallsUnderWayAreNeverForgotten) {
+  DuplicateCache cache(10, 1 << 20);
+  Id first, id;
+  ASSERT_EQ(Ask(cache, Key(1000), &first), Claim::kRun);
+  for (std::uint32_t xid = 0; xid < 100; ++xid) {
+    ASSERT_EQ(Ask(cache, Key(xid), &id), Claim::kRun);
+    cache.Finish(id, ReplyOf(xid, 30), true);
+  }
+  EXPECT_EQ(Ask(cache, Key(1000), &id), Claim::kRunning);
+  cache.Finish(first, ReplyOf(1, 10), true);
+  EXPECT_EQ(Ask(cache, Key(1000), &id), Claim::kReplay);
+}
+
+TEST(DuplicateCache, WhereAllEntriesAreUnderWayACallRunsUnfollowed) {
+  DuplicateCache cache(2, 1000);
+  Id a, b, c;
+  ASSERT_EQ(Ask(cache, Key(1), &a), Claim::kRun);
+  ASSERT_EQ(Ask(cache, Key(2), &b), Claim::kRun);
+  EXPECT_EQ(Ask(cache, Key(3), &c), Claim::kRun);
+  EXPECT_EQ(c, Id::kNone);
+  cache.Finish(c, ReplyOf(1, 10), true);
+}
+
+// Against a model that keeps what fits, for any sizes and any order of finishing.
+TEST(DuplicateCache, NeverGivesAWrongAnswerAndKeepsTheNewestWithinItsBytes) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    std::mt19937 random(seed);
+    DuplicateCache cache(50, 4096);
+    std::map<std::uint32_t, Bytes> answers;
+    std::vector<std::pair<std::uint32_t, Id>> running;
+    std::uint32_t newest = 0;
+    for (int step = 0; step < 5000; ++step) {
+      const std::uint32_t xid = random() % 200;
+      Id id;
+      Bytes replay;
+      switch (Ask(cache, Key(xid), &id, &replay)) {
+        case Claim::kRun:
+          ASSERT_NE(id, Id::kNone);
+          running.emplace_back(xid, id);
+          break;
+        case Claim::kReplay:
+          ASSERT_EQ(replay, answers[xid]) << "seed " << seed << " step " << step;
+          break;
+        default:
+          break;
+      }
+      if (running.size() > 10 || (!running.empty() && random() % 2 == 0)) {
+        const std::size_t at = random() % running.size();
+        newest = running[at].first;
+        answers[newest] = ReplyOf(static_cast<std::uint32_t>(random()), 28 + random() % 900);
+        cache.Finish(running[at].second, answers[newest], true);
+        running.erase(running.begin() + static_cast<std::ptrdiff_t>(at));
+        ASSERT_EQ(Ask(cache, Key(newest), &id, &replay), Claim::kReplay) << "the newest is there";
+      }
+    }
+  }
+}
+
+TEST(DuplicateCache, ServesSeveralThreadsAtOnce) {
+  DuplicateCache cache(4096, 1 << 20);
+  std::atomic<int> wrong{0};
+  std::vector<std::jthread> threads;
+  for (unsigned t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (std::uint32_t i = 0; i < 5000; ++i) {
+        const std::uint32_t xid = t * 100'000 + i;
+        Id id;
+        Bytes replay;
+        if (Ask(cache, Key(xid), &id) != Claim::kRun) ++wrong;
+        cache.Finish(id, ReplyOf(xid, 100), true);
+        if (Ask(cache, Key(xid), &id, &replay) != Claim::kReplay || replay != ReplyOf(xid, 100)) ++wrong;
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace
+}  // namespace strata::rpc
