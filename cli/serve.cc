@@ -107,7 +107,8 @@ Result<std::string> FindWorkspace(const ServeArguments& arguments) {
   } else if (arguments.read_only) {
     return Fail(Errc::kNotFound, "there is no workspace over " + target + " yet, and --read-only makes none; leave --read-only out once, or make one: strata init");
   } else {
-    STRATA_TRY(vfs::InitWorkspace(env, workspace, {vfs::LayerSpec{.path = target}}));
+    // One layer has none beneath that a marker could hide: whatever lies in the folder is shown as it is.
+    STRATA_TRY(vfs::InitWorkspace(env, workspace, {vfs::LayerSpec{.path = target, .markers = {}}}));
   }
   return AbsolutePath(workspace);
 }

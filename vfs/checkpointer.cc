@@ -8,11 +8,15 @@ namespace {
 
 class IndexVisitor final : public journal::EffectVisitor {
  public:
-  IndexVisitor(store::Index::Writer& writer, const SipHashKey& name_key) : writer_(writer), name_key_(name_key) {}
+  IndexVisitor(store::Index::Writer& writer, const SipHashKey& name_key, NumberFilter& copied_up)
+      : writer_(writer), name_key_(name_key), copied_up_(copied_up) {}
 
   void Begin(const journal::RecordView& record) { payload_ = record.payload_position; }
 
-  Result<void> On(const InodeRecord& inode) override { return writer_.PutInode(inode); }
+  Result<void> On(const InodeRecord& inode) override {
+    if (LowerTree::IsLower(inode.ino)) copied_up_.Add(inode.ino);
+    return writer_.PutInode(inode);
+  }
   Result<void> On(const journal::TouchEffect& e) override {
     return writer_.Touch(e.ino, e.nlink, e.size, e.mode, e.mtime, e.ctime);
   }
@@ -36,14 +40,16 @@ class IndexVisitor final : public journal::EffectVisitor {
  private:
   store::Index::Writer& writer_;
   const SipHashKey& name_key_;
+  NumberFilter& copied_up_;
   Lsn payload_;
 };
 
 }  // namespace
 
-Result<Lsn> ApplyToIndex(journal::Journal& journal, store::Index& index, const SipHashKey& name_key, Lsn from, Lsn to) {
+Result<Lsn> ApplyToIndex(journal::Journal& journal, store::Index& index, const SipHashKey& name_key, NumberFilter& copied_up,
+                         Lsn from, Lsn to) {
   STRATA_ASSIGN(std::unique_ptr<store::Index::Writer> writer, index.Begin());
-  IndexVisitor visitor(*writer, name_key);
+  IndexVisitor visitor(*writer, name_key, copied_up);
   Lsn at = from;
   while (at < to) {
     STRATA_ASSIGN(std::optional<journal::RecordView> record, journal.Next(at));

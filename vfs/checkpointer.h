@@ -2,14 +2,16 @@
 // their locks, so serving goes on beside it; and recovery is the same code, run before serving begins.
 #pragma once
 
+#include "base/hash.h"
 #include "journal/journal.h"
 #include "store/index/index.h"
-#include "base/hash.h"
+#include "vfs/number_filter.h"
 
 namespace strata::vfs {
 
 // Applies the journal's records in [from, to) to the index, in one transaction. `to` must be durable, so that the index is never ahead of the
-// journal after a power cut. The position reached, which is `to` unless the journal ends before.
-Result<Lsn> ApplyToIndex(journal::Journal& journal, store::Index& index, const SipHashKey& name_key, Lsn from, Lsn to);
+// journal after a power cut. `copied_up` learns the layers' numbers that the index comes to hold. The position reached, which is `to` unless the journal ends before.
+Result<Lsn> ApplyToIndex(journal::Journal& journal, store::Index& index, const SipHashKey& name_key, NumberFilter& copied_up,
+                         Lsn from, Lsn to);
 
 }  // namespace strata::vfs

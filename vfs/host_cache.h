@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -99,6 +100,48 @@ class PlaceCache {
  private:
   std::mutex mutex_;
   ClockTable<Place> table_;  // GUARDED_BY(mutex_)
+};
+
+// The entries of one directory by id, packed: 12 bytes each and the name. Immutable once sorted.
+class DirectoryIndex {
+ public:
+  // False: the index is full.
+  bool Add(std::uint64_t id, std::string_view name);
+  void Sort();
+  // Some name that the id had; nothing where it had none.
+  std::optional<std::string> Find(std::uint64_t id) const;
+  std::size_t size() const { return items_.size(); }
+  std::size_t Footprint() const { return sizeof *this + items_.capacity() * sizeof(Item) + names_.capacity(); }
+
+ private:
+  struct Item {
+    std::uint32_t id_high, id_low;
+    std::uint32_t name_at;  // its length as one byte, then its bytes
+    std::uint64_t id() const { return std::uint64_t{id_high} << 32 | id_low; }
+  };
+  std::vector<Item> items_;
+  std::string names_;
+};
+
+// Indices of the large directories that were searched, at most `max_bytes` of them: without one, each forgotten file of a directory of
+// a million would cost a pass over the million. What an index says may be out of date; who uses it checks. Thread-safe.
+class IndexCache {
+ public:
+  explicit IndexCache(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+
+  std::shared_ptr<const DirectoryIndex> Get(std::uint64_t directory);  // null where there is none
+  // Drops those longest not used; one that is larger than all that may be held is not kept.
+  void Put(std::uint64_t directory, std::shared_ptr<const DirectoryIndex> index);
+  void Erase(std::uint64_t directory);
+
+ private:
+  struct Held {
+    std::uint64_t directory;
+    std::shared_ptr<const DirectoryIndex> index;
+  };
+  const std::size_t max_bytes_;
+  std::mutex mutex_;
+  std::vector<Held> held_;  // GUARDED_BY(mutex_); the one used last at the end; few, since only large directories have one
 };
 
 // Thread-safe.

@@ -18,6 +18,7 @@ struct HostLayerOptions {
   std::string hidden;
   std::size_t max_cached_nodes = 200'000;  // remembered places of nodes, about 100 bytes each
   std::size_t max_open_files = 256;        // descriptors, of files and directories, kept open between calls
+  std::size_t max_index_bytes = 64 << 20;  // of large directories, about 30 bytes an entry, in which forgotten files were looked for
   bool avoid_openat2 = false;              // as on a kernel without it: directories are opened name by name
 };
 

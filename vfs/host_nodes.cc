@@ -14,6 +14,9 @@ bool SaysElsewhere(Errc code) {
          code == Errc::kNameTooLong;
 }
 
+// Entries; passing over fewer takes less than a millisecond.
+constexpr std::size_t kWorthAnIndex = 1024;
+
 bool WantNoStatus(const RawEntry&) { return false; }
 
 }  // namespace
@@ -43,7 +46,8 @@ HostNodes::HostNodes(Folder folder, const FileStatus& root_status, const HostLay
       identity_(folder_.root()->fd(), root_status),
       root_id_(identity_.IdOf(root_status)),
       places_(options.max_cached_nodes),
-      descriptors_(options.max_open_files) {}
+      descriptors_(options.max_open_files),
+      indices_(options.max_index_bytes) {}
 
 void HostNodes::Forget(std::uint64_t id) {
   places_.Erase(id);
@@ -148,20 +152,42 @@ Result<Spot> HostNodes::Locate(const LayerNode& node) {
   return Walk(node.id);
 }
 
+// The place, if the node is there.
+std::optional<Spot> HostNodes::SpotAt(const DescriptorRef& directory, std::uint64_t directory_id, std::uint64_t id,
+                                      std::string_view name) const {
+  const auto status = StatAt(directory->fd(), name);
+  if (!status || identity_.IdOf(*status) != id) return std::nullopt;
+  return Spot{directory, directory_id, std::string(name), *status, ""};
+}
+
 // Searches one directory, which may itself have to be found by a walk.
 Result<Spot> HostNodes::Search(std::uint64_t directory_id, std::uint64_t id) {
   auto directory = OpenDirectory({directory_id, 0});
   if (!directory) return Fail(SaysElsewhere(directory.error().code()) ? Status(Errc::kStale) : directory.error());
+  if (const auto index = indices_.Get(directory_id)) {
+    const auto name = index->Find(id);
+    if (auto spot = name ? SpotAt(*directory, directory_id, id, *name) : std::nullopt) {
+      places_.Put(id, directory_id, spot->name);
+      return std::move(*spot);
+    }
+    indices_.Erase(directory_id);  // the directory has changed
+  }
   auto readable = OpenReadableAt((*directory)->fd(), ".");
   if (!readable) return Fail(SaysElsewhere(readable.error().code()) ? Status(Errc::kStale) : readable.error());
   std::optional<Spot> found;
+  auto index = std::make_shared<DirectoryIndex>();
+  bool indexed = true;
   STRATA_TRY(ForEachEntry((*readable)->fd(), WantNoStatus, [&](const Entry& entry) {
-    if (entry.id != id) return true;
-    const auto status = StatAt((*directory)->fd(), entry.name);
-    if (!status || identity_.IdOf(*status) != id) return true;
-    found = Spot{*directory, directory_id, std::string(entry.name), *status, ""};
-    return false;
+    if (!found && entry.id == id) found = SpotAt(*directory, directory_id, id, entry.name);
+    // Nor is a small directory read to its end.
+    if (found && index->size() < kWorthAnIndex) return indexed = false;
+    indexed = indexed && index->Add(entry.id, entry.name);
+    return !found || indexed;
   }));
+  if (indexed && index->size() >= kWorthAnIndex) {
+    index->Sort();
+    indices_.Put(directory_id, std::move(index));
+  }
   if (!found) return Fail(Errc::kStale);
   places_.Put(id, directory_id, found->name);
   return std::move(*found);
@@ -186,11 +212,8 @@ Result<Spot> HostNodes::Walk(std::uint64_t id) {
     if (!readable) return Fail(readable.error());
     return ForEachEntry((*readable)->fd(), WantNoStatus, [&](const Entry& entry) {
       if (entry.id == id) {
-        const auto status = StatAt((*place)->fd(), entry.name);
-        if (status && identity_.IdOf(*status) == id) {
-          found = Spot{*place, directory_id, std::string(entry.name), *status, path};
-          return false;
-        }
+        found = SpotAt(*place, directory_id, id, entry.name);
+        if (found) return found->path = path, false;
       } else if (entry.type == FileType::kDirectory) {
         places_.PutIfRoom(entry.id, directory_id, entry.name);
         levels.back().directories.emplace_back(entry.id, entry.name);

@@ -4,7 +4,7 @@
 // name there. That memory is bounded, and a server may be asked for a node years after it forgot it. Then, in this order:
 //   1. a descriptor still open on the node;
 //   2. the remembered place, checked by stat;
-//   3. the parent that the caller names: its entries are searched for the id;
+//   3. the parent that the caller names: its entries are searched for the id; those of a large directory are indexed as that is done;
 //   4. a walk through the whole folder, for a directory or for a file with several links.
 // What is found bears the id asked for, or the answer is kStale: a file that was moved to another directory behind our back is not
 // looked for beyond the one that held it.
@@ -75,6 +75,7 @@ class HostNodes {
 
   DescriptorRef OpenKnown(std::uint64_t id, std::optional<Status>* failure);
   Result<Spot> Search(std::uint64_t directory_id, std::uint64_t id);
+  std::optional<Spot> SpotAt(const DescriptorRef& directory, std::uint64_t directory_id, std::uint64_t id, std::string_view name) const;
   Result<Spot> Walk(std::uint64_t id);
 
   const Folder folder_;
@@ -85,6 +86,7 @@ class HostNodes {
   std::uint64_t hidden_id_ = 0;
   PlaceCache places_;
   DescriptorCache descriptors_;
+  IndexCache indices_;
 };
 
 }  // namespace strata::vfs::host

@@ -23,6 +23,7 @@
 #include "store/index/index.h"
 #include "vfs/inode_table.h"
 #include "vfs/lower_tree.h"
+#include "vfs/number_filter.h"
 #include "vfs/workspace.h"
 
 namespace strata::vfs {
@@ -249,6 +250,8 @@ class WorkspaceImpl final : public Workspace {
   LowerTree lower_;
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<store::Index> index_;  // null for a reader of a workspace that was never served
+  // Which of the layers' numbers the index holds.
+  const std::unique_ptr<NumberFilter> copied_up_ = std::make_unique<NumberFilter>();
   InodeTable table_;
   WriteVerifier verifier_{};
   Generation generation_;  // of what is made by this process

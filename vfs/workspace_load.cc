@@ -58,7 +58,7 @@ Result<void> WorkspaceImpl::Supply(Need& need) {
 }
 
 Result<std::unique_ptr<Inode>> WorkspaceImpl::FromIndex(InodeNumber ino) {
-  if (!index_) return nullptr;
+  if (!index_ || (LowerTree::IsLower(ino) && !copied_up_->MayHold(ino))) return nullptr;
   STRATA_ASSIGN(auto record, index_->LoadInode(ino));
   if (!record) return nullptr;
   auto inode = std::make_unique<Inode>();

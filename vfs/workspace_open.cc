@@ -104,6 +104,7 @@ Result<void> WorkspaceImpl::Start() {
                                       path_ + "/journal from a backup, or remove index.db to go back to what the journal holds");
     }
     checkpoint_.store(checkpoint.lsn.value);
+    STRATA_TRY(index_->VisitNumbers(InodeNumber(1ULL << kLayerIdBits), [&](InodeNumber ino) { copied_up_->Add(ino); }));
   }
   std::array<std::uint64_t, 2> random;
   env_.Random(std::as_writable_bytes(std::span(random)));
@@ -151,7 +152,7 @@ Result<void> WorkspaceImpl::RunCheckpoint() {
   if (from >= target) return {};
   STRATA_TRY(journal_->SyncAndWait(target));
   const std::uint64_t records = records_since_checkpoint_.load();
-  STRATA_ASSIGN(Lsn reached, ApplyToIndex(*journal_, *index_, config_.name_key, from, target));
+  STRATA_ASSIGN(Lsn reached, ApplyToIndex(*journal_, *index_, config_.name_key, *copied_up_, from, target));
   if (reached < target) {
     return Fail(Errc::kCorrupt, "the journal of " + path_ + " ends at " + std::to_string(reached.value) +
                                     " and not at " + std::to_string(target.value));

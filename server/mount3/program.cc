@@ -99,7 +99,8 @@ struct MountPoint {
 Result<MountPoint> Find(const Exports& exports, const rpc::Call& call, std::string_view path) {
   if (path.size() > kMaxPathBytes) return Fail(Errc::kNameTooLong);
   if (path.find('\0') != std::string_view::npos) return Fail(Errc::kInvalid);
-  if (path.empty() || path.front() != '/') return Fail(Errc::kNotFound);
+  // An empty path is how libnfs asks for "/".
+  if (!path.empty() && path.front() != '/') return Fail(Errc::kNotFound);
   std::string_view rest;
   MountPoint point;
   point.entry = exports.FindPath(path, &rest);

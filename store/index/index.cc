@@ -145,6 +145,17 @@ class SqliteIndex final : public Index {
     }
   }
 
+  Result<void> VisitNumbers(InodeNumber first, const std::function<void(InodeNumber)>& visit) override {
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, Database::Mode::kRead));
+    STRATA_ASSIGN(Statement numbers, database->Prepare("SELECT ino FROM inodes WHERE ino >= ?1 ORDER BY ino"));
+    numbers.Bind(1, first.value);
+    while (true) {
+      STRATA_ASSIGN(const bool row, numbers.Step());
+      if (!row) return {};
+      visit(InodeNumber(numbers.Uint(0)));
+    }
+  }
+
   Result<void> Check() override {
     STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, Database::Mode::kRead));
     STRATA_ASSIGN(Statement check, database->Prepare("PRAGMA integrity_check"));

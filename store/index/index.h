@@ -58,6 +58,8 @@ class Index {
   virtual Result<std::uint64_t> CountInodes() = 0;
   // Calls visit for each directory that has entries or whiteouts, and each inode (for `strata diff`).
   virtual Result<void> VisitInodes(const std::function<void(const InodeRecord&)>& visit) = 0;
+  // Calls visit for each inode's number from `first` on, ascending.
+  virtual Result<void> VisitNumbers(InodeNumber first, const std::function<void(InodeNumber)>& visit) = 0;
   // PRAGMA integrity_check; kCorrupt with its words.
   virtual Result<void> Check() = 0;
 
