@@ -58,8 +58,8 @@ struct ShiftTables {
   std::uint32_t bytes[4][256];
 };
 
-constexpr std::uint32_t ShiftByZeros(std::uint32_t crc, std::size_t size) {
-  // One zero byte at a time over single bits is slow to evaluate, so the operator is squared: size is a power of two.
+constexpr ShiftTables MakeShiftTables(std::size_t size) {
+  // The operator of one zero byte as a matrix over single bits, squared until it is that of `size`, a power of two.
   std::uint32_t matrix[32]{};
   for (int bit = 0; bit < 32; ++bit) {
     const std::uint32_t one = std::uint32_t{1} << bit;
@@ -68,30 +68,15 @@ constexpr std::uint32_t ShiftByZeros(std::uint32_t crc, std::size_t size) {
   for (; size > 1; size >>= 1) {
     std::uint32_t squared[32]{};
     for (int bit = 0; bit < 32; ++bit) {
-      std::uint32_t sum = 0;
-      for (int k = 0; k < 32; ++k) {
-        if (((matrix[bit] >> k) & 1) != 0) sum ^= matrix[k];
-      }
-      squared[bit] = sum;
+      for (int k = 0; k < 32; ++k) squared[bit] ^= ((matrix[bit] >> k) & 1) != 0 ? matrix[k] : 0;
     }
     for (int bit = 0; bit < 32; ++bit) matrix[bit] = squared[bit];
   }
-  std::uint32_t sum = 0;
-  for (int bit = 0; bit < 32; ++bit) {
-    if (((crc >> bit) & 1) != 0) sum ^= matrix[bit];
-  }
-  return sum;
-}
-
-constexpr ShiftTables MakeShiftTables(std::size_t size) {
   ShiftTables tables{};
   for (int place = 0; place < 4; ++place) {
-    for (int bit = 0; bit < 8; ++bit) {
-      tables.bytes[place][1 << bit] = ShiftByZeros(std::uint32_t{1} << (8 * place + bit), size);
-    }
     for (int byte = 1; byte < 256; ++byte) {
-      const int low = byte & -byte;
-      if (byte != low) tables.bytes[place][byte] = tables.bytes[place][low] ^ tables.bytes[place][byte ^ low];
+      const int low = std::countr_zero(static_cast<unsigned>(byte));
+      tables.bytes[place][byte] = tables.bytes[place][byte & (byte - 1)] ^ matrix[8 * place + low];
     }
   }
   return tables;

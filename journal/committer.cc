@@ -1,7 +1,5 @@
 #include "journal/committer.h"
 
-#include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace strata::journal {
@@ -57,9 +55,17 @@ void Committer::Run() {
       durable_.store(*reached, std::memory_order_release);
       // Those who came during the sync, but whose records were in it, need not wait for another.
       lock.lock();
-      const auto late = std::ranges::stable_partition(waiting_, [&](const Waiter& w) { return w.position > *reached; });
-      std::ranges::move(late, std::back_inserter(served));
-      waiting_.erase(late.begin(), late.end());
+      std::size_t later = 0;
+      for (Waiter& waiter : waiting_) {
+        if (waiter.position <= *reached) {
+          served.push_back(std::move(waiter));
+        } else if (&waiter != &waiting_[later]) {
+          waiting_[later++] = std::move(waiter);
+        } else {
+          ++later;
+        }
+      }
+      waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(later), waiting_.end());
       lock.unlock();
     }
     const Result<void> outcome = reached ? Result<void>{} : Result<void>(std::unexpected(reached.error()));

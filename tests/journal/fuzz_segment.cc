@@ -1,7 +1,6 @@
 // Arbitrary bytes as the first two segments of a journal. The first byte says how they are dressed: 1, a valid header is put before
 // the first segment, 2, before the second; 4, the checksums of what looks like a frame are put right, so that the fuzzer gets past them.
 // The next two say where the second segment begins. What opens must be readable to its end, take a record, and give it back.
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -34,7 +33,8 @@ struct Folder {
     std::remove((path + "/lock").c_str());
     ::rmdir(path.c_str());
   }
-  std::string path = "/tmp/strata-fuzz-XXXXXX";
+  // In memory where that can be had: each input costs a few syncs.
+  std::string path = std::string(::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + "/strata-fuzz-XXXXXX";
 };
 
 void RepairFrames(std::string& segment, std::uint64_t base) {
