@@ -1,4 +1,6 @@
 // CREATE, MKDIR, SYMLINK, MKNOD (RFC 1813 3.3.8 to 3.3.11).
+#include <algorithm>
+
 #include "server/nfs3/operation.h"
 #include "server/nfs3/procedures.h"
 
@@ -34,8 +36,7 @@ rpc::Outcome Create(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
   Sattr sattr;
   vfs::CreateVerifier verifier{};
   if (how == kExclusive) {
-    const ByteSpan bytes = arguments.Fixed(verifier.size());
-    std::memcpy(verifier.data(), bytes.data(), bytes.size());
+    std::ranges::copy(arguments.Fixed(verifier.size()), reinterpret_cast<std::byte*>(verifier.data()));
   } else if (how > kExclusive || !ReadSattr(arguments, sattr)) {
     return rpc::Outcome::Garbage();
   }

@@ -1,5 +1,7 @@
 #include "server/nfs3/xdr_types.h"
 
+#include <algorithm>
+
 namespace strata::nfs3 {
 namespace {
 
@@ -83,8 +85,7 @@ void FixedWriter::Handle(const vfs::VolumeInfo& volume, const vfs::ObjectId& id)
 
 void FixedWriter::Text(std::string_view text) {
   U32(static_cast<std::uint32_t>(text.size()));
-  std::memcpy(at_, text.data(), text.size());
-  at_ += text.size();
+  at_ = std::ranges::copy(AsBytes(text), at_).out;
   while ((at_ - begin_) % 4 != 0) *at_++ = std::byte{0};
 }
 

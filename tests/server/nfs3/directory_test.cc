@@ -128,6 +128,32 @@ TEST_F(Nfs3DirectoryTest, Rule5_2_ReadDirPlusObeysDircountToTheByte) {
   }
 }
 
+// What the volume takes back is given back to both budgets.
+TEST_F(Nfs3DirectoryTest, EntriesThatTheVolumeTakesBackLeaveNoTrace) {
+  volume_.pairs = true;
+  const std::vector<std::string> names = AllNames();
+  ASSERT_EQ(names.size() % 2, 0u);
+  for (uint32_t count = 0; count < 5000; ++count) {
+    for (const bool by_dircount : {false, true}) {
+      std::size_t fit = 0, size = by_dircount ? 0 : kFixed, bytes = kFixed;
+      const auto pair_size = [&](std::size_t at) {
+        return by_dircount ? DirectorySize(names[at]) + DirectorySize(names[at + 1]) : EntryPlusSize(names[at]) + EntryPlusSize(names[at + 1]);
+      };
+      for (; fit < names.size() && size + pair_size(fit) <= count; fit += 2) {
+        size += pair_size(fit);
+        bytes += EntryPlusSize(names[fit]) + EntryPlusSize(names[fit + 1]);
+      }
+      const Reply reply = harness_.Nfs(17, Calls::ReadDirPlus(handle_, 0, by_dircount ? count : ~0u, by_dircount ? ~0u : count));
+      ASSERT_EQ(reply.status(), fit == 0 ? 10005u : 0u) << count;
+      if (fit > 0) {
+        ASSERT_EQ(reply.bytes.size(), 4 + bytes) << count;
+        const Decoded<READDIRPLUS3res> result(zdr_READDIRPLUS3res, reply.bytes);
+        ASSERT_EQ(NamesOf(result->READDIRPLUS3res_u.resok.reply.entries).size(), fit);
+      }
+    }
+  }
+}
+
 TEST_F(Nfs3DirectoryTest, Rule5_2_ListingGoesOnFromEveryCookie) {
   for (const bool plus : {false, true}) {
     std::vector<std::string> names;

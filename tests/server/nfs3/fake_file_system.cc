@@ -121,10 +121,19 @@ Result<vfs::Listing> FakeFileSystem::ReadDirectory(const vfs::OpContext& context
   std::vector<Child> all = {{".", directory.ino.value, 1}, {"..", node->parent, 2}};
   all.insert(all.end(), node->children.begin(), node->children.end());
   vfs::Listing listing;
+  std::size_t mark = sink.Mark();
   for (const Child& child : all) {
     if (child.cookie <= cookie.value) continue;
     const vfs::Entry entry = EntryOf(child.ino);
-    if (!sink.Add({child.name, entry.id, Cookie(child.cookie), want_attributes && !hide_attributes ? &entry.attributes : nullptr})) return listing;
+    if (pairs && listing.count % 2 == 0) mark = sink.Mark();
+    const Attributes* attributes = want_attributes && !hide_attributes ? &entry.attributes : nullptr;
+    if (!sink.Add({child.name, entry.id, Cookie(child.cookie), attributes})) {
+      if (pairs && listing.count % 2 == 1) {
+        sink.Rewind(mark);
+        --listing.count;
+      }
+      return listing;
+    }
     ++listing.count;
   }
   listing.eof = true;

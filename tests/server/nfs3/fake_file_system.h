@@ -20,6 +20,7 @@ class FakeFileSystem : public vfs::FileSystem {
   bool must_wait = false;                                  // kWouldBlock for calls that may not
   bool attributes_fail = false;                            // GetAttributes fails with kIo
   bool hide_attributes = false;                            // optional attributes are not given
+  bool pairs = false;                                      // entries of a listing leave two by two or not at all
   bool reference_data = false;                             // READ gives pinned memory rather than a copy
   vfs::Commitment commitment = vfs::Commitment::kWritten;  // of changes that succeed
   vfs::WriteVerifier verifier{9, 8, 7, 6, 5, 4, 3, 2};
