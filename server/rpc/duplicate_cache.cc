@@ -120,7 +120,14 @@ DuplicateCache::DuplicateCache(std::size_t max_entries, std::size_t max_bytes) :
   }
 }
 
-DuplicateCache::~DuplicateCache() = default;
+DuplicateCache::~DuplicateCache() {
+  // Those who wait for a call that never ended; nobody hears their answer.
+  for (std::size_t i = 0; i <= shard_mask_; ++i) {
+    for (Shard::Entry& entry : shards_[i].entries) {
+      while (entry.waiters != nullptr) std::exchange(entry.waiters, entry.waiters->next_)->Answer({});
+    }
+  }
+}
 
 DuplicateCache::Claim DuplicateCache::Begin(const DuplicateKey& key, Id* id, std::vector<std::byte>& replay, Waiter* waiter) {
   *id = Id::kNone;

@@ -76,6 +76,12 @@ class AsioTransport final : public Transport {
   }
 
   void Adopt(int socket, const Peer& peer, const Dispatcher& dispatcher) override {
+    // Held until the connection is handed over: Stop comes before or after that.
+    const std::lock_guard lock(mutex_);
+    if (stopped_) {
+      ::close(socket);
+      return;
+    }
     if (shared_.connections_open.load() >= options_.max_connections) {
       ::close(socket);
       refused_.fetch_add(1);
@@ -85,7 +91,7 @@ class AsioTransport final : public Transport {
     accepted_.fetch_add(1);
     Peer named = peer;
     named.connection = shared_.next_connection.fetch_add(1);
-    threads_[next_thread_.fetch_add(1) % threads_.size()]->Adopt(socket, named, dispatcher);
+    threads_[next_thread_++ % threads_.size()]->Adopt(socket, named, dispatcher);
   }
 
   TransportStatistics statistics() const override {
@@ -145,12 +151,12 @@ class AsioTransport final : public Transport {
   const TransportOptions options_;
   Shared shared_;
   std::atomic<std::uint64_t> accepted_{0}, refused_{0};
-  std::atomic<unsigned> next_thread_{0};
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::mutex mutex_;
-  bool stopped_ = false;  // guarded by mutex_
-  std::vector<std::shared_ptr<Listener>> listeners_;    // guarded by mutex_ until stopped_
-  std::vector<std::shared_ptr<Datagrams>> datagrams_;  // guarded by mutex_ until stopped_
+  unsigned next_thread_ = 0;  // guarded by mutex_
+  bool stopped_ = false;  // guarded by mutex_, as all below
+  std::vector<std::shared_ptr<Listener>> listeners_;
+  std::vector<std::shared_ptr<Datagrams>> datagrams_;
 };
 
 }  // namespace
