@@ -48,8 +48,9 @@ std::uint32_t TableCrc(std::uint32_t crc, const std::byte* at, std::size_t size)
 
 #if defined(__x86_64__)
 
-// The crc32 instruction has a latency of three cycles and a throughput of one: three streams side by side keep it busy. Their
-// checksums are then joined by shifting the earlier ones over the bytes of the later (Adler's crc32c.c and Gopal et al. 2011).
+// The crc32 instruction has a latency of three cycles and a throughput of one: three streams side by side keep it busy.
+// Their checksums are then joined by shifting the earlier ones over the bytes of the later (Adler's crc32c.c and Gopal
+// et al. 2011).
 constexpr std::size_t kLongStream = 4096;
 constexpr std::size_t kShortStream = 256;
 
@@ -87,7 +88,8 @@ constexpr ShiftTables kLongShift = MakeShiftTables(kLongStream);
 constexpr ShiftTables kShortShift = MakeShiftTables(kShortStream);
 
 inline std::uint32_t Shift(const ShiftTables& t, std::uint32_t crc) {
-  return t.bytes[0][crc & 0xff] ^ t.bytes[1][(crc >> 8) & 0xff] ^ t.bytes[2][(crc >> 16) & 0xff] ^ t.bytes[3][crc >> 24];
+  return t.bytes[0][crc & 0xff] ^ t.bytes[1][(crc >> 8) & 0xff] ^ t.bytes[2][(crc >> 16) & 0xff] ^
+         t.bytes[3][crc >> 24];
 }
 
 template <std::size_t kStream>
@@ -163,7 +165,9 @@ std::uint32_t Crc32c(ByteSpan bytes, std::uint32_t seed) {
   return ~TableCrc(~seed, bytes.data(), bytes.size());
 }
 
-std::uint32_t Crc32cPortable(ByteSpan bytes, std::uint32_t seed) { return ~TableCrc(~seed, bytes.data(), bytes.size()); }
+std::uint32_t Crc32cPortable(ByteSpan bytes, std::uint32_t seed) {
+  return ~TableCrc(~seed, bytes.data(), bytes.size());
+}
 
 std::uint64_t SipHash24(const SipHashKey& key, ByteSpan bytes) { return SipHash<2, 4>(key, bytes); }
 std::uint64_t SipHash13(const SipHashKey& key, ByteSpan bytes) { return SipHash<1, 3>(key, bytes); }

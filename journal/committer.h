@@ -1,4 +1,5 @@
-// Committer: the thread of the group commit. While one sync runs, those who ask meanwhile gather, and one more sync serves them all.
+// Committer: the thread of the group commit. While one sync runs, those who ask meanwhile gather, and one more sync
+// serves them all.
 #pragma once
 
 #include <atomic>
@@ -59,7 +60,7 @@ class Committer {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Waiter> waiting_;  // GUARDED_BY(mutex_)
-  bool stopping_ = false;      // GUARDED_BY(mutex_)
+  bool stopping_ = false;        // GUARDED_BY(mutex_)
   std::thread thread_;
 };
 

@@ -108,7 +108,8 @@ Result<InodeRecord> DecodeInode(ByteReader& reader) {
   }
   if ((flags & kInodeSymlink) != 0) inode.symlink_target = AsText(reader.ReadBytes(reader.remaining()));
   if (!reader.ok() || reader.remaining() != 0) return Corrupt("an inode effect of the wrong length");
-  if (!type || inode.mode > kModeMask || inode.ino == kNoInode) return Corrupt("an inode effect with impossible values");
+  if (!type || inode.mode > kModeMask || inode.ino == kNoInode)
+    return Corrupt("an inode effect with impossible values");
   inode.type = *type;
   return inode;
 }

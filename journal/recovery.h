@@ -1,11 +1,14 @@
 // Finding the end of a journal.
 //
-// What was not synced when the power went may be there in part, and not from front to back: pages reach the disk in any order. So
-// valid records behind a hole prove nothing by themselves. What proves damage is a later record (or segment header) which says that
-// the hole was durable when it was appended: each carries the durable position of that moment. So:
+// What was not synced when the power went may be there in part, and not from front to back: pages reach the disk in any
+// order. So valid records behind a hole prove nothing by themselves. What proves damage is a later record (or segment
+// header) which says that the hole was durable when it was appended: each carries the durable position of that moment.
+// So:
 //   - the log ends at the first place where no whole record lies;
-//   - if anything behind that place says the place was durable, bytes that were promised are gone: kCorrupt, nothing is changed;
-//   - else it is the torn tail: it is cut, overwritten with zeros, so that nothing stale can ever be taken for a record.
+//   - if anything behind that place says the place was durable, bytes that were promised are gone: kCorrupt, nothing is
+//   changed;
+//   - else it is the torn tail: it is cut, overwritten with zeros, so that nothing stale can ever be taken for a
+//   record.
 // A damaged record that no later one vouches for cannot be told from a torn tail, and is cut with it.
 #pragma once
 
@@ -28,7 +31,8 @@ struct Recovered {
   std::uint64_t end = 0;
 };
 
-// Nothing where the directory holds no journal yet. Unless `options.read_only`, cuts a torn tail and syncs what is left.
+// Nothing where the directory holds no journal yet. Unless `options.read_only`, cuts a torn tail and syncs what is
+// left.
 Result<std::optional<Recovered>> Recover(Env& env, const std::string& directory, const JournalOptions& options);
 
 }  // namespace strata::journal

@@ -1,4 +1,5 @@
-// Locks: read_mutex_ guards the reading connection; no call out is made under it. The writing connection belongs to the Writer that lives.
+// Locks: read_mutex_ guards the reading connection; no call out is made under it. The writing connection belongs to the
+// Writer that lives.
 #include "store/index/index.h"
 
 #include <mutex>
@@ -86,7 +87,8 @@ class SqliteIndex final : public Index {
     return ReadInode(reader_.inode, path_);
   }
 
-  Result<std::optional<IndexEntry>> LoadEntry(InodeNumber directory, std::uint64_t hash, std::string_view name) override {
+  Result<std::optional<IndexEntry>> LoadEntry(InodeNumber directory, std::uint64_t hash,
+                                              std::string_view name) override {
     const std::lock_guard lock(read_mutex_);
     const StatementScope scope(reader_.entry);
     reader_.entry.Bind(1, directory.value);
@@ -192,11 +194,11 @@ Result<void> Prepare(Database& database, IndexMode mode, std::uint64_t volume_id
   STRATA_ASSIGN(const std::int64_t application, database.QueryInt("PRAGMA application_id"));
   STRATA_ASSIGN(const std::int64_t version, database.QueryInt("PRAGMA user_version"));
   if (tables == 0 && application == 0 && mode == IndexMode::kReadWrite) {
-    const std::string sql = "BEGIN IMMEDIATE;" + std::string(kSchema) +
-                            "PRAGMA application_id = " + std::to_string(kApplicationId) +
-                            "; PRAGMA user_version = " + std::to_string(kSchemaVersion) +
-                            "; INSERT INTO meta VALUES ('volume', " + std::to_string(static_cast<std::int64_t>(volume_id)) +
-                            "), ('lsn', 0), ('highest_ino', 0), ('inodes', 0); COMMIT;";
+    const std::string sql =
+        "BEGIN IMMEDIATE;" + std::string(kSchema) + "PRAGMA application_id = " + std::to_string(kApplicationId) +
+        "; PRAGMA user_version = " + std::to_string(kSchemaVersion) + "; INSERT INTO meta VALUES ('volume', " +
+        std::to_string(static_cast<std::int64_t>(volume_id)) +
+        "), ('lsn', 0), ('highest_ino', 0), ('inodes', 0); COMMIT;";
     return database.Execute(sql.c_str());
   }
   if (application != kApplicationId) return Fail(Errc::kCorrupt, database.path() + " is no index of Strata");
@@ -213,8 +215,9 @@ Result<std::unique_ptr<Index>> Index::Open(const std::string& path, IndexMode mo
   STRATA_ASSIGN(std::unique_ptr<Database> database,
                 Database::Open(path, writes ? Database::Mode::kCreate : Database::Mode::kRead));
   if (writes) {
-    STRATA_TRY(database->Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; "
-                                 "PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864"));
+    STRATA_TRY(
+        database->Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; "
+                          "PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864"));
   }
   STRATA_TRY(Prepare(*database, mode, volume_id));
   STRATA_ASSIGN(ReadConnection reader, ReadConnection::Open(path));

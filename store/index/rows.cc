@@ -43,9 +43,10 @@ bool IsType(std::int64_t type) {
 }
 
 std::unexpected<Status> BadRow(const std::string& path, std::string what) {
-  return Fail(Errc::kCorrupt, path + ": " + std::move(what) +
-                                  " has impossible values; the index can be rebuilt from the journal: move the file away " +
-                                  "and start again");
+  return Fail(Errc::kCorrupt,
+              path + ": " + std::move(what) +
+                  " has impossible values; the index can be rebuilt from the journal: move the file away " +
+                  "and start again");
 }
 
 }  // namespace

@@ -12,12 +12,14 @@ inline constexpr std::int64_t kSchemaVersion = 1;
 extern const char kSchema[];
 
 // The columns of an inode, `ino` first.
-#define STRATA_INODE_COLUMNS \
-  "ino, generation, locator, type, mode, uid, gid, nlink, size, rdev, atime, mtime, ctime, parent, opaque, base_size, " \
+#define STRATA_INODE_COLUMNS                                                                                 \
+  "ino, generation, locator, type, mode, uid, gid, nlink, size, rdev, atime, mtime, ctime, parent, opaque, " \
+  "base_size, "                                                                                              \
   "verifier, origin, target"
 inline constexpr const char* kSelectInode = "SELECT " STRATA_INODE_COLUMNS " FROM inodes WHERE ino = ?1";
 inline constexpr const char* kSelectAllInodes = "SELECT " STRATA_INODE_COLUMNS " FROM inodes ORDER BY ino";
-inline constexpr const char* kInsertInode = "INSERT INTO inodes (" STRATA_INODE_COLUMNS
+inline constexpr const char* kInsertInode =
+    "INSERT INTO inodes (" STRATA_INODE_COLUMNS
     ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
 inline constexpr const char* kUpdateInode =
     "UPDATE inodes SET generation = ?2, locator = ?3, type = ?4, mode = ?5, uid = ?6, gid = ?7, nlink = ?8, size = ?9, "

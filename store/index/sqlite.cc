@@ -36,10 +36,12 @@ std::unexpected<Status> Failure(int rc, sqlite3* handle, const std::string& path
   std::string message = path + ": ";
   message += handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(rc);
   Errc code = CodeOf(rc);
-  if (const int err = handle != nullptr ? sqlite3_system_errno(handle) : 0; (rc & 0xff) == SQLITE_CANTOPEN && err != 0) {
+  if (const int err = handle != nullptr ? sqlite3_system_errno(handle) : 0;
+      (rc & 0xff) == SQLITE_CANTOPEN && err != 0) {
     code = ErrcFromErrno(err);
   }
-  if (code == Errc::kCorrupt) message += "; the index can be rebuilt from the journal: move the file away and start again";
+  if (code == Errc::kCorrupt)
+    message += "; the index can be rebuilt from the journal: move the file away and start again";
   return Fail(code, std::move(message));
 }
 

@@ -1,5 +1,5 @@
-// SQLite in our terms: connections and prepared statements as values with owners, errors as Status. A connection and its statements
-// belong to one thread at a time.
+// SQLite in our terms: connections and prepared statements as values with owners, errors as Status. A connection and
+// its statements belong to one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@ namespace strata::store {
 
 class Database;
 
-// A prepared statement, reusable. Parameters count from 1, columns from 0. Blobs are bound by reference: they must live until Reset.
+// A prepared statement, reusable. Parameters count from 1, columns from 0. Blobs are bound by reference: they must live
+// until Reset.
 class Statement {
  public:
   Statement() = default;

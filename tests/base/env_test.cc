@@ -20,7 +20,8 @@ TEST(SystemEnv, WritesPiecesOneAfterTheOtherAndReadsUpToTheEnd) {
   std::vector<std::byte> out(1000);
   auto got = (*file)->ReadAt(0, out);
   ASSERT_TRUE(got);
-  const std::size_t full = static_cast<std::size_t>(std::ranges::count_if(pieces, [](ByteSpan p) { return !p.empty(); }));
+  const std::size_t full =
+      static_cast<std::size_t>(std::ranges::count_if(pieces, [](ByteSpan p) { return !p.empty(); }));
   ASSERT_EQ(*got, 1 + 2 * full);
   EXPECT_EQ(out[0], std::byte{0});
   EXPECT_EQ(AsText(ByteSpan(out).subspan(*got - 4, 4)), "abab");

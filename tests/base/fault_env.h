@@ -1,5 +1,5 @@
-// FaultEnv: the real file system with faults. It fails the nth call of a kind, and it loses power: PowerLoss puts every file back to
-// what was synced of it, with or without some of what was not.
+// FaultEnv: the real file system with faults. It fails the nth call of a kind, and it loses power: PowerLoss puts every
+// file back to what was synced of it, with or without some of what was not.
 #pragma once
 
 #include <array>
@@ -22,7 +22,18 @@ namespace strata {
 
 class FaultEnv final : public Env {
  public:
-  enum Call : std::size_t { kOpen, kWrite, kAllocate, kTruncate, kSync, kSyncDirectory, kMap, kRemove, kRename, kCalls };
+  enum Call : std::size_t {
+    kOpen,
+    kWrite,
+    kAllocate,
+    kTruncate,
+    kSync,
+    kSyncDirectory,
+    kMap,
+    kRemove,
+    kRename,
+    kCalls
+  };
 
   explicit FaultEnv(Env& base = Env::System()) : base_(base) {}
 
@@ -40,8 +51,9 @@ class FaultEnv final : public Env {
   // Called before each sync of a file, without a lock; a test can hold the sync up there.
   void OnSync(std::function<void()> hook) { on_sync_ = std::move(hook); }
 
-  // The machine stops and starts again: files opened before give kIo for good. Of each 512 bytes that were written but not synced, and of
-  // each name made or removed without a sync of its directory, `keep` in 1000 reach the disk all the same.
+  // The machine stops and starts again: files opened before give kIo for good. Of each 512 bytes that were written but
+  // not synced, and of each name made or removed without a sync of its directory, `keep` in 1000 reach the disk all the
+  // same.
   void PowerLoss(std::uint32_t seed = 0, int keep = 0) {
     const std::lock_guard lock(mutex_);
     ++epoch_;

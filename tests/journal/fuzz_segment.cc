@@ -1,6 +1,7 @@
-// Arbitrary bytes as the first two segments of a journal. The first byte says how they are dressed: 1, a valid header is put before
-// the first segment, 2, before the second; 4, the checksums of what looks like a frame are put right, so that the fuzzer gets past them.
-// The next two say where the second segment begins. What opens must be readable to its end, take a record, and give it back.
+// Arbitrary bytes as the first two segments of a journal. The first byte says how they are dressed: 1, a valid header
+// is put before the first segment, 2, before the second; 4, the checksums of what looks like a frame are put right, so
+// that the fuzzer gets past them. The next two say where the second segment begins. What opens must be readable to its
+// end, take a record, and give it back.
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -54,8 +55,12 @@ void RepairFrames(std::string& segment, std::uint64_t base) {
 }
 
 void PutHeader(std::string& segment, std::uint64_t index, std::uint64_t previous_end) {
-  SegmentHeader header{.salt = kSalt, .volume_id = kVolume, .index = index, .segment_size = kSegment,
-                       .previous_end = previous_end, .durable = kSegmentHeaderBytes};
+  SegmentHeader header{.salt = kSalt,
+                       .volume_id = kVolume,
+                       .index = index,
+                       .segment_size = kSegment,
+                       .previous_end = previous_end,
+                       .durable = kSegmentHeaderBytes};
   const auto bytes = EncodeSegmentHeader(header);
   segment.insert(0, AsText(bytes));
 }

@@ -28,7 +28,8 @@ inline JournalOptions Options(std::uint64_t segment_size = kSmallSegment, bool r
   return {.segment_size = segment_size, .read_only = read_only, .volume_id = kVolume};
 }
 
-inline std::unique_ptr<Journal> MustOpen(Env& env, const std::string& directory, const JournalOptions& options = Options()) {
+inline std::unique_ptr<Journal> MustOpen(Env& env, const std::string& directory,
+                                         const JournalOptions& options = Options()) {
   auto journal = Journal::Open(env, directory, options);
   EXPECT_TRUE(journal) << journal.error().ToString();
   return journal ? std::move(*journal) : nullptr;

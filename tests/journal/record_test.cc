@@ -80,8 +80,7 @@ TEST(Record, GivesBackEveryEffectInOrder) {
   const InodeRecord full = FullInode();
   InodeRecord plain;
   plain.ino = InodeNumber(9);
-  const TouchEffect touch{
-      .ino = InodeNumber(3), .nlink = 2, .size = 10, .mode = 0755, .mtime = {5}, .ctime = {-6}};
+  const TouchEffect touch{.ino = InodeNumber(3), .nlink = 2, .size = 10, .mode = 0755, .mtime = {5}, .ctime = {-6}};
   const std::string longest(255, 'n');
   const EntryEffect entry{.directory = InodeNumber(1),
                           .name = longest,

@@ -37,7 +37,8 @@ TEST(JournalRecovery, CutsATornTailAtEveryByte) {
     ASSERT_FALSE(all.error);
     ASSERT_TRUE(IsPrefix(all.records, records)) << size;
     // Up to 7 bytes of padding may be missing from a record that is whole.
-    const auto whole_records = static_cast<std::size_t>(std::ranges::count_if(ends, [&](auto end) { return end <= size; }));
+    const auto whole_records =
+        static_cast<std::size_t>(std::ranges::count_if(ends, [&](auto end) { return end <= size; }));
     ASSERT_GE(all.records.size(), whole_records) << size;
     // What is appended now is read after the next opening, and nothing stale behind it.
     all.records.push_back({"new", "x"});

@@ -130,7 +130,8 @@ class Pair {
     for (const std::uint64_t ino : all) {
       std::vector<IndexEntry> entries;
       ASSERT_TRUE(index_.LoadEntries(InodeNumber(ino), [&](const IndexEntry& entry) { entries.push_back(entry); }));
-      ASSERT_TRUE(std::ranges::equal(entries, model_.entries[ino], {}, {}, [](const auto& item) { return item.second; }))
+      ASSERT_TRUE(
+          std::ranges::equal(entries, model_.entries[ino], {}, {}, [](const auto& item) { return item.second; }))
           << "directory " << ino;
       std::map<std::uint64_t, std::uint64_t> bytes;
       const auto extents = index_.LoadExtents(InodeNumber(ino));

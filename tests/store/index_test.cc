@@ -53,7 +53,8 @@ InodeRecord FullInode(std::uint64_t ino) {
 }
 
 IndexEntry Entry(std::uint64_t hash, std::string name, std::uint64_t ino) {
-  return {.name = std::move(name), .hash = hash, .whiteout = false, .ino = InodeNumber(ino), .type = FileType::kRegular};
+  return {
+      .name = std::move(name), .hash = hash, .whiteout = false, .ino = InodeNumber(ino), .type = FileType::kRegular};
 }
 
 std::vector<std::string> Names(Index& index, std::uint64_t directory) {
@@ -73,7 +74,8 @@ void InOneBatch(Index& index, std::uint64_t lsn, Function change) {
 
 TEST(Index, GivesBackWhatWasPutAlsoAfterReopening) {
   TempFolder folder;
-  const IndexEntry whiteout{.name = "gone", .hash = 20, .whiteout = true, .ino = kNoInode, .type = FileType::kDirectory};
+  const IndexEntry whiteout{
+      .name = "gone", .hash = 20, .whiteout = true, .ino = kNoInode, .type = FileType::kDirectory};
   {
     auto index = MustOpen(folder / "index");
     EXPECT_EQ(index->LastCheckpoint().value().lsn, Lsn(0));
