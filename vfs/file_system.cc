@@ -6,8 +6,8 @@ namespace {
 constexpr std::uint32_t kChangingAccess = kAccessModify | kAccessExtend | kAccessDelete;
 constexpr std::uint64_t kDefaultTotalBytes = std::uint64_t{1} << 40;
 
-// Fills `change` as for an object that the refused call left alone. The object's own error comes before that of the call:
-// a stale handle is stale on a read-only volume too.
+// Fills `change` as for an object that the refused call left alone. The object's own error comes before that of the
+// call: a stale handle is stale on a read-only volume too.
 Result<void> Unchanged(FileSystem& file_system, const OpContext& context, const ObjectId& id, Change& change) {
   STRATA_ASSIGN(Attributes attributes, file_system.GetAttributes(context, id));
   change.before = WccAttributes{attributes.size, attributes.mtime, attributes.ctime};
@@ -42,7 +42,8 @@ Result<std::uint32_t> FileSystem::Access(const OpContext& context, const ObjectI
   return granted;
 }
 
-Result<std::string> FileSystem::ReadLink(const OpContext& context, const ObjectId& id, std::optional<Attributes>* after) {
+Result<std::string> FileSystem::ReadLink(const OpContext& context, const ObjectId& id,
+                                         std::optional<Attributes>* after) {
   STRATA_ASSIGN(Attributes attributes, GetAttributes(context, id));
   if (after != nullptr) *after = attributes;
   return Fail(Errc::kInvalid);
@@ -59,8 +60,8 @@ Result<void> FileSystem::SetAttributesOf(const OpContext& context, const ObjectI
   return Fail(Refuse(*this, context, id, mutation.target));
 }
 
-Result<std::uint32_t> FileSystem::Write(const OpContext& context, const ObjectId& id, std::uint64_t, ByteSpan, Stability,
-                                        Mutation& mutation) {
+Result<std::uint32_t> FileSystem::Write(const OpContext& context, const ObjectId& id, std::uint64_t, ByteSpan,
+                                        Stability, Mutation& mutation) {
   return Fail(Refuse(*this, context, id, mutation.target));
 }
 

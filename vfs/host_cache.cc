@@ -73,14 +73,16 @@ void DirectoryIndex::Sort() {
 }
 
 std::optional<std::string> DirectoryIndex::Find(std::uint64_t id) const {
-  const auto at = std::lower_bound(items_.begin(), items_.end(), id, [](const Item& a, std::uint64_t b) { return a.id() < b; });
+  const auto at =
+      std::lower_bound(items_.begin(), items_.end(), id, [](const Item& a, std::uint64_t b) { return a.id() < b; });
   if (at == items_.end() || at->id() != id) return std::nullopt;
   return names_.substr(at->name_at + 1, static_cast<unsigned char>(names_[at->name_at]));
 }
 
 std::shared_ptr<const DirectoryIndex> IndexCache::Get(std::uint64_t directory) {
   const std::lock_guard lock(mutex_);
-  const auto at = std::find_if(held_.begin(), held_.end(), [&](const Held& held) { return held.directory == directory; });
+  const auto at =
+      std::find_if(held_.begin(), held_.end(), [&](const Held& held) { return held.directory == directory; });
   if (at == held_.end()) return nullptr;
   std::rotate(at, at + 1, held_.end());
   return held_.back().index;

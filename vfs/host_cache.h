@@ -1,5 +1,5 @@
-// What a host folder's layer remembers, bounded: where nodes were last seen, and open descriptors. The locks are held for a few
-// memory accesses, never over a system call; they are taken one at a time.
+// What a host folder's layer remembers, bounded: where nodes were last seen, and open descriptors. The locks are held
+// for a few memory accesses, never over a system call; they are taken one at a time.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@
 
 namespace strata::vfs::host {
 
-// A map of at most `capacity` keys, none of them 0, that drops one not lately used when it is full (clock: each use sets a bit, a hand
-// that goes round clears it and takes the first slot found clear). Not thread-safe.
+// A map of at most `capacity` keys, none of them 0, that drops one not lately used when it is full (clock: each use
+// sets a bit, a hand that goes round clears it and takes the first slot found clear). Not thread-safe.
 template <typename Value>
 class ClockTable {
  public:
@@ -123,8 +123,9 @@ class DirectoryIndex {
   std::string names_;
 };
 
-// Indices of the large directories that were searched, at most `max_bytes` of them: without one, each forgotten file of a directory of
-// a million would cost a pass over the million. What an index says may be out of date; who uses it checks. Thread-safe.
+// Indices of the large directories that were searched, at most `max_bytes` of them: without one, each forgotten file of
+// a directory of a million would cost a pass over the million. What an index says may be out of date; who uses it
+// checks. Thread-safe.
 class IndexCache {
  public:
   explicit IndexCache(std::size_t max_bytes) : max_bytes_(max_bytes) {}
@@ -141,7 +142,8 @@ class IndexCache {
   };
   const std::size_t max_bytes_;
   std::mutex mutex_;
-  std::vector<Held> held_;  // GUARDED_BY(mutex_); the one used last at the end; few, since only large directories have one
+  std::vector<Held>
+      held_;  // GUARDED_BY(mutex_); the one used last at the end; few, since only large directories have one
 };
 
 // Thread-safe.

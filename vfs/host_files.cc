@@ -69,7 +69,8 @@ std::uint64_t DeviceOf(const FileStatus& status) { return makedev(status.stx_dev
 
 Result<FileStatus> StatAt(int directory, std::string_view name) {
   FileStatus status;
-  if (statx(directory, CName(name).get(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatMask, &status) != 0) return FailErrno();
+  if (statx(directory, CName(name).get(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatMask, &status) != 0)
+    return FailErrno();
   return status;
 }
 

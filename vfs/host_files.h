@@ -1,5 +1,6 @@
-// The system calls by which a host folder is read, all relative to its root: nothing here follows a symlink or leaves the folder.
-// Failures carry a code and no message: they are common (a name that is not there) and their caller knows more.
+// The system calls by which a host folder is read, all relative to its root: nothing here follows a symlink or leaves
+// the folder. Failures carry a code and no message: they are common (a name that is not there) and their caller knows
+// more.
 #pragma once
 
 #include <fcntl.h>
@@ -42,11 +43,13 @@ FileType TypeOf(const FileStatus& status);
 inline bool IsDirectory(const FileStatus& status) { return S_ISDIR(status.stx_mode); }
 std::uint64_t DeviceOf(const FileStatus& status);
 
-// Of the name itself, never of what a symlink points to; mounts are seen, automounts are not triggered. `name` has no '/'.
+// Of the name itself, never of what a symlink points to; mounts are seen, automounts are not triggered. `name` has no
+// '/'.
 Result<FileStatus> StatAt(int directory, std::string_view name);
 Result<FileStatus> StatDescriptor(int fd);
 
-// A file for reading, without waiting for a fifo's writer, without a symlink, and without an access time where that is allowed.
+// A file for reading, without waiting for a fifo's writer, without a symlink, and without an access time where that is
+// allowed.
 Result<DescriptorRef> OpenFileAt(int directory, std::string_view name, bool memory_backed);
 // A directory whose entries and extended attributes can be read; `name` may be ".".
 Result<DescriptorRef> OpenReadableAt(int directory, std::string_view name);

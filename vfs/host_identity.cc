@@ -20,7 +20,8 @@ namespace {
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
 
-// File systems whose directories record the inode numbers that stat gives. Not so overlayfs (layers), btrfs (subvolumes) and NFS.
+// File systems whose directories record the inode numbers that stat gives. Not so overlayfs (layers), btrfs
+// (subvolumes) and NFS.
 bool RecordsAreTrue(std::uint64_t magic) {
   return magic == EXT4_SUPER_MAGIC || magic == XFS_SUPER_MAGIC || magic == TMPFS_MAGIC || magic == F2FS_SUPER_MAGIC;
 }

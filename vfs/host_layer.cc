@@ -111,11 +111,13 @@ class HostLayer final : public Layer {
 bool HostLayer::IsWhiteout(int directory, std::string_view name, const FileStatus& status) const {
   if (markers_.chardev && host::IsDeviceWhiteout(status)) return true;
   return markers_.xattr && S_ISREG(status.stx_mode) && status.stx_size == 0 &&
-         host::HasWhiteoutAttribute(directory, name) && host::ReadMarks(directory, ".", markers_).whiteouts_by_attribute;
+         host::HasWhiteoutAttribute(directory, name) &&
+         host::ReadMarks(directory, ".", markers_).whiteouts_by_attribute;
 }
 
 // All that is said of what `directory` holds under `name`; of the root, `name` is empty.
-Result<LayerStat> HostLayer::Evaluate(int directory, std::uint64_t parent, std::string_view name, const FileStatus& status) {
+Result<LayerStat> HostLayer::Evaluate(int directory, std::uint64_t parent, std::string_view name,
+                                      const FileStatus& status) {
   const std::uint64_t id = nodes_->identity().IdOf(status);
   LayerStat stat;
   stat.node = {id, SeveralLinks(status) ? 0 : parent};
@@ -161,7 +163,8 @@ Result<LayerStat> HostLayer::Lookup(const LayerNode& directory, std::string_view
   if (!status) {
     const Errc code = status.error().code();
     // A name that this file system cannot hold, it does not hold.
-    if (code != Errc::kNotFound && code != Errc::kNameTooLong && code != Errc::kInvalid) return Fail(std::move(status.error()));
+    if (code != Errc::kNotFound && code != Errc::kNameTooLong && code != Errc::kInvalid)
+      return Fail(std::move(status.error()));
     return LookupMarker(directory, opened->fd(), name);
   }
   auto stat = Evaluate(opened->fd(), directory.id, name, *status);

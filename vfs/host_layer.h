@@ -1,8 +1,10 @@
-// HostLayer: a folder of the host as a layer. It is never written, and expected not to change; what does change under it is seen or is
-// kStale, but no symlink, however it comes, leads out of the folder. Mounts within the folder are part of it.
+// HostLayer: a folder of the host as a layer. It is never written, and expected not to change; what does change under
+// it is seen or is kStale, but no symlink, however it comes, leads out of the folder. Mounts within the folder are part
+// of it.
 //
-// Ids are the host's inode numbers, of other devices hashes. A file of which the host folder knows only the metadata (overlay.metacopy)
-// is kIo to read, and a directory renamed over lower content (overlay.redirect) kIo to look up, rather than shown wrong.
+// Ids are the host's inode numbers, of other devices hashes. A file of which the host folder knows only the metadata
+// (overlay.metacopy) is kIo to read, and a directory renamed over lower content (overlay.redirect) kIo to look up,
+// rather than shown wrong.
 #pragma once
 
 #include <memory>
@@ -14,12 +16,14 @@ namespace strata::vfs {
 
 struct HostLayerOptions {
   MarkerStyles markers;
-  // A directory within the folder that is not shown (the workspace's own, where it lies inside): its path on the host; "" for none.
+  // A directory within the folder that is not shown (the workspace's own, where it lies inside): its path on the host;
+  // "" for none.
   std::string hidden;
   std::size_t max_cached_nodes = 200'000;  // remembered places of nodes, about 100 bytes each
   std::size_t max_open_files = 256;        // descriptors, of files and directories, kept open between calls
-  std::size_t max_index_bytes = 64 << 20;  // of large directories, about 30 bytes an entry, in which forgotten files were looked for
-  bool avoid_openat2 = false;              // as on a kernel without it: directories are opened name by name
+  std::size_t max_index_bytes =
+      64 << 20;  // of large directories, about 30 bytes an entry, in which forgotten files were looked for
+  bool avoid_openat2 = false;  // as on a kernel without it: directories are opened name by name
 };
 
 // Opens `folder`; kNotFound, kNotDirectory or kAccess, with a message, where it cannot be.

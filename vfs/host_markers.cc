@@ -10,7 +10,8 @@
 namespace strata::vfs::host {
 namespace {
 
-// The first byte of the attribute, '\0' if it is empty; of the privileged name or else of the one that any user may set.
+// The first byte of the attribute, '\0' if it is empty; of the privileged name or else of the one that any user may
+// set.
 std::optional<char> OverlayAttribute(int fd, const char* trusted, const char* user) {
   for (const char* name : {trusted, user}) {
     std::array<char, 256> value{};

@@ -35,7 +35,8 @@ Result<std::unique_ptr<HostNodes>> HostNodes::Open(const std::string& path, cons
     nodes->hidden_status_ = *hidden;
     nodes->hidden_id_ = nodes->identity_.IdOf(*hidden);
     if (nodes->hidden_id_ == nodes->root_id_) {
-      return Fail(Errc::kInvalid, "layer folder " + path + " is the one to hide; give the workspace a folder of its own");
+      return Fail(Errc::kInvalid,
+                  "layer folder " + path + " is the one to hide; give the workspace a folder of its own");
     }
   }
   return nodes;

@@ -1,13 +1,15 @@
 // HostNodes: from a node's id to where it lies in a host folder.
 //
-// A host gives no way from an inode number to a file, so the way is remembered when a node is handed out: its parent's id and its
-// name there. That memory is bounded, and a server may be asked for a node years after it forgot it. Then, in this order:
+// A host gives no way from an inode number to a file, so the way is remembered when a node is handed out: its parent's
+// id and its name there. That memory is bounded, and a server may be asked for a node years after it forgot it. Then,
+// in this order:
 //   1. a descriptor still open on the node;
 //   2. the remembered place, checked by stat;
-//   3. the parent that the caller names: its entries are searched for the id; those of a large directory are indexed as that is done;
+//   3. the parent that the caller names: its entries are searched for the id; those of a large directory are indexed as
+//   that is done;
 //   4. a walk through the whole folder, for a directory or for a file with several links.
-// What is found bears the id asked for, or the answer is kStale: a file that was moved to another directory behind our back is not
-// looked for beyond the one that held it.
+// What is found bears the id asked for, or the answer is kStale: a file that was moved to another directory behind our
+// back is not looked for beyond the one that held it.
 #pragma once
 
 #include <functional>
@@ -57,10 +59,12 @@ class HostNodes {
   // As host::StatAt, but what is hidden is not there.
   Result<FileStatus> StatAt(int directory, std::string_view name) const;
   bool Hides(const FileStatus& status) const {
-    return hidden_ != nullptr && status.stx_ino == hidden_status_.stx_ino && DeviceOf(status) == DeviceOf(hidden_status_);
+    return hidden_ != nullptr && status.stx_ino == hidden_status_.stx_ino &&
+           DeviceOf(status) == DeviceOf(hidden_status_);
   }
-  // As host::ForEachEntry, with the id of each entry: from the record where that can be believed, else from stat, which is then given
-  // too. What is hidden and what goes away meanwhile is left out. `want_status(entry)`: stat is wanted in any case.
+  // As host::ForEachEntry, with the id of each entry: from the record where that can be believed, else from stat, which
+  // is then given too. What is hidden and what goes away meanwhile is left out. `want_status(entry)`: stat is wanted in
+  // any case.
   struct Entry {
     std::string_view name;
     std::uint64_t id = 0;
@@ -75,7 +79,8 @@ class HostNodes {
 
   DescriptorRef OpenKnown(std::uint64_t id, std::optional<Status>* failure);
   Result<Spot> Search(std::uint64_t directory_id, std::uint64_t id);
-  std::optional<Spot> SpotAt(const DescriptorRef& directory, std::uint64_t directory_id, std::uint64_t id, std::string_view name) const;
+  std::optional<Spot> SpotAt(const DescriptorRef& directory, std::uint64_t directory_id, std::uint64_t id,
+                             std::string_view name) const;
   Result<Spot> Walk(std::uint64_t id);
 
   const Folder folder_;

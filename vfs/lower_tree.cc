@@ -5,7 +5,6 @@
 #include <set>
 #include <utility>
 
-
 namespace strata::vfs {
 namespace {
 
@@ -101,7 +100,9 @@ bool AppendItem(LowerListing& listing, const SipHashKey& key, const LayerEntry& 
   return true;
 }
 
-Status TooManyEntries() { return Status(Errc::kFileTooBig, "a layer's directory has more names than a listing can hold"); }
+Status TooManyEntries() {
+  return Status(Errc::kFileTooBig, "a layer's directory has more names than a listing can hold");
+}
 
 }  // namespace
 
@@ -136,7 +137,8 @@ Result<LowerFound> LowerTree::Root() {
     Layer& layer = *layers_[position];
     auto stat = layer.Stat(layer.Root());
     if (!stat) return Fail(stat.error().WithContext(layer.Describe()));
-    if (stat->attributes.type != FileType::kDirectory) return Fail(Errc::kNotDirectory, layer.Describe() + ": not a directory");
+    if (stat->attributes.type != FileType::kDirectory)
+      return Fail(Errc::kNotDirectory, layer.Describe() + ": not a directory");
     if (!merge.Add(position, *stat)) break;
   }
   LowerFound found = merge.Take(kRootInode, 0);
@@ -205,7 +207,8 @@ Result<LowerListing> LowerTree::List(const LowerNode& directory) {
   auto& items = listing.items;
   std::sort(items.begin(), items.end(), [&](const auto& a, const auto& b) { return Precedes(listing, a, b); });
   // A host folder that changes while it is read may tell a name twice.
-  const auto end = std::unique(items.begin(), items.end(), [&](const auto& a, const auto& b) { return SameName(listing, a, b); });
+  const auto end =
+      std::unique(items.begin(), items.end(), [&](const auto& a, const auto& b) { return SameName(listing, a, b); });
   items.erase(end, items.end());
   Tighten(listing.items);
   Tighten(listing.names);
@@ -231,7 +234,8 @@ Result<void> LowerTree::Collect(const LowerNode& directory, const Origin::Source
   return {};
 }
 
-// The number of the directory that `group` makes, whose first member is visible: that of the lowest layer that contributes.
+// The number of the directory that `group` makes, whose first member is visible: that of the lowest layer that
+// contributes.
 InodeNumber LowerTree::LowestNumber(const LowerNode& directory, const LowerListing& listing, const Candidate* group,
                                     std::size_t size) {
   const Candidate* lowest = &group[0];
@@ -322,9 +326,9 @@ Result<std::string> LowerTree::ReadLink(const LowerNode& symlink) {
   return layer->ReadLink({symlink.sources.front().node, symlink.sources.front().parent});
 }
 
-// The layer that the number names says where its node lies; the merged tree is then walked down to that place, so that a
-// whiteout or a file above it counts. A directory's locator is the number of its merged parent, which may be of a lower layer
-// than the directory: then the layer has to search.
+// The layer that the number names says where its node lies; the merged tree is then walked down to that place, so that
+// a whiteout or a file above it counts. A directory's locator is the number of its merged parent, which may be of a
+// lower layer than the directory: then the layer has to search.
 Result<LowerFound> LowerTree::Resolve(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name) {
   if (number == kRootInode) return Descend("", parent, name);
   const auto position = PositionOf(number);
@@ -344,7 +348,8 @@ Result<LowerFound> LowerTree::Resolve(InodeNumber number, std::uint64_t locator,
   if (!found && !LayerIsSilent(found.error().code())) return found;
   // Another link of the file may still show.
   auto stat = layer.Stat(node);
-  if (stat && stat->attributes.type != FileType::kDirectory && stat->attributes.nlink > 1) return Walk(number, parent, name);
+  if (stat && stat->attributes.type != FileType::kDirectory && stat->attributes.nlink > 1)
+    return Walk(number, parent, name);
   return Fail(Errc::kStale);
 }
 

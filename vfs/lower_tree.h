@@ -1,9 +1,11 @@
-// LowerTree: a workspace's layers merged into one read-only tree (specs overlay X1 to X4, X17). Thread-safe; holds no cache of its own
-// but what its layers hold.
+// LowerTree: a workspace's layers merged into one read-only tree (specs overlay X1 to X4, X17). Thread-safe; holds no
+// cache of its own but what its layers hold.
 //
-// Numbers are computed, not stored: of a file, its layer and its id there; of a directory, those of the LOWEST layer that
-// contributes to it. So no row is written for what was only looked at, and numbers stay when layers are put on top.
-//     bit 63 0 | bits 55..62: 1 + (number of layers - 1 - position), so counted from the lowest | bits 0..54: id in the layer
+// Numbers are computed, not stored: of a file, its layer and its id there; of a directory, those of the LOWEST layer
+// that contributes to it. So no row is written for what was only looked at, and numbers stay when layers are put on
+// top.
+//     bit 63 0 | bits 55..62: 1 + (number of layers - 1 - position), so counted from the lowest | bits 0..54: id in the
+//     layer
 // The merged root is kRootInode.
 #pragma once
 
@@ -20,19 +22,21 @@
 
 namespace strata::vfs {
 
-// A node of the merged tree. Origin::Source lists the contributing layers, highest first; only directories have several.
+// A node of the merged tree. Origin::Source lists the contributing layers, highest first; only directories have
+// several.
 struct LowerNode {
   InodeNumber number;
   Generation generation;
-  // The number of the merged directory that holds it (0 for the root and for a file with several links): lets Resolve find it again.
+  // The number of the merged directory that holds it (0 for the root and for a file with several links): lets Resolve
+  // find it again.
   std::uint64_t locator = 0;
   std::vector<Origin::Source> sources;
 };
 
 struct LowerFound {
   LowerNode node;
-  // Of the highest source; attributes.ino is node.number. nlink of a directory of several layers is an upper bound, since what it
-  // really is would take a listing.
+  // Of the highest source; attributes.ino is node.number. nlink of a directory of several layers is an upper bound,
+  // since what it really is would take a listing.
   Attributes attributes;
 };
 
@@ -69,12 +73,13 @@ class LowerTree {
   // kNotFound also where a whiteout hides the name.
   Result<LowerFound> Lookup(const LowerNode& directory, std::string_view name);
   Result<LowerFound> Stat(const LowerNode& node);
-  // In one pass over each layer, and without a Stat but of what several layers have as a directory. kNotFound if no layer lists it (X18).
+  // In one pass over each layer, and without a Stat but of what several layers have as a directory. kNotFound if no
+  // layer lists it (X18).
   Result<LowerListing> List(const LowerNode& directory);
   // Whether the merged directory has no entry.
   Result<bool> IsEmpty(const LowerNode& directory);
-  // Finds the node that bears `number` again, from the number and its locator alone; kStale if the layers no longer show it.
-  // `parent` and `name` (may be null) get the merged directory that holds it and its name there.
+  // Finds the node that bears `number` again, from the number and its locator alone; kStale if the layers no longer
+  // show it. `parent` and `name` (may be null) get the merged directory that holds it and its name there.
   Result<LowerFound> Resolve(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name);
   Result<std::size_t> Read(const LowerNode& file, std::uint64_t offset, MutableByteSpan out, bool may_block);
   Result<std::string> ReadLink(const LowerNode& symlink);
@@ -85,17 +90,16 @@ class LowerTree {
  private:
   struct Candidate;
 
-  Layer* LayerAt(std::uint32_t position) const {
-    return position < layers_.size() ? layers_[position].get() : nullptr;
-  }
+  Layer* LayerAt(std::uint32_t position) const { return position < layers_.size() ? layers_[position].get() : nullptr; }
   InodeNumber NumberOf(std::uint32_t position, std::uint64_t id) const {
     return InodeNumber(((layers_.size() - position) << kLayerIdBits) | id);
   }
   // The position of the layer that `number` names; nothing where there is none such.
   std::optional<std::uint32_t> PositionOf(InodeNumber number) const;
-  Result<void> Collect(const LowerNode& directory, const Origin::Source& source, std::uint32_t rank, LowerListing& listing,
-                       std::vector<Candidate>& candidates);
-  InodeNumber LowestNumber(const LowerNode& directory, const LowerListing& listing, const Candidate* group, std::size_t size);
+  Result<void> Collect(const LowerNode& directory, const Origin::Source& source, std::uint32_t rank,
+                       LowerListing& listing, std::vector<Candidate>& candidates);
+  InodeNumber LowestNumber(const LowerNode& directory, const LowerListing& listing, const Candidate* group,
+                           std::size_t size);
   Result<LowerListing> ListMerged(const LowerNode& directory);
   Result<LowerFound> Walk(InodeNumber number, LowerNode* parent, std::string* name);
   Result<LowerFound> Descend(std::string_view path, LowerNode* parent, std::string* name);

@@ -34,7 +34,7 @@ class MemoryLayer final : public Layer {
 
  private:
   struct Child {
-    std::uint64_t id = 0;  // 0: the layer only deletes the name
+    std::uint64_t id = 0;        // 0: the layer only deletes the name
     std::uint64_t whiteout = 0;  // the id of the marker; 0: none
   };
   struct Node {
@@ -174,7 +174,8 @@ Result<LayerStat> MemoryLayer::Stat(const LayerNode& node) {
   stat.opaque = found->opaque;
   if (found->attributes.type == FileType::kDirectory && found->parent != 0) {
     const auto& siblings = nodes_[found->parent - 1].children;
-    if (auto child = siblings.find(found->name); child != siblings.end() && child->second.whiteout != 0) stat.opaque = true;
+    if (auto child = siblings.find(found->name); child != siblings.end() && child->second.whiteout != 0)
+      stat.opaque = true;
   }
   return stat;
 }
@@ -186,7 +187,8 @@ Result<LayerStat> MemoryLayer::Lookup(const LayerNode& directory, std::string_vi
   return Stat({child->second.id != 0 ? child->second.id : child->second.whiteout, directory.id});
 }
 
-Result<void> MemoryLayer::ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) {
+Result<void> MemoryLayer::ReadDirectory(const LayerNode& directory,
+                                        const std::function<bool(const LayerEntry&)>& visit) {
   STRATA_ASSIGN(const Node* node, FindDirectory(directory));
   for (const auto& [name, child] : node->children) {
     if (child.whiteout != 0 && !visit({name, {child.whiteout, directory.id}, FileType::kRegular, true})) return {};
@@ -196,7 +198,8 @@ Result<void> MemoryLayer::ReadDirectory(const LayerNode& directory, const std::f
   return {};
 }
 
-Result<std::size_t> MemoryLayer::Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block) {
+Result<std::size_t> MemoryLayer::Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out,
+                                      bool may_block) {
   const Node* found = Find(node);
   if (found == nullptr) return Fail(Errc::kStale);
   if (found->attributes.type == FileType::kDirectory) return Fail(Errc::kIsDirectory);
@@ -241,7 +244,9 @@ MemoryEntry MemoryFile(std::string_view path, std::string_view content, std::uin
   return entry;
 }
 
-MemoryEntry MemoryDirectory(std::string_view path, std::uint32_t mode) { return MakeEntry(path, FileType::kDirectory, mode); }
+MemoryEntry MemoryDirectory(std::string_view path, std::uint32_t mode) {
+  return MakeEntry(path, FileType::kDirectory, mode);
+}
 
 MemoryEntry MemoryOpaqueDirectory(std::string_view path, std::uint32_t mode) {
   MemoryEntry entry = MakeEntry(path, FileType::kDirectory, mode);
@@ -273,7 +278,8 @@ MemoryEntry MemoryWhiteout(std::string_view path) {
   return entry;
 }
 
-Result<std::unique_ptr<Layer>> MakeMemoryLayer(std::span<const MemoryEntry> entries, const MemoryLayerOptions& options) {
+Result<std::unique_ptr<Layer>> MakeMemoryLayer(std::span<const MemoryEntry> entries,
+                                               const MemoryLayerOptions& options) {
   auto layer = std::make_unique<MemoryLayer>(options);
   for (const MemoryEntry& entry : entries) {
     if (auto added = layer->Add(entry); !added) {

@@ -17,12 +17,12 @@ struct MemoryEntry {
   std::uint32_t mode = 0644;
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
-  Time mtime;            // atime and ctime too
-  std::string content;   // of a file its bytes, of a symlink its target
+  Time mtime;           // atime and ctime too
+  std::string content;  // of a file its bytes, of a symlink its target
   DeviceNumber rdev;
-  std::string link_to;   // not empty: the path of an earlier entry, no directory, of which this is one more link
-  bool whiteout = false; // the path is deleted in the layers below; the layer may hold it all the same
-  bool opaque = false;   // the directory hides those of the layers below
+  std::string link_to;    // not empty: the path of an earlier entry, no directory, of which this is one more link
+  bool whiteout = false;  // the path is deleted in the layers below; the layer may hold it all the same
+  bool opaque = false;    // the directory hides those of the layers below
 };
 
 MemoryEntry MemoryFile(std::string_view path, std::string_view content, std::uint32_t mode = 0644);
@@ -38,9 +38,10 @@ struct MemoryLayerOptions {
   bool reads_block = false;  // Read says kWouldBlock unless it may block: as a layer whose bytes are far away
 };
 
-// Directories that the list does not name are made with mode 0755. The same list gives the same ids. kInvalid for a bad path,
-// kNotDirectory for one through a file, kExists for one given twice (a directory may be), kNotFound for a link to nothing; the message
-// names the path.
-Result<std::unique_ptr<Layer>> MakeMemoryLayer(std::span<const MemoryEntry> entries, const MemoryLayerOptions& options = {});
+// Directories that the list does not name are made with mode 0755. The same list gives the same ids. kInvalid for a bad
+// path, kNotDirectory for one through a file, kExists for one given twice (a directory may be), kNotFound for a link to
+// nothing; the message names the path.
+Result<std::unique_ptr<Layer>> MakeMemoryLayer(std::span<const MemoryEntry> entries,
+                                               const MemoryLayerOptions& options = {});
 
 }  // namespace strata::vfs

@@ -106,8 +106,8 @@ TEST_P(HostLayerTest, NamesThatWouldEscapeAreInvalid) {
   auto layer = OpenFolder(folder_.path(), Options());
   const LayerNode directory = FindInLayer(*layer, "d")->node;
   for (const std::string_view name :
-       {std::string_view(".."), std::string_view("."), std::string_view(""), std::string_view("../d"), std::string_view("/etc"),
-        std::string_view("f\0x", 3)}) {
+       {std::string_view(".."), std::string_view("."), std::string_view(""), std::string_view("../d"),
+        std::string_view("/etc"), std::string_view("f\0x", 3)}) {
     EXPECT_EQ(layer->Lookup(directory, name).error().code(), Errc::kInvalid) << name;
   }
 }
@@ -245,6 +245,34 @@ TEST(HostLayerChanges, ADirectoryThatWasMovedIsFoundAgainWithAllBelowIt) {
   EXPECT_TRUE(layer->Stat({nodes.at("a/b").node.id, 0}));
 }
 
+// A pass over the directory for each would be millions of entries.
+TEST(HostLayerForgotten, EachFileOfALargeDirectoryIsFoundAgainByAnIndexThatIsCheckedAndRenewed) {
+  constexpr int kFiles = 1500;
+  TempFolder folder;
+  std::vector<MemoryEntry> entries;
+  for (int i = 0; i < kFiles; ++i) entries.push_back(MemoryFile("d/file-" + std::to_string(i), std::to_string(i)));
+  WriteTree(folder.path(), entries);
+  for (const std::size_t index_bytes : {std::size_t{64} << 20, std::size_t{0}}) {
+    HostLayerOptions options = Tiny();
+    options.max_index_bytes = index_bytes;
+    auto layer = OpenFolder(folder.path(), options);
+    const int step = index_bytes == 0 ? 100 : 1;
+    std::vector<LayerNode> nodes;
+    for (int i = 0; i < kFiles; i += step) nodes.push_back(FindInLayer(*layer, entries[i].path)->node);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      ASSERT_EQ(layer->PathOf(nodes[i]), entries[i * step].path);
+      ASSERT_EQ(Content(*layer, nodes[i]), entries[i * step].content);
+    }
+    std::filesystem::rename(folder / entries[0].path, folder / "d/renamed");
+    std::filesystem::remove(folder / entries[step].path);
+    EXPECT_EQ(layer->Stat(nodes[2])->node, nodes[2]);
+    EXPECT_EQ(layer->PathOf(nodes[0]), "d/renamed");
+    EXPECT_EQ(layer->PathOf(nodes[1]).error().code(), Errc::kStale);
+    WriteFile(folder / entries[step].path, entries[step].content);
+    std::filesystem::rename(folder / "d/renamed", folder / entries[0].path);
+  }
+}
+
 TEST(HostLayerReads, AReadThatMayNotWaitNeedsAnOpenFileAndThenGivesCachedBytes) {
   TempFolder folder;
   WriteFile(folder / "f", "content");
@@ -317,7 +345,8 @@ TEST(HostLayerMarkers, WithoutAStyleMarkerFilesAreOrdinary) {
 
 TEST(HostLayerMarkers, NamesOfMarkersCannotBeLookedUpAndStrangeOnesAreNotListed) {
   TempFolder folder;
-  for (const char* name : {".wh.a", ".wh.", ".wh..", ".wh...", ".wh..wh.aufs", ".wh..wh..opq"}) WriteFile(folder / name, "");
+  for (const char* name : {".wh.a", ".wh.", ".wh..", ".wh...", ".wh..wh.aufs", ".wh..wh..opq"})
+    WriteFile(folder / name, "");
   std::filesystem::create_directory(folder / ".wh.directory");
   auto layer = OpenFolder(folder.path(), AllMarkers());
   EXPECT_THAT(List(*layer, ""), UnorderedElementsAre("-a"));

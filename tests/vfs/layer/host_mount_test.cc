@@ -1,4 +1,5 @@
-// Other file systems within a layer's folder. The test makes a mount name space of its own, which its thread keeps to its end.
+// Other file systems within a layer's folder. The test makes a mount name space of its own, which its thread keeps to
+// its end.
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>

@@ -323,7 +323,8 @@ TEST_P(LayerContract, ThreadsMayUseItAtOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Layers, LayerContract,
-                         ::testing::Values(Backend{"Memory"}, Backend{"Host", true}, Backend{"HostThatRemembersOneNode", true, 1, 1},
+                         ::testing::Values(Backend{"Memory"}, Backend{"Host", true},
+                                           Backend{"HostThatRemembersOneNode", true, 1, 1},
                                            Backend{"HostWithoutOpenat2", true, 200'000, 256, true}),
                          [](const auto& info) { return info.param.name; });
 

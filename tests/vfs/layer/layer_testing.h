@@ -26,7 +26,8 @@ class TempFolder {
   std::string path_;
 };
 
-// Writes what `entries` say into the host folder, whiteouts and opaque directories as marker files. Devices are left out.
+// Writes what `entries` say into the host folder, whiteouts and opaque directories as marker files. Devices are left
+// out.
 void WriteTree(const std::string& folder, const std::vector<MemoryEntry>& entries);
 void WriteFile(const std::string& path, std::string_view content);
 

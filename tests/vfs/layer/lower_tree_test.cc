@@ -120,7 +120,8 @@ TEST(LowerTreeTest, X3AFileAboveADirectoryHidesItAndADirectoryAboveAFileDoesNotM
 }
 
 TEST(LowerTreeTest, X4AnOpaqueDirectoryHidesThoseBelowIt) {
-  auto tree = Tree({{MemoryFile("d/1", "")}, {MemoryOpaqueDirectory("d"), MemoryFile("d/2", "")}, {MemoryFile("d/3", "")}});
+  auto tree =
+      Tree({{MemoryFile("d/1", "")}, {MemoryOpaqueDirectory("d"), MemoryFile("d/2", "")}, {MemoryFile("d/3", "")}});
   EXPECT_THAT(Names(tree, "d"), UnorderedElementsAre("1", "2"));
   auto found = Find(tree, "d");
   ASSERT_TRUE(found);
@@ -268,8 +269,9 @@ TEST(LowerTreeTest, ResolveOfWhatTheLayersNoLongerShowIsStale) {
   auto after = Tree({{MemoryWhiteout("d"), MemoryFile("e", "a file now")}, low});
   EXPECT_EQ(after.Resolve(file.number, file.locator, nullptr, nullptr).error().code(), Errc::kStale);
   EXPECT_EQ(after.Resolve(directory.number, directory.locator, nullptr, nullptr).error().code(), Errc::kStale);
-  for (const std::uint64_t number : {std::uint64_t{2}, std::uint64_t{1} << 63, (std::uint64_t{9} << kLayerIdBits) | 1,
-                                     (std::uint64_t{1} << kLayerIdBits) | 999, (std::uint64_t{1} << kLayerIdBits) | 1}) {
+  for (const std::uint64_t number :
+       {std::uint64_t{2}, std::uint64_t{1} << 63, (std::uint64_t{9} << kLayerIdBits) | 1,
+        (std::uint64_t{1} << kLayerIdBits) | 999, (std::uint64_t{1} << kLayerIdBits) | 1}) {
     EXPECT_EQ(after.Resolve(InodeNumber(number), 0, nullptr, nullptr).error().code(), Errc::kStale) << number;
   }
 }
@@ -300,7 +302,8 @@ TEST(LowerTreeTest, NoLayersIsNotFoundAndTooManyIsSaid) {
 }
 
 TEST(LowerTreeTest, ALinkCountOfAMergedDirectoryIsAtLeastTheTrueOne) {
-  auto tree = Tree({{MemoryDirectory("d/a"), MemoryDirectory("d/b")}, {MemoryDirectory("d/b"), MemoryDirectory("d/c")}});
+  auto tree =
+      Tree({{MemoryDirectory("d/a"), MemoryDirectory("d/b")}, {MemoryDirectory("d/b"), MemoryDirectory("d/c")}});
   EXPECT_EQ(Find(tree, "d")->attributes.nlink, 6u);  // 2 and a, b, c are 5
   EXPECT_EQ(Find(tree, "d/c")->attributes.nlink, 2u);
 }
