@@ -17,7 +17,8 @@ void Warning(std::string_view line) { spdlog::warn(line); }
 void Error(std::string_view line) { spdlog::error(line); }
 
 bool RateLimit::Allow() {
-  const auto now = std::chrono::duration_cast<std::chrono::minutes>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  const auto now =
+      std::chrono::duration_cast<std::chrono::minutes>(std::chrono::steady_clock::now().time_since_epoch()).count();
   if (minute_.exchange(now, std::memory_order_relaxed) != now) count_.store(0, std::memory_order_relaxed);
   return count_.fetch_add(1, std::memory_order_relaxed) < kLinesAMinute;
 }

@@ -1,12 +1,11 @@
 #include "server/portmap_client.h"
 
 #include <netinet/in.h>
+#include <rpc/rpc.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <rpc/rpc.h>
 
 #include <cerrno>
 #include <cstring>
@@ -60,7 +59,8 @@ Result<Socket> Connect(const PortmapAddress& where) {
   Socket tcp(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ::bindresvport(tcp.fd(), nullptr);
   if (Connect(tcp, &loopback, sizeof loopback)) return tcp;
-  return Fail(Status::FromErrno(errno, "connecting to rpcbind on port " + std::to_string(where.port)).WithContext("portmap"));
+  return Fail(
+      Status::FromErrno(errno, "connecting to rpcbind on port " + std::to_string(where.port)).WithContext("portmap"));
 }
 
 bool SendAll(int fd, ByteSpan bytes) {
@@ -88,8 +88,9 @@ Result<bool> CallBool(const PortmapAddress& where, std::uint32_t procedure, Byte
   rpc::ReplyBuffer call;
   constexpr std::size_t kHeader = 40;
   call.U32(kLastFragment | static_cast<std::uint32_t>(kHeader + arguments.size()));
-  for (const std::uint32_t word : {kXid, static_cast<std::uint32_t>(CALL), std::uint32_t{2}, kRpcbindProgram, kRpcbindVersion, procedure,
-                                   std::uint32_t{0}, std::uint32_t{0}, std::uint32_t{0}, std::uint32_t{0}}) {
+  for (const std::uint32_t word :
+       {kXid, static_cast<std::uint32_t>(CALL), std::uint32_t{2}, kRpcbindProgram, kRpcbindVersion, procedure,
+        std::uint32_t{0}, std::uint32_t{0}, std::uint32_t{0}, std::uint32_t{0}}) {
     call.U32(word);
   }
   call.Raw(arguments);
@@ -112,7 +113,8 @@ Result<bool> CallBool(const PortmapAddress& where, std::uint32_t procedure, Byte
   return answer;
 }
 
-std::vector<std::byte> Mapping(std::uint32_t program, std::uint32_t version, const std::string& netid, const std::string& uaddr) {
+std::vector<std::byte> Mapping(std::uint32_t program, std::uint32_t version, const std::string& netid,
+                               const std::string& uaddr) {
   rpc::ReplyBuffer out;
   out.U32(program);
   out.U32(version);
@@ -128,14 +130,17 @@ std::vector<std::byte> Mapping(std::uint32_t program, std::uint32_t version, con
 
 bool RpcbindRuns(const PortmapAddress& address) { return CallBool(address, NULLPROC, {}).has_value(); }
 
-Result<void> RpcbindSet(const PortmapAddress& address, std::uint32_t program, std::uint32_t version, const std::string& netid,
-                        const std::string& uaddr) {
+Result<void> RpcbindSet(const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
+                        const std::string& netid, const std::string& uaddr) {
   STRATA_ASSIGN(const bool done, CallBool(address, kSet, Mapping(program, version, netid, uaddr)));
-  if (!done) return Fail(Errc::kExists, "rpcbind refuses program " + std::to_string(program) + " on " + netid + ": another server may be registered");
+  if (!done)
+    return Fail(Errc::kExists, "rpcbind refuses program " + std::to_string(program) + " on " + netid +
+                                   ": another server may be registered");
   return {};
 }
 
-Result<void> RpcbindUnset(const PortmapAddress& address, std::uint32_t program, std::uint32_t version, const std::string& netid) {
+Result<void> RpcbindUnset(const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
+                          const std::string& netid) {
   STRATA_ASSIGN(const bool done, CallBool(address, kUnset, Mapping(program, version, netid, "")));
   if (!done) return Fail(Errc::kNotFound, "rpcbind has no program " + std::to_string(program) + " on " + netid);
   return {};

@@ -17,10 +17,11 @@ struct PortmapAddress {
 // Whether an rpcbind answers, by its socket or on the loopback address.
 bool RpcbindRuns(const PortmapAddress& address);
 
-// RPCBPROC_SET: `uaddr` is a universal address of `netid` ("tcp", "udp", "tcp6", "udp6"). kExists: another address is registered; kNotFound: no
-// rpcbind runs.
-Result<void> RpcbindSet(const PortmapAddress& address, std::uint32_t program, std::uint32_t version, const std::string& netid,
-                        const std::string& uaddr);
-Result<void> RpcbindUnset(const PortmapAddress& address, std::uint32_t program, std::uint32_t version, const std::string& netid);
+// RPCBPROC_SET: `uaddr` is a universal address of `netid` ("tcp", "udp", "tcp6", "udp6"). kExists: another address is
+// registered; kNotFound: no rpcbind runs.
+Result<void> RpcbindSet(const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
+                        const std::string& netid, const std::string& uaddr);
+Result<void> RpcbindUnset(const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
+                          const std::string& netid);
 
 }  // namespace strata

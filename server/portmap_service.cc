@@ -14,7 +14,9 @@ std::string Netid(const PortmapService::Service& service) {
 
 }  // namespace
 
-PortmapService::PortmapService(rpc::Transport& transport, const std::vector<Service>& services, const PortmapAddress& where) : where_(where) {
+PortmapService::PortmapService(rpc::Transport& transport, const std::vector<Service>& services,
+                               const PortmapAddress& where)
+    : where_(where) {
   if (RpcbindRuns(where_)) {
     RegisterWithRpcbind(services);
   } else {
@@ -25,7 +27,8 @@ PortmapService::PortmapService(rpc::Transport& transport, const std::vector<Serv
 PortmapService::~PortmapService() {
   for (const Registered& r : registered_) {
     if (const auto done = RpcbindUnset(where_, r.program, r.version, r.netid); !done) {
-      log::Warning("event=portmap_unset_failed program=" + std::to_string(r.program) + " error=\"" + done.error().ToString() + '"');
+      log::Warning("event=portmap_unset_failed program=" + std::to_string(r.program) + " error=\"" +
+                   done.error().ToString() + '"');
     }
   }
 }
@@ -33,25 +36,30 @@ PortmapService::~PortmapService() {
 void PortmapService::RegisterWithRpcbind(const std::vector<Service>& services) {
   for (const Service& service : services) {
     const std::string netid = Netid(service);
-    const auto done = RpcbindSet(where_, service.program, service.version, netid, portmap::FormatUniversalAddress(service.address));
+    const auto done =
+        RpcbindSet(where_, service.program, service.version, netid, portmap::FormatUniversalAddress(service.address));
     if (done) {
       registered_.push_back({service.program, service.version, netid});
     } else {
-      log::Warning("event=portmap_set_failed program=" + std::to_string(service.program) + " netid=" + netid + " error=\"" +
-                   done.error().ToString() + '"');
+      log::Warning("event=portmap_set_failed program=" + std::to_string(service.program) + " netid=" + netid +
+                   " error=\"" + done.error().ToString() + '"');
     }
   }
 }
 
 void PortmapService::Answer(rpc::Transport& transport, const std::vector<Service>& services) {
-  for (const Service& service : services) registry_.AddOwn(service.program, service.version, service.address, service.datagram);
+  for (const Service& service : services)
+    registry_.AddOwn(service.program, service.version, service.address, service.datagram);
   program_ = MakePortmapProgram(registry_);
   dispatcher_ = std::make_unique<rpc::Dispatcher>(std::vector<rpc::Program*>{program_.get()});
-  const auto warn = [](const Status& status) { log::Warning("event=portmap_listen_failed error=\"" + status.ToString() + '"'); };
+  const auto warn = [](const Status& status) {
+    log::Warning("event=portmap_listen_failed error=\"" + status.ToString() + '"');
+  };
   for (const char* loopback : {"127.0.0.1", "::1"}) {
     const auto address = boost::asio::ip::make_address(loopback);
     for (const bool datagram : {false, true}) {
-      const auto port = datagram ? transport.ListenUdp(loopback, where_.port, *dispatcher_) : transport.ListenTcp(loopback, where_.port, *dispatcher_);
+      const auto port = datagram ? transport.ListenUdp(loopback, where_.port, *dispatcher_)
+                                 : transport.ListenTcp(loopback, where_.port, *dispatcher_);
       if (!port) {
         // A machine without IPv6 is nothing to warn of.
         if (address.is_v4()) warn(port.error());

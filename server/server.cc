@@ -1,8 +1,7 @@
 #include "server/server.h"
 
-#include <utility>
-
 #include <boost/asio/ip/address.hpp>
+#include <utility>
 
 #include "server/log.h"
 #include "server/mount3/program.h"

@@ -1,4 +1,5 @@
-// BufferPool: the buffers that one thread's connections receive into, lent to those that are talking and taken back from those that are not.
+// BufferPool: the buffers that one thread's connections receive into, lent to those that are talking and taken back
+// from those that are not.
 #pragma once
 
 #include <cstddef>

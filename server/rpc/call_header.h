@@ -18,12 +18,12 @@ inline constexpr std::uint32_t kAnonymousId = 65534;
 
 struct CallHeader {
   enum class Kind : std::uint8_t {
-    kCall,           // all members count
-    kNotRpc,         // not even xid and direction: nobody can be answered
-    kReply,          // a reply, to a server that asked nothing: never answered, lest two servers talk for ever
+    kCall,    // all members count
+    kNotRpc,  // not even xid and direction: nobody can be answered
+    kReply,   // a reply, to a server that asked nothing: never answered, lest two servers talk for ever
     kWrongRpcVersion,
-    kTruncated,      // ends before the credentials: GARBAGE_ARGS
-    kBadCredentials, // their opaque is cut or too long
+    kTruncated,       // ends before the credentials: GARBAGE_ARGS
+    kBadCredentials,  // their opaque is cut or too long
     kBadVerifier,
   };
   Kind kind = Kind::kNotRpc;

@@ -1,4 +1,5 @@
-// CompletionQueue: how what was finished elsewhere (on a worker, by a volume's sync, by another connection) comes back to the thread it belongs to.
+// CompletionQueue: how what was finished elsewhere (on a worker, by a volume's sync, by another connection) comes back
+// to the thread it belongs to.
 #pragma once
 
 #include <functional>

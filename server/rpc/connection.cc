@@ -5,7 +5,6 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
-
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -23,7 +22,8 @@ constexpr std::size_t kBatchBytes = 1 << 20;
 constexpr std::size_t kCopyBelow = 4 << 10;
 
 std::array<std::byte, 16> AddressBytes(const boost::asio::ip::address& address) {
-  const auto v6 = address.is_v4() ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, address.to_v4()) : address.to_v6();
+  const auto v6 =
+      address.is_v4() ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, address.to_v4()) : address.to_v6();
   const auto bytes = v6.to_bytes();
   std::array<std::byte, 16> out;
   std::memcpy(out.data(), bytes.data(), out.size());
@@ -55,7 +55,12 @@ class Hold {
 };
 
 Connection::Connection(IoThread& thread, int socket, const Peer& peer, const Dispatcher& dispatcher)
-    : thread_(thread), dispatcher_(dispatcher), socket_(thread.context()), peer_(peer), address_(AddressBytes(peer.address)), reader_(thread.buffers()) {
+    : thread_(thread),
+      dispatcher_(dispatcher),
+      socket_(thread.context()),
+      peer_(peer),
+      address_(AddressBytes(peer.address)),
+      reader_(thread.buffers()) {
   boost::system::error_code error;
   socket_.assign(boost::asio::generic::stream_protocol(SocketFamily(socket), 0), socket, error);
   if (error) {
@@ -97,7 +102,8 @@ bool Connection::Paused() const {
   return in_flight_ >= thread_.shared().max_calls_in_flight || queued >= thread_.shared().max_queued_bytes;
 }
 
-// Reading -----------------------------------------------------------------------------------------------------------------
+// Reading
+// -----------------------------------------------------------------------------------------------------------------
 
 void Connection::Read() {
   if (closed_ || ended_ || reading_ != Reading::kNo) return;
@@ -108,8 +114,9 @@ void Connection::Read() {
   }
   const MutableByteSpan room = reader_.Room();
   reading_ = Reading::kReceiving;
-  socket_.async_receive(boost::asio::buffer(room.data(), room.size()),
-                        [self = Hold(this)](const boost::system::error_code& error, std::size_t size) { self->OnReceived(error, size); });
+  socket_.async_receive(
+      boost::asio::buffer(room.data(), room.size()),
+      [self = Hold(this)](const boost::system::error_code& error, std::size_t size) { self->OnReceived(error, size); });
 }
 
 void Connection::WaitReadable() {
@@ -187,12 +194,13 @@ void Connection::MaybeFinish() {
 void Connection::Refuse(const char* why) {
   thread_.counters().records_refused.Add();
   if (thread_.shared().refusals.Allow()) {
-    log::Warning("event=record_refused connection=" + std::to_string(peer_.connection) + " peer=" + peer_.address.to_string() +
-                 " reason=\"" + why + '"');
+    log::Warning("event=record_refused connection=" + std::to_string(peer_.connection) +
+                 " peer=" + peer_.address.to_string() + " reason=\"" + why + '"');
   }
 }
 
-// Serving -----------------------------------------------------------------------------------------------------------------
+// Serving
+// -----------------------------------------------------------------------------------------------------------------
 
 void Connection::Process() {
   const Hold hold(this);
@@ -318,7 +326,8 @@ void Connection::DeliverAdded() {
   Resume();
 }
 
-// Answering ---------------------------------------------------------------------------------------------------------------
+// Answering
+// ---------------------------------------------------------------------------------------------------------------
 
 void Connection::EndBatch() {
   ReplyBatch& batch = thread_.batch();
@@ -369,7 +378,8 @@ void Connection::WaitWritable() {
     connection.writing_ = false;
     if (connection.closed_) return;
     // Aborted by a cancel that was meant for reading: wait again. Other errors show in the send.
-    if (error == boost::asio::error::operation_aborted || !connection.SendNow(connection.out_)) return connection.WaitWritable();
+    if (error == boost::asio::error::operation_aborted || !connection.SendNow(connection.out_))
+      return connection.WaitWritable();
     connection.out_.Clear(false);
     connection.Resume();
   });

@@ -1,22 +1,22 @@
 // Connection: one stream of records and the replies to it.
 //
-// Life of a batch: one receive; every whole record in it is served in place, on this thread, its reply written into the thread's batch; the
-// commitments of all are met together; one gathered write. What cannot be answered at once leaves the batch: a call that must wait runs again on
-// the worker pool, a reply that must be durable first is parked until the volume's sync; both come back as Completions and leave in a later batch.
+// Life of a batch: one receive; every whole record in it is served in place, on this thread, its reply written into the
+// thread's batch; the commitments of all are met together; one gathered write. What cannot be answered at once leaves
+// the batch: a call that must wait runs again on the worker pool, a reply that must be durable first is parked until
+// the volume's sync; both come back as Completions and leave in a later batch.
 //
-// While a connection talks it holds one of the thread's buffers and receives straight into it: epoll_wait, recv, sendmsg. When it has been silent for
-// a second, the buffer is taken back and only readiness is waited for.
+// While a connection talks it holds one of the thread's buffers and receives straight into it: epoll_wait, recv,
+// sendmsg. When it has been silent for a second, the buffer is taken back and only readiness is waited for.
 //
-// Back-pressure: with max_calls_in_flight calls or max_queued_bytes bytes under way nothing is read or served until some have left.
+// Back-pressure: with max_calls_in_flight calls or max_queued_bytes bytes under way nothing is read or served until
+// some have left.
 #pragma once
 
-#include <utility>
-
+#include <array>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/intrusive/list_hook.hpp>
-
-#include <array>
 #include <cstdint>
+#include <utility>
 
 #include "server/rpc/call_header.h"
 #include "server/rpc/completion_queue.h"

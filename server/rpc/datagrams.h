@@ -1,17 +1,15 @@
 // Datagrams: serves the calls that come to one UDP socket, a call a datagram.
 //
-// For MOUNT and portmap: small, rare, and harmless to run twice. So there is no duplicate request cache here, and a reply that owes a commitment
-// waits for it on a worker.
+// For MOUNT and portmap: small, rare, and harmless to run twice. So there is no duplicate request cache here, and a
+// reply that owes a commitment waits for it on a worker.
 #pragma once
-
-#include <utility>
-
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <array>
 #include <atomic>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "server/rpc/dispatcher.h"
 #include "server/rpc/io_thread.h"

@@ -13,7 +13,8 @@ namespace strata::rpc {
 inline constexpr std::size_t kReplyHeaderBytes = 28;
 inline constexpr std::size_t kRecordMarkBytes = 4;
 
-// Room for an accepted reply's header at the end of `replies`, which FinishReply fills once the results stand behind it.
+// Room for an accepted reply's header at the end of `replies`, which FinishReply fills once the results stand behind
+// it.
 inline std::byte* BeginReply(ReplyBuffer& replies) {
   std::byte* header = replies.Reserve(kReplyHeaderBytes);
   replies.Commit(kReplyHeaderBytes);

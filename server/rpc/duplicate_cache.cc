@@ -37,9 +37,9 @@ struct DuplicateCache::Shard {
   std::mutex mutex;  // guards all below; no other lock is taken under it
   std::size_t max_entries = 0;
   std::size_t ring_bytes = 0;
-  std::vector<Entry> entries;           // grows up to max_entries
-  std::vector<std::uint32_t> buckets;   // a power of two
-  std::unique_ptr<std::byte[]> ring;    // made with the first reply
+  std::vector<Entry> entries;          // grows up to max_entries
+  std::vector<std::uint32_t> buckets;  // a power of two
+  std::unique_ptr<std::byte[]> ring;   // made with the first reply
   std::uint32_t free = kNil;
   std::uint32_t oldest = kNil, newest = kNil;
   std::size_t head = 0;  // where the next reply goes
@@ -129,7 +129,8 @@ DuplicateCache::~DuplicateCache() {
   }
 }
 
-DuplicateCache::Claim DuplicateCache::Begin(const DuplicateKey& key, Id* id, std::vector<std::byte>& replay, Waiter* waiter) {
+DuplicateCache::Claim DuplicateCache::Begin(const DuplicateKey& key, Id* id, std::vector<std::byte>& replay,
+                                            Waiter* waiter) {
   *id = Id::kNone;
   const std::uint64_t hash = SipHash13(hash_key_, std::as_bytes(std::span(&key, 1)));
   const std::size_t shard_index = (hash >> 60) & shard_mask_;

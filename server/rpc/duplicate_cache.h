@@ -1,8 +1,9 @@
 // DuplicateCache: a call that comes again gets the first answer again (spec nfsv3 1.6).
 //
-// NFSv3's REMOVE, RENAME, CREATE and their like are not idempotent, yet a client that hears nothing sends them again, perhaps over a new connection.
-// The cache knows calls under way, so that none is started twice, and the answers of those that were done last. Answers lie in one ring of bytes in
-// the order in which they were given; a new one pushes out the oldest, so a call costs O(1), nothing is swept, and nothing is allocated.
+// NFSv3's REMOVE, RENAME, CREATE and their like are not idempotent, yet a client that hears nothing sends them again,
+// perhaps over a new connection. The cache knows calls under way, so that none is started twice, and the answers of
+// those that were done last. Answers lie in one ring of bytes in the order in which they were given; a new one pushes
+// out the oldest, so a call costs O(1), nothing is swept, and nothing is allocated.
 #pragma once
 
 #include <array>
@@ -17,7 +18,8 @@
 namespace strata::rpc {
 
 struct DuplicateKey {
-  std::array<std::byte, 16> address{};  // of the client; IPv4 as its mapped form. The port is not part: it changes with the connection.
+  std::array<std::byte, 16>
+      address{};  // of the client; IPv4 as its mapped form. The port is not part: it changes with the connection.
   std::uint32_t xid = 0, program = 0, version = 0, procedure = 0;
   std::uint32_t checksum = 0, size = 0;  // of the arguments
   friend bool operator==(const DuplicateKey&, const DuplicateKey&) = default;
@@ -56,7 +58,8 @@ class DuplicateCache {
 
   // Takes `waiter`, which may be null, only where it says kWaiting.
   Claim Begin(const DuplicateKey& key, Id* id, std::vector<std::byte>& replay, Waiter* waiter);
-  // The call is done, its commitment met; to be called before its reply leaves. `keep` false: it is answered to those who wait, and forgotten.
+  // The call is done, its commitment met; to be called before its reply leaves. `keep` false: it is answered to those
+  // who wait, and forgotten.
   void Finish(Id id, ByteSpan reply, bool keep);
 
  private:

@@ -1,7 +1,6 @@
 #include "server/rpc/io_thread.h"
 
 #include <boost/asio/post.hpp>
-
 #include <chrono>
 
 namespace strata::rpc {
@@ -12,8 +11,12 @@ constexpr std::chrono::seconds kTick{1};
 }  // namespace
 
 IoThread::IoThread(Shared& shared)
-    : shared_(shared), work_(boost::asio::make_work_guard(context_)), sweep_timer_(context_), batch_(shared.duplicates) {
-  completions_ = std::make_shared<CompletionQueue>([this] { boost::asio::post(context_, [this] { DeliverCompletions(); }); });
+    : shared_(shared),
+      work_(boost::asio::make_work_guard(context_)),
+      sweep_timer_(context_),
+      batch_(shared.duplicates) {
+  completions_ =
+      std::make_shared<CompletionQueue>([this] { boost::asio::post(context_, [this] { DeliverCompletions(); }); });
   thread_ = std::jthread([this] { context_.run(); });
 }
 

@@ -1,24 +1,22 @@
 // IoThread: one thread, its Asio context, and the connections that live there.
 //
-// A connection belongs to one IoThread from its first byte to its last, so nothing of it is locked. What a thread's connections need only while
-// they are served (receive buffers, the batch of replies, the vector for the gathered write) belongs to the thread and is lent: an idle connection
-// is a socket and some hundred bytes.
+// A connection belongs to one IoThread from its first byte to its last, so nothing of it is locked. What a thread's
+// connections need only while they are served (receive buffers, the batch of replies, the vector for the gathered
+// write) belongs to the thread and is lent: an idle connection is a socket and some hundred bytes.
 #pragma once
-
-#include <utility>
-
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/intrusive/list.hpp>
 
 #include <array>
 #include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/intrusive/list.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "server/log.h"
@@ -104,7 +102,8 @@ class IoThread {
   const std::shared_ptr<CompletionQueue>& completions() { return completions_; }
   // A closed connection that nothing refers to any more.
   void Destroy(Connection* connection);
-  // `connection` received something into a buffer that it keeps: if nothing more comes for a second or two, its Idle() is called.
+  // `connection` received something into a buffer that it keeps: if nothing more comes for a second or two, its Idle()
+  // is called.
   void Talks(Connection& connection);
   bool draining() const { return draining_; }
   // Recycled.
@@ -135,7 +134,8 @@ class IoThread {
                          boost::intrusive::constant_time_size<false>>
       connections_;
   // Those with a buffer, the longest silent first.
-  boost::intrusive::list<Connection, boost::intrusive::member_hook<Connection, Connection::Hook, &Connection::talking_hook>,
+  boost::intrusive::list<Connection,
+                         boost::intrusive::member_hook<Connection, Connection::Hook, &Connection::talking_hook>,
                          boost::intrusive::constant_time_size<false>>
       talking_;
   bool draining_ = false;

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <boost/asio/ip/tcp.hpp>
-
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -26,7 +25,9 @@ constexpr std::chrono::milliseconds kRetry{100};
 
 log::RateLimit accept_failures;
 
-void SetOption(int socket, int level, int option, int value) { ::setsockopt(socket, level, option, &value, sizeof value); }
+void SetOption(int socket, int level, int option, int value) {
+  ::setsockopt(socket, level, option, &value, sizeof value);
+}
 
 }  // namespace
 
@@ -75,8 +76,9 @@ Result<int> BindSocket(int type, const boost::asio::ip::address& address, std::u
   return socket;
 }
 
-Result<std::shared_ptr<Listener>> Listener::Tcp(boost::asio::io_context& context, const boost::asio::ip::address& address,
-                                                std::uint16_t port, OnAccept on_accept) {
+Result<std::shared_ptr<Listener>> Listener::Tcp(boost::asio::io_context& context,
+                                                const boost::asio::ip::address& address, std::uint16_t port,
+                                                OnAccept on_accept) {
   STRATA_ASSIGN(const int socket, BindSocket(SOCK_STREAM, address, port));
   auto listener = std::make_shared<Listener>(context, socket, std::move(on_accept));
   if (::listen(socket, kBacklog) != 0) return Fail(Status::FromErrno(errno, "listening on " + address.to_string()));
@@ -84,7 +86,8 @@ Result<std::shared_ptr<Listener>> Listener::Tcp(boost::asio::io_context& context
   return listener;
 }
 
-Result<std::shared_ptr<Listener>> Listener::Unix(boost::asio::io_context& context, const std::string& path, OnAccept on_accept) {
+Result<std::shared_ptr<Listener>> Listener::Unix(boost::asio::io_context& context, const std::string& path,
+                                                 OnAccept on_accept) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) return Fail(Errc::kNameTooLong, "socket path " + path);
@@ -132,11 +135,13 @@ void Listener::AcceptAll() {
   for (int i = 0; i < kAcceptsAtOnce; ++i) {
     sockaddr_storage address{};
     socklen_t size = sizeof address;
-    const int socket = ::accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int socket =
+        ::accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (socket < 0) {
       if (errno == EAGAIN) break;
       if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) continue;
-      if (accept_failures.Allow()) log::Warning("event=accept_failed error=\"" + std::string(std::strerror(errno)) + '"');
+      if (accept_failures.Allow())
+        log::Warning("event=accept_failed error=\"" + std::string(std::strerror(errno)) + '"');
       retry_.expires_after(kRetry);
       retry_.async_wait([this](const boost::system::error_code& error) {
         if (!error && socket_.is_open()) AcceptAll();

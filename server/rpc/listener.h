@@ -1,17 +1,15 @@
 // Listener: accepts stream connections on one address (TCP or AF_UNIX) and hands them out.
 #pragma once
 
-#include <utility>
-
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/status.h"
 #include "server/rpc/program.h"
@@ -24,10 +22,12 @@ class Listener {
   using OnAccept = std::function<void(int socket, const Peer& peer)>;
 
   // `port` 0: any free one. An IPv6 address takes IPv6 connections only.
-  static Result<std::shared_ptr<Listener>> Tcp(boost::asio::io_context& context, const boost::asio::ip::address& address, std::uint16_t port,
+  static Result<std::shared_ptr<Listener>> Tcp(boost::asio::io_context& context,
+                                               const boost::asio::ip::address& address, std::uint16_t port,
                                                OnAccept on_accept);
   // A socket file of mode 0666, in place of one that nobody listens on any more; kBusy if somebody does.
-  static Result<std::shared_ptr<Listener>> Unix(boost::asio::io_context& context, const std::string& path, OnAccept on_accept);
+  static Result<std::shared_ptr<Listener>> Unix(boost::asio::io_context& context, const std::string& path,
+                                                OnAccept on_accept);
 
   Listener(boost::asio::io_context& context, int socket, OnAccept on_accept);
   ~Listener();

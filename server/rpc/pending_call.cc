@@ -23,7 +23,8 @@ Outcome RunProcedure(const Route& route, ReplyBuffer& replies) {
   return outcome;
 }
 
-PendingCall::PendingCall(Connection& connection, const Route& route, const ReplyKey& key, ReceiveBuffer* buffer, std::size_t bytes)
+PendingCall::PendingCall(Connection& connection, const Route& route, const ReplyKey& key, ReceiveBuffer* buffer,
+                         std::size_t bytes)
     : Completion(connection),
       buffers_(connection.thread().buffers()),
       route_(route),

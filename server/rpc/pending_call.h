@@ -12,7 +12,8 @@ namespace strata::rpc {
 class PendingCall final : public Completion, public WorkerPool::Task {
  public:
   // Small arguments are copied; for others `buffer` is held. `bytes`: what it counts for in the connection.
-  PendingCall(Connection& connection, const Route& route, const ReplyKey& key, ReceiveBuffer* buffer, std::size_t bytes);
+  PendingCall(Connection& connection, const Route& route, const ReplyKey& key, ReceiveBuffer* buffer,
+              std::size_t bytes);
 
   void Run() override;
   void Deliver() override;
@@ -50,7 +51,8 @@ class ParkedCompletion final : public Completion {
 // A retransmission that waits for the first call's answer.
 class WaitingDuplicate final : public Completion, public DuplicateCache::Waiter {
  public:
-  explicit WaitingDuplicate(Connection& connection) : Completion(connection), queue_(connection.thread().completions()) {}
+  explicit WaitingDuplicate(Connection& connection)
+      : Completion(connection), queue_(connection.thread().completions()) {}
 
   void Answer(ByteSpan reply) override;
   void Deliver() override;

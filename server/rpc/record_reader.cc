@@ -83,7 +83,8 @@ MutableByteSpan RecordReader::Room() {
   // What the unfinished record still lacks, as far as it says.
   const std::size_t lacks = in_record_ ? fragment_left_ + (last_fragment_ ? 0 : kMarkBytes) : kMarkBytes;
   if (kept == 0 && alone) {
-    const bool other_size = buffer_->capacity < BufferPool::kSmallBytes || (large_ != (buffer_->capacity > BufferPool::kSmallBytes));
+    const bool other_size =
+        buffer_->capacity < BufferPool::kSmallBytes || (large_ != (buffer_->capacity > BufferPool::kSmallBytes));
     if (!other_size) {
       next_ = end_ = record_ = 0;
       return {buffer_->data(), buffer_->capacity};
@@ -98,7 +99,8 @@ MutableByteSpan RecordReader::Room() {
   if (alone && fits) {
     const std::size_t base = in_record_ ? record_ : next_;
     const bool gap = in_record_ && record_ + assembled_ != next_;
-    const bool enough = base + kept + lacks <= buffer_->capacity && buffer_->capacity - end_ >= std::min(kLeastRoom, lacks);
+    const bool enough =
+        base + kept + lacks <= buffer_->capacity && buffer_->capacity - end_ >= std::min(kLeastRoom, lacks);
     if (!enough || (gap && buffer_->capacity - end_ < kLeastRoom)) MoveTo(buffer_);
     return {buffer_->data() + end_, buffer_->capacity - end_};
   }

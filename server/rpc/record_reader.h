@@ -1,8 +1,9 @@
 // RecordReader: finds the records (RFC 5531 section 11) in the bytes of a stream, in place.
 //
-// Bytes are received at the end of one buffer. A record that lies whole in one fragment is served where it lies; fragments are pushed together in
-// the same buffer, each byte moved at most once. A record that does not fit gets a larger buffer, but never one much larger than what has already
-// come of it: a length that a client merely claims costs nothing. Once the large buffer is there, the rest is received straight into its place.
+// Bytes are received at the end of one buffer. A record that lies whole in one fragment is served where it lies;
+// fragments are pushed together in the same buffer, each byte moved at most once. A record that does not fit gets a
+// larger buffer, but never one much larger than what has already come of it: a length that a client merely claims costs
+// nothing. Once the large buffer is there, the rest is received straight into its place.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ class RecordReader {
   RecordReader(const RecordReader&) = delete;
   RecordReader& operator=(const RecordReader&) = delete;
 
-  // Where the next bytes go; never empty. Only after Take() said kMore; what it gave is then no longer valid, but for who holds the buffer.
+  // Where the next bytes go; never empty. Only after Take() said kMore; what it gave is then no longer valid, but for
+  // who holds the buffer.
   MutableByteSpan Room();
   // So many bytes were put there.
   void Received(std::size_t size) { end_ += size; }

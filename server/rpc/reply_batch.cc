@@ -23,7 +23,8 @@ bool ReplyBatch::Settle(std::size_t start, const ReplyKey& key, const Outcome& o
   }
   if (outcome.commitment == vfs::Commitment::kWritten) {
     written_.push_back({start, replies_.size() - start, outcome.volume, key});
-    if (std::find(volumes_.begin(), volumes_.end(), outcome.volume) == volumes_.end()) volumes_.push_back(outcome.volume);
+    if (std::find(volumes_.begin(), volumes_.end(), outcome.volume) == volumes_.end())
+      volumes_.push_back(outcome.volume);
     return false;
   }
   // Those of earlier batches were emptied, and are used again from the front.
@@ -55,7 +56,8 @@ void ReplyBatch::FlushVolumes() {
   if (follow) {
     scratch_.clear();
     replies_.CopyTo(0, scratch_);
-    for (const Written& w : written_) duplicates_.Finish(w.key.duplicate, ByteSpan(scratch_).subspan(w.start, w.size), true);
+    for (const Written& w : written_)
+      duplicates_.Finish(w.key.duplicate, ByteSpan(scratch_).subspan(w.start, w.size), true);
   }
   written_.clear();
   volumes_.clear();

@@ -1,7 +1,8 @@
 // ReplyBatch: the replies that one connection gets at once, and what they owe to the volumes before they may leave.
 //
-// A change is answered when its commitment is met (vfs::Commitment), and the batch meets those of all its calls together: kWritten by one Flush a
-// volume before the batch is sent; kDurable by one Sync a volume, whose replies are taken out of the batch and parked meanwhile.
+// A change is answered when its commitment is met (vfs::Commitment), and the batch meets those of all its calls
+// together: kWritten by one Flush a volume before the batch is sent; kDurable by one Sync a volume, whose replies are
+// taken out of the batch and parked meanwhile.
 #pragma once
 
 #include <cstdint>

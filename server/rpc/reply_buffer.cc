@@ -171,7 +171,8 @@ void ReplyBuffer::Append(ReplyBuffer&& other) {
   }
   CloseOpenPiece();
   if (chunk_ != nullptr && chunk_->pieces == 0) Chunk::Delete(chunk_);
-  pieces_.insert(pieces_.end(), std::make_move_iterator(other.pieces_.begin() + static_cast<std::ptrdiff_t>(other.first_piece_)),
+  pieces_.insert(pieces_.end(),
+                 std::make_move_iterator(other.pieces_.begin() + static_cast<std::ptrdiff_t>(other.first_piece_)),
                  std::make_move_iterator(other.pieces_.end()));
   size_ += std::exchange(other.size_, 0);
   // Its open chunk becomes ours, so that what comes next goes on there.
@@ -197,7 +198,8 @@ void ReplyBuffer::CopyTo(std::size_t from, std::vector<std::byte>& out) const {
     left -= part;
   };
   take(open_, static_cast<std::size_t>(cursor_ - open_));
-  for (std::size_t i = pieces_.size(); i > first_piece_ && left > 0; --i) take(pieces_[i - 1].data, pieces_[i - 1].size);
+  for (std::size_t i = pieces_.size(); i > first_piece_ && left > 0; --i)
+    take(pieces_[i - 1].data, pieces_[i - 1].size);
 }
 
 std::size_t ReplyBuffer::Gather(iovec* pieces, std::size_t limit) const {

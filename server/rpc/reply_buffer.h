@@ -1,5 +1,5 @@
-// ReplyBuffer: replies on their way to one socket. Bytes of its own lie in chunks that do not move; file data lies where it is and is referenced.
-// One gathered write sends it all.
+// ReplyBuffer: replies on their way to one socket. Bytes of its own lie in chunks that do not move; file data lies
+// where it is and is referenced. One gathered write sends it all.
 #pragma once
 
 #include <sys/uio.h>
@@ -14,8 +14,8 @@
 
 namespace strata::rpc {
 
-// Not thread-safe: belongs to one connection, or to one call on a worker. An empty one that never held anything owns no memory; one that was
-// emptied keeps one chunk for the next replies (Clear with false gives that back too).
+// Not thread-safe: belongs to one connection, or to one call on a worker. An empty one that never held anything owns no
+// memory; one that was emptied keeps one chunk for the next replies (Clear with false gives that back too).
 class ReplyBuffer {
  public:
   // The largest contiguous reservation.
@@ -26,7 +26,8 @@ class ReplyBuffer {
   ReplyBuffer(ReplyBuffer&&) noexcept;
   ReplyBuffer& operator=(ReplyBuffer&&) noexcept;
 
-  // Contiguous room for `size` bytes at the end; nothing is added before Commit. The address is good until the bytes are sent or rewound.
+  // Contiguous room for `size` bytes at the end; nothing is added before Commit. The address is good until the bytes
+  // are sent or rewound.
   std::byte* Reserve(std::size_t size) {
     if (static_cast<std::size_t>(chunk_end_ - cursor_) < size) NextChunk(size);
     return cursor_;

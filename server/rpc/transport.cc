@@ -3,9 +3,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <boost/asio/post.hpp>
-
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -154,13 +153,15 @@ class AsioTransport final : public Transport {
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::mutex mutex_;
   unsigned next_thread_ = 0;  // guarded by mutex_
-  bool stopped_ = false;  // guarded by mutex_, as all below
+  bool stopped_ = false;      // guarded by mutex_, as all below
   std::vector<std::shared_ptr<Listener>> listeners_;
   std::vector<std::shared_ptr<Datagrams>> datagrams_;
 };
 
 }  // namespace
 
-std::unique_ptr<Transport> Transport::Create(const TransportOptions& options) { return std::make_unique<AsioTransport>(options); }
+std::unique_ptr<Transport> Transport::Create(const TransportOptions& options) {
+  return std::make_unique<AsioTransport>(options);
+}
 
 }  // namespace strata::rpc

@@ -30,21 +30,24 @@ struct TransportStatistics {
   std::uint64_t calls = 0, duplicates = 0, calls_blocked = 0, system_calls = 0;
 };
 
-// Thread-safe. Each listening socket and connection names the dispatcher of its calls, which must outlive the transport.
+// Thread-safe. Each listening socket and connection names the dispatcher of its calls, which must outlive the
+// transport.
 class Transport {
  public:
   static std::unique_ptr<Transport> Create(const TransportOptions& options);
   virtual ~Transport() = default;
 
   // The port bound, which is `port` unless that is 0. `address`: numeric.
-  virtual Result<std::uint16_t> ListenTcp(const std::string& address, std::uint16_t port, const Dispatcher& dispatcher) = 0;
-  virtual Result<std::uint16_t> ListenUdp(const std::string& address, std::uint16_t port, const Dispatcher& dispatcher) = 0;
+  virtual Result<std::uint16_t> ListenTcp(const std::string& address, std::uint16_t port,
+                                          const Dispatcher& dispatcher) = 0;
+  virtual Result<std::uint16_t> ListenUdp(const std::string& address, std::uint16_t port,
+                                          const Dispatcher& dispatcher) = 0;
   virtual Result<void> ListenUnix(const std::string& path, const Dispatcher& dispatcher) = 0;
   // Takes a connected stream socket.
   virtual void Adopt(int socket, const Peer& peer, const Dispatcher& dispatcher) = 0;
   virtual TransportStatistics statistics() const = 0;
-  // Accepts and reads no more, answers what is under way for up to stop_wait, then closes all. A call that a worker is in the middle of is waited
-  // for without limit: it uses the volume.
+  // Accepts and reads no more, answers what is under way for up to stop_wait, then closes all. A call that a worker is
+  // in the middle of is waited for without limit: it uses the volume.
   virtual void Stop() = 0;
 };
 

@@ -28,7 +28,8 @@ class Commitments : public ::testing::Test {
 
 TEST_F(Commitments, AWrittenReplyLeavesAfterOneFlushForTheBatch) {
   Bytes calls;
-  for (std::uint32_t xid = 0; xid < 20; ++xid) calls = Joined({calls, CallRecord(xid, FakeProgram::kWritten, Words({xid + 100}))});
+  for (std::uint32_t xid = 0; xid < 20; ++xid)
+    calls = Joined({calls, CallRecord(xid, FakeProgram::kWritten, Words({xid + 100}))});
   client_.Send(calls);
   for (std::uint32_t xid = 0; xid < 20; ++xid) EXPECT_EQ(AnsweredWord(client_, xid), xid + 100);
   EXPECT_GE(volume_.flushes(), 1);
@@ -53,8 +54,9 @@ TEST_F(Commitments, AFailedFlushTurnsTheRepliesThatOweItIntoFailures) {
 
 TEST_F(Commitments, ADurableReplyWaitsForTheSyncAndOthersDoNotWaitForIt) {
   volume_.HoldSyncs();
-  client_.Send(Joined({CallRecord(1, FakeProgram::kDurable, Words({500})), CallRecord(2, FakeProgram::kEcho, OpaqueOf(4)),
-                       CallRecord(3, FakeProgram::kDurable, Words({400}))}));
+  client_.Send(
+      Joined({CallRecord(1, FakeProgram::kDurable, Words({500})), CallRecord(2, FakeProgram::kEcho, OpaqueOf(4)),
+              CallRecord(3, FakeProgram::kDurable, Words({400}))}));
   const auto echo = client_.Receive();
   ASSERT_TRUE(echo);
   EXPECT_EQ(echo->xid, 2u);
@@ -69,7 +71,8 @@ TEST_F(Commitments, ADurableReplyWaitsForTheSyncAndOthersDoNotWaitForIt) {
 
 TEST_F(Commitments, AFailedSyncTurnsItsRepliesIntoFailures) {
   volume_.HoldSyncs();
-  client_.Send(Joined({CallRecord(1, FakeProgram::kDurable, Words({1})), CallRecord(2, FakeProgram::kDurable, Words({2}))}));
+  client_.Send(
+      Joined({CallRecord(1, FakeProgram::kDurable, Words({1})), CallRecord(2, FakeProgram::kDurable, Words({2}))}));
   ASSERT_TRUE(volume_.WaitForSyncs(1));
   volume_.Release(false);
   EXPECT_EQ(AnsweredWord(client_, 1), 0xdeadu);
@@ -79,7 +82,8 @@ TEST_F(Commitments, AFailedSyncTurnsItsRepliesIntoFailures) {
 TEST_F(Commitments, EachVolumeIsSyncedByItself) {
   volume_.HoldSyncs();
   server_.program.other_volume.HoldSyncs();
-  client_.Send(Joined({CallRecord(1, FakeProgram::kDurable, Words({1})), CallRecord(2, FakeProgram::kDurable, Words({1001}))}));
+  client_.Send(
+      Joined({CallRecord(1, FakeProgram::kDurable, Words({1})), CallRecord(2, FakeProgram::kDurable, Words({1001}))}));
   ASSERT_TRUE(server_.program.other_volume.WaitForSyncs(1));
   server_.program.other_volume.Release(true);
   EXPECT_EQ(AnsweredWord(client_, 2), 1001u);
@@ -98,7 +102,8 @@ TEST_F(Commitments, ACallThatRanOnAWorkerOwesItsCommitmentToo) {
 }
 
 TEST_F(Commitments, ABlockedCallDoesNotHoldUpThoseBehindIt) {
-  client_.Send(Joined({CallRecord(1, FakeProgram::kBlocking, OpaqueOf(10)), CallRecord(2, FakeProgram::kEcho, OpaqueOf(4))}));
+  client_.Send(
+      Joined({CallRecord(1, FakeProgram::kBlocking, OpaqueOf(10)), CallRecord(2, FakeProgram::kEcho, OpaqueOf(4))}));
   EXPECT_EQ(client_.Receive().value_or(Reply{}).xid, 2u);
   ASSERT_TRUE(server_.program.gate.WaitForArrivals(1));
   server_.program.gate.Open();
@@ -113,7 +118,8 @@ TEST_F(Commitments, LargeArgumentsReachAWorkerUnharmedWhileMoreIsReceived) {
   std::set<std::uint32_t> xids;
   Bytes calls;
   for (std::uint32_t xid = 1; xid <= 8; ++xid) {
-    calls = Joined({calls, CallRecord(xid, FakeProgram::kBlocking, OpaqueOf(xid * 20'000, static_cast<unsigned char>(xid)))});
+    calls = Joined(
+        {calls, CallRecord(xid, FakeProgram::kBlocking, OpaqueOf(xid * 20'000, static_cast<unsigned char>(xid)))});
     xids.insert(xid);
   }
   client_.Send(calls);
@@ -133,7 +139,8 @@ TEST_F(Commitments, WhatAlwaysBlocksGoesToAWorkerAtOnce) {
   EXPECT_EQ(AnsweredWord(client_, 1), 1u);
 }
 
-// Duplicates ------------------------------------------------------------------------------------------------------------
+// Duplicates
+// ------------------------------------------------------------------------------------------------------------
 
 TEST_F(Commitments, ARetransmissionGetsTheFirstAnswerOnTheSameAndOnANewConnection) {
   const Bytes call = CallRecord(50, FakeProgram::kCached, Words({1}));

@@ -57,13 +57,27 @@ TEST(DuplicateCache, AnythingThatDiffersMakesADifferentCall) {
   for (int field = 0; field < 7; ++field) {
     DuplicateKey key = Key(1);
     switch (field) {
-      case 0: key.address[3] = std::byte{1}; break;
-      case 1: key.xid++; break;
-      case 2: key.program++; break;
-      case 3: key.version++; break;
-      case 4: key.procedure++; break;
-      case 5: key.checksum++; break;
-      case 6: key.size++; break;
+      case 0:
+        key.address[3] = std::byte{1};
+        break;
+      case 1:
+        key.xid++;
+        break;
+      case 2:
+        key.program++;
+        break;
+      case 3:
+        key.version++;
+        break;
+      case 4:
+        key.procedure++;
+        break;
+      case 5:
+        key.checksum++;
+        break;
+      case 6:
+        key.size++;
+        break;
     }
     EXPECT_EQ(Ask(cache, key, &id), Claim::kRun) << field;
   }

@@ -13,12 +13,13 @@ using namespace strata::rpc;
 class EchoProgram final : public Program {
  public:
   EchoProgram() {
-    procedures_[0].handler = procedures_[1].handler = [](Program&, const Call&, XdrReader& arguments, ReplyBuffer& reply) {
-      const ByteSpan bytes = arguments.Opaque(1 << 20);
-      if (!arguments.Finished()) return Outcome::Garbage();
-      reply.Opaque(bytes);
-      return Outcome{};
-    };
+    procedures_[0].handler =
+        procedures_[1].handler = [](Program&, const Call&, XdrReader& arguments, ReplyBuffer& reply) {
+          const ByteSpan bytes = arguments.Opaque(1 << 20);
+          if (!arguments.Finished()) return Outcome::Garbage();
+          reply.Opaque(bytes);
+          return Outcome{};
+        };
   }
   std::uint32_t number() const override { return 100003; }
   std::string_view name() const override { return "echo"; }

@@ -216,7 +216,8 @@ Client::Client(std::uint16_t tcp_port) {
   address.sin_family = AF_INET;
   address.sin_port = htons(tcp_port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) ADD_FAILURE() << "connect: " << std::strerror(errno);
+  if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    ADD_FAILURE() << "connect: " << std::strerror(errno);
 }
 
 Client::~Client() { Close(); }
@@ -329,8 +330,8 @@ Bytes OpaqueOf(std::size_t size, unsigned char fill) {
 
 namespace {
 
-Bytes EncodeCall(std::uint32_t xid, std::uint32_t program, std::uint32_t version, std::uint32_t procedure, std::uint32_t flavor,
-                 ByteSpan credentials, ByteSpan arguments) {
+Bytes EncodeCall(std::uint32_t xid, std::uint32_t program, std::uint32_t version, std::uint32_t procedure,
+                 std::uint32_t flavor, ByteSpan credentials, ByteSpan arguments) {
   rpc_msg message{};
   message.rm_xid = xid;
   message.rm_direction = CALL;
@@ -353,7 +354,8 @@ Bytes EncodeCall(std::uint32_t xid, std::uint32_t program, std::uint32_t version
 
 }  // namespace
 
-Bytes Message(std::uint32_t xid, std::uint32_t procedure, ByteSpan arguments, std::uint32_t version, std::uint32_t program) {
+Bytes Message(std::uint32_t xid, std::uint32_t procedure, ByteSpan arguments, std::uint32_t version,
+              std::uint32_t program) {
   const Bytes credentials = AuthSys("client", 1000, 100, {4, 24});
   return EncodeCall(xid, program, version, procedure, AUTH_SYS, credentials, arguments);
 }
@@ -363,7 +365,8 @@ Bytes MessageWithCredentials(std::uint32_t xid, std::uint32_t procedure, std::ui
 }
 
 // By hand where libtirpc would refuse it: the limits are what is tested.
-Bytes AuthSys(const std::string& machine, std::uint32_t uid, std::uint32_t gid, const std::vector<std::uint32_t>& groups) {
+Bytes AuthSys(const std::string& machine, std::uint32_t uid, std::uint32_t gid,
+              const std::vector<std::uint32_t>& groups) {
   Bytes bytes = Words({12345, static_cast<std::uint32_t>(machine.size())});
   for (const char c : machine) bytes.push_back(static_cast<std::byte>(c));
   bytes.resize(XdrPadded(bytes.size()));

@@ -1,8 +1,6 @@
 // What the transport's tests share: a program and a volume that do as they are told, and a client of hand-made bytes.
 #pragma once
 
-#include <utility>
-
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -13,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "server/rpc/dispatcher.h"
@@ -48,13 +47,16 @@ class FakeVolume final : public vfs::FileSystem {
   const vfs::VolumeInfo& Volume() const override { return info_; }
   vfs::ObjectId Root() const override { return {}; }
   Result<Attributes> GetAttributes(const vfs::OpContext&, const vfs::ObjectId&) override { return Fail(Errc::kStale); }
-  Result<vfs::Entry> Lookup(const vfs::OpContext&, const vfs::ObjectId&, std::string_view, std::optional<Attributes>*) override {
+  Result<vfs::Entry> Lookup(const vfs::OpContext&, const vfs::ObjectId&, std::string_view,
+                            std::optional<Attributes>*) override {
     return Fail(Errc::kStale);
   }
-  Result<vfs::ReadResult> Read(const vfs::OpContext&, const vfs::ObjectId&, std::uint64_t, std::uint32_t, vfs::ReadSink&) override {
+  Result<vfs::ReadResult> Read(const vfs::OpContext&, const vfs::ObjectId&, std::uint64_t, std::uint32_t,
+                               vfs::ReadSink&) override {
     return Fail(Errc::kStale);
   }
-  Result<vfs::Listing> ReadDirectory(const vfs::OpContext&, const vfs::ObjectId&, Cookie, bool, vfs::DirectorySink&) override {
+  Result<vfs::Listing> ReadDirectory(const vfs::OpContext&, const vfs::ObjectId&, Cookie, bool,
+                                     vfs::DirectorySink&) override {
     return Fail(Errc::kStale);
   }
   Result<void> Flush() override;
@@ -86,17 +88,17 @@ class FakeProgram final : public Program {
   static constexpr std::uint32_t kNumber = 400000;
   enum : std::uint32_t {
     kNull = 0,
-    kEcho = 1,       // opaque -> the same
-    kBlocking = 2,   // opaque -> the same, but only on a worker, once `gate` is open
-    kCached = 3,     // word -> how often it ran; cached
+    kEcho = 1,            // opaque -> the same
+    kBlocking = 2,        // opaque -> the same, but only on a worker, once `gate` is open
+    kCached = 3,          // word -> how often it ran; cached
     kCachedBlocking = 4,  // the same at the gate
-    kWritten = 5,    // word -> the same, owes kWritten; cached
-    kDurable = 6,    // word (the lsn) -> the same, owes kDurable; cached
-    kBig = 7,        // size -> so many bytes of file data, referenced
-    kAlways = 8,     // -> whether may_block was true from the first
-    kWhoAmI = 9,     // -> anonymous, uid, gid, gids
+    kWritten = 5,         // word -> the same, owes kWritten; cached
+    kDurable = 6,         // word (the lsn) -> the same, owes kDurable; cached
+    kBig = 7,             // size -> so many bytes of file data, referenced
+    kAlways = 8,          // -> whether may_block was true from the first
+    kWhoAmI = 9,          // -> anonymous, uid, gid, gids
     kBlockingDurable = 10,
-    kGap = 11,       // no handler
+    kGap = 11,            // no handler
     kSizedBlocking = 12,  // as kBlocking; its largest reply is 1 MiB
   };
 
@@ -169,10 +171,13 @@ Bytes Message(std::uint32_t xid, std::uint32_t procedure, ByteSpan arguments = {
               std::uint32_t program = FakeProgram::kNumber);
 Bytes MessageWithCredentials(std::uint32_t xid, std::uint32_t procedure, std::uint32_t flavor, ByteSpan credentials);
 // libtirpc's AUTH_SYS body.
-Bytes AuthSys(const std::string& machine, std::uint32_t uid, std::uint32_t gid, const std::vector<std::uint32_t>& groups);
+Bytes AuthSys(const std::string& machine, std::uint32_t uid, std::uint32_t gid,
+              const std::vector<std::uint32_t>& groups);
 // With its mark, in one fragment.
 Bytes Record(ByteSpan message);
-inline Bytes CallRecord(std::uint32_t xid, std::uint32_t procedure, ByteSpan arguments = {}) { return Record(Message(xid, procedure, arguments)); }
+inline Bytes CallRecord(std::uint32_t xid, std::uint32_t procedure, ByteSpan arguments = {}) {
+  return Record(Message(xid, procedure, arguments));
+}
 Bytes Mark(std::uint32_t size, bool last);
 Bytes Words(std::initializer_list<std::uint32_t> words);
 Bytes OpaqueOf(std::size_t size, unsigned char fill = 'x');

@@ -12,11 +12,16 @@ namespace {
 
 using rpc::testing::TestServer;
 
-PortmapService::Service Nfs(std::uint16_t port) { return {100003, 3, {boost::asio::ip::make_address("127.0.0.1"), port}, false}; }
+PortmapService::Service Nfs(std::uint16_t port) {
+  return {100003, 3, {boost::asio::ip::make_address("127.0.0.1"), port}, false};
+}
 
-std::string SocketPath(const char* name) { return ::testing::TempDir() + "/strata-" + name + std::to_string(::getpid()) + ".sock"; }
+std::string SocketPath(const char* name) {
+  return ::testing::TempDir() + "/strata-" + name + std::to_string(::getpid()) + ".sock";
+}
 
-// A free port, which may be taken by the time it is used; the responder then answers on the socket file alone, which the tests ask.
+// A free port, which may be taken by the time it is used; the responder then answers on the socket file alone, which
+// the tests ask.
 std::uint16_t FreePort() {
   TestServer server;
   return server.transport->ListenTcp("127.0.0.1", 0, server.dispatcher).value_or(0);

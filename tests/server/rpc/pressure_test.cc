@@ -79,7 +79,8 @@ TEST(Pressure, ReadsThatWaitForADiskAreCountedByTheirLargestReply) {
   TestServer server({.io_threads = 1, .worker_threads = 2, .max_queued_bytes = 4 << 20});
   Client client(server);
   Bytes calls;
-  for (std::uint32_t xid = 0; xid < 20; ++xid) calls = Joined({calls, CallRecord(xid, FakeProgram::kSizedBlocking, OpaqueOf(4))});
+  for (std::uint32_t xid = 0; xid < 20; ++xid)
+    calls = Joined({calls, CallRecord(xid, FakeProgram::kSizedBlocking, OpaqueOf(4))});
   client.Send(calls);
   ASSERT_TRUE(server.program.gate.WaitForArrivals(2));
   EXPECT_FALSE(client.Readable(std::chrono::milliseconds(50)));
@@ -93,7 +94,8 @@ TEST(Pressure, ParkedRepliesCountAsInFlight) {
   server.program.volume.HoldSyncs();
   Client client(server);
   Bytes calls;
-  for (std::uint32_t xid = 0; xid < 9; ++xid) calls = Joined({calls, CallRecord(xid, FakeProgram::kDurable, Words({xid}))});
+  for (std::uint32_t xid = 0; xid < 9; ++xid)
+    calls = Joined({calls, CallRecord(xid, FakeProgram::kDurable, Words({xid}))});
   client.Send(calls);
   for (int round = 0; round < 3; ++round) {
     ASSERT_TRUE(server.program.volume.WaitForSyncs(1));
@@ -160,7 +162,8 @@ TEST(Pressure, BuffersAreTakenBackFromTheSilentAndTheyAreServedAgain) {
   const Bytes call = CallRecord(2, FakeProgram::kEcho, OpaqueOf(2000));
   half.Send(ByteSpan(call).first(900));
   half.Send(ByteSpan(call).subspan(900, 100));
-  // Silence for longer than the two ticks is the only way to see it from outside: the receive is cancelled and waited for anew.
+  // Silence for longer than the two ticks is the only way to see it from outside: the receive is cancelled and waited
+  // for anew.
   EXPECT_FALSE(idle.Readable(std::chrono::milliseconds(2600)));
   half.Send(ByteSpan(call).subspan(1000));
   EXPECT_EQ(half.Receive().value_or(Reply{}).results, OpaqueOf(2000));
@@ -203,7 +206,8 @@ TEST(Stopping, AnswersThatAreNotTakenAreWaitedForOnlySoLong) {
 }
 
 TEST(Stopping, ASyncThatEndsAfterTheServerDoesNoHarm) {
-  auto server = std::make_unique<TestServer>(TransportOptions{.io_threads = 1, .worker_threads = 1, .stop_wait = std::chrono::milliseconds(50)});
+  auto server = std::make_unique<TestServer>(
+      TransportOptions{.io_threads = 1, .worker_threads = 1, .stop_wait = std::chrono::milliseconds(50)});
   server->program.volume.HoldSyncs();
   Client client(*server);
   client.Send(CallRecord(1, FakeProgram::kDurable, Words({1})));
@@ -228,8 +232,10 @@ TEST(Stopping, UnderLoadFromManyConnectionsEndsCleanly) {
       drivers.emplace_back([&, t] {
         Client client(server, "127.0.0.1", static_cast<std::uint16_t>(700 + t));
         for (std::uint32_t xid = 0; !stop; ++xid) {
-          client.Send(Joined({CallRecord(xid, FakeProgram::kBlocking, OpaqueOf(5000)), CallRecord(xid, FakeProgram::kCached, Words({xid / 2})),
-                              CallRecord(xid, FakeProgram::kDurable, Words({xid})), CallRecord(xid, FakeProgram::kWritten, Words({xid})),
+          client.Send(Joined({CallRecord(xid, FakeProgram::kBlocking, OpaqueOf(5000)),
+                              CallRecord(xid, FakeProgram::kCached, Words({xid / 2})),
+                              CallRecord(xid, FakeProgram::kDurable, Words({xid})),
+                              CallRecord(xid, FakeProgram::kWritten, Words({xid})),
                               CallRecord(xid, FakeProgram::kEcho, OpaqueOf(70'000))}));
           for (int i = 0; i < 5; ++i) {
             if (!client.Receive()) return;

@@ -46,13 +46,15 @@ Bytes Fragmented(const Bytes& payload, std::size_t size) {
     const std::size_t part = std::min(size, payload.size() - at);
     const Bytes mark = Mark(static_cast<std::uint32_t>(part), at + part == payload.size());
     out.insert(out.end(), mark.begin(), mark.end());
-    out.insert(out.end(), payload.begin() + static_cast<std::ptrdiff_t>(at), payload.begin() + static_cast<std::ptrdiff_t>(at + part));
+    out.insert(out.end(), payload.begin() + static_cast<std::ptrdiff_t>(at),
+               payload.begin() + static_cast<std::ptrdiff_t>(at + part));
   }
   return out;
 }
 
 TEST(RecordReader, FindsTheSameRecordsHoweverTheStreamIsCut) {
-  const std::vector<Bytes> payloads = {Pattern(40, 1), Pattern(1, 2), Pattern(70'000, 3), Pattern(4, 4), Pattern(300, 5)};
+  const std::vector<Bytes> payloads = {Pattern(40, 1), Pattern(1, 2), Pattern(70'000, 3), Pattern(4, 4),
+                                       Pattern(300, 5)};
   Bytes stream;
   for (const Bytes& p : payloads) stream = Joined({stream, testing::Record(p)});
   for (const std::size_t step : {1, 3, 4, 5, 64, 1000, 65536, 1 << 20}) {
@@ -72,7 +74,8 @@ TEST(RecordReader, PutsFragmentsTogetherDownToOneByteEach) {
       BufferPool pool;
       RecordReader reader(pool);
       std::vector<Bytes> records;
-      Bytes stream = Joined({testing::Record(Pattern(8, 1)), Fragmented(payload, fragment), testing::Record(Pattern(9, 2))});
+      Bytes stream =
+          Joined({testing::Record(Pattern(8, 1)), Fragmented(payload, fragment), testing::Record(Pattern(9, 2))});
       EXPECT_EQ(Feed(reader, stream, step, &records), RecordReader::Found::kMore);
       ASSERT_EQ(records.size(), 3u) << fragment << ' ' << step;
       EXPECT_EQ(records[1], payload);
@@ -122,7 +125,8 @@ TEST(RecordReader, TakesARecordOfTheLargestSizeAndNoneLarger) {
     EXPECT_EQ(Feed(reader, Fragmented(largest, fragment), 50'000, &records), RecordReader::Found::kMore);
     ASSERT_EQ(records.size(), 1u);
     EXPECT_EQ(records[0], largest);
-    EXPECT_EQ(Feed(reader, Fragmented(Pattern(kMaxRecordBytes + 1, 3), fragment), 50'000, &records), RecordReader::Found::kTooLarge);
+    EXPECT_EQ(Feed(reader, Fragmented(Pattern(kMaxRecordBytes + 1, 3), fragment), 50'000, &records),
+              RecordReader::Found::kTooLarge);
   }
 }
 
@@ -138,7 +142,8 @@ TEST(RecordReader, NeverHoldsMuchMoreThanWhatHasCome) {
   RecordReader reader(pool);
   std::vector<Bytes> records;
   // A claim of the largest size, and 1,000 bytes of it.
-  EXPECT_EQ(Feed(reader, Joined({Mark(kMaxRecordBytes, true), Pattern(1000, 1)}), 100, &records), RecordReader::Found::kMore);
+  EXPECT_EQ(Feed(reader, Joined({Mark(kMaxRecordBytes, true), Pattern(1000, 1)}), 100, &records),
+            RecordReader::Found::kMore);
   EXPECT_LE(reader.footprint(), BufferPool::kSmallBytes);
   EXPECT_GT(reader.footprint(), 0u);
   EXPECT_EQ(Feed(reader, Pattern(100'000, 1), 1 << 20, &records), RecordReader::Found::kMore);

@@ -106,7 +106,8 @@ TEST(ReplyBuffer, AgreesWithAPlainVectorUnderRandomOperations) {
           break;
         }
         case 2: {
-          const std::size_t size = model.empty() ? 0 : model.size() - random() % std::min<std::size_t>(model.size(), 20'000);
+          const std::size_t size =
+              model.empty() ? 0 : model.size() - random() % std::min<std::size_t>(model.size(), 20'000);
           buffer.Rewind(size);
           model.resize(size);
           break;
@@ -147,7 +148,8 @@ TEST(ReplyBuffer, AgreesWithAPlainVectorUnderRandomOperations) {
     EXPECT_EQ(Gathered(buffer), model) << "seed " << seed;
     Bytes tail;
     buffer.CopyTo(model.size() / 2, tail);
-    EXPECT_TRUE(std::equal(tail.begin(), tail.end(), model.begin() + static_cast<std::ptrdiff_t>(model.size() / 2), model.end()));
+    EXPECT_TRUE(std::equal(tail.begin(), tail.end(), model.begin() + static_cast<std::ptrdiff_t>(model.size() / 2),
+                           model.end()));
   }
 }
 

@@ -137,7 +137,8 @@ TEST_F(Wire, AnUnknownProcedureIsUnavailable) {
 TEST_F(Wire, ArgumentsThatDoNotDecodeOrAreLeftOverAreGarbage) {
   EXPECT_EQ(Answer(Message(1, FakeProgram::kEcho)).status, static_cast<std::uint32_t>(GARBAGE_ARGS));
   EXPECT_EQ(Answer(Message(2, FakeProgram::kEcho, Words({100, 1}))).status, static_cast<std::uint32_t>(GARBAGE_ARGS));
-  EXPECT_EQ(Answer(Message(3, FakeProgram::kEcho, Joined({OpaqueOf(4), Words({0})}))).status, static_cast<std::uint32_t>(GARBAGE_ARGS));
+  EXPECT_EQ(Answer(Message(3, FakeProgram::kEcho, Joined({OpaqueOf(4), Words({0})}))).status,
+            static_cast<std::uint32_t>(GARBAGE_ARGS));
   EXPECT_EQ(Answer(Message(4, FakeProgram::kNull, Words({0}))).status, static_cast<std::uint32_t>(GARBAGE_ARGS));
   ExpectServing();
 }
@@ -176,16 +177,21 @@ TEST_F(Wire, NoCredentialsAreTheAnonymousUser) {
 TEST_F(Wire, AuthSysGivesTheIdsOfEachCall) {
   const Bytes first = AuthSys("m", 1, 2, {3, 4, 5}), second = AuthSys("m", 9, 2, {3, 4, 6});
   for (int i = 0; i < 2; ++i) {
-    EXPECT_EQ(Answer(MessageWithCredentials(1, FakeProgram::kWhoAmI, AUTH_SYS, first)).results, Words({0, 1, 2, 3, 4, 5}));
-    EXPECT_EQ(Answer(MessageWithCredentials(1, FakeProgram::kWhoAmI, AUTH_SYS, first)).results, Words({0, 1, 2, 3, 4, 5}));
-    EXPECT_EQ(Answer(MessageWithCredentials(1, FakeProgram::kWhoAmI, AUTH_SYS, second)).results, Words({0, 9, 2, 3, 4, 6}));
+    EXPECT_EQ(Answer(MessageWithCredentials(1, FakeProgram::kWhoAmI, AUTH_SYS, first)).results,
+              Words({0, 1, 2, 3, 4, 5}));
+    EXPECT_EQ(Answer(MessageWithCredentials(1, FakeProgram::kWhoAmI, AUTH_SYS, first)).results,
+              Words({0, 1, 2, 3, 4, 5}));
+    EXPECT_EQ(Answer(MessageWithCredentials(1, FakeProgram::kWhoAmI, AUTH_SYS, second)).results,
+              Words({0, 9, 2, 3, 4, 6}));
     EXPECT_EQ(Answer(MessageWithCredentials(1, FakeProgram::kWhoAmI, AUTH_NONE, {})).results, Words({1, 65534, 65534}));
   }
 }
 
 TEST_F(Wire, AuthSysHoldsToItsLimits) {
   std::vector<std::uint32_t> groups(16, 5);
-  EXPECT_TRUE(Answer(MessageWithCredentials(1, FakeProgram::kWhoAmI, AUTH_SYS, AuthSys(std::string(255, 'm'), 1, 2, groups))).accepted);
+  EXPECT_TRUE(
+      Answer(MessageWithCredentials(1, FakeProgram::kWhoAmI, AUTH_SYS, AuthSys(std::string(255, 'm'), 1, 2, groups)))
+          .accepted);
   const auto expect_bad = [&](const Bytes& credentials) {
     const Reply reply = Answer(MessageWithCredentials(1, FakeProgram::kWhoAmI, AUTH_SYS, credentials));
     EXPECT_FALSE(reply.accepted);
