@@ -30,6 +30,8 @@ class SystemMapping final : public Mapping {
   SystemMapping& operator=(const SystemMapping&) = delete;
   ~SystemMapping() override { ::munmap(address_, length_); }
   ByteSpan bytes() const override { return {static_cast<const std::byte*>(address_), length_}; }
+  // Of a shared file mapping nothing is lost: what it held lies in the page cache or in the file.
+  void Release() const override { ::madvise(address_, length_, MADV_DONTNEED); }
 
  private:
   void* address_;

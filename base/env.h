@@ -21,6 +21,8 @@ class Mapping {
  public:
   virtual ~Mapping() = default;
   virtual ByteSpan bytes() const = 0;
+  // The pages leave this process's memory (they may stay in the page cache) and come back when they are touched.
+  virtual void Release() const {}
 };
 
 // An open file. Thread-safe: calls at different offsets may run side by side.

@@ -84,6 +84,7 @@ class LogJournal final : public Journal {
 
   Result<PinnedBytes> Data(Lsn position, std::uint64_t length) override;
   Result<std::optional<RecordView>> Next(Lsn from) override;
+  void ReleasePages() override;
 
  private:
   Result<void> FlushLocked();
@@ -260,7 +261,16 @@ Result<PinnedBytes> LogJournal::Data(Lsn position, std::uint64_t length) {
   if (segment == nullptr || begin < segment->FirstRecord()) return none();
   const std::uint64_t readable = ReadableEnd(*segment, written_.load(std::memory_order_acquire));
   if (begin + length > readable || begin + length - segment->base > segment->bytes.size()) return none();
-  return PinnedBytes{.bytes = segment->bytes.subspan(begin - segment->base, length), .pin = segment->pin};
+  segment->Touch();
+  return PinnedBytes{.bytes = segment->bytes.subspan(begin - segment->base, length), .pin = segment->mapping};
+}
+
+void LogJournal::ReleasePages() {
+  const std::uint64_t last = end_.load(std::memory_order_acquire) / segment_size_;
+  for (std::uint64_t index = table_.first_index(); index <= last; ++index) {
+    const Segment* segment = table_.Find(index);
+    if (segment != nullptr && segment->touched.exchange(false, std::memory_order_relaxed)) segment->mapping->Release();
+  }
 }
 
 Result<std::optional<RecordView>> LogJournal::Next(Lsn from) {
@@ -288,13 +298,14 @@ Result<std::optional<RecordView>> LogJournal::Next(Lsn from) {
                                       std::to_string(position) + " (byte " + std::to_string(position - segment->base) +
                                       " of the file); restore the file from a copy");
     }
+    segment->Touch();
     const ByteSpan bytes = segment->bytes.subspan(position - segment->base);
     return RecordView{.begin = Lsn(position),
                       .end = Lsn(position + frame->RecordBytes()),
                       .payload_position = Lsn(position + kFrameBytes + frame->head_size),
                       .head = bytes.subspan(kFrameBytes, frame->head_size),
                       .payload = bytes.subspan(kFrameBytes + frame->head_size, frame->payload_size),
-                      .pin = segment->pin};
+                      .pin = segment->mapping};
   }
 }
 

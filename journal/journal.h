@@ -82,6 +82,9 @@ class Journal {
   virtual Result<PinnedBytes> Data(Lsn position, std::uint64_t length) = 0;
   // The first record at or after `from` (a record's begin or end, or 0), checked in full; nothing at the end. Flushes first if need be.
   virtual Result<std::optional<RecordView>> Next(Lsn from) = 0;
+  // Lets the pages that were read through the mappings leave this process's memory; they come back as they are read again. For a quiet moment, so
+  // that a process that read much data once is not seen to hold it for ever.
+  virtual void ReleasePages() = 0;
   // Bytes that the journal occupies on disk.
   virtual std::uint64_t disk_bytes() const = 0;
 };

@@ -107,7 +107,7 @@ class Recovery {
       c.segment->base = c.segment->index * segment_size_;
       c.size = std::min(c.size, segment_size_);
       if (c.segment->index != first_index + i) usable_ = std::min(usable_, i);
-      if (c.segment->pin == nullptr) STRATA_TRY(c.segment->MapFile(segment_size_));
+      if (c.segment->mapping == nullptr) STRATA_TRY(c.segment->MapFile(segment_size_));
     }
     return {};
   }

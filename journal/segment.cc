@@ -22,9 +22,8 @@ Result<void> FillNewSegment(Segment& segment, const SegmentHeader& header, std::
 }  // namespace
 
 Result<void> Segment::MapFile(std::uint64_t length) {
-  STRATA_ASSIGN(std::shared_ptr<const Mapping> mapping, file->Map(length));
+  STRATA_ASSIGN(mapping, file->Map(length));
   bytes = mapping->bytes();
-  pin = std::move(mapping);
   return {};
 }
 

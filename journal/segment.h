@@ -22,12 +22,17 @@ struct Segment {
   std::string path;
   std::unique_ptr<File> file;  // null once complete and synced
   ByteSpan bytes;              // the mapping; only what holds records may be touched
-  std::shared_ptr<const void> pin;
+  std::shared_ptr<const Mapping> mapping;
+  // Read through the mapping since its pages were last released.
+  mutable std::atomic<bool> touched{false};
   std::uint64_t allocated = 0;  // of the file
   // Where its records end; kOpenEnd while it is the last. Set before the next segment is published.
   std::atomic<std::uint64_t> end{kOpenEnd};
 
   std::uint64_t FirstRecord() const { return base + kSegmentHeaderBytes; }
+  void Touch() const {
+    if (!touched.load(std::memory_order_relaxed)) touched.store(true, std::memory_order_relaxed);
+  }
   // Maps `file`; of the mapping, `length` bytes may ever be used.
   Result<void> MapFile(std::uint64_t length);
 };

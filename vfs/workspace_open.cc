@@ -1,6 +1,8 @@
 // Opening, recovery, checkpoints, closing.
 #include <spdlog/spdlog.h>
 
+#include <chrono>
+
 #include "vfs/checkpointer.h"
 #include "vfs/host_layer.h"
 #include "vfs/replay.h"
@@ -8,6 +10,9 @@
 
 namespace strata::vfs {
 namespace {
+
+// How often pages of the journal that were read leave the process's memory.
+constexpr std::int64_t kReleaseIntervalNs = 2'000'000'000;
 
 Result<std::vector<std::unique_ptr<Layer>>> OpenLayers(const WorkspaceConfig& config, const std::string& path) {
   std::vector<std::unique_ptr<Layer>> layers;
@@ -190,15 +195,13 @@ void WorkspaceImpl::Relieve() {
 }
 
 void WorkspaceImpl::KeeperLoop() {
+  // Often enough for both of its periodic tasks.
   const bool relaxed = options_.durability == Durability::kRelaxed;
+  const std::chrono::nanoseconds interval(relaxed ? std::min(options_.relaxed_interval_ns, kReleaseIntervalNs)
+                                                  : kReleaseIntervalNs);
   std::unique_lock hold(keeper_mutex_);
   while (!keeper_stops_) {
-    if (relaxed) {
-      keeper_wakes_.wait_for(hold, std::chrono::nanoseconds(options_.relaxed_interval_ns),
-                             [&] { return keeper_stops_ || checkpoint_due_.load(); });
-    } else {
-      keeper_wakes_.wait(hold, [&] { return keeper_stops_ || checkpoint_due_.load(); });
-    }
+    keeper_wakes_.wait_for(hold, interval, [&] { return keeper_stops_ || checkpoint_due_.load(); });
     if (keeper_stops_) return;
     hold.unlock();
     if (checkpoint_due_.load()) {
@@ -212,6 +215,7 @@ void WorkspaceImpl::KeeperLoop() {
         spdlog::error("journal sync failed path={} error={}", path_, done.error().message());
       }
     }
+    journal_->ReleasePages();
     hold.lock();
   }
 }
