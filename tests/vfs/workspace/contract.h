@@ -1,5 +1,5 @@
-// What every vfs::FileSystem that can be changed must do, whatever it is made of and wherever its files came from. The rules are those of
-// spec nfsv3 3 to 6; each test names its rule.
+// What every vfs::FileSystem that can be changed must do, whatever it is made of and wherever its files came from. The
+// rules are those of spec nfsv3 3 to 6; each test names its rule.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -50,8 +50,8 @@ inline void ExpectSame(const Attributes& a, Attributes b) {
 
 }  // namespace strata::vfs::testing
 
-#define STRATA_CONTRACT(suite)                                                                        \
-  namespace strata::vfs::testing {                                                                    \
-  class suite : public Contract {};                                                                   \
-  INSTANTIATE_TEST_SUITE_P(Of, suite, ::testing::ValuesIn(SubjectKinds()), KindName);                  \
+#define STRATA_CONTRACT(suite)                                                        \
+  namespace strata::vfs::testing {                                                    \
+  class suite : public Contract {};                                                   \
+  INSTANTIATE_TEST_SUITE_P(Of, suite, ::testing::ValuesIn(SubjectKinds()), KindName); \
   }

@@ -316,7 +316,8 @@ TEST_P(AttributeContract, WhatWasGivenHasTheAttributesThatItWasGiven) {
   TreeNode device = FileNode("w/device", "", 0640, 7, 8);
   device.type = FileType::kCharacterDevice;
   device.rdev = {5, 9};
-  Given({FileNode("w/f", "12345", 0640, 1000, 2000), DirNode("w/d", 02751, 3, 4), SymlinkNode("w/s", "target"), device});
+  Given(
+      {FileNode("w/f", "12345", 0640, 1000, 2000), DirNode("w/d", 02751, 3, 4), SymlinkNode("w/s", "target"), device});
   Client client = Root();
   for (int i = 0; i < 2; ++i) {
     const Attributes file = client.StatOf("w/f");

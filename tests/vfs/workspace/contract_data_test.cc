@@ -92,10 +92,10 @@ TEST_P(DataContract, R6_2_OverlappingWritesLeaveTheLastOnesBytes) {
   const ObjectId f = client.IdOf("w/f");
   std::string expected(1000, '.');
   // Every way in which a new piece can lie over old ones: before, over an end, within, around, exactly upon.
-  const std::pair<std::size_t, std::size_t> pieces[] = {{100, 100}, {150, 100}, {50, 100}, {60, 10},  {90, 200}, {90, 200}, {89, 202},
-                                                        {300, 50},  {350, 50},  {299, 1},  {300, 1},  {399, 1},  {400, 600}, {0, 1000},
-                                                        {500, 1},   {500, 2},   {499, 2},  {990, 10}, {985, 10}, {10, 1},   {12, 1},
-                                                        {11, 1},    {9, 5}};
+  const std::pair<std::size_t, std::size_t> pieces[] = {
+      {100, 100}, {150, 100}, {50, 100}, {60, 10}, {90, 200},  {90, 200}, {89, 202}, {300, 50},
+      {350, 50},  {299, 1},   {300, 1},  {399, 1}, {400, 600}, {0, 1000}, {500, 1},  {500, 2},
+      {499, 2},   {990, 10},  {985, 10}, {10, 1},  {12, 1},    {11, 1},   {9, 5}};
   char mark = 'a';
   for (const auto& [offset, size] : pieces) {
     const std::string data(size, mark++);
@@ -171,8 +171,8 @@ TEST_P(DataContract, R6_2_WritesOfEverySizeAndStabilityAreReadBack) {
   const ObjectId f = client.IdOf("w/f");
   std::string expected;
   std::uint64_t seed = 0;
-  for (std::size_t size : {std::size_t{1}, std::size_t{511}, std::size_t{4096}, std::size_t{4097}, std::size_t{65'536}, std::size_t{1'000'003},
-                           std::size_t{1} << 20}) {
+  for (std::size_t size : {std::size_t{1}, std::size_t{511}, std::size_t{4096}, std::size_t{4097}, std::size_t{65'536},
+                           std::size_t{1'000'003}, std::size_t{1} << 20}) {
     for (Stability stability : {Stability::kUnstable, Stability::kDataSync, Stability::kFileSync}) {
       const std::string data = Pattern(size, ++seed);
       auto written = client.Write(f, expected.size(), data, stability);

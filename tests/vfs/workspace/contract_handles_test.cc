@@ -55,7 +55,8 @@ TEST_P(HandleContract, R3_1_AHandleWorksInAColdCacheWithoutALookup) {
 }
 
 TEST_P(HandleContract, R3_2_ARemovedObjectIsStaleForEver) {
-  Given({DirNode("w/d"), FileNode("w/f", "1"), SymlinkNode("w/s", "t"), FileNode("w/replaced", "2"), FileNode("w/r", "3")});
+  Given({DirNode("w/d"), FileNode("w/f", "1"), SymlinkNode("w/s", "t"), FileNode("w/replaced", "2"),
+         FileNode("w/r", "3")});
   Client client = Root();
   std::vector<ObjectId> gone = {client.IdOf("w/d"), client.IdOf("w/f"), client.IdOf("w/s"), client.IdOf("w/replaced")};
   ASSERT_OK(client.Rmdir("w/d"));
@@ -142,10 +143,12 @@ TEST_P(HandleContract, R3_2_AForgedObjectIsRefused) {
     id.generation.value = 0xffff'ffff;
     forged.push_back(id);
   }
-  for (std::uint64_t number : {std::uint64_t{0}, std::uint64_t{999'999'999}, std::uint64_t{1} << 54, (std::uint64_t{1} << 55) + 99'999,
-                               (std::uint64_t{2} << 55) + 7, (std::uint64_t{77} << 55) + 1, std::uint64_t{1} << 63,
-                               (std::uint64_t{1} << 63) + 12, ~std::uint64_t{0}}) {
-    for (std::uint64_t locator : {std::uint64_t{0}, std::uint64_t{1}, number, (std::uint64_t{1} << 55) + 2, ~std::uint64_t{0}}) {
+  for (std::uint64_t number :
+       {std::uint64_t{0}, std::uint64_t{999'999'999}, std::uint64_t{1} << 54, (std::uint64_t{1} << 55) + 99'999,
+        (std::uint64_t{2} << 55) + 7, (std::uint64_t{77} << 55) + 1, std::uint64_t{1} << 63,
+        (std::uint64_t{1} << 63) + 12, ~std::uint64_t{0}}) {
+    for (std::uint64_t locator :
+         {std::uint64_t{0}, std::uint64_t{1}, number, (std::uint64_t{1} << 55) + 2, ~std::uint64_t{0}}) {
       forged.push_back({InodeNumber{number}, Generation{0}, locator});
       forged.push_back({InodeNumber{number}, Generation{7}, locator});
     }
@@ -173,8 +176,9 @@ TEST_P(HandleContract, R3_2_AWrongLocatorNeverLeadsToAnotherObject) {
   Given({DirNode("w/d"), FileNode("w/d/f", "x"), FileNode("w/g", "y")});
   Client client = Root();
   const ObjectId file = client.IdOf("w/d/f");
-  for (std::uint64_t locator : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{0x0080'0000'0000'0001}, file.ino.value,
-                                client.IdOf("w/g").ino.value, client.IdOf("w").ino.value, ~std::uint64_t{0}}) {
+  for (std::uint64_t locator :
+       {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{0x0080'0000'0000'0001}, file.ino.value,
+        client.IdOf("w/g").ino.value, client.IdOf("w").ino.value, ~std::uint64_t{0}}) {
     ObjectId id = file;
     id.locator = locator;
     subject().Restart();
@@ -190,7 +194,8 @@ TEST_P(HandleContract, R3_2_AWrongLocatorNeverLeadsToAnotherObject) {
 }
 
 TEST_P(HandleContract, R3_3_TheFileIdIsTheSameInListingLookupAndAttributes) {
-  Given({DirNode("w/d"), FileNode("w/f", "1"), FileNode("w/f2", "1"), SymlinkNode("w/s", "f"), DirNode("w/d/e"), LinkNode("w/l", "w/f")});
+  Given({DirNode("w/d"), FileNode("w/f", "1"), FileNode("w/f2", "1"), SymlinkNode("w/s", "f"), DirNode("w/d/e"),
+         LinkNode("w/l", "w/f")});
   Client client = Root();
   std::map<std::string, ObjectId> first;
   auto check = [&] {

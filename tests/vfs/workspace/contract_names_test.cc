@@ -8,7 +8,8 @@ namespace {
 
 using namespace std::string_literals;
 
-const std::vector<std::string> kBadNames = {"", "a/b", "/", "a\0b"s, "\0"s, std::string(256, 'n'), std::string(5000, 'n')};
+const std::vector<std::string> kBadNames = {
+    "", "a/b", "/", "a\0b"s, "\0"s, std::string(256, 'n'), std::string(5000, 'n')};
 
 TEST_P(NameContract, R5_1_ANameThatCannotBeIsRefusedByEveryCall) {
   Given({FileNode("w/f", "x"), DirNode("w/d")});
@@ -60,8 +61,26 @@ TEST_P(NameContract, R5_1_AnyBytesAreKeptAsTheyCame) {
   Given();
   Client client = Root();
   const ObjectId w = client.IdOf("w");
-  std::vector<std::string> names = {std::string(255, 'n'), "\xff\xfe\x80\x81", "\xc3\xa4", "a\xcc\x88", " ", "...", "-rf", "*", "\n", "\\",
-                                    "\x7f", "\x01", "A", "a", ".wh.", ".wh.x", ".wh..wh..opq", ".wh..wh..plnk", "CON", "a:b",
+  std::vector<std::string> names = {std::string(255, 'n'),
+                                    "\xff\xfe\x80\x81",
+                                    "\xc3\xa4",
+                                    "a\xcc\x88",
+                                    " ",
+                                    "...",
+                                    "-rf",
+                                    "*",
+                                    "\n",
+                                    "\\",
+                                    "\x7f",
+                                    "\x01",
+                                    "A",
+                                    "a",
+                                    ".wh.",
+                                    ".wh.x",
+                                    ".wh..wh..opq",
+                                    ".wh..wh..plnk",
+                                    "CON",
+                                    "a:b",
                                     std::string(85, '\xe2') + std::string(170, '\x82')};
   for (int byte = 1; byte < 256; ++byte) {
     if (byte != '/' && byte != '.') names.push_back("byte " + std::string(1, static_cast<char>(byte)));

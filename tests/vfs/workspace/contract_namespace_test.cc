@@ -134,7 +134,8 @@ TEST_P(NamespaceContract, R5_5_ExclusiveCreateSucceedsAgainWithItsOwnVerifierOnl
     EXPECT_CODE(client.Create(w, "f", CreateMode::kExclusive, {}, other), Errc::kExists);
     EXPECT_CODE(client.Create(w, "f", CreateMode::kExclusive, {}, {}), Errc::kExists);
     EXPECT_CODE(client.Create(w, "old", CreateMode::kExclusive, {}, mine), Errc::kExists);
-    EXPECT_CODE(client.Create(w, "old", CreateMode::kExclusive, {}, {}), Errc::kExists) << "no verifier is no verifier of zeros";
+    EXPECT_CODE(client.Create(w, "old", CreateMode::kExclusive, {}, {}), Errc::kExists)
+        << "no verifier is no verifier of zeros";
     subject().Restart();
   }
   // A client sets the attributes next, and writes.

@@ -84,8 +84,8 @@ TEST_P(PermissionContract, R4_5_OwnTimesAreTheOwnersToSetTheServersAWritersToo) 
 }
 
 TEST_P(PermissionContract, R4_5_SetIdBitsGoWhenAnotherWritesOrTheOwnerIsChanged) {
-  Given({FileNode("w/f", "x", 06777, 1000, 1000), FileNode("w/g", "x", 06777, 1000, 1000), FileNode("w/h", "x", 06777, 1000, 1000),
-         FileNode("w/i", "x", 06777, 1000, 1000)});
+  Given({FileNode("w/f", "x", 06777, 1000, 1000), FileNode("w/g", "x", 06777, 1000, 1000),
+         FileNode("w/h", "x", 06777, 1000, 1000), FileNode("w/i", "x", 06777, 1000, 1000)});
   Client bob = As(kBob);
   ASSERT_OK(bob.WriteAt("w/f", 0, "y"));
   EXPECT_EQ(bob.StatOf("w/f").mode, 0777u);
@@ -112,9 +112,9 @@ TEST_P(PermissionContract, R4_5_ANonMemberCannotSetTheSetGroupIdBitOfAFile) {
 }
 
 TEST_P(PermissionContract, R4_5_InAStickyDirectoryOnlyOwnersRemoveAndRename) {
-  Given({DirNode("w/tmp", 01777, 0, 0), FileNode("w/tmp/alices", "a", 0666, 1000, 1000), DirNode("w/tmp/dir", 0777, 1000, 1000),
-         FileNode("w/tmp/bobs", "b", 0666, 1001, 1001), DirNode("w/own", 01777, 1001, 1001),
-         FileNode("w/own/f", "x", 0666, 1000, 1000)});
+  Given({DirNode("w/tmp", 01777, 0, 0), FileNode("w/tmp/alices", "a", 0666, 1000, 1000),
+         DirNode("w/tmp/dir", 0777, 1000, 1000), FileNode("w/tmp/bobs", "b", 0666, 1001, 1001),
+         DirNode("w/own", 01777, 1001, 1001), FileNode("w/own/f", "x", 0666, 1000, 1000)});
   Client bob = As(kBob);
   EXPECT_CODE(bob.Unlink("w/tmp/alices"), Errc::kPermission, Errc::kAccess);
   EXPECT_CODE(bob.Rmdir("w/tmp/dir"), Errc::kPermission, Errc::kAccess);
@@ -150,8 +150,8 @@ TEST_P(PermissionContract, R4_5_ASetgidDirectoryHandsItsGroupDown) {
 }
 
 TEST_P(PermissionContract, R4_5_ADirectoryIsChangedOnlyByWhoMayWriteAndSearchIt) {
-  Given({DirNode("w/d", 0755, 1000, 1000), FileNode("w/d/f", "x", 0666, 1000, 1000), DirNode("w/d/sub", 0777, 1000, 1000),
-         FileNode("w/mine", "y", 0644, 1001, 1001)});
+  Given({DirNode("w/d", 0755, 1000, 1000), FileNode("w/d/f", "x", 0666, 1000, 1000),
+         DirNode("w/d/sub", 0777, 1000, 1000), FileNode("w/mine", "y", 0644, 1001, 1001)});
   Client bob = As(kBob);
   const ObjectId d = bob.IdOf("w/d");
   EXPECT_CODE(bob.Create(d, "n"), Errc::kAccess);
@@ -176,8 +176,8 @@ TEST_P(PermissionContract, R4_5_ADirectoryIsChangedOnlyByWhoMayWriteAndSearchIt)
 }
 
 TEST_P(PermissionContract, R4_6_AccessAnswersForUserGroupAndOthers) {
-  Given({FileNode("w/f", "x", 0640, 1000, 1000), FileNode("w/x", "x", 0751, 1000, 2000), DirNode("w/d", 0750, 1000, 2000),
-         FileNode("w/odd", "x", 0046, 1000, 1000), FileNode("w/plain", "x", 0644)});
+  Given({FileNode("w/f", "x", 0640, 1000, 1000), FileNode("w/x", "x", 0751, 1000, 2000),
+         DirNode("w/d", 0750, 1000, 2000), FileNode("w/odd", "x", 0046, 1000, 1000), FileNode("w/plain", "x", 0644)});
   constexpr std::uint32_t kChange = kAccessModify | kAccessExtend;
   auto granted = [&](const Credentials& who, const char* path) {
     Client client = As(who);
@@ -233,7 +233,8 @@ TEST_P(PermissionContract, R4_6_TheOwnerReadsAndWritesAfterChmod000) {
 }
 
 TEST_P(PermissionContract, R4_6_OthersReadAndWriteByTheBits) {
-  Given({FileNode("w/r", "r", 0604, 1000, 1000), FileNode("w/w", "w", 0602, 1000, 1000), FileNode("w/g", "g", 0660, 1000, 1000)});
+  Given({FileNode("w/r", "r", 0604, 1000, 1000), FileNode("w/w", "w", 0602, 1000, 1000),
+         FileNode("w/g", "g", 0660, 1000, 1000)});
   Client bob = As(kBob);
   EXPECT_OK(bob.ReadFile("w/r"));
   EXPECT_CODE(bob.WriteAt("w/r", 0, "x"), Errc::kAccess);

@@ -21,7 +21,8 @@ TEST_P(RenameContract, R5_3_AFileReplacesAFile) {
 }
 
 TEST_P(RenameContract, R5_3_ADirectoryReplacesAnEmptyDirectoryAndTakesItsContentAlong) {
-  Given({DirNode("w/a"), FileNode("w/a/f", "1"), DirNode("w/a/sub"), FileNode("w/a/sub/g", "2"), DirNode("w/b"), DirNode("w/c")});
+  Given({DirNode("w/a"), FileNode("w/a/f", "1"), DirNode("w/a/sub"), FileNode("w/a/sub/g", "2"), DirNode("w/b"),
+         DirNode("w/c")});
   Client client = Root();
   const ObjectId deep = client.IdOf("w/a/sub/g");
   ASSERT_OK(client.RenameAt("w/a", "w/b"));

@@ -8,7 +8,8 @@ namespace strata::vfs::testing {
 namespace {
 
 constexpr const char* kNames[] = {"a", "b", "c", "d", "e", ".wh.a", "\xc3\xa4"};
-// No file that may be executed but not read (servers differ on reading it), and no set-id bits on files (they are the contract's).
+// No file that may be executed but not read (servers differ on reading it), and no set-id bits on files (they are the
+// contract's).
 constexpr std::uint32_t kFileModes[] = {0644, 0600, 0666, 0640, 0444, 0755, 0700, 0000, 0664, 0604};
 constexpr std::uint32_t kDirectoryModes[] = {0755, 0777, 0777, 0700, 0711, 01777, 0744, 0000, 0775, 0733};
 
@@ -89,7 +90,8 @@ bool Duo::Both(const std::string& what, const Credentials& who, F&& call) {
   } else {
     std::string allowed;
     for (Errc code : faults) allowed += ' ' + std::string(ErrcName(code));
-    EXPECT_TRUE(got && faults.contains(*got)) << what << " by uid " << who.uid << " gave " << Describe(got) << ", not" << allowed;
+    EXPECT_TRUE(got && faults.contains(*got))
+        << what << " by uid " << who.uid << " gave " << Describe(got) << ", not" << allowed;
     ++refused_;
   }
   return !expected && !got;
@@ -140,8 +142,8 @@ void Duo::Compare(Known& known) {
   Client subject(subject_);
   auto a = model.Get(known.model);
   auto b = subject.Get(known.subject);
-  EXPECT_EQ(a.has_value(), b.has_value()) << Text(known.model) << " of the model: " << Describe(CodeOf(a)) << ", here "
-                                          << Describe(CodeOf(b));
+  EXPECT_EQ(a.has_value(), b.has_value())
+      << Text(known.model) << " of the model: " << Describe(CodeOf(a)) << ", here " << Describe(CodeOf(b));
   if (a && b) CompareAttributes(known, *a, *b);
 }
 
@@ -157,8 +159,10 @@ void Duo::CompareData(const Known& known, const Credentials& who, std::uint64_t 
   EXPECT_EQ(answers[0].eof, answers[1].eof);
   EXPECT_EQ(answers[0].data.size(), answers[1].data.size());
   if (answers[0].data != answers[1].data) {
-    const auto at = std::mismatch(answers[0].data.begin(), answers[0].data.end(), answers[1].data.begin(), answers[1].data.end());
-    ADD_FAILURE() << Text(known.model) << ": the data differ from byte " << offset + static_cast<std::uint64_t>(at.first - answers[0].data.begin());
+    const auto at =
+        std::mismatch(answers[0].data.begin(), answers[0].data.end(), answers[1].data.begin(), answers[1].data.end());
+    ADD_FAILURE() << Text(known.model) << ": the data differ from byte "
+                  << offset + static_cast<std::uint64_t>(at.first - answers[0].data.begin());
   }
 }
 
@@ -217,12 +221,13 @@ void Duo::DoCreate() {
   if (mode == CreateMode::kExclusive) set = {};
   const CreateVerifier verifier = {static_cast<std::uint8_t>(1 + Random(2))};
   Entry made[2];
-  const bool both = Both("create " + Text(directory.model) + "/" + name + " mode " + std::to_string(static_cast<int>(mode)), who,
-                         [&](Client& client, int side) {
-                           auto entry = client.Create(On(side, directory), name, mode, set, verifier);
-                           if (entry) made[side] = *entry;
-                           return CodeOf(entry);
-                         });
+  const bool both =
+      Both("create " + Text(directory.model) + "/" + name + " mode " + std::to_string(static_cast<int>(mode)), who,
+           [&](Client& client, int side) {
+             auto entry = client.Create(On(side, directory), name, mode, set, verifier);
+             if (entry) made[side] = *entry;
+             return CodeOf(entry);
+           });
   if (both) {
     // An exclusive create carries no attributes: the client sets them next.
     if (mode == CreateMode::kExclusive) {
@@ -247,8 +252,11 @@ void Duo::DoMake() {
   const std::uint64_t kind = Random(10);
   const std::string target(1 + Random(50), 't');
   Entry made[2];
-  const bool both = Both((kind < 6 ? "mkdir " : kind < 8 ? "symlink " : "mknod ") + Text(directory.model) + "/" + name, who,
-                         [&](Client& client, int side) {
+  const bool both = Both((kind < 6   ? "mkdir "
+                          : kind < 8 ? "symlink "
+                                     : "mknod ") +
+                             Text(directory.model) + "/" + name,
+                         who, [&](Client& client, int side) {
                            const ObjectId& at = On(side, directory);
                            auto entry = kind < 6   ? client.MakeDirectory(at, name, set)
                                         : kind < 8 ? client.MakeSymlink(at, name, target)
@@ -283,9 +291,8 @@ void Duo::DoRename() {
     auto moved = model.Lookup(from.model, name);
     if (moved && moved->attributes.type == FileType::kDirectory) return;
   }
-  Both("rename " + Text(from.model) + "/" + name + " to " + Text(to.model) + "/" + target, who, [&](Client& client, int side) {
-    return CodeOf(client.Rename(On(side, from), name, On(side, to), target));
-  });
+  Both("rename " + Text(from.model) + "/" + name + " to " + Text(to.model) + "/" + target, who,
+       [&](Client& client, int side) { return CodeOf(client.Rename(On(side, from), name, On(side, to), target)); });
   Compare(from);
   Compare(to);
 }
@@ -373,7 +380,8 @@ void Duo::DoLook() {
     if (object->type == FileType::kDirectory) compared |= kAccessDelete;
     if (object->type == FileType::kRegular) compared |= kAccessExecute;
     // What it means to write to a directory that one may not search is open.
-    if (object->type == FileType::kDirectory && (granted[0] & kAccessLookup) == 0) compared = kAccessRead | kAccessLookup;
+    if (object->type == FileType::kDirectory && (granted[0] & kAccessLookup) == 0)
+      compared = kAccessRead | kAccessLookup;
     EXPECT_EQ(granted[0] & compared, granted[1] & compared) << Text(object->model);
   }
 }

@@ -1,4 +1,5 @@
-// Two file systems side by side, the reference model and a subject: each call goes to both, and whatever can be compared must agree.
+// Two file systems side by side, the reference model and a subject: each call goes to both, and whatever can be
+// compared must agree.
 #pragma once
 
 #include <deque>
@@ -37,7 +38,9 @@ class Duo {
     Time model_mtime, subject_mtime, subject_ctime;
   };
 
-  std::uint64_t Random(std::uint64_t limit) { return std::uniform_int_distribution<std::uint64_t>(0, limit - 1)(random_); }
+  std::uint64_t Random(std::uint64_t limit) {
+    return std::uniform_int_distribution<std::uint64_t>(0, limit - 1)(random_);
+  }
   template <typename T, std::size_t N>
   const T& Pick(const T (&choices)[N]) {
     return choices[Random(N)];

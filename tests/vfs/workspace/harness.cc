@@ -146,14 +146,15 @@ Result<void> Client::Set(const ObjectId& id, const SetAttributes& set, std::opti
   });
 }
 
-Result<std::uint32_t> Client::Write(const ObjectId& id, std::uint64_t offset, std::string_view data, Stability stability) {
+Result<std::uint32_t> Client::Write(const ObjectId& id, std::uint64_t offset, std::string_view data,
+                                    Stability stability) {
   return Change([&](FileSystem& fs, const OpContext& context, Mutation& mutation) {
     return fs.Write(context, id, offset, AsBytes(data), stability, mutation);
   });
 }
 
-Result<Entry> Client::Create(const ObjectId& directory, std::string_view name, CreateMode mode, const SetAttributes& set,
-                             const CreateVerifier& verifier) {
+Result<Entry> Client::Create(const ObjectId& directory, std::string_view name, CreateMode mode,
+                             const SetAttributes& set, const CreateVerifier& verifier) {
   return Change([&](FileSystem& fs, const OpContext& context, Mutation& mutation) {
     return fs.Create(context, directory, name, mode, set, verifier, mutation);
   });
@@ -205,9 +206,8 @@ Result<void> Client::Link(const ObjectId& id, const ObjectId& directory, std::st
 }
 
 Result<void> Client::Commit(const ObjectId& id) {
-  return Change([&](FileSystem& fs, const OpContext& context, Mutation& mutation) {
-    return fs.Commit(context, id, mutation);
-  });
+  return Change(
+      [&](FileSystem& fs, const OpContext& context, Mutation& mutation) { return fs.Commit(context, id, mutation); });
 }
 
 SetAttributes Mode(std::uint32_t mode) {

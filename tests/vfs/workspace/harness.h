@@ -1,5 +1,6 @@
-// A small client over vfs::FileSystem for tests: by path or by object, as a given user. It does what the server does: it calls with
-// may_block false first and repeats with true where told to, and it takes no answer before the commitment of the change is met.
+// A small client over vfs::FileSystem for tests: by path or by object, as a given user. It does what the server does:
+// it calls with may_block false first and repeats with true where told to, and it takes no answer before the commitment
+// of the change is met.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -90,7 +91,8 @@ class Client {
   // How many calls had to be repeated with may_block.
   std::uint64_t blocked() const { return blocked_; }
 
-  // By object, as FileSystem has them. -----------------------------------------------------------------------------------
+  // By object, as FileSystem has them.
+  // -----------------------------------------------------------------------------------
   ObjectId Root() const { return holder_->fs().Root(); }
   Result<Attributes> Get(const ObjectId& id);
   Result<Entry> Lookup(const ObjectId& directory, std::string_view name, std::optional<Attributes>* after = nullptr);
@@ -116,7 +118,8 @@ class Client {
   Result<void> Link(const ObjectId& id, const ObjectId& directory, std::string_view name);
   Result<void> Commit(const ObjectId& id);
 
-  // By path, from the root, '/' between names; no symlink is followed. ------------------------------------------------------
+  // By path, from the root, '/' between names; no symlink is followed.
+  // ------------------------------------------------------
   Result<Entry> Walk(std::string_view path);
   Result<ObjectId> Id(std::string_view path);
   Result<Attributes> Stat(std::string_view path);
@@ -140,7 +143,8 @@ class Client {
   Result<void> Chmod(std::string_view path, std::uint32_t mode);
   Result<void> Chown(std::string_view path, std::optional<std::uint32_t> uid, std::optional<std::uint32_t> gid);
   Result<void> Truncate(std::string_view path, std::uint64_t size);
-  // Every entry, "." and ".." too, in pages of `page` entries; fails the test if one comes twice or a listing does not end.
+  // Every entry, "." and ".." too, in pages of `page` entries; fails the test if one comes twice or a listing does not
+  // end.
   Result<std::vector<Listed>> ListAll(const ObjectId& directory, std::size_t page = 1000, bool want_attributes = true);
   // The names but "." and "..", sorted.
   Result<std::vector<std::string>> List(std::string_view path);

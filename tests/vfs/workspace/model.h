@@ -1,4 +1,5 @@
-// The reference: a POSIX file system in memory, made of maps and one lock, written to be obviously right and nothing else.
+// The reference: a POSIX file system in memory, made of maps and one lock, written to be obviously right and nothing
+// else.
 //
 // Where a call has several faults, each of them is a right answer: Faults() names them all.
 #pragma once
@@ -92,19 +93,19 @@ class ModelFileSystem : public FileSystem {
     Change& change_;
   };
 
-  Node* Find(const ObjectId& id);                // kStale, kBadHandle
-  Node* FindDirectory(const ObjectId& id);       // and kNotDirectory
+  Node* Find(const ObjectId& id);           // kStale, kBadHandle
+  Node* FindDirectory(const ObjectId& id);  // and kNotDirectory
   Node* ChildOf(Node& directory, std::string_view name);
   bool May(const Node& node, const Credentials& who, std::uint32_t bits) const;  // 4 read, 2 write, 1 execute
   static bool Owns(const Node& node, const Credentials& who);
   void CheckEntryChange(const Node& directory, const Node* victim, const Credentials& who);
-  bool CheckNewNameOf(std::string_view name);    // false: nothing else is worth checking
+  bool CheckNewNameOf(std::string_view name);  // false: nothing else is worth checking
   bool Holds(const Node& ancestor, const Node* node);
   Time Tick();
-  void Touched(Node& node);                      // mtime and ctime
+  void Touched(Node& node);  // mtime and ctime
   Entry EntryOf(const Node& node) const;
-  Node& Make(Node& directory, std::string_view name, FileType type, std::uint32_t default_mode, const SetAttributes& set,
-             const Credentials& who);
+  Node& Make(Node& directory, std::string_view name, FileType type, std::uint32_t default_mode,
+             const SetAttributes& set, const Credentials& who);
   void Add(Node& directory, std::string_view name, Node& node);
   void Drop(Node& directory, std::string_view name, Node& node);
   void Resize(Node& node, std::uint64_t size);

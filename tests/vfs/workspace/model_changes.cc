@@ -113,7 +113,8 @@ Result<Entry> ModelFileSystem::Create(const OpContext& context, const ObjectId& 
   if (existing == nullptr) {
     CheckEntryChange(*directory, nullptr, who);
     if (!faults_.empty()) return Failed();
-    Node& node = Make(*directory, name, FileType::kRegular, 0644, mode == CreateMode::kExclusive ? SetAttributes{} : set, who);
+    Node& node =
+        Make(*directory, name, FileType::kRegular, 0644, mode == CreateMode::kExclusive ? SetAttributes{} : set, who);
     node.exclusive = mode == CreateMode::kExclusive;
     node.verifier = verifier;
     mutation.commitment = Commitment::kDurable;

@@ -1,4 +1,5 @@
-// Random calls on a subject and on the reference model, compared call by call. STRATA_SEED=n runs that seed alone, STRATA_STEPS=n so many calls.
+// Random calls on a subject and on the reference model, compared call by call. STRATA_SEED=n runs that seed alone,
+// STRATA_STEPS=n so many calls.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -84,9 +85,10 @@ TEST_P(ReferenceModel, AgreesCallByCall) {
   EXPECT_GT(duo.refused(), step / 10);
 }
 
-INSTANTIATE_TEST_SUITE_P(Of, ReferenceModel, ::testing::ValuesIn(Cases()), [](const ::testing::TestParamInfo<Case>& info) {
-  return info.param.kind.name + "Seed" + std::to_string(info.param.seed);
-});
+INSTANTIATE_TEST_SUITE_P(Of, ReferenceModel, ::testing::ValuesIn(Cases()),
+                         [](const ::testing::TestParamInfo<Case>& info) {
+                           return info.param.kind.name + "Seed" + std::to_string(info.param.seed);
+                         });
 
 }  // namespace
 }  // namespace strata::vfs::testing

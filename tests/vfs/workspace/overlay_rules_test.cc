@@ -1,4 +1,5 @@
-// The overlay's rules X1 to X19 (spec overlay 5), over folders of the host. Each test ends by comparing the folders with what they were.
+// The overlay's rules X1 to X19 (spec overlay 5), over folders of the host. Each test ends by comparing the folders
+// with what they were.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -15,9 +16,11 @@ using ::testing::IsEmpty;
 std::string Text(Client& client, std::string_view path) { return client.ReadFile(path).value_or("failed"); }
 
 TEST(OverlayRules, X1_AWhiteoutHidesTheNameInTheLayersBelowItsOwnOnly) {
-  HostSubject subject({{FileNode("a", "top")},
-                       {WhiteoutNode("a"), WhiteoutNode("b"), WhiteoutNode("d"), DirNode("d"), FileNode("d/mine", "middle")},
-                       {FileNode("a", "bottom"), FileNode("b", "bottom"), FileNode("c", "bottom"), DirNode("d"), FileNode("d/theirs", "")}});
+  HostSubject subject(
+      {{FileNode("a", "top")},
+       {WhiteoutNode("a"), WhiteoutNode("b"), WhiteoutNode("d"), DirNode("d"), FileNode("d/mine", "middle")},
+       {FileNode("a", "bottom"), FileNode("b", "bottom"), FileNode("c", "bottom"), DirNode("d"),
+        FileNode("d/theirs", "")}});
   Client client(subject);
   EXPECT_EQ(Text(client, "a"), "top");
   EXPECT_CODE(client.Stat("b"), Errc::kNotFound);
@@ -32,10 +35,11 @@ TEST(OverlayRules, X1_AWhiteoutHidesTheNameInTheLayersBelowItsOwnOnly) {
 }
 
 TEST(OverlayRules, X2_AWhiteoutOrAFileAboveCutsOffTheWholeSubtree) {
-  HostSubject subject({{DirNode("p"), DirNode("q"), DirNode("q/r")},
-                       {WhiteoutNode("a"), FileNode("p/x", "a file"), FileNode("q/r/s", "a file")},
-                       {DirNode("a"), DirNode("a/b"), FileNode("a/b/c", ""), DirNode("p"), DirNode("p/x"), FileNode("p/x/y", ""),
-                        DirNode("q"), DirNode("q/r"), DirNode("q/r/s"), FileNode("q/r/s/t", ""), FileNode("q/r/seen", "")}});
+  HostSubject subject(
+      {{DirNode("p"), DirNode("q"), DirNode("q/r")},
+       {WhiteoutNode("a"), FileNode("p/x", "a file"), FileNode("q/r/s", "a file")},
+       {DirNode("a"), DirNode("a/b"), FileNode("a/b/c", ""), DirNode("p"), DirNode("p/x"), FileNode("p/x/y", ""),
+        DirNode("q"), DirNode("q/r"), DirNode("q/r/s"), FileNode("q/r/s/t", ""), FileNode("q/r/seen", "")}});
   Client client(subject);
   EXPECT_CODE(client.Stat("a"), Errc::kNotFound);
   EXPECT_CODE(client.Stat("a/b/c"), Errc::kNotFound);
@@ -46,10 +50,12 @@ TEST(OverlayRules, X2_AWhiteoutOrAFileAboveCutsOffTheWholeSubtree) {
 }
 
 TEST(OverlayRules, X3_OnlyDirectoriesMergeAndAFileHidesADirectoryEntirely) {
-  HostSubject subject({{DirNode("m"), FileNode("m/1", "top"), FileNode("f", "file over directory"), DirNode("d"), DirNode("cut"), FileNode("cut/1", "")},
-                       {DirNode("m"), FileNode("m/1", "hidden"), FileNode("m/2", "middle"), DirNode("f"), FileNode("f/x", ""),
-                        FileNode("d", "directory over file"), FileNode("cut", "cuts")},
-                       {DirNode("m"), FileNode("m/3", "bottom"), DirNode("f"), DirNode("d"), FileNode("d/below", ""), DirNode("cut"), FileNode("cut/3", "")}});
+  HostSubject subject({{DirNode("m"), FileNode("m/1", "top"), FileNode("f", "file over directory"), DirNode("d"),
+                        DirNode("cut"), FileNode("cut/1", "")},
+                       {DirNode("m"), FileNode("m/1", "hidden"), FileNode("m/2", "middle"), DirNode("f"),
+                        FileNode("f/x", ""), FileNode("d", "directory over file"), FileNode("cut", "cuts")},
+                       {DirNode("m"), FileNode("m/3", "bottom"), DirNode("f"), DirNode("d"), FileNode("d/below", ""),
+                        DirNode("cut"), FileNode("cut/3", "")}});
   Client client(subject);
   EXPECT_THAT(client.List("m").value(), ElementsAre("1", "2", "3"));
   EXPECT_EQ(Text(client, "m/1"), "top");
@@ -100,8 +106,9 @@ TEST(OverlayRules, X4_AnOpaqueDirectoryOfALayerHidesThoseBelow) {
 }
 
 TEST(OverlayRules, X5_RmdirLooksAtTheMergedDirectory) {
-  HostSubject subject({{DirNode("full"), DirNode("emptied"), WhiteoutNode("emptied/x"), DirNode("opaque")},
-                       {DirNode("full"), FileNode("full/below", ""), DirNode("emptied"), FileNode("emptied/x", ""), DirNode("lower")}});
+  HostSubject subject(
+      {{DirNode("full"), DirNode("emptied"), WhiteoutNode("emptied/x"), DirNode("opaque")},
+       {DirNode("full"), FileNode("full/below", ""), DirNode("emptied"), FileNode("emptied/x", ""), DirNode("lower")}});
   Client client(subject);
   const Lsn before = subject.JournalEnd();
   EXPECT_CODE(client.Rmdir("full"), Errc::kNotEmpty);
@@ -115,7 +122,8 @@ TEST(OverlayRules, X5_RmdirLooksAtTheMergedDirectory) {
   ASSERT_OK(client.Unlink("full/own"));
   EXPECT_OK(client.Rmdir("full")) << "only whiteouts are left";
   for (int i = 0; i < 2; ++i) {
-    for (const char* path : {"full", "emptied", "lower", "full/below"}) EXPECT_CODE(client.Stat(path), Errc::kNotFound) << path;
+    for (const char* path : {"full", "emptied", "lower", "full/below"})
+      EXPECT_CODE(client.Stat(path), Errc::kNotFound) << path;
     subject.Restart();
   }
 }
@@ -187,7 +195,9 @@ TEST(OverlayRules, X8_HardLinksOfALayerStayOneFileThroughCopyUp) {
 }
 
 TEST(OverlayRules, X9_RenameOfALowerFileMovesIt) {
-  HostSubject subject({{FileNode("f", "content", 0640, 5, 6), DirNode("d"), FileNode("d/t", "target"), WhiteoutNode("hidden")}, {FileNode("hidden", "")}});
+  HostSubject subject(
+      {{FileNode("f", "content", 0640, 5, 6), DirNode("d"), FileNode("d/t", "target"), WhiteoutNode("hidden")},
+       {FileNode("hidden", "")}});
   Client client(subject);
   const Attributes before = client.StatOf("f");
   EXPECT_CODE(client.RenameAt("hidden", "x"), Errc::kNotFound);
@@ -254,7 +264,8 @@ TEST(OverlayRules, X9_ADirectoryMovedOverALowerOneHidesItsContent) {
 }
 
 TEST(OverlayRules, X9_AMovedDirectoryKeepsItsContentWhenItsOldParentGoes) {
-  HostSubject subject({{DirNode("p"), DirNode("p/d"), FileNode("p/d/f", "kept"), DirNode("p/d/e"), FileNode("p/d/e/g", "too")}});
+  HostSubject subject(
+      {{DirNode("p"), DirNode("p/d"), FileNode("p/d/f", "kept"), DirNode("p/d/e"), FileNode("p/d/e/g", "too")}});
   Client client(subject);
   const ObjectId g = client.IdOf("p/d/e/g");
   ASSERT_OK(client.RenameAt("p/d", "d"));
@@ -318,7 +329,8 @@ TEST(OverlayRules, X11_AttributeChangesCopyUpAndNeverTouchTheLayer) {
 }
 
 TEST(OverlayRules, X12_CopyUpKeepsWhatItDoesNotChange) {
-  HostSubject subject({{DirNode("d", 0751, 7, 8), DirNode("d/e", 0710, 9, 10), FileNode("d/e/f", Pattern(100'000, 1), 0640, 1000, 2000)}});
+  HostSubject subject({{DirNode("d", 0751, 7, 8), DirNode("d/e", 0710, 9, 10),
+                        FileNode("d/e/f", Pattern(100'000, 1), 0640, 1000, 2000)}});
   Client client(subject);
   const Attributes file = client.StatOf("d/e/f");
   const Attributes parent = client.StatOf("d/e");
@@ -501,8 +513,8 @@ TEST(OverlayRules, X18_WhatNoLayerHasIsNotFound) {
 }
 
 TEST(OverlayRules, X19_ARefusedChangeLeavesNoTrace) {
-  HostSubject subject({{DirNode("d", 0755, 1000, 1000), FileNode("d/f", "x", 0644, 1000, 1000), DirNode("full"), FileNode("full/x", ""),
-                        FileNode("f", ""), DirNode("e")}});
+  HostSubject subject({{DirNode("d", 0755, 1000, 1000), FileNode("d/f", "x", 0644, 1000, 1000), DirNode("full"),
+                        FileNode("full/x", ""), FileNode("f", ""), DirNode("e")}});
   Client client(subject);
   Client bob = client.As(User(1001, 1001));
   const Lsn before = subject.JournalEnd();

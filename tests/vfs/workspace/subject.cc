@@ -18,8 +18,8 @@ class ModelSubject final : public Subject {
   ModelFileSystem model_;
 };
 
-// Spreads the tree over three layers: each directory is in all of them, the rest in turn. The highest copy of what is in several counts, so the
-// lower ones differ in what a merge must not show.
+// Spreads the tree over three layers: each directory is in all of them, the rest in turn. The highest copy of what is
+// in several counts, so the lower ones differ in what a merge must not show.
 std::vector<Tree> SpreadOverThree(const Tree& given) {
   std::vector<Tree> layers(3);
   std::size_t turn = 0;
@@ -41,7 +41,8 @@ std::vector<Tree> SpreadOverThree(const Tree& given) {
     // Links of one file must lie in one layer.
     const std::size_t at = of_links != 0 ? 1 : turn++ % 3;
     layers[at].push_back(node);
-    if (at < 2 && of_links == 0) layers[at + 1].push_back(FileNode(node.path, "hidden by the layer above", 0600, 77, 77));
+    if (at < 2 && of_links == 0)
+      layers[at + 1].push_back(FileNode(node.path, "hidden by the layer above", 0600, 77, 77));
   }
   return layers;
 }

@@ -1,4 +1,5 @@
-// Subjects: file systems made ready for a test with the files it asks for, in each of the ways in which they can come to be there.
+// Subjects: file systems made ready for a test with the files it asks for, in each of the ways in which they can come
+// to be there.
 #pragma once
 
 #include <functional>
@@ -51,7 +52,8 @@ class WorkspaceSubject : public Subject {
   std::unique_ptr<Workspace> workspace_;
 };
 
-// A workspace over folders of the host, opened as a user opens it. Fails the test if any of them has changed when it ends.
+// A workspace over folders of the host, opened as a user opens it. Fails the test if any of them has changed when it
+// ends.
 class HostSubject : public Subject {
  public:
   // Understands all markers unless told otherwise: BuildHostFolder writes .wh. files.

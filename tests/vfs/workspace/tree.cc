@@ -129,7 +129,8 @@ void BuildHostFolder(const std::string& folder, const Tree& tree) {
         break;
       }
       default:
-        ASSERT_EQ(::mknod(path.c_str(), TypeBits(node.type) | node.mode, ::makedev(node.rdev.major, node.rdev.minor)), 0)
+        ASSERT_EQ(::mknod(path.c_str(), TypeBits(node.type) | node.mode, ::makedev(node.rdev.major, node.rdev.minor)),
+                  0)
             << path;
     }
     if (root) {
@@ -153,11 +154,11 @@ std::string HostFolderImage(const std::string& folder) {
   std::map<std::string, std::string> lines;
   for (auto at = fs::recursive_directory_iterator(folder); at != fs::recursive_directory_iterator(); ++at) {
     const std::string path = at->path().string();
-    struct stat stat {};
+    struct stat stat{};
     EXPECT_EQ(::lstat(path.c_str(), &stat), 0) << path;
     std::ostringstream line;
-    line << std::oct << stat.st_mode << std::dec << ' ' << stat.st_uid << ' ' << stat.st_gid << ' ' << stat.st_nlink << ' '
-         << stat.st_mtim.tv_sec << '.' << stat.st_mtim.tv_nsec << ' ' << stat.st_size << ' ';
+    line << std::oct << stat.st_mode << std::dec << ' ' << stat.st_uid << ' ' << stat.st_gid << ' ' << stat.st_nlink
+         << ' ' << stat.st_mtim.tv_sec << '.' << stat.st_mtim.tv_nsec << ' ' << stat.st_size << ' ';
     if (S_ISLNK(stat.st_mode)) line << fs::read_symlink(path).string();
     // What a sparse file of many gigabytes holds is not worth the reading.
     if (S_ISREG(stat.st_mode) && stat.st_size < (16 << 20)) line << std::ifstream(path, std::ios::binary).rdbuf();

@@ -38,7 +38,8 @@ TreeNode WhiteoutNode(std::string path);
 
 // The tree as a layer in memory; its nodes' ids depend on the tree alone.
 std::unique_ptr<Layer> MakeLayer(const Tree& tree);
-// The tree as a folder of the host (made if missing); whiteouts and opaque marks as .wh. files. Owners only where the test runs as root.
+// The tree as a folder of the host (made if missing); whiteouts and opaque marks as .wh. files. Owners only where the
+// test runs as root.
 void BuildHostFolder(const std::string& folder, const Tree& tree);
 // Every name, type, mode, owner, mtime and byte beneath a host folder, as text: equal before and after means unchanged.
 std::string HostFolderImage(const std::string& folder);
