@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <rpc/pmap_prot.h>
 #include <rpc/rpcb_prot.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <ctime>
@@ -38,10 +39,23 @@ using RpcbArgument = Decoded<struct rpcb, xdr_rpcb>;
 
 constexpr std::string_view kSuperuser = "superuser";
 
+constexpr std::uint32_t kStatusMonitor = 100024;  // rpc.statd (NSM)
+
+// rpc.statd, which mount.nfs starts, gives up root before it registers, for the user who owns its state directory.
+bool IsStatusMonitorUser(std::uint32_t uid) {
+  for (const char* directory : {"/var/lib/nfs/statd/sm", "/var/lib/nfs/sm"}) {
+    struct stat found;
+    if (::stat(directory, &found) == 0) return found.st_uid == uid;
+  }
+  return false;
+}
+
 // Spec nfsv3 2.3: SET and UNSET from a local privileged caller, and from nobody else.
-bool MayRegister(const rpc::Call& call) {
+bool MayRegister(const rpc::Call& call, unsigned long program) {
   if (call.peer == nullptr) return false;
-  if (call.peer->local_socket) return call.peer->local_uid == 0;
+  if (call.peer->local_socket) {
+    return call.peer->local_uid == 0 || (program == kStatusMonitor && IsStatusMonitorUser(call.peer->local_uid));
+  }
   return call.peer->address.is_loopback() && call.peer->port < IPPORT_RESERVED;
 }
 
@@ -91,7 +105,7 @@ rpc::Outcome PmapSet(rpc::Program& program, const rpc::Call& call, rpc::XdrReade
   registration.uaddr = FormatUniversalAddress({boost::asio::ip::address_v4::any(), static_cast<std::uint16_t>(map->pm_port)});
   registration.owner = kSuperuser;
   const bool valid = !registration.netid.empty() && map->pm_port > 0 && map->pm_port <= 0xffff;
-  reply.Bool(valid && MayRegister(call) && RegistryOf(program).Set(std::move(registration)));
+  reply.Bool(valid && MayRegister(call, map->pm_prog) && RegistryOf(program).Set(std::move(registration)));
   return {};
 }
 
@@ -99,7 +113,7 @@ rpc::Outcome PmapUnset(rpc::Program& program, const rpc::Call& call, rpc::XdrRea
   PmapArgument map;
   if (!map.Decode(arguments)) return rpc::Outcome::Garbage();
   bool removed = false;
-  if (MayRegister(call)) {
+  if (MayRegister(call, map->pm_prog)) {
     // RFC 1833 3.2: the protocol and port are ignored.
     for (std::string_view netid : {"tcp", "udp"}) {
       removed |= RegistryOf(program).Unset(static_cast<std::uint32_t>(map->pm_prog), static_cast<std::uint32_t>(map->pm_vers), netid, kSuperuser);
@@ -145,14 +159,14 @@ rpc::Outcome RpcbSet(rpc::Program& program, const rpc::Call& call, rpc::XdrReade
   registration.netid = Text(map->r_netid);
   registration.uaddr = Text(map->r_addr);
   registration.owner = kSuperuser;  // whatever the caller says
-  reply.Bool(MayRegister(call) && RegistryOf(program).Set(std::move(registration)));
+  reply.Bool(MayRegister(call, map->r_prog) && RegistryOf(program).Set(std::move(registration)));
   return {};
 }
 
 rpc::Outcome RpcbUnset(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
   RpcbArgument map;
   if (!map.Decode(arguments)) return rpc::Outcome::Garbage();
-  reply.Bool(MayRegister(call) && RegistryOf(program).Unset(static_cast<std::uint32_t>(map->r_prog), static_cast<std::uint32_t>(map->r_vers),
+  reply.Bool(MayRegister(call, map->r_prog) && RegistryOf(program).Unset(static_cast<std::uint32_t>(map->r_prog), static_cast<std::uint32_t>(map->r_vers),
                                                             Text(map->r_netid), kSuperuser));
   return {};
 }

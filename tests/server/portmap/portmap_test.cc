@@ -1,4 +1,6 @@
 // portmap v2, rpcbind v3 and v4, with libnfs's encoders and decoders.
+#include <sys/stat.h>
+
 #include <nfsc/libnfs-zdr.h>
 #include <nfsc/libnfs-raw-portmap.h>
 
@@ -105,6 +107,20 @@ TEST_F(PortmapTest, Rule2_3_SetAndUnsetFromALocalPrivilegedCallerAndNobodyElse) 
     EXPECT_EQ(Call(2, 3, V2(100024, 1, 17)).Word(0), 0u);
     EXPECT_FALSE(Truth(Call(3, 2, V3(100024, 1, "")))) << "nothing is left";
   }
+}
+
+TEST_F(PortmapTest, Rule2_3_TheStatusMonitorRegistersItselfAsTheOwnerOfItsState) {
+  struct stat state;
+  if (::stat("/var/lib/nfs/statd/sm", &state) != 0 && ::stat("/var/lib/nfs/sm", &state) != 0) {
+    GTEST_SKIP() << "rpc.statd is not installed here: nobody owns its state";
+  }
+  if (state.st_uid == 0) GTEST_SKIP() << "rpc.statd's state belongs to root here";
+  harness_.from = {.port = 0, .local_socket = true, .local_uid = state.st_uid};
+  EXPECT_TRUE(Truth(Call(4, 1, V3(100024, 1, "udp", "0.0.0.0.19.136", "statd"))));
+  EXPECT_FALSE(Truth(Call(4, 1, V3(100021, 4, "udp", "0.0.0.0.19.136", "statd")))) << "itself, and nothing else";
+  EXPECT_TRUE(Truth(Call(4, 2, V3(100024, 1, "udp"))));
+  harness_.from.local_uid = state.st_uid + 1;
+  EXPECT_FALSE(Truth(Call(4, 1, V3(100024, 1, "udp", "0.0.0.0.19.136", "statd"))));
 }
 
 TEST_F(PortmapTest, TheServersOwnRegistrationsCannotBeTakenOver) {
