@@ -7,8 +7,7 @@ using namespace strata::vfs;
 struct Greeting final : FileSystem {
   VolumeInfo info{.id = 1, .handle_key = {1, 2}, .read_only = true};
   const std::string text = "hello from inside the program\n";
-  Entry Node(std::uint64_t ino) const {
-    Attributes a;
+  Entry Node(std::uint64_t ino, Attributes a = {}) const {
     a.type = ino == 1 ? FileType::kDirectory : FileType::kRegular;
     a.mode = 0555, a.ino = InodeNumber(ino), a.size = text.size();
     return {{a.ino, Generation(1)}, a};
@@ -34,6 +33,7 @@ int main() {
   options.insecure_ports = true;
   auto server = Server::Start({.listen = {{"127.0.0.1", 0}}}, {{options, std::make_shared<Greeting>()}});
   if (!server) return std::fprintf(stderr, "%s\n", server.error().ToString().c_str()), 1;
-  std::printf("nfs://127.0.0.1/?nfsport=%1$u&mountport=%1$u\n", (*server)->endpoints()[0].port), std::fflush(stdout);
+  const unsigned port = (*server)->endpoints()[0].port;
+  std::printf("nfs://127.0.0.1/?nfsport=%u&mountport=%u\n", port, port), std::fflush(stdout);
   while (std::getchar() != EOF) {}
 }
