@@ -1,0 +1,145 @@
+// strata init, ls, cat, stat and diff.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <filesystem>
+
+#include "tests/cli/cli_fixture.h"
+
+namespace strata::cli {
+namespace {
+
+using e2e::ServedProcess;
+using e2e::SyncClient;
+using e2e::WriteHostFile;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using nlohmann::json;
+
+class Look : public CliTest {
+ protected:
+  std::vector<std::string> Names(const json& list) {
+    std::vector<std::string> names;
+    for (const json& item : list) names.push_back(item.at("name"));
+    return names;
+  }
+  // "A /path" lines from JSON: what the text must say too.
+  static json Change(const char* change, const char* path, const char* type) {
+    return {{"change", change}, {"path", path}, {"type", type}};
+  }
+};
+
+TEST_F(Look, AnEmptyWorkspaceIsAnEmptyWritableTree) {
+  EXPECT_THAT(Text({"init", workspace_}), HasSubstr("workspace=" + workspace_ + " layers=0\n"));
+  EXPECT_EQ(Text({"ls", workspace_}), "");
+  EXPECT_EQ(Json({"ls", workspace_, "--json"}), json::array());
+  EXPECT_EQ(Json({"diff", workspace_, "--json"}), json::array());
+  ServedProcess served({workspace_, "--insecure-ports"}, 0, environment_);
+  SyncClient client(served.port());
+  ASSERT_TRUE(client.mounted()) << served.process().errors();
+  ASSERT_EQ(client.WriteFile("/new", "x"), 0);
+  EXPECT_EQ(Text({"diff", workspace_}), "A /new\n");
+}
+
+TEST_F(Look, OfSeveralLayersTheFirstIsTheHighest) {
+  const std::string patch = folder_ / "patch";
+  std::filesystem::create_directories(patch + "/src");
+  WriteHostFile(patch + "/readme", "patched\n");
+  WriteHostFile(patch + "/src/extra.c", "extra\n");
+  EXPECT_THAT(Text({"init", workspace_, "--layer", patch, "--layer", dir_}), HasSubstr("layers=2"));
+  EXPECT_EQ(Text({"cat", workspace_, "readme"}), "patched\n");
+  EXPECT_EQ(Text({"cat", workspace_, "/src/main.c"}), "int main() {}\n");
+  EXPECT_THAT(Names(Json({"ls", workspace_, "src", "--json"})), ElementsAre("extra.c", "main.c"));
+  EXPECT_EQ(Text({"diff", workspace_}), "") << "layers among themselves are no change";
+}
+
+TEST_F(Look, LsAndStatTellTheSameInTextAndInJson) {
+  Text({"init", workspace_, "--layer", dir_});
+  const json list = Json({"ls", workspace_, "--json"});
+  EXPECT_THAT(Names(list), ElementsAre("link", "readme", "src"));
+  const json& readme = list[1];
+  EXPECT_EQ(readme.at("type"), "file");
+  EXPECT_EQ(readme.at("size"), 8);
+  EXPECT_EQ(list[0].at("type"), "symlink");
+  EXPECT_EQ(list[2].at("type"), "directory");
+  const json stat = Json({"stat", workspace_, "/readme", "--json"});
+  for (const char* field : {"type", "mode", "nlink", "uid", "gid", "size", "fileid", "mtime", "ctime"}) {
+    EXPECT_EQ(stat.at(field), readme.at(field)) << field;
+  }
+  EXPECT_EQ(stat.at("path"), "/readme");
+  EXPECT_EQ(Json({"stat", workspace_, "link", "--json"}).at("target"), "src/main.c");
+  const std::string text = Text({"ls", workspace_});
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
+  EXPECT_THAT(text, HasSubstr("readme\n"));
+  EXPECT_THAT(text, HasSubstr("drwx"));
+  EXPECT_THAT(Text({"stat", workspace_, "readme"}), HasSubstr("size    8 bytes"));
+  EXPECT_THAT(Text({"stat", workspace_, "readme"}), HasSubstr("fileid  " + std::to_string(stat.at("fileid").get<std::uint64_t>())));
+}
+
+TEST_F(Look, DiffListsWhatWasAddedModifiedAndDeletedAtOnceWhileServed) {
+  ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports"}, 0, environment_);
+  SyncClient client(served.port());
+  ASSERT_TRUE(client.mounted()) << served.process().errors();
+  EXPECT_EQ(Text({"diff", workspace_}), "");
+  ASSERT_EQ(client.WriteFile("/readme", "changed"), 0);
+  EXPECT_EQ(Text({"diff", workspace_}), "M /readme\n");
+  EXPECT_EQ(Text({"cat", workspace_, "readme"}), "changed");
+  ASSERT_EQ(nfs_mkdir(client, "/src/new"), 0);
+  ASSERT_EQ(client.WriteFile("/src/new/file", "x"), 0);
+  ASSERT_EQ(nfs_unlink(client, "/link"), 0);
+  const json changes = Json({"diff", workspace_, "--json"});
+  ASSERT_EQ(changes.size(), 4U) << changes;
+  EXPECT_EQ(changes[0], Change("deleted", "/link", "symlink"));
+  EXPECT_EQ(changes[1], Change("modified", "/readme", "file"));
+  EXPECT_EQ(changes[2], Change("added", "/src/new", "directory"));
+  EXPECT_EQ(changes[3], Change("added", "/src/new/file", "file"));
+  EXPECT_EQ(Text({"diff", workspace_}), "D /link\nM /readme\nA /src/new/\nA /src/new/file\n");
+  EXPECT_EQ(Text({"diff", workspace_, "src/new"}), "A /src/new/\nA /src/new/file\n");
+  EXPECT_EQ(Text({"diff", workspace_, "/readme"}), "M /readme\n");
+  EXPECT_THAT(Names(Json({"ls", workspace_, "src", "--json"})), ElementsAre("main.c", "new"));
+  EXPECT_EQ(Json({"stat", workspace_, "src/new/file", "--json"}).at("size"), 1);
+  EXPECT_EQ(client.WriteFile("/after", "the server is not disturbed by who looks"), 0);
+  served.process().Signal(SIGTERM);
+  EXPECT_EQ(served.process().Wait(), 0);
+  EXPECT_EQ(Text({"diff", workspace_}), "A /after\nD /link\nM /readme\nA /src/new/\nA /src/new/file\n");
+}
+
+TEST_F(Look, LookingWritesNothing) {
+  Text({"init", workspace_, "--layer", dir_});
+  {
+    ServedProcess served({workspace_, "--insecure-ports"}, 0, environment_);
+    SyncClient client(served.port());
+    ASSERT_TRUE(client.mounted()) << served.process().errors();
+    ASSERT_EQ(client.WriteFile("/new", "x"), 0);
+  }  // killed: a journal to replay
+  const std::string before = e2e::Fingerprint(workspace_);
+  Text({"ls", workspace_});
+  Text({"cat", workspace_, "new"});
+  Text({"stat", workspace_, "new"});
+  Text({"diff", workspace_});
+  EXPECT_EQ(e2e::Fingerprint(workspace_), before);
+}
+
+TEST_F(Look, NamesThatWouldDisturbATerminalAreShownEscaped) {
+  ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports"}, 0, environment_);
+  SyncClient client(served.port());
+  ASSERT_TRUE(client.mounted()) << served.process().errors();
+  ASSERT_EQ(client.WriteFile("/a\nb\x1b[31m", "x"), 0);
+  ASSERT_EQ(client.WriteFile("/caf\xe9", "not UTF-8"), 0);
+  EXPECT_THAT(Text({"ls", workspace_}), HasSubstr("a\\x0ab\\x1b[31m\n"));
+  EXPECT_THAT(Text({"diff", workspace_}), HasSubstr("A /a\\x0ab\\x1b[31m\n"));
+  EXPECT_EQ(Json({"diff", workspace_, "--json"}).size(), 2U) << "also a name of another encoding is JSON";
+  EXPECT_EQ(Text({"cat", workspace_, "caf\xe9"}), "not UTF-8");
+}
+
+TEST_F(Look, WhatIsNotThereIsNamedInTheMessage) {
+  Text({"init", workspace_, "--layer", dir_});
+  ExpectRefused({"cat", workspace_, "missing/file"}, 1, {"missing/file"});
+  ExpectRefused({"cat", workspace_, "src"}, 1, {"src", "directory"});
+  ExpectRefused({"ls", workspace_, "readme/below"}, 1, {"readme/below"});
+  ExpectRefused({"stat", folder_ / "nowhere", "x"}, 1, {"nowhere"});
+  ExpectRefused({"diff", dir_}, 1, {"project"});
+}
+
+}  // namespace
+}  // namespace strata::cli

@@ -1,0 +1,188 @@
+// strata serve: what it prints, whom it answers, how it ends.
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <regex>
+
+#include "tests/cli/cli_fixture.h"
+#include "tests/e2e/wire.h"
+
+namespace strata::cli {
+namespace {
+
+using e2e::Fingerprint;
+using e2e::RawClient;
+using e2e::ServedProcess;
+using e2e::SyncClient;
+using e2e::Wire;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+using Serve = CliTest;
+
+TEST_F(Serve, TheReadyLineAndTheMountCommandsAreExact_Rule8) {
+  ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports"}, 0, environment_);
+  std::smatch match;
+  const std::regex ready("ready nfs=127\\.0\\.0\\.1:([0-9]+) mount=127\\.0\\.0\\.1:([0-9]+) export=/ workspace=(.*)");
+  ASSERT_TRUE(std::regex_match(served.ready_line(), match, ready)) << served.ready_line() << served.process().errors();
+  EXPECT_EQ(match[1], match[2]);
+  EXPECT_EQ(match[3], std::filesystem::canonical(workspace_).string());
+  const std::string port = match[1];
+  EXPECT_EQ(served.process().ReadLine(),
+            "Linux:  mount -t nfs -o vers=3,tcp,port=" + port + ",mountport=" + port + ",mountproto=tcp,nolock 127.0.0.1:/ /mnt");
+  const std::string macos = served.process().ReadLine();
+  EXPECT_THAT(macos, HasSubstr("vers=3,tcp,port=" + port + ",mountport=" + port + ",locallocks"));
+  EXPECT_THAT(macos, HasSubstr("rsize=1048576,wsize=1048576,readahead=16"));
+  EXPECT_THAT(macos, HasSubstr(" 127.0.0.1:/ "));
+  SyncClient client(served.port());
+  ASSERT_TRUE(client.mounted()) << "it answers once the line is out: " << client.error();
+  EXPECT_THAT(client.Names("/"), ElementsAre("link", "readme", "src"));
+}
+
+TEST_F(Serve, SigtermAndSigintEndItCleanlyAndAllIsThereAgain) {
+  std::uint16_t port = 0;
+  for (const int signal : {SIGTERM, SIGINT}) {
+    ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports"}, port, environment_);
+    ASSERT_NE(served.port(), 0) << served.process().errors();
+    port = served.port();
+    SyncClient client(port);
+    ASSERT_TRUE(client.mounted()) << client.error();
+    ASSERT_EQ(client.WriteFile("/signal-" + std::to_string(signal), "x"), 0);
+    served.process().Signal(signal);
+    EXPECT_EQ(served.process().Wait(), 0) << served.process().errors();
+  }
+  ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports"}, port, environment_);
+  SyncClient client(served.port());
+  ASSERT_TRUE(client.mounted());
+  EXPECT_THAT(client.Names("/"), ElementsAre("link", "readme", "signal-15", "signal-2", "src"));
+}
+
+TEST_F(Serve, TheWorkspaceLiesByDefaultUnderXdgStateHomeOrHomeAndIsFoundAgain) {
+  for (const std::string& state : {home_ + "/state", home_ + "/.local/state"}) {
+    if (state.ends_with(".local/state")) environment_["XDG_STATE_HOME"] = "";
+    std::string place;
+    for (int life = 0; life < 2; ++life) {
+      ServedProcess served({dir_, "--insecure-ports"}, 0, environment_);
+      ASSERT_NE(served.port(), 0) << served.process().errors();
+      const std::string line = served.ready_line();
+      const std::string at = line.substr(line.find("workspace=") + 10);
+      EXPECT_TRUE(at.starts_with(std::filesystem::canonical(state).string() + "/strata/project-")) << at;
+      if (life == 1) {
+        EXPECT_EQ(at, place);
+      }
+      place = at;
+      SyncClient client(served.port());
+      ASSERT_TRUE(client.mounted());
+      if (life == 0) {
+        ASSERT_EQ(client.WriteFile("/kept", state), 0);
+      }
+      std::string content;
+      EXPECT_EQ(client.ReadFile("/kept", &content), 0);
+      EXPECT_EQ(content, state);
+      served.process().Signal(SIGTERM);
+      EXPECT_EQ(served.process().Wait(), 0);
+    }
+    EXPECT_EQ(Text({"cat", dir_, "/kept"}), state) << "the folder stands for the workspace that was made for it";
+  }
+}
+
+TEST_F(Serve, AWorkspaceInsideTheServedFolderIsNotShown) {
+  // Its folder changes by the workspace alone, which TearDown's comparison must not see.
+  const std::string outer = folder_ / "outer";
+  std::filesystem::create_directories(outer + "/sub");
+  e2e::WriteHostFile(outer + "/file", "x");
+  ServedProcess served({outer, "--workspace", outer + "/sub/ws", "--insecure-ports"}, 0, environment_);
+  SyncClient client(served.port());
+  ASSERT_TRUE(client.mounted()) << served.process().errors();
+  EXPECT_THAT(client.Names("/"), ElementsAre("file", "sub"));
+  EXPECT_THAT(client.Names("/sub"), ElementsAre());
+  nfs_stat_64 st;
+  EXPECT_EQ(nfs_stat64(client, "/sub/ws/workspace.json", &st), -ENOENT) << "nor reached by name: it holds the handles' key";
+  RawClient raw(served.port());
+  EXPECT_EQ(raw.Lookup(raw.Walk("sub"), "ws")->status, NFS3ERR_NOENT);
+}
+
+TEST_F(Serve, ReadOnlyWritesNothingAndRefusesEveryChange) {
+  {
+    ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports"}, 0, environment_);
+    SyncClient client(served.port());
+    ASSERT_TRUE(client.mounted());
+    ASSERT_EQ(client.WriteFile("/upper", "written before"), 0);
+    served.process().Signal(SIGKILL);  // so that there is a journal to replay
+    served.process().Wait();
+  }
+  const std::string workspace_before = Fingerprint(workspace_);
+  {
+    ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports", "--read-only"}, 0, environment_);
+    ASSERT_NE(served.port(), 0) << served.process().errors();
+    EXPECT_THAT(served.process().ReadLine(), HasSubstr(",ro")) << "the Linux line says so";
+    SyncClient client(served.port());
+    ASSERT_TRUE(client.mounted());
+    std::string content;
+    EXPECT_EQ(client.ReadFile("/upper", &content), 0);
+    EXPECT_EQ(content, "written before");
+    RawClient raw(served.port());
+    const e2e::Handle root = raw.root(), file = raw.Walk("upper");
+    EXPECT_EQ(raw.Create(root, "new")->status, NFS3ERR_ROFS);
+    EXPECT_EQ(raw.CreateExclusive(root, "new", "verifier")->status, NFS3ERR_ROFS);
+    EXPECT_EQ(raw.MakeDirectory(root, "new")->status, NFS3ERR_ROFS);
+    EXPECT_EQ(raw.MakeSymlink(root, "new", "t")->status, NFS3ERR_ROFS);
+    EXPECT_EQ(raw.MakeNode(root, "new", NF3FIFO)->status, NFS3ERR_ROFS);
+    EXPECT_EQ(raw.Remove(root, "upper")->status, NFS3ERR_ROFS);
+    EXPECT_EQ(raw.RemoveDirectory(root, "src")->status, NFS3ERR_ROFS);
+    EXPECT_EQ(raw.Rename(root, "upper", root, "new")->status, NFS3ERR_ROFS);
+    EXPECT_EQ(raw.Link(file, root, "new")->status, NFS3ERR_ROFS);
+    EXPECT_EQ(raw.Write(file, 0, "x")->status, NFS3ERR_ROFS);
+    EXPECT_EQ(raw.SetAttr(file, e2e::Mode(0600))->status, NFS3ERR_ROFS);
+    EXPECT_EQ(raw.Access(file, ACCESS3_READ | ACCESS3_MODIFY | ACCESS3_EXTEND)->count, static_cast<unsigned>(ACCESS3_READ))
+        << "rule 4.6";
+    served.process().Signal(SIGTERM);
+    EXPECT_EQ(served.process().Wait(), 0) << served.process().errors();
+  }
+  EXPECT_EQ(Fingerprint(workspace_), workspace_before) << "not even the lock or the index was touched";
+}
+
+TEST_F(Serve, CallsFromPortsOf1024AndAboveAreRefusedUnlessAllowed_Rule2_4) {
+  ServedProcess served({dir_, "--workspace", workspace_}, 0, environment_);
+  ASSERT_NE(served.port(), 0) << served.process().errors();
+  const std::string root_path = e2e::Xdr().Opaque("/").bytes();
+  Wire high(served.port());
+  const e2e::WireReply mount = high.Call(MOUNT_PROGRAM, 3, 1, root_path);
+  EXPECT_TRUE(!mount.came || mount.denied == 1 || mount.Word(0) == MNT3ERR_ACCES) << "MNT was answered with a handle";
+  if (::geteuid() != 0) return;
+  Wire low(served.port(), true);
+  ASSERT_TRUE(low.connected());
+  const e2e::WireReply mounted = low.Call(MOUNT_PROGRAM, 3, 1, root_path);
+  ASSERT_TRUE(mounted.came);
+  ASSERT_EQ(mounted.Word(0), MNT3_OK);
+  const std::uint32_t length = mounted.Word(1);
+  ASSERT_LE(length, 64U);
+  const std::string get_attributes = e2e::Xdr().Opaque(std::string_view(mounted.body).substr(8, length)).bytes();
+  EXPECT_EQ(low.Call(NFS_PROGRAM, 3, 1, get_attributes).Word(0), NFS3_OK);
+  Wire again(served.port());
+  const e2e::WireReply refused = again.Call(NFS_PROGRAM, 3, 1, get_attributes);
+  EXPECT_TRUE(!refused.came || refused.denied == 1 || refused.Word(0) == NFS3ERR_ACCES || refused.Word(0) == NFS3ERR_PERM)
+      << "a good handle from a high port was answered: " << refused.Word(0);
+}
+
+TEST_F(Serve, BeyondLoopbackRootIsSquashedUnlessAskedNotTo_Rule2_4) {
+  for (const bool squashed : {true, false}) {
+    std::vector<std::string> arguments = {STRATA_PROGRAM, "serve", dir_, "--workspace", workspace_, "--insecure-ports",
+                                          "--listen", "0.0.0.0:0", "--allow", "127.0.0.0/8"};
+    if (!squashed) arguments.push_back("--no-root-squash");
+    e2e::Process process(arguments, environment_);
+    const std::string line = process.ReadLine();
+    std::smatch match;
+    ASSERT_TRUE(std::regex_search(line, match, std::regex("nfs=0\\.0\\.0\\.0:([0-9]+) "))) << line << process.errors();
+    RawClient raw(static_cast<std::uint16_t>(std::stoi(match[1])));
+    ASSERT_TRUE(raw.connected());
+    EXPECT_EQ(raw.SetAttr(raw.Walk("readme"), e2e::Mode(0640))->status, squashed ? NFS3ERR_PERM : NFS3_OK);
+    process.Signal(SIGTERM);
+    EXPECT_EQ(process.Wait(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace strata::cli
