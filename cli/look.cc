@@ -101,18 +101,56 @@ Result<void> List(const LookArguments& arguments) {
   return {};
 }
 
+// JSON has no bytes: what is no UTF-8 is given in base 64 (RFC 4648 section 4).
+std::string Base64(ByteSpan bytes) {
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    std::uint32_t group = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      group = group << 8 | (at + i < bytes.size() ? std::to_integer<std::uint32_t>(bytes[at + i]) : 0);
+    }
+    for (std::size_t i = 0; i < 4; ++i) {
+      text += at + i <= bytes.size() ? kDigits[group >> (18 - 6 * i) & 63] : '=';
+    }
+  }
+  return text;
+}
+
+bool IsUtf8(std::string_view text) {
+  try {
+    (void)nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  }
+}
+
 Result<void> Cat(const LookArguments& arguments) {
   STRATA_ASSIGN(auto volume, OpenForReading(arguments.workspace));
   STRATA_ASSIGN(vfs::Entry at, Walk(*volume, arguments.path));
   constexpr std::uint32_t kPiece = 1 << 20;
+  std::vector<std::byte> whole;  // for JSON, which is one piece
   for (std::uint64_t offset = 0;;) {
     BufferSink sink;
     auto read = volume->Read(LocalContext(), at.id, offset, kPiece, sink);
     if (!read) return Fail(read.error().WithContext(arguments.path));
-    STRATA_TRY(WriteOut(sink.bytes_));
+    if (arguments.json) {
+      whole.insert(whole.end(), sink.bytes_.begin(), sink.bytes_.end());
+    } else {
+      STRATA_TRY(WriteOut(sink.bytes_));
+    }
     offset += read->count;
-    if (read->eof) return {};
+    if (read->eof) break;
   }
+  if (!arguments.json) return {};
+  const bool text = IsUtf8(AsText(whole));
+  PrintJson({{"path", arguments.path},
+             {"size", whole.size()},
+             {"encoding", text ? "utf-8" : "base64"},
+             {"content", text ? std::string(AsText(whole)) : Base64(whole)}});
+  return {};
 }
 
 Result<void> StatOne(const LookArguments& arguments) {
@@ -175,13 +213,12 @@ Result<void> Diff(const LookArguments& arguments) {
   return {};
 }
 
-void Add(CLI::App& app, Action& action, const char* name, const char* help, const char* footer, Look look, bool has_json,
-         bool path_required) {
+void Add(CLI::App& app, Action& action, const char* name, const char* help, const char* footer, Look look, bool path_required) {
   auto arguments = std::make_shared<LookArguments>();
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("WORKSPACE", arguments->workspace, "A workspace, or a folder that was served")->required();
   command->add_option("PATH", arguments->path, "A path within it, from its root")->required(path_required);
-  if (has_json) command->add_flag("--json", arguments->json, "JSON, for programs");
+  command->add_flag("--json", arguments->json, "JSON, for programs");
   command->footer(footer);
   command->callback([arguments, look, &action] { action = [arguments, look] { return look(*arguments); }; });
 }
@@ -190,18 +227,18 @@ void Add(CLI::App& app, Action& action, const char* name, const char* help, cons
 
 void AddList(CLI::App& app, Action& action) {
   Add(app, action, "ls", "List a directory of a workspace", "Examples:\n  strata ls ~/project src\n  strata ls ~/ws --json",
-      List, true, false);
+      List, false);
 }
 void AddCat(CLI::App& app, Action& action) {
-  Add(app, action, "cat", "Print a file of a workspace", "Example:\n  strata cat ~/project src/main.cc", Cat, false, true);
+  Add(app, action, "cat", "Print a file of a workspace", "Example:\n  strata cat ~/project src/main.cc", Cat, true);
 }
 void AddStat(CLI::App& app, Action& action) {
   Add(app, action, "stat", "Show what is known of a file of a workspace", "Example:\n  strata stat ~/ws bin/tool --json",
-      StatOne, true, false);
+      StatOne, false);
 }
 void AddDiff(CLI::App& app, Action& action) {
   Add(app, action, "diff", "List what a workspace adds (A), modifies (M) and deletes (D) over its layers",
-      "Examples:\n  strata diff ~/project\n  strata diff ~/ws src --json", Diff, true, false);
+      "Examples:\n  strata diff ~/project\n  strata diff ~/ws src --json", Diff, false);
 }
 
 }  // namespace strata::cli
