@@ -29,11 +29,11 @@ void InodeTable::Recount(Inode& inode) {
 
 bool InodeTable::Evict(Lsn checkpoint) {
   std::unique_lock one(evictor_, std::try_to_lock);
-  if (!one) return true;  // somebody else is at it
+  if (!one || holds_.load() > 0) return true;  // somebody else is at it, or must not be disturbed
   const std::size_t goal = budget_ - budget_ / 8;
   // One turn: what was used since the last one stays, so that a call which brings in one object after another keeps those it has, however small
   // the budget.
-  for (std::size_t looked = 0; looked < kStripes && bytes() > goal; ++looked) {
+  for (std::size_t looked = 0; looked < kStripes && bytes() > goal && holds_.load() == 0; ++looked) {
     Stripe& stripe = stripes_[hand_];
     hand_ = (hand_ + 1) % kStripes;
     std::lock_guard hold(stripe.mutex);

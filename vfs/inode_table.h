@@ -53,6 +53,18 @@ class InodeTable {
   // The caller holds no stripe. False: the budget could not be met.
   bool Evict(Lsn checkpoint);
 
+  // While one of these lives nothing is evicted: for a call whose objects were dropped again and again before it had them all.
+  class Hold {
+   public:
+    explicit Hold(InodeTable& table) : table_(table) { table_.holds_.fetch_add(1); }
+    ~Hold() { table_.holds_.fetch_sub(1); }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+   private:
+    InodeTable& table_;
+  };
+
   // Calls visit(Inode&) for each, a stripe at a time, under its lock.
   template <typename Visit>
   void ForEach(Visit visit) {
@@ -69,6 +81,7 @@ class InodeTable {
   const std::size_t budget_;
   std::atomic<std::size_t> bytes_{0};
   std::atomic<std::uint64_t> evictions_{0};
+  std::atomic<int> holds_{0};
   std::mutex evictor_;
   std::size_t hand_ = 0;  // guarded by evictor_
 };

@@ -29,7 +29,7 @@ struct ObjectId {
 
 inline constexpr std::size_t kMaxNameBytes = 255;
 inline constexpr std::size_t kMaxSymlinkBytes = 4096;
-inline constexpr std::uint32_t kMaxLinks = 65000;
+inline constexpr std::uint32_t kMaxLinks = 65000;  // names of one file; a directory may have any number of sub-directories
 inline constexpr std::uint64_t kMaxFileSize = 0x7fff'ffff'ffff'ffffULL;  // RFC 1813 maxfilesize: 2^63 - 1
 inline constexpr std::size_t kMaxGroups = 16;                            // RFC 5531 AUTH_SYS
 
@@ -138,7 +138,7 @@ struct ReadResult {
 
 struct DirectoryEntry {
   std::string_view name;
-  ObjectId id;
+  ObjectId id;  // whole where attributes are wanted; else the number alone
   Cookie cookie;                           // resumes after this entry
   const Attributes* attributes = nullptr;  // absent where the caller did not ask
 };

@@ -32,7 +32,9 @@ struct WorkspaceConfig {
 
 // Makes the workspace folder `path` (its parent must exist) over `layers`. kExists if there is a workspace already, kNotEmpty if there is something
 // else; kNotFound or kNotDirectory, with a message, for a layer that cannot be used.
-Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<LayerSpec>& layers);
+// `segment_size`: of the journal, for ever; 0 for the default.
+Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<LayerSpec>& layers,
+                           std::uint64_t segment_size = 0);
 Result<WorkspaceConfig> LoadWorkspaceConfig(Env& env, const std::string& path);
 // Whether `path` holds a workspace.json.
 bool IsWorkspace(Env& env, const std::string& path);
@@ -52,7 +54,6 @@ struct WorkspaceOptions {
   // A checkpoint begins when the journal has grown by so many bytes, or so many records.
   std::uint64_t checkpoint_bytes = 128 << 20;
   std::uint64_t checkpoint_records = 100'000;
-  std::uint64_t segment_size = 0;  // of a new journal; 0: the default
 };
 
 enum class ChangeKind : std::uint8_t { kAdded, kModified, kDeleted };
@@ -69,7 +70,8 @@ class Workspace : public FileSystem {
   // Opens it over the layers that its folder names. kBusy if another process serves it, kCorrupt where the journal is damaged.
   // The journal's tail is replayed first; a missing or damaged index is rebuilt from the journal.
   static Result<std::unique_ptr<Workspace>> Open(Env& env, const std::string& path, const WorkspaceOptions& options);
-  // The same over these layers (highest first), whatever the folder names.
+  // The same over these layers (highest first) instead of those that the folder names. A folder that was made without layers has a root of its own,
+  // through which none shows.
   static Result<std::unique_ptr<Workspace>> OpenOver(Env& env, const std::string& path,
                                                      std::vector<std::unique_ptr<Layer>> layers,
                                                      const WorkspaceOptions& options);

@@ -42,9 +42,11 @@ MarkerStyles MarkersFromJson(const nlohmann::json& list) {
 }
 
 // With no layer beneath, the root is the workspace's own from the start.
-Result<void> WriteFormatRecord(Env& env, const std::string& path, const WorkspaceConfig& config) {
+Result<void> WriteFormatRecord(Env& env, const std::string& path, const WorkspaceConfig& config,
+                               std::uint64_t segment_size) {
   journal::JournalOptions options;
   options.volume_id = config.volume_id;
+  if (segment_size != 0) options.segment_size = segment_size;
   STRATA_ASSIGN(auto journal, journal::Journal::Open(env, path + "/journal", options));
   const Time now = env.Now();
   journal::RecordWriter writer;
@@ -72,7 +74,8 @@ bool IsWorkspace(Env& env, const std::string& path) {
   return file.has_value();
 }
 
-Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<LayerSpec>& layers) {
+Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<LayerSpec>& layers,
+                           std::uint64_t segment_size) {
   if (layers.size() > kMaxLayers) {
     return Fail(Errc::kInvalid, "a workspace has at most " + std::to_string(kMaxLayers) + " layers");
   }
@@ -103,7 +106,7 @@ Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<
   config.handle_key = {random[1], random[2]};
   config.name_key = {random[3], random[4]};
   config.layers = layers;
-  STRATA_TRY(WriteFormatRecord(env, path, config));
+  STRATA_TRY(WriteFormatRecord(env, path, config, segment_size));
 
   nlohmann::json json;
   json["format"] = "strata workspace";

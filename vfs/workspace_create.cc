@@ -24,7 +24,6 @@ Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& dire
   if (!Permits(directory.ownership(), true, caller, kMayWrite | kMayExecute)) return Fail(Errc::kAccess);
   STRATA_ASSIGN(Ownership owned, NewOwnership(directory.ownership(), is_directory, set, what.default_mode, caller));
   if (set.size && *set.size > kMaxFileSize) return Fail(Errc::kFileTooBig);
-  if (is_directory && directory.record.nlink >= kMaxLinks) return Fail(Errc::kTooManyLinks);
 
   const Time now = Now();
   auto inode = std::make_unique<Inode>();

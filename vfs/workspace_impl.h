@@ -147,6 +147,8 @@ class WorkspaceImpl final : public Workspace {
 
   // How often a call starts over before it gives up with kJukebox: far beyond what any contention does.
   static constexpr int kMaxAttempts = 1000;
+  // After so many attempts a call keeps the evictor away until it is through.
+  static constexpr int kPatience = 8;
 
   // Runs `body(StripeLock&, Need&)` until it needs nothing more.
   template <typename Body>
@@ -272,7 +274,9 @@ class WorkspaceImpl final : public Workspace {
 template <typename Body>
 auto WorkspaceImpl::Run(const OpContext& context, Body body)
     -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
+  std::optional<InodeTable::Hold> hold;
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    if (attempt == kPatience) hold.emplace(table_);
     Need need;
     {
       StripeLock lock(table_);

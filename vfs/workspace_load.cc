@@ -243,7 +243,7 @@ Result<void> WorkspaceImpl::LoadChild(const Need& need) {
     if (slot != nullptr && slot->state == NameSlot::State::kLower) directory->directory->Erase(hash, need.name);
     directory->directory->listing = nullptr;
   }
-  return {};
+  return Fail(Errc::kNotFound);
 }
 
 Result<void> WorkspaceImpl::LoadEntries(const ObjectId& id) {

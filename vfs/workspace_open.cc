@@ -99,7 +99,6 @@ Result<void> WorkspaceImpl::Start() {
   journal::JournalOptions journal_options;
   journal_options.volume_id = config_.volume_id;
   journal_options.read_only = options_.read_only;
-  if (options_.segment_size != 0) journal_options.segment_size = options_.segment_size;
   STRATA_ASSIGN(journal_, journal::Journal::Open(env_, path_ + "/journal", journal_options));
 
   if (index_) {

@@ -323,7 +323,7 @@ Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const Obj
           });
           if (!child) {
             // Removed since the page was made: as if it had been removed before.
-            if (child.error().code() == Errc::kStale || child.error().code() == Errc::kJukebox) continue;
+            if (child.error().code() == Errc::kStale || child.error().code() == Errc::kNotFound) continue;
             return Fail(child.error());
           }
           entry.id = child->id;

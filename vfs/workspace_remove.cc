@@ -226,8 +226,6 @@ Result<void> WorkspaceImpl::RenameUnderLock(const OpContext& context, const Obje
       STRATA_ASSIGN(bool empty, IsEmptyDirectory(*target, need));
       if (!empty) return Fail(Errc::kNotEmpty);
     }
-  } else if (moves_directory && !same_directory && target_parent->record.nlink >= kMaxLinks) {
-    return Fail(Errc::kTooManyLinks);
   }
   STRATA_TRY(KnowBeneath(*source_parent, from, *source_slot, need));
 

@@ -56,11 +56,13 @@ std::unique_ptr<Subject> Made(std::unique_ptr<Subject> subject, const Tree& give
 
 }  // namespace
 
+// Small enough that a test fills several.
+constexpr std::uint64_t kSegmentSize = 4 << 20;
+
 WorkspaceOptions TestOptions() {
   WorkspaceOptions options;
   options.durability = Durability::kRelaxed;
   options.cache_bytes = 16 << 20;
-  options.segment_size = 4 << 20;
   return options;
 }
 
@@ -73,7 +75,7 @@ WorkspaceSubject::WorkspaceSubject(std::vector<Tree> layers, const WorkspaceOpti
     std::filesystem::create_directory(none);
     named.push_back({none, {}});
   }
-  EXPECT_OK(InitWorkspace(Env::System(), folder(), named));
+  EXPECT_OK(InitWorkspace(Env::System(), folder(), named, kSegmentSize));
 }
 
 WorkspaceSubject::~WorkspaceSubject() = default;
@@ -87,7 +89,7 @@ HostSubject::HostSubject(std::vector<Tree> layers, const WorkspaceOptions& optio
     images_.push_back(HostFolderImage(folders_.back()));
     named.push_back({folders_.back(), markers});
   }
-  EXPECT_OK(InitWorkspace(Env::System(), folder(), named));
+  EXPECT_OK(InitWorkspace(Env::System(), folder(), named, kSegmentSize));
 }
 
 HostSubject::~HostSubject() {
