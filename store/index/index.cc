@@ -17,9 +17,9 @@ struct ReadConnection {
   std::unique_ptr<Database> database;
   Statement inode, entry, entries, extents, meta;
 
-  static Result<ReadConnection> Open(const std::string& path) {
+  static Result<ReadConnection> Open(const std::string& path, Database::Mode mode) {
     ReadConnection c;
-    STRATA_ASSIGN(c.database, Database::Open(path, Database::Mode::kRead));
+    STRATA_ASSIGN(c.database, Database::Open(path, mode));
     STRATA_ASSIGN(c.inode, c.database->Prepare(kSelectInode));
     STRATA_ASSIGN(c.entry, c.database->Prepare(
                                "SELECT hash, name, ino, kind FROM entries WHERE dir = ?1 AND hash = ?2 AND name = ?3"));
@@ -66,7 +66,9 @@ Result<Meta> ReadMeta(Statement& statement, const std::string& path) {
 class SqliteIndex final : public Index {
  public:
   SqliteIndex(std::string path, ReadConnection reader, std::unique_ptr<WriteConnection> writer, const Meta& meta)
-      : path_(std::move(path)), reader_(std::move(reader)) {
+      : path_(std::move(path)),
+        reads_(writer ? Database::Mode::kRead : Database::Mode::kObserve),
+        reader_(std::move(reader)) {
     write_.connection = std::move(writer);
     write_.highest_ino = meta.highest_ino;
     write_.inode_count = meta.inodes;
@@ -137,7 +139,7 @@ class SqliteIndex final : public Index {
 
   // On a connection of its own: it may take long, sees one state throughout, and `visit` may use the index.
   Result<void> VisitInodes(const std::function<void(const InodeRecord&)>& visit) override {
-    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, Database::Mode::kRead));
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_));
     STRATA_ASSIGN(Statement all, database->Prepare(kSelectAllInodes));
     while (true) {
       STRATA_ASSIGN(const bool row, all.Step());
@@ -148,7 +150,7 @@ class SqliteIndex final : public Index {
   }
 
   Result<void> VisitNumbers(InodeNumber first, const std::function<void(InodeNumber)>& visit) override {
-    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, Database::Mode::kRead));
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_));
     STRATA_ASSIGN(Statement numbers, database->Prepare("SELECT ino FROM inodes WHERE ino >= ?1 ORDER BY ino"));
     numbers.Bind(1, first.value);
     while (true) {
@@ -159,7 +161,7 @@ class SqliteIndex final : public Index {
   }
 
   Result<void> Check() override {
-    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, Database::Mode::kRead));
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_));
     STRATA_ASSIGN(Statement check, database->Prepare("PRAGMA integrity_check"));
     std::string words;
     while (true) {
@@ -183,6 +185,7 @@ class SqliteIndex final : public Index {
 
  private:
   const std::string path_;
+  const Database::Mode reads_;  // how connections that only read are opened
   WriteState write_;  // first, so that it is closed last: that is when SQLite folds the write-ahead log into the file
   std::mutex read_mutex_;
   ReadConnection reader_;  // GUARDED_BY(read_mutex_)
@@ -213,14 +216,15 @@ Result<void> Prepare(Database& database, IndexMode mode, std::uint64_t volume_id
 Result<std::unique_ptr<Index>> Index::Open(const std::string& path, IndexMode mode, std::uint64_t volume_id) {
   const bool writes = mode == IndexMode::kReadWrite;
   STRATA_ASSIGN(std::unique_ptr<Database> database,
-                Database::Open(path, writes ? Database::Mode::kCreate : Database::Mode::kRead));
+                Database::Open(path, writes ? Database::Mode::kCreate : Database::Mode::kObserve));
   if (writes) {
+    database->KeepLog();
     STRATA_TRY(
         database->Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; "
                           "PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864"));
   }
   STRATA_TRY(Prepare(*database, mode, volume_id));
-  STRATA_ASSIGN(ReadConnection reader, ReadConnection::Open(path));
+  STRATA_ASSIGN(ReadConnection reader, ReadConnection::Open(path, writes ? Database::Mode::kRead : Database::Mode::kObserve));
   STRATA_ASSIGN(const Meta meta, ReadMeta(reader.meta, path));
   if (meta.volume != volume_id) {
     return Fail(Errc::kCorrupt, path + " belongs to another volume; move the file away, to have it rebuilt");

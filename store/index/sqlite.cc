@@ -1,6 +1,7 @@
 #include "store/index/sqlite.h"
 
 #include <sqlite3.h>
+#include <unistd.h>
 
 namespace strata::store {
 namespace {
@@ -45,6 +46,22 @@ std::unexpected<Status> Failure(int rc, sqlite3* handle, const std::string& path
   return Fail(code, std::move(message));
 }
 
+// `path` as a URI that SQLite opens for reading alone. Where there is a log's -shm, SQLite reads it (or, where no process holds it, makes
+// its own in memory); a file without one was closed with all in it, or was copied, and is taken as it is.
+std::string ObservedUri(const std::string& path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      static constexpr char kDigits[] = "0123456789abcdef";
+      uri += {'%', kDigits[static_cast<unsigned char>(c) >> 4], kDigits[c & 15]};
+    } else {
+      uri += c;
+    }
+  }
+  const bool logged = ::access((path + "-shm").c_str(), F_OK) == 0 && ::access((path + "-wal").c_str(), F_OK) == 0;
+  return uri + (logged ? "?readonly_shm=1" : "?immutable=1");
+}
+
 }  // namespace
 
 void Statement::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
@@ -87,10 +104,11 @@ std::string_view Statement::Blob(int column) const {
 
 Result<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-  flags |= mode == Mode::kRead ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+  flags |= mode == Mode::kRead || mode == Mode::kObserve ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
   if (mode == Mode::kCreate) flags |= SQLITE_OPEN_CREATE;
+  if (mode == Mode::kObserve) flags |= SQLITE_OPEN_URI;
   sqlite3* handle = nullptr;
-  const int rc = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  const int rc = sqlite3_open_v2((mode == Mode::kObserve ? ObservedUri(path) : path).c_str(), &handle, flags, nullptr);
   // SQLite gives a handle, which must be closed, on most failures too.
   std::unique_ptr<Database> database(new Database(handle, path));
   if (rc != SQLITE_OK) return Failure(rc, handle, path);
@@ -99,6 +117,11 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode m
 }
 
 Database::~Database() { sqlite3_close_v2(handle_); }
+
+void Database::KeepLog() {
+  int keep = 1;
+  sqlite3_file_control(handle_, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+}
 
 Result<void> Database::Execute(const char* sql) {
   const int rc = sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr);

@@ -63,12 +63,15 @@ class StatementScope {
 
 class Database {
  public:
-  enum class Mode : std::uint8_t { kRead, kWrite, kCreate };
+  // kObserve: as kRead, and nothing is written beside the file either, not even to the memory that its users share (-shm).
+  enum class Mode : std::uint8_t { kObserve, kRead, kWrite, kCreate };
   static Result<std::unique_ptr<Database>> Open(const std::string& path, Mode mode);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
+  // Lets -wal and -shm stay when the last user closes: without them nobody can observe the file.
+  void KeepLog();
   Result<void> Execute(const char* sql);
   // The first column of the first row; 0 where there is none.
   Result<std::int64_t> QueryInt(const char* sql);
