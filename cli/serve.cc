@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "cli/command.h"
@@ -113,6 +115,33 @@ Result<std::string> FindWorkspace(const ServeArguments& arguments) {
   return AbsolutePath(workspace);
 }
 
+// Fails where the server would for a port that is taken: before a workspace is made for nothing.
+Result<void> CheckFree(const Endpoint& endpoint) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(sockaddr_in);
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&address);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address);
+  if (::inet_pton(AF_INET, endpoint.address.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(endpoint.port);
+  } else {
+    ::inet_pton(AF_INET6, endpoint.address.c_str(), &v6->sin6_addr);
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(endpoint.port);
+    size = sizeof(sockaddr_in6);
+  }
+  const int fd = ::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (address.ss_family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  const bool free = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 && ::listen(fd, 1) == 0;
+  const int error = errno;
+  ::close(fd);
+  if (free) return {};
+  return Fail(ErrcFromErrno(error),
+              "listening on " + Shown(endpoint) + ": " + std::strerror(error) + "; choose another place with --listen ADDR:PORT");
+}
+
 void PrintReady(const Server& server, const std::string& workspace, bool read_only) {
   const Endpoint& endpoint = server.endpoints()[0];
   const std::string shown = Shown(endpoint);
@@ -163,6 +192,7 @@ Result<void> Serve(const ServeArguments& arguments) {
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
 
+  for (const Endpoint& endpoint : options.listen) STRATA_TRY(CheckFree(endpoint));
   STRATA_ASSIGN(std::string workspace, FindWorkspace(arguments));
   vfs::WorkspaceOptions workspace_options;
   workspace_options.read_only = arguments.read_only;
