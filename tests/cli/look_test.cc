@@ -104,22 +104,6 @@ TEST_F(Look, DiffListsWhatWasAddedModifiedAndDeletedAtOnceWhileServed) {
   EXPECT_EQ(Text({"diff", workspace_}), "A /after\nD /link\nM /readme\nA /src/new/\nA /src/new/file\n");
 }
 
-TEST_F(Look, LookingWritesNothing) {
-  Text({"init", workspace_, "--layer", dir_});
-  {
-    ServedProcess served({workspace_, "--insecure-ports"}, 0, environment_);
-    SyncClient client(served.port());
-    ASSERT_TRUE(client.mounted()) << served.process().errors();
-    ASSERT_EQ(client.WriteFile("/new", "x"), 0);
-  }  // killed: a journal to replay
-  const std::string before = e2e::Fingerprint(workspace_);
-  Text({"ls", workspace_});
-  Text({"cat", workspace_, "new"});
-  Text({"stat", workspace_, "new"});
-  Text({"diff", workspace_});
-  EXPECT_EQ(e2e::Fingerprint(workspace_), before);
-}
-
 TEST_F(Look, NamesThatWouldDisturbATerminalAreShownEscaped) {
   ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports"}, 0, environment_);
   SyncClient client(served.port());

@@ -64,7 +64,7 @@ TEST_F(Refusal, APortInUse) {
   ASSERT_EQ(::listen(taken, 1), 0);
   ASSERT_EQ(::getsockname(taken, reinterpret_cast<sockaddr*>(&address), &size), 0);
   const std::string port = std::to_string(ntohs(address.sin_port));
-  ExpectRefused({"serve", dir_, "--workspace", workspace_, "--listen", "127.0.0.1:" + port}, 1, {port, "in use"});
+  ExpectRefused({"serve", dir_, "--workspace", workspace_, "--listen", "127.0.0.1:" + port}, 1, {port, "in use", "--listen"});
   ::close(taken);
 }
 

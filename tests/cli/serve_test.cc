@@ -104,15 +104,23 @@ TEST_F(Serve, AWorkspaceInsideTheServedFolderIsNotShown) {
   EXPECT_EQ(raw.Lookup(raw.Walk("sub"), "ws")->status, NFS3ERR_NOENT);
 }
 
-TEST_F(Serve, ReadOnlyWritesNothingAndRefusesEveryChange) {
-  {
+// After a clean end all is in the index; after SIGKILL there is a journal to replay, and SQLite's log.
+class ReadOnly : public CliTest, public ::testing::WithParamInterface<int> {
+ protected:
+  void SetUp() override {
+    CliTest::SetUp();
     ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports"}, 0, environment_);
     SyncClient client(served.port());
     ASSERT_TRUE(client.mounted());
     ASSERT_EQ(client.WriteFile("/upper", "written before"), 0);
-    served.process().Signal(SIGKILL);  // so that there is a journal to replay
+    served.process().Signal(GetParam());
     served.process().Wait();
   }
+};
+INSTANTIATE_TEST_SUITE_P(After, ReadOnly, ::testing::Values(SIGTERM, SIGKILL),
+                         [](const auto& info) { return info.param == SIGKILL ? "Sigkill" : "Sigterm"; });
+
+TEST_P(ReadOnly, ServingWritesNothingAndRefusesEveryChange) {
   const std::string workspace_before = Fingerprint(workspace_);
   {
     ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports", "--read-only"}, 0, environment_);
@@ -142,6 +150,72 @@ TEST_F(Serve, ReadOnlyWritesNothingAndRefusesEveryChange) {
     EXPECT_EQ(served.process().Wait(), 0) << served.process().errors();
   }
   EXPECT_EQ(Fingerprint(workspace_), workspace_before) << "not even the lock or the index was touched";
+}
+
+TEST_P(ReadOnly, LookingWritesNothing) {
+  const std::string before = Fingerprint(workspace_);
+  EXPECT_EQ(Text({"cat", workspace_, "upper"}), "written before");
+  EXPECT_EQ(Text({"diff", workspace_}), "A /upper\n");
+  Text({"ls", workspace_});
+  Text({"stat", workspace_, "upper"});
+  EXPECT_EQ(Fingerprint(workspace_), before);
+}
+
+TEST_P(ReadOnly, AServerMayBeStartedMeanwhileAndChangesItsWorkspace) {
+  ServedProcess reader({dir_, "--workspace", workspace_, "--insecure-ports", "--read-only"}, 0, environment_);
+  RawClient looks(reader.port());
+  ASSERT_TRUE(looks.connected()) << reader.process().errors();
+  {
+    ServedProcess writer({dir_, "--workspace", workspace_, "--insecure-ports"}, 0, environment_);
+    RawClient changes(writer.port());
+    ASSERT_TRUE(changes.connected()) << writer.process().errors();
+    for (int i = 0; i < 300; ++i) {
+      ASSERT_EQ(changes.Create(changes.root(), "later-" + std::to_string(i))->status, NFS3_OK);
+    }
+    ASSERT_EQ(changes.Remove(changes.root(), "upper")->status, NFS3_OK);
+    writer.process().Signal(SIGTERM);
+    EXPECT_EQ(writer.process().Wait(), 0) << writer.process().errors();
+  }
+  // What is seen of that is left open; the reader must neither fail nor make up anything.
+  EXPECT_EQ(looks.GetAttr(looks.root())->status, NFS3_OK);
+  EXPECT_EQ(looks.Read(looks.Walk("readme"), 0, 100)->data, "read me\n");
+  EXPECT_EQ(looks.Lookup(looks.root(), "neither")->status, NFS3ERR_NOENT);
+  EXPECT_EQ(Json({"diff", workspace_, "--json"}).size(), 300U);
+}
+
+TEST_P(ReadOnly, AWorkspaceOnAReadOnlyPlaceIsServedAndLookedAt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "to be another user who may only read takes root";
+  const std::vector<std::string> other = {"/usr/bin/setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", STRATA_PROGRAM};
+  if (e2e::Run({other[0], other[1], other[2], other[3], other[4], "--version"}).status != 0) {
+    GTEST_SKIP() << "another user cannot run " << STRATA_PROGRAM;
+  }
+  namespace fs = std::filesystem;
+  const fs::perms readable = fs::perms::others_read | fs::perms::others_exec;
+  fs::permissions(folder_.path(), readable, fs::perm_options::add);
+  fs::permissions(workspace_, readable, fs::perm_options::add);
+  for (const auto& entry : fs::recursive_directory_iterator(workspace_)) {
+    fs::permissions(entry.path(), readable, fs::perm_options::add);
+  }
+  const std::string before = Fingerprint(workspace_);
+  auto as_other = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), other.begin(), other.end());
+    return e2e::Run(arguments, environment_);
+  };
+  const e2e::Finished cat = as_other({"cat", workspace_, "upper"});
+  EXPECT_EQ(cat.output, "written before") << cat.errors;
+  EXPECT_EQ(as_other({"diff", workspace_}).output, "A /upper\n");
+  // Copied elsewhere, without what SQLite keeps beside the index.
+  for (const char* suffix : {"-wal", "-shm"}) {
+    if (GetParam() == SIGTERM) fs::remove(workspace_ + "/index.db" + suffix);
+  }
+  const e2e::Finished again = as_other({"cat", workspace_, "upper"});
+  EXPECT_EQ(again.output, "written before") << again.errors;
+  const e2e::Finished writing = as_other({"serve", workspace_, "--listen", "127.0.0.1:0"});
+  EXPECT_EQ(writing.status, 1);
+  EXPECT_NE(writing.errors.find(workspace_), std::string::npos) << writing.errors;
+  if (GetParam() == SIGKILL) {
+    EXPECT_EQ(Fingerprint(workspace_), before);
+  }
 }
 
 TEST_F(Serve, CallsFromPortsOf1024AndAboveAreRefusedUnlessAllowed_Rule2_4) {

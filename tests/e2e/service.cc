@@ -92,7 +92,7 @@ std::string Fingerprint(const std::string& folder) {
     std::snprintf(line, sizeof line, " mode=%o nlink=%ju uid=%u gid=%u size=%jd mtime=%jd.%09ld hash=%016" PRIx64, st.st_mode,
                   static_cast<std::uintmax_t>(st.st_nlink), st.st_uid, st.st_gid, static_cast<std::intmax_t>(st.st_size),
                   static_cast<std::intmax_t>(st.st_mtim.tv_sec), st.st_mtim.tv_nsec, SipHash24({1, 2}, AsBytes(content)));
-    lines.push_back(fs::relative(path, folder).string() + line);
+    lines.push_back(path.lexically_relative(folder).string() + line);
   };
   add(folder);
   for (const auto& entry : fs::recursive_directory_iterator(folder)) add(entry.path());
