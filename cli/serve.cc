@@ -134,7 +134,8 @@ Result<void> CheckFree(const Endpoint& endpoint) {
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (address.ss_family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  const bool free = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 && ::listen(fd, 1) == 0;
+  // Linux refuses this beside a listener even with SO_REUSEADDR. No listen: a client that waits for the server must not be let in here.
+  const bool free = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0;
   const int error = errno;
   ::close(fd);
   if (free) return {};
