@@ -35,12 +35,14 @@ nlohmann::json CliTest::Json(const std::vector<std::string>& arguments) const {
   return parsed;
 }
 
-void CliTest::ExpectRefused(const std::vector<std::string>& arguments, int status, const std::vector<std::string>& words) const {
+void CliTest::ExpectRefused(const std::vector<std::string>& arguments, int status,
+                            const std::vector<std::string>& words) const {
   const e2e::Finished done = Strata(arguments);
   EXPECT_EQ(done.status, status) << done.output << done.errors;
   EXPECT_EQ(done.output, "");
   EXPECT_EQ(std::count(done.errors.begin(), done.errors.end(), '\n'), 1) << "one line: " << done.errors;
-  for (const std::string& word : words) EXPECT_NE(done.errors.find(word), std::string::npos) << word << " in: " << done.errors;
+  for (const std::string& word : words)
+    EXPECT_NE(done.errors.find(word), std::string::npos) << word << " in: " << done.errors;
 }
 
 }  // namespace strata::cli

@@ -26,7 +26,8 @@ class CliTest : public ::testing::Test {
   nlohmann::json Json(const std::vector<std::string>& arguments) const;
   std::string Text(const std::vector<std::string>& arguments) const;
   // Expects exit status `status`, and one line on standard error that holds each of `words`.
-  void ExpectRefused(const std::vector<std::string>& arguments, int status, const std::vector<std::string>& words) const;
+  void ExpectRefused(const std::vector<std::string>& arguments, int status,
+                     const std::vector<std::string>& words) const;
 
   TempFolder folder_;
   const std::string dir_ = folder_ / "project", workspace_ = folder_ / "workspace", home_ = folder_ / "home";

@@ -12,9 +12,9 @@ namespace {
 using e2e::ServedProcess;
 using e2e::SyncClient;
 using e2e::WriteHostFile;
+using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using nlohmann::json;
 
 class Look : public CliTest {
  protected:
@@ -73,7 +73,8 @@ TEST_F(Look, LsAndStatTellTheSameInTextAndInJson) {
   EXPECT_THAT(text, HasSubstr("readme\n"));
   EXPECT_THAT(text, HasSubstr("drwx"));
   EXPECT_THAT(Text({"stat", workspace_, "readme"}), HasSubstr("size    8 bytes"));
-  EXPECT_THAT(Text({"stat", workspace_, "readme"}), HasSubstr("fileid  " + std::to_string(stat.at("fileid").get<std::uint64_t>())));
+  EXPECT_THAT(Text({"stat", workspace_, "readme"}),
+              HasSubstr("fileid  " + std::to_string(stat.at("fileid").get<std::uint64_t>())));
 }
 
 TEST_F(Look, DiffListsWhatWasAddedModifiedAndDeletedAtOnceWhileServed) {

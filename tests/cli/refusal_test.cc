@@ -32,7 +32,8 @@ TEST_F(Refusal, ListeningBeyondLoopbackNeedsAllow_Rule2_4) {
   for (const std::string address : {"0.0.0.0:0", "[::]:0", "192.0.2.1:2049"}) {
     ExpectRefused({"serve", dir_, "--workspace", workspace_, "--listen", address}, 1, {"--allow"});
   }
-  ExpectRefused({"serve", dir_, "--workspace", workspace_, "--listen", "127.0.0.1:0", "--listen", "0.0.0.0:0"}, 1, {"--allow"});
+  ExpectRefused({"serve", dir_, "--workspace", workspace_, "--listen", "127.0.0.1:0", "--listen", "0.0.0.0:0"}, 1,
+                {"--allow"});
 }
 
 TEST_F(Refusal, AnAddressOrRangeThatIsNoneIsNamed) {
@@ -64,17 +65,24 @@ TEST_F(Refusal, APortInUse) {
   ASSERT_EQ(::listen(taken, 1), 0);
   ASSERT_EQ(::getsockname(taken, reinterpret_cast<sockaddr*>(&address), &size), 0);
   const std::string port = std::to_string(ntohs(address.sin_port));
-  ExpectRefused({"serve", dir_, "--workspace", workspace_, "--listen", "127.0.0.1:" + port}, 1, {port, "in use", "--listen"});
+  ExpectRefused({"serve", dir_, "--workspace", workspace_, "--listen", "127.0.0.1:" + port}, 1,
+                {port, "in use", "--listen"});
   ::close(taken);
 }
 
 TEST_F(Refusal, AReadOnlyServeOfAFolderWithoutAWorkspaceMakesNone) {
-  ExpectRefused({"serve", dir_, "--workspace", workspace_, "--read-only", "--listen", "127.0.0.1:0"}, 1, {"--read-only"});
+  ExpectRefused({"serve", dir_, "--workspace", workspace_, "--read-only", "--listen", "127.0.0.1:0"}, 1,
+                {"--read-only"});
 }
 
 TEST_F(Refusal, WrongUsageEndsWithTwo) {
-  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {}, {"serve"}, {"nonsense"}, {"serve", dir_, "--nonsense"}, {"serve", dir_, "--durability", "none"}, {"cat", dir_}}) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{},
+                                             {"serve"},
+                                             {"nonsense"},
+                                             {"serve", dir_, "--nonsense"},
+                                             {"serve", dir_, "--durability", "none"},
+                                             {"cat", dir_}}) {
     const e2e::Finished done = Strata(arguments);
     EXPECT_EQ(done.status, 2) << done.errors;
     EXPECT_NE(done.errors, "");
@@ -91,7 +99,8 @@ TEST_F(Refusal, AWorkspaceThatIsBeingServedIsNotServedTwice) {
   ASSERT_TRUE(client.mounted()) << served.process().errors();
   ASSERT_EQ(client.WriteFile("/file", "x"), 0);
   const std::string before = e2e::Fingerprint(workspace_);
-  ExpectRefused({"serve", dir_, "--workspace", workspace_, "--listen", "127.0.0.1:0"}, 1, {workspace_, "another process"});
+  ExpectRefused({"serve", dir_, "--workspace", workspace_, "--listen", "127.0.0.1:0"}, 1,
+                {workspace_, "another process"});
   ExpectRefused({"serve", workspace_, "--listen", "127.0.0.1:0"}, 1, {workspace_, "another process"});
   EXPECT_EQ(e2e::Fingerprint(workspace_), before) << "nothing is written";
   EXPECT_EQ(client.WriteFile("/file", "the first goes on"), 0);

@@ -30,8 +30,8 @@ TEST_F(Serve, TheReadyLineAndTheMountCommandsAreExact_Rule8) {
   EXPECT_EQ(match[1], match[2]);
   EXPECT_EQ(match[3], std::filesystem::canonical(workspace_).string());
   const std::string port = match[1];
-  EXPECT_EQ(served.process().ReadLine(),
-            "Linux:  mount -t nfs -o vers=3,tcp,port=" + port + ",mountport=" + port + ",mountproto=tcp,nolock 127.0.0.1:/ /mnt");
+  EXPECT_EQ(served.process().ReadLine(), "Linux:  mount -t nfs -o vers=3,tcp,port=" + port + ",mountport=" + port +
+                                             ",mountproto=tcp,nolock 127.0.0.1:/ /mnt");
   const std::string macos = served.process().ReadLine();
   EXPECT_THAT(macos, HasSubstr("vers=3,tcp,port=" + port + ",mountport=" + port + ",locallocks"));
   EXPECT_THAT(macos, HasSubstr("rsize=1048576,wsize=1048576,readahead=16"));
@@ -99,7 +99,8 @@ TEST_F(Serve, AWorkspaceInsideTheServedFolderIsNotShown) {
   EXPECT_THAT(client.Names("/"), ElementsAre("file", "sub"));
   EXPECT_THAT(client.Names("/sub"), ElementsAre());
   nfs_stat_64 st;
-  EXPECT_EQ(nfs_stat64(client, "/sub/ws/workspace.json", &st), -ENOENT) << "nor reached by name: it holds the handles' key";
+  EXPECT_EQ(nfs_stat64(client, "/sub/ws/workspace.json", &st), -ENOENT)
+      << "nor reached by name: it holds the handles' key";
   RawClient raw(served.port());
   EXPECT_EQ(raw.Lookup(raw.Walk("sub"), "ws")->status, NFS3ERR_NOENT);
 }
@@ -144,7 +145,8 @@ TEST_P(ReadOnly, ServingWritesNothingAndRefusesEveryChange) {
     EXPECT_EQ(raw.Link(file, root, "new")->status, NFS3ERR_ROFS);
     EXPECT_EQ(raw.Write(file, 0, "x")->status, NFS3ERR_ROFS);
     EXPECT_EQ(raw.SetAttr(file, e2e::Mode(0600))->status, NFS3ERR_ROFS);
-    EXPECT_EQ(raw.Access(file, ACCESS3_READ | ACCESS3_MODIFY | ACCESS3_EXTEND)->count, static_cast<unsigned>(ACCESS3_READ))
+    EXPECT_EQ(raw.Access(file, ACCESS3_READ | ACCESS3_MODIFY | ACCESS3_EXTEND)->count,
+              static_cast<unsigned>(ACCESS3_READ))
         << "rule 4.6";
     served.process().Signal(SIGTERM);
     EXPECT_EQ(served.process().Wait(), 0) << served.process().errors();
@@ -185,7 +187,8 @@ TEST_P(ReadOnly, AServerMayBeStartedMeanwhileAndChangesItsWorkspace) {
 
 TEST_P(ReadOnly, AWorkspaceOnAReadOnlyPlaceIsServedAndLookedAt) {
   if (::geteuid() != 0) GTEST_SKIP() << "to be another user who may only read takes root";
-  const std::vector<std::string> other = {"/usr/bin/setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", STRATA_PROGRAM};
+  const std::vector<std::string> other = {"/usr/bin/setpriv", "--reuid=12345", "--regid=12345", "--clear-groups",
+                                          STRATA_PROGRAM};
   if (e2e::Run({other[0], other[1], other[2], other[3], other[4], "--version"}).status != 0) {
     GTEST_SKIP() << "another user cannot run " << STRATA_PROGRAM;
   }
@@ -237,14 +240,15 @@ TEST_F(Serve, CallsFromPortsOf1024AndAboveAreRefusedUnlessAllowed_Rule2_4) {
   EXPECT_EQ(low.Call(NFS_PROGRAM, 3, 1, get_attributes).Word(0), NFS3_OK);
   Wire again(served.port());
   const e2e::WireReply refused = again.Call(NFS_PROGRAM, 3, 1, get_attributes);
-  EXPECT_TRUE(!refused.came || refused.denied == 1 || refused.Word(0) == NFS3ERR_ACCES || refused.Word(0) == NFS3ERR_PERM)
+  EXPECT_TRUE(!refused.came || refused.denied == 1 || refused.Word(0) == NFS3ERR_ACCES ||
+              refused.Word(0) == NFS3ERR_PERM)
       << "a good handle from a high port was answered: " << refused.Word(0);
 }
 
 TEST_F(Serve, BeyondLoopbackRootIsSquashedUnlessAskedNotTo_Rule2_4) {
   for (const bool squashed : {true, false}) {
-    std::vector<std::string> arguments = {STRATA_PROGRAM, "serve", dir_, "--workspace", workspace_, "--insecure-ports",
-                                          "--listen", "0.0.0.0:0", "--allow", "127.0.0.0/8"};
+    std::vector<std::string> arguments = {STRATA_PROGRAM,     "serve",    dir_,        "--workspace", workspace_,
+                                          "--insecure-ports", "--listen", "0.0.0.0:0", "--allow",     "127.0.0.0/8"};
     if (!squashed) arguments.push_back("--no-root-squash");
     e2e::Process process(arguments, environment_);
     const std::string line = process.ReadLine();

@@ -71,12 +71,14 @@ TEST_F(BadInput, ATruncatedOrExtendedHandleIsBad_Rule3_1) {
 
 TEST_F(BadInput, AHandleLongerThanTheProtocolKnowsIsGarbage_Rule1_2) {
   Wire wire(service_.port());
-  EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kGetAttr, Xdr().Opaque(std::string(65, 'x')).bytes()).accepted, kGarbageArguments);
+  EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kGetAttr, Xdr().Opaque(std::string(65, 'x')).bytes()).accepted,
+            kGarbageArguments);
   EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kGetAttr, Xdr().Word(0xffff'ffffU).bytes()).accepted, kGarbageArguments);
   EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kGetAttr, Xdr().Opaque(file_).Word(0).bytes()).accepted, kGarbageArguments)
       << "bytes left over";
   EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kGetAttr, "").accepted, kGarbageArguments);
-  EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kGetAttr, Xdr().Opaque(file_).bytes()).Word(0), NFS3_OK) << "the connection goes on";
+  EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kGetAttr, Xdr().Opaque(file_).bytes()).Word(0), NFS3_OK)
+      << "the connection goes on";
 }
 
 TEST_F(BadInput, AHandleOfAnotherServerIsRefused_Rule3_1) {
@@ -178,7 +180,8 @@ TEST_F(BadInput, NamesAndSymlinkTargetsAreBounded_Rules5_1And5_6) {
   Wire wire(service_.port());
   const std::string none = Xdr().Word(0).Word(0).Word(0).Word(0).Word(0).Word(0).bytes();  // an empty sattr3
   const std::string where = Xdr().Opaque(root_).Opaque("sym").bytes() + none, longest(4096, 't');
-  ASSERT_EQ(wire.Call(NFS_PROGRAM, 3, kSymlink, where + Xdr().Opaque(longest + "t").bytes()).Word(0), NFS3ERR_NAMETOOLONG);
+  ASSERT_EQ(wire.Call(NFS_PROGRAM, 3, kSymlink, where + Xdr().Opaque(longest + "t").bytes()).Word(0),
+            NFS3ERR_NAMETOOLONG);
   EXPECT_EQ(client_->Lookup(root_, "sym")->status, NFS3ERR_NOENT);
   ASSERT_EQ(wire.Call(NFS_PROGRAM, 3, kSymlink, where + Xdr().Opaque(longest).bytes()).Word(0), NFS3_OK);
   EXPECT_EQ(client_->ReadLink(client_->Walk("sym"))->data, longest);
@@ -186,7 +189,8 @@ TEST_F(BadInput, NamesAndSymlinkTargetsAreBounded_Rules5_1And5_6) {
     const std::string name = Xdr().Opaque(root_).Opaque(std::string(length, 'n')).bytes();
     EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kLookup, name).Word(0), NFS3ERR_NAMETOOLONG) << length;
     EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kMkdir, name + none).Word(0), NFS3ERR_NAMETOOLONG) << length;
-    EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kSymlink, where + Xdr().Opaque(std::string(length, 't')).bytes()).Word(0), NFS3ERR_NAMETOOLONG);
+    EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kSymlink, where + Xdr().Opaque(std::string(length, 't')).bytes()).Word(0),
+              NFS3ERR_NAMETOOLONG);
   }
 }
 
@@ -245,9 +249,11 @@ TEST_F(BadInput, CountsOfZeroAndFourGibibytesAreAnswered_Rule6_1) {
 TEST_F(BadInput, EnumerationsOutOfRangeAreGarbage_Rule1_2) {
   Wire wire(service_.port());
   const Handle file = *client_->Create(root_, "new")->handle;
-  EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kWrite, Xdr().Opaque(file).Long(0).Word(4).Word(3).Opaque("four").bytes()).accepted,
+  EXPECT_EQ(
+      wire.Call(NFS_PROGRAM, 3, kWrite, Xdr().Opaque(file).Long(0).Word(4).Word(3).Opaque("four").bytes()).accepted,
+      kGarbageArguments);
+  EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kCreate, Xdr().Opaque(root_).Opaque("x").Word(3).bytes()).accepted,
             kGarbageArguments);
-  EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kCreate, Xdr().Opaque(root_).Opaque("x").Word(3).bytes()).accepted, kGarbageArguments);
   EXPECT_EQ(client_->GetAttr(file)->object->size, 0U);
 }
 

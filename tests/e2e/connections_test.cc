@@ -62,7 +62,8 @@ TEST_F(Connections, TwoWorkOnFilesOfTheirOwnAndOnTheSameOneWithoutDisturbingEach
       std::string read;
       failures += client.WriteFile(path, content) != 0;
       failures += client.ReadFile(path, &read) != 0 || read != content;
-      if (round % 3 == 0) failures += nfs_rename(client, path.c_str(), (own + "/kept-" + std::to_string(round)).c_str()) != 0;
+      if (round % 3 == 0)
+        failures += nfs_rename(client, path.c_str(), (own + "/kept-" + std::to_string(round)).c_str()) != 0;
       if (round % 3 == 1) failures += nfs_unlink(client, path.c_str()) != 0;
       // Both make and remove the same names: exactly one of two makers wins, nothing worse happens.
       const int made = nfs_mkdir(client, "/contested");
@@ -116,13 +117,16 @@ TEST_F(Connections, SixtyFourCallsInFlightOnOneConnectionAreEachAnsweredRight_Ru
   EXPECT_EQ(numbers.size(), static_cast<std::size_t>(kCalls)) << "each has its own fileid (rule 3.3)";
   std::vector<RawClient::Call> written;
   for (int i = 0; i < kCalls; ++i) {
-    written.push_back(client.Write(handles[static_cast<std::size_t>(i)], 0, "content of " + std::to_string(i), UNSTABLE));
+    written.push_back(
+        client.Write(handles[static_cast<std::size_t>(i)], 0, "content of " + std::to_string(i), UNSTABLE));
   }
   for (RawClient::Call& call : written) ASSERT_EQ(call->status, NFS3_OK) << call->error;
   std::vector<RawClient::Call> mixed;
   for (int i = 0; i < kCalls; ++i) {
     const Handle& handle = handles[static_cast<std::size_t>(i)];
-    mixed.push_back(i % 4 == 0 ? client.Commit(handle) : i % 4 == 1 ? client.GetAttr(handle) : client.Read(handle, 0, 100));
+    mixed.push_back(i % 4 == 0   ? client.Commit(handle)
+                    : i % 4 == 1 ? client.GetAttr(handle)
+                                 : client.Read(handle, 0, 100));
   }
   for (int i = 0; i < kCalls; ++i) {
     RawClient::Call& call = mixed[static_cast<std::size_t>(i)];

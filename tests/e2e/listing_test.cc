@@ -22,7 +22,8 @@ class Listing : public ::testing::Test {
     client_ = std::make_unique<RawClient>(service_.port());
     ASSERT_TRUE(client_->connected());
     directory_ = client_->Walk("d");
-    for (int i = 0; i < kUpper; ++i) ASSERT_EQ(client_->Create(directory_, "upper-" + std::to_string(i))->status, NFS3_OK);
+    for (int i = 0; i < kUpper; ++i)
+      ASSERT_EQ(client_->Create(directory_, "upper-" + std::to_string(i))->status, NFS3_OK);
   }
   static std::multiset<std::string> NamesOf(const std::vector<Listed>& entries) {
     std::multiset<std::string> names;

@@ -26,7 +26,9 @@ class Procedures : public ::testing::Test {
     ASSERT_TRUE(service_.Start());
     Connect();
   }
-  void TearDown() override { EXPECT_EQ(Fingerprint(service_.lower()), before_) << "the folder beneath changed (rule 6.5)"; }
+  void TearDown() override {
+    EXPECT_EQ(Fingerprint(service_.lower()), before_) << "the folder beneath changed (rule 6.5)";
+  }
   void Connect() {
     client_ = std::make_unique<RawClient>(service_.port());
     ASSERT_TRUE(client_->connected());
@@ -38,7 +40,8 @@ class Procedures : public ::testing::Test {
     ASSERT_TRUE(service_.Start());
     Connect();
   }
-  // wcc_data of a change of the root directory: the state before is the one that was last seen, and mtime and ctime grew.
+  // wcc_data of a change of the root directory: the state before is the one that was last seen, and mtime and ctime
+  // grew.
   void ExpectRootChanged(const Answer& answer) {
     ASSERT_TRUE(answer.before && answer.directory);
     EXPECT_TRUE(Same(answer.before->mtime, last_.mtime));
@@ -143,7 +146,8 @@ TEST_F(Procedures, MknodMakesFifosSocketsAndDevices_Rule5_6) {
     const char* name;
     ftype3 type;
     specdata3 device;
-  } nodes[] = {{"fifo", NF3FIFO, {}}, {"socket", NF3SOCK, {}}, {"char", NF3CHR, {5, 1}}, {"block", NF3BLK, {259, 70000}}};
+  } nodes[] = {
+      {"fifo", NF3FIFO, {}}, {"socket", NF3SOCK, {}}, {"char", NF3CHR, {5, 1}}, {"block", NF3BLK, {259, 70000}}};
   for (const auto& node : nodes) {
     RawClient::Call made = c.MakeNode(root_, node.name, node.type, node.device, Mode(0620));
     ASSERT_EQ(made->status, NFS3_OK) << node.name;

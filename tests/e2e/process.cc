@@ -123,7 +123,8 @@ ServedProcess::ServedProcess(const std::vector<std::string>& arguments, std::uin
                              const std::map<std::string, std::string>& environment)
     : process_(ServeCommand(arguments, port), environment), ready_line_(process_.ReadLine()) {
   static constexpr char kPrefix[] = "ready nfs=127.0.0.1:";
-  if (ready_line_.starts_with(kPrefix)) port_ = static_cast<std::uint16_t>(std::atoi(ready_line_.c_str() + sizeof kPrefix - 1));
+  if (ready_line_.starts_with(kPrefix))
+    port_ = static_cast<std::uint16_t>(std::atoi(ready_line_.c_str() + sizeof kPrefix - 1));
 }
 
 }  // namespace strata::e2e

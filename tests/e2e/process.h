@@ -1,4 +1,5 @@
-// A child process with its output in pipes, such as the real `strata`. Its end is always waited for; a test that fails leaves none behind.
+// A child process with its output in pipes, such as the real `strata`. Its end is always waited for; a test that fails
+// leaves none behind.
 #pragma once
 
 #include <sys/types.h>
@@ -12,8 +13,10 @@ namespace strata::e2e {
 
 class Process {
  public:
-  // Runs `arguments` ([0] is the program's path) with these variables added to the environment. Standard input stays open until CloseInput.
-  explicit Process(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& environment = {});
+  // Runs `arguments` ([0] is the program's path) with these variables added to the environment. Standard input stays
+  // open until CloseInput.
+  explicit Process(const std::vector<std::string>& arguments,
+                   const std::map<std::string, std::string>& environment = {});
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   ~Process();
@@ -22,7 +25,8 @@ class Process {
   std::string ReadLine();
   void Signal(int signal);
   void CloseInput();
-  // Reads both outputs to their ends and waits for the process, at most 60 s (then it is killed): the exit status, or 128 + the signal that ended it.
+  // Reads both outputs to their ends and waits for the process, at most 60 s (then it is killed): the exit status, or
+  // 128 + the signal that ended it.
   int Wait();
   // After Wait: all of standard output that ReadLine did not take, and all of standard error.
   const std::string& output() const { return output_; }

@@ -45,7 +45,8 @@ void OnMounted(rpc_context*, int status, void* data, void* context) {
 
 void OnMountConnected(rpc_context* rpc, int status, void*, void* context) {
   auto& state = *static_cast<Mounting*>(context);
-  if (status != RPC_STATUS_SUCCESS || rpc_mount3_mnt_async(rpc, OnMounted, state.path.data(), context) != 0) state.done = true;
+  if (status != RPC_STATUS_SUCCESS || rpc_mount3_mnt_async(rpc, OnMounted, state.path.data(), context) != 0)
+    state.done = true;
 }
 
 }  // namespace
@@ -99,7 +100,8 @@ std::vector<Listed> RawClient::List(const Handle& directory, bool plus, std::uin
   std::string verifier(8, '\0');
   std::uint64_t cookie = 0;
   for (;;) {
-    Call call = plus ? ReadDirPlus(directory, cookie, verifier, count, count) : ReadDir(directory, cookie, verifier, count);
+    Call call =
+        plus ? ReadDirPlus(directory, cookie, verifier, count, count) : ReadDir(directory, cookie, verifier, count);
     if (calls != nullptr) ++*calls;
     if (call->status != NFS3_OK) {
       ADD_FAILURE() << "a listing failed after " << all.size() << " entries: " << call->status << " " << call->error;

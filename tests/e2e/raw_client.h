@@ -1,5 +1,5 @@
-// A client by libnfs's raw API: one connection, every NFSv3 procedure, any number of calls in flight. What a call answered is taken out of
-// libnfs's memory at once, into an Answer.
+// A client by libnfs's raw API: one connection, every NFSv3 procedure, any number of calls in flight. What a call
+// answered is taken out of libnfs's memory at once, into an Answer.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ struct Listed {
 
 // What a call answered, whichever procedure it was.
 struct Answer {
-  bool answered = false;          // false: no NFS reply came, `error` says why
+  bool answered = false;  // false: no NFS reply came, `error` says why
   std::string error;
   nfsstat3 status = NFS3ERR_SERVERFAULT;
   std::optional<Handle> handle;
@@ -48,7 +48,7 @@ struct Answer {
   std::uint32_t count = 0;          // READ, WRITE; the bits of ACCESS
   bool eof = false;
   stable_how committed = UNSTABLE;
-  std::string verifier;             // of WRITE, COMMIT and listings
+  std::string verifier;  // of WRITE, COMMIT and listings
   std::vector<Listed> entries;
   FSINFO3resok fsinfo{};
   FSSTAT3resok fsstat{};
@@ -77,7 +77,8 @@ class RawClient {
 
   static constexpr int kLimitMs = 30'000;
 
-  // Connects to the NFS program at 127.0.0.1:`port`; connected() tells whether it worked. With `mount`, root() is set from MNT "/".
+  // Connects to the NFS program at 127.0.0.1:`port`; connected() tells whether it worked. With `mount`, root() is set
+  // from MNT "/".
   explicit RawClient(std::uint16_t port, const User& user = {}, bool mount = true);
   RawClient(const RawClient&) = delete;
   RawClient& operator=(const RawClient&) = delete;
@@ -103,7 +104,8 @@ class RawClient {
   Call CreateExclusive(const Handle& directory, const std::string& name, std::string_view verifier);
   Call MakeDirectory(const Handle& directory, const std::string& name, const sattr3& set = {});
   Call MakeSymlink(const Handle& directory, const std::string& name, const std::string& target);
-  Call MakeNode(const Handle& directory, const std::string& name, ftype3 type, specdata3 device = {}, const sattr3& set = {});
+  Call MakeNode(const Handle& directory, const std::string& name, ftype3 type, specdata3 device = {},
+                const sattr3& set = {});
   Call Remove(const Handle& directory, const std::string& name);
   Call RemoveDirectory(const Handle& directory, const std::string& name);
   Call Rename(const Handle& from, const std::string& name, const Handle& to, const std::string& new_name);
@@ -116,8 +118,8 @@ class RawClient {
   Call PathConf(const Handle& object);
   Call Commit(const Handle& file, std::uint64_t offset = 0, std::uint32_t count = 0);
 
-  // All entries, by READDIR calls of `count` bytes, or READDIRPLUS ones of count and maxcount; nothing, with a failed expectation, when a call
-  // fails. `calls`, where not null, gets the number of calls.
+  // All entries, by READDIR calls of `count` bytes, or READDIRPLUS ones of count and maxcount; nothing, with a failed
+  // expectation, when a call fails. `calls`, where not null, gets the number of calls.
   std::vector<Listed> List(const Handle& directory, bool plus, std::uint32_t count, int* calls = nullptr);
   // The handle of a/b/c from the root; empty, with a failed expectation, when there is none.
   Handle Walk(const std::string& path);

@@ -94,9 +94,7 @@ void DecodeMade(nfsstat3 status, const Ok& ok, const Fail& fail, Answer& a) {
   a.object = Take(ok.obj_attributes);
   TakeDirectory(ok.dir_wcc, a);
 }
-void Decode(const CREATE3res& r, Answer& a) {
-  DecodeMade(r.status, r.CREATE3res_u.resok, r.CREATE3res_u.resfail, a);
-}
+void Decode(const CREATE3res& r, Answer& a) { DecodeMade(r.status, r.CREATE3res_u.resok, r.CREATE3res_u.resfail, a); }
 void Decode(const MKDIR3res& r, Answer& a) { DecodeMade(r.status, r.MKDIR3res_u.resok, r.MKDIR3res_u.resfail, a); }
 void Decode(const SYMLINK3res& r, Answer& a) {
   DecodeMade(r.status, r.SYMLINK3res_u.resok, r.SYMLINK3res_u.resfail, a);
@@ -155,7 +153,8 @@ RawClient::Call RawClient::Send(int (*function)(rpc_context*, rpc_cb, Arguments*
       waiting.answer.status = result.status;
       Decode(result, waiting.answer);
     } else {
-      waiting.answer.error = status == RPC_STATUS_ERROR && data != nullptr ? static_cast<const char*>(data) : "cancelled";
+      waiting.answer.error =
+          status == RPC_STATUS_ERROR && data != nullptr ? static_cast<const char*>(data) : "cancelled";
     }
   };
   if (function(rpc_, on_answer, &arguments, kept) != 0) {
@@ -222,14 +221,16 @@ RawClient::Call RawClient::Write(const Handle& file, std::uint64_t offset, std::
   arguments.data.data_val = const_cast<char*>(data.data());
   return Send<WRITE3res>(rpc_nfs3_write_async, arguments);
 }
-RawClient::Call RawClient::Create(const Handle& directory, const std::string& name, createmode3 mode, const sattr3& set) {
+RawClient::Call RawClient::Create(const Handle& directory, const std::string& name, createmode3 mode,
+                                  const sattr3& set) {
   CREATE3args arguments{};
   arguments.where = At(directory, name);
   arguments.how.mode = mode;
   arguments.how.createhow3_u.obj_attributes = set;
   return Send<CREATE3res>(rpc_nfs3_create_async, arguments);
 }
-RawClient::Call RawClient::CreateExclusive(const Handle& directory, const std::string& name, std::string_view verifier) {
+RawClient::Call RawClient::CreateExclusive(const Handle& directory, const std::string& name,
+                                           std::string_view verifier) {
   CREATE3args arguments{};
   arguments.where = At(directory, name);
   arguments.how.mode = EXCLUSIVE;
@@ -264,7 +265,8 @@ RawClient::Call RawClient::RemoveDirectory(const Handle& directory, const std::s
   RMDIR3args arguments{At(directory, name)};
   return Send<RMDIR3res>(rpc_nfs3_rmdir_async, arguments);
 }
-RawClient::Call RawClient::Rename(const Handle& from, const std::string& name, const Handle& to, const std::string& new_name) {
+RawClient::Call RawClient::Rename(const Handle& from, const std::string& name, const Handle& to,
+                                  const std::string& new_name) {
   RENAME3args arguments{At(from, name), At(to, new_name)};
   return Send<RENAME3res>(rpc_nfs3_rename_async, arguments);
 }
@@ -272,7 +274,8 @@ RawClient::Call RawClient::Link(const Handle& object, const Handle& directory, c
   LINK3args arguments{Borrow(object), At(directory, name)};
   return Send<LINK3res>(rpc_nfs3_link_async, arguments);
 }
-RawClient::Call RawClient::ReadDir(const Handle& directory, std::uint64_t cookie, std::string_view verifier, std::uint32_t count) {
+RawClient::Call RawClient::ReadDir(const Handle& directory, std::uint64_t cookie, std::string_view verifier,
+                                   std::uint32_t count) {
   READDIR3args arguments{};
   arguments.dir = Borrow(directory);
   arguments.cookie = cookie;

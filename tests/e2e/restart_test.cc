@@ -1,4 +1,5 @@
-// The server and its workspace are ended and started again on the same port: a client that stayed goes on without noticing.
+// The server and its workspace are ended and started again on the same port: a client that stayed goes on without
+// noticing.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>

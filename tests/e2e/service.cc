@@ -26,7 +26,9 @@ struct Service::Running {
   std::unique_ptr<Server> server;  // ends first
 };
 
-Service::Service(const ServiceOptions& options) : options_(options), lower_(folder_ / "lower") { fs::create_directory(lower_); }
+Service::Service(const ServiceOptions& options) : options_(options), lower_(folder_ / "lower") {
+  fs::create_directory(lower_);
+}
 
 Service::~Service() { Stop(); }
 
@@ -83,15 +85,16 @@ std::string ReadHostFile(const std::string& path) {
 std::string Fingerprint(const std::string& folder) {
   std::vector<std::string> lines;
   auto add = [&](const fs::path& path) {
-    struct stat st {};
+    struct stat st{};
     if (::lstat(path.c_str(), &st) != 0) std::abort();
     std::string content;
     if (S_ISREG(st.st_mode)) content = ReadHostFile(path);
     if (S_ISLNK(st.st_mode)) content = fs::read_symlink(path).string();
     char line[256];
-    std::snprintf(line, sizeof line, " mode=%o nlink=%ju uid=%u gid=%u size=%jd mtime=%jd.%09ld hash=%016" PRIx64, st.st_mode,
-                  static_cast<std::uintmax_t>(st.st_nlink), st.st_uid, st.st_gid, static_cast<std::intmax_t>(st.st_size),
-                  static_cast<std::intmax_t>(st.st_mtim.tv_sec), st.st_mtim.tv_nsec, SipHash24({1, 2}, AsBytes(content)));
+    std::snprintf(line, sizeof line, " mode=%o nlink=%ju uid=%u gid=%u size=%jd mtime=%jd.%09ld hash=%016" PRIx64,
+                  st.st_mode, static_cast<std::uintmax_t>(st.st_nlink), st.st_uid, st.st_gid,
+                  static_cast<std::intmax_t>(st.st_size), static_cast<std::intmax_t>(st.st_mtim.tv_sec),
+                  st.st_mtim.tv_nsec, SipHash24({1, 2}, AsBytes(content)));
     lines.push_back(path.lexically_relative(folder).string() + line);
   };
   add(folder);

@@ -1,4 +1,5 @@
-// A strata::Server over a vfs::Workspace over one folder, all in this process: what `strata serve` puts together, started and ended as a test asks.
+// A strata::Server over a vfs::Workspace over one folder, all in this process: what `strata serve` puts together,
+// started and ended as a test asks.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,8 @@ class Service {
   // Makes an empty folder to lay beneath. Nothing is served before Start.
   explicit Service(const ServiceOptions& options = {});
   ~Service();
-  // Opens the workspace, made the first time, and serves it; again on the same port as before. False, with a failed expectation, if it cannot.
+  // Opens the workspace, made the first time, and serves it; again on the same port as before. False, with a failed
+  // expectation, if it cannot.
   bool Start();
   // Ends the server, then the workspace: nothing stays in memory.
   void Stop();
@@ -43,7 +45,8 @@ class Service {
 // Writes a file of the host; aborts the test's process if it cannot.
 void WriteHostFile(const std::string& path, std::string_view content);
 std::string ReadHostFile(const std::string& path);
-// One line of text for each thing in a folder: path, type, mode, owner, size, mtime, a hash of the content. Equal texts: nothing changed.
+// One line of text for each thing in a folder: path, type, mode, owner, size, mtime, a hash of the content. Equal
+// texts: nothing changed.
 std::string Fingerprint(const std::string& folder);
 // `size` bytes that look random, the same for the same seed.
 std::string RandomBytes(std::uint64_t seed, std::size_t size);

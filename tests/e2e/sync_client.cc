@@ -9,11 +9,13 @@ namespace strata::e2e {
 
 SyncClient::SyncClient(std::uint16_t port, const User& user) : nfs_(nfs_init_context()) {
   const std::string number = std::to_string(port);
-  const std::string url = "nfs://127.0.0.1/?version=3&nfsport=" + number + "&mountport=" + number + "&auto-traverse-mounts=0";
+  const std::string url =
+      "nfs://127.0.0.1/?version=3&nfsport=" + number + "&mountport=" + number + "&auto-traverse-mounts=0";
   nfs_url* parsed = nfs_parse_url_dir(nfs_, url.c_str());
   if (parsed == nullptr) return;
   std::vector<std::uint32_t> groups = user.groups;
-  nfs_set_auth(nfs_, libnfs_authunix_create("e2e", user.uid, user.gid, static_cast<std::uint32_t>(groups.size()), groups.data()));
+  nfs_set_auth(nfs_, libnfs_authunix_create("e2e", user.uid, user.gid, static_cast<std::uint32_t>(groups.size()),
+                                            groups.data()));
   nfs_set_timeout(nfs_, 30'000);
   nfs_umask(nfs_, 0);
   mounted_ = nfs_mount(nfs_, "127.0.0.1", "/") == 0;
@@ -46,7 +48,8 @@ int SyncClient::ReadFile(const std::string& path, std::string* content) {
   if (status != 0) return status;
   std::string piece(std::min<std::uint64_t>(nfs_get_readmax(nfs_), 1 << 20), '\0');
   int got;
-  while ((got = nfs_read(nfs_, file, piece.size(), piece.data())) > 0) content->append(piece, 0, static_cast<std::size_t>(got));
+  while ((got = nfs_read(nfs_, file, piece.size(), piece.data())) > 0)
+    content->append(piece, 0, static_cast<std::size_t>(got));
   nfs_close(nfs_, file);
   return got;
 }

@@ -180,9 +180,9 @@ TEST_F(Sync, TenThousandEntriesAreListedEachOnce_Rule5_2) {
 }
 
 TEST_F(Sync, StatvfsTellsOfTheFileSystemBeneath_Rule6_4) {
-  struct statvfs told {};
+  struct statvfs told{};
   ASSERT_EQ(nfs_statvfs(*client_, "/", &told), 0) << client_->error();
-  struct statvfs real {};
+  struct statvfs real{};
   ASSERT_EQ(::statvfs(service_.workspace().c_str(), &real), 0);
   EXPECT_GT(told.f_blocks, 0U);
   EXPECT_GT(told.f_bavail, 0U);

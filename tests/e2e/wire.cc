@@ -75,7 +75,8 @@ WireReply Wire::Call(std::uint32_t program, std::uint32_t version, std::uint32_t
   call.append(arguments);
   const std::string record = Xdr().Word(0x8000'0000U | static_cast<std::uint32_t>(call.size())).bytes() + call;
   WireReply reply;
-  if (fd_ < 0 || ::send(fd_, record.data(), record.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(record.size())) return reply;
+  if (fd_ < 0 || ::send(fd_, record.data(), record.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(record.size()))
+    return reply;
   std::string received;
   for (bool last = false; !last;) {
     std::uint32_t mark;

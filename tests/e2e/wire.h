@@ -1,4 +1,5 @@
-// Calls of hand-made bytes over a plain socket, for what libnfs cannot send: names with NUL, wrong programs and versions, handles of any length.
+// Calls of hand-made bytes over a plain socket, for what libnfs cannot send: names with NUL, wrong programs and
+// versions, handles of any length.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,9 @@ namespace strata::e2e {
 class Xdr {
  public:
   Xdr& Word(std::uint32_t word);
-  Xdr& Long(std::uint64_t value) { return Word(static_cast<std::uint32_t>(value >> 32)).Word(static_cast<std::uint32_t>(value)); }
+  Xdr& Long(std::uint64_t value) {
+    return Word(static_cast<std::uint32_t>(value >> 32)).Word(static_cast<std::uint32_t>(value));
+  }
   // A length, the bytes, and zeros up to a multiple of four.
   Xdr& Opaque(std::string_view bytes);
   const std::string& bytes() const { return bytes_; }
@@ -21,10 +24,10 @@ class Xdr {
 };
 
 struct WireReply {
-  bool came = false;          // false: the connection ended, or nothing came in 20 s
-  std::uint32_t denied = 0;   // reply_stat
-  std::uint32_t accepted = 0; // accept_stat; of a denied call its reject_stat
-  std::string body;           // what follows
+  bool came = false;           // false: the connection ended, or nothing came in 20 s
+  std::uint32_t denied = 0;    // reply_stat
+  std::uint32_t accepted = 0;  // accept_stat; of a denied call its reject_stat
+  std::string body;            // what follows
   // The body's word number `index`; ~0 where it is too short.
   std::uint32_t Word(std::size_t index) const;
 };
