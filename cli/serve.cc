@@ -32,7 +32,8 @@ struct ServeArguments {
 // "ADDR:PORT", "[V6ADDR]:PORT", "ADDR" (port 2049) or ":PORT" (127.0.0.1).
 Result<Endpoint> ParseEndpoint(const std::string& text) {
   auto wrong = [&](std::string_view why) {
-    return Fail(Errc::kInvalid, "--listen " + text + ": " + std::string(why) + "; give ADDR:PORT, such as 127.0.0.1:2049 or [::1]:2049");
+    return Fail(Errc::kInvalid, "--listen " + text + ": " + std::string(why) +
+                                    "; give ADDR:PORT, such as 127.0.0.1:2049 or [::1]:2049");
   };
   Endpoint endpoint{"127.0.0.1", 2049};
   std::string address = text, port;
@@ -107,7 +108,9 @@ Result<std::string> FindWorkspace(const ServeArguments& arguments) {
                                      "; choose another with --workspace, or serve that one: strata serve " + workspace);
     }
   } else if (arguments.read_only) {
-    return Fail(Errc::kNotFound, "there is no workspace over " + target + " yet, and --read-only makes none; leave --read-only out once, or make one: strata init");
+    return Fail(Errc::kNotFound,
+                "there is no workspace over " + target +
+                    " yet, and --read-only makes none; leave --read-only out once, or make one: strata init");
   } else {
     // One layer has none beneath that a marker could hide: whatever lies in the folder is shown as it is.
     STRATA_TRY(vfs::InitWorkspace(env, workspace, {vfs::LayerSpec{.path = target, .markers = {}}}));
@@ -134,13 +137,14 @@ Result<void> CheckFree(const Endpoint& endpoint) {
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (address.ss_family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  // Linux refuses this beside a listener even with SO_REUSEADDR. No listen: a client that waits for the server must not be let in here.
+  // Linux refuses this beside a listener even with SO_REUSEADDR. No listen: a client that waits for the server must not
+  // be let in here.
   const bool free = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0;
   const int error = errno;
   ::close(fd);
   if (free) return {};
-  return Fail(ErrcFromErrno(error),
-              "listening on " + Shown(endpoint) + ": " + std::strerror(error) + "; choose another place with --listen ADDR:PORT");
+  return Fail(ErrcFromErrno(error), "listening on " + Shown(endpoint) + ": " + std::strerror(error) +
+                                        "; choose another place with --listen ADDR:PORT");
 }
 
 void PrintReady(const Server& server, const std::string& workspace, bool read_only) {
@@ -152,8 +156,9 @@ void PrintReady(const Server& server, const std::string& workspace, bool read_on
   const std::string ports = "port=" + std::to_string(endpoint.port) + ",mountport=" + std::to_string(endpoint.port);
   std::printf("Linux:  mount -t nfs -o vers=3,tcp,%s,mountproto=tcp,nolock%s %s:/ /mnt\n", ports.c_str(),
               read_only ? ",ro" : "", host.c_str());
-  std::printf("macOS:  mount -t nfs -o vers=3,tcp,%s,locallocks,rsize=1048576,wsize=1048576,readahead=16%s %s:/ /private/mnt\n",
-              ports.c_str(), read_only ? ",rdonly" : "", host.c_str());
+  std::printf(
+      "macOS:  mount -t nfs -o vers=3,tcp,%s,locallocks,rsize=1048576,wsize=1048576,readahead=16%s %s:/ /private/mnt\n",
+      ports.c_str(), read_only ? ",rdonly" : "", host.c_str());
   std::fflush(stdout);
 }
 
@@ -200,7 +205,8 @@ Result<void> Serve(const ServeArguments& arguments) {
   workspace_options.durability =
       arguments.durability == "relaxed" ? vfs::Durability::kRelaxed : vfs::Durability::kStrict;
   workspace_options.cache_bytes = arguments.cache_mib << 20;
-  STRATA_ASSIGN(std::unique_ptr<vfs::Workspace> opened, vfs::Workspace::Open(Env::System(), workspace, workspace_options));
+  STRATA_ASSIGN(std::unique_ptr<vfs::Workspace> opened,
+                vfs::Workspace::Open(Env::System(), workspace, workspace_options));
   std::shared_ptr<vfs::FileSystem> volume = std::move(opened);
   std::vector<Export> exports;
   exports.push_back({exported, volume});
@@ -217,25 +223,34 @@ Result<void> Serve(const ServeArguments& arguments) {
 
 void AddServe(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<ServeArguments>();
-  CLI::App* command = app.add_subcommand("serve", "Serve a folder as a writable copy-on-write workspace, or a workspace, over NFSv3");
-  command->add_option("DIR", arguments->target, "The folder (it never changes), or a workspace made by init")->required();
-  command->add_option("--workspace", arguments->workspace,
-                      "Where what clients write is kept; default: a folder of DIR's own under $XDG_STATE_HOME/strata")
+  CLI::App* command =
+      app.add_subcommand("serve", "Serve a folder as a writable copy-on-write workspace, or a workspace, over NFSv3");
+  command->add_option("DIR", arguments->target, "The folder (it never changes), or a workspace made by init")
+      ->required();
+  command
+      ->add_option("--workspace", arguments->workspace,
+                   "Where what clients write is kept; default: a folder of DIR's own under $XDG_STATE_HOME/strata")
       ->type_name("PATH");
-  command->add_option("--listen", arguments->listen, "Where to serve, several times; default 127.0.0.1:2049 and [::1]:2049; port 0 takes a free one")
+  command
+      ->add_option("--listen", arguments->listen,
+                   "Where to serve, several times; default 127.0.0.1:2049 and [::1]:2049; port 0 takes a free one")
       ->type_name("ADDR:PORT");
-  command->add_option("--allow", arguments->allow, "Whom to answer beyond loopback, several times; root is then squashed")->type_name("CIDR");
+  command
+      ->add_option("--allow", arguments->allow, "Whom to answer beyond loopback, several times; root is then squashed")
+      ->type_name("CIDR");
   command->add_flag("--no-root-squash", arguments->no_root_squash, "Let root of other hosts be root here");
   command->add_flag("--insecure-ports", arguments->insecure_ports,
                     "Answer calls from ports of 1024 and above: any local user may then claim to be any user");
   command->add_flag("--read-only", arguments->read_only, "Write nothing, refuse every change");
   command
       ->add_option("--durability", arguments->durability,
-                   "strict: CREATE, RENAME and their like are on disk before they are answered. relaxed: a power cut may lose the last second "
+                   "strict: CREATE, RENAME and their like are on disk before they are answered. relaxed: a power cut "
+                   "may lose the last second "
                    "of them; fsync still waits for the disk; the death of the process loses nothing in either")
       ->check(CLI::IsMember({"strict", "relaxed"}))
       ->capture_default_str();
-  command->add_option("--portmap", arguments->portmap, "auto: as root on port 2049, be found through port 111. off: never")
+  command
+      ->add_option("--portmap", arguments->portmap, "auto: as root on port 2049, be found through port 111. off: never")
       ->check(CLI::IsMember({"auto", "off"}))
       ->capture_default_str();
   command->add_option("--cache-mib", arguments->cache_mib, "Memory for inodes, names and listings, in MiB")
