@@ -3,14 +3,13 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/status.h"
 
 namespace strata::journal {
@@ -26,8 +25,8 @@ class FailureLatch {
 
  private:
   std::atomic<bool> failed_{false};
-  mutable std::mutex mutex_;
-  std::optional<Status> status_;  // GUARDED_BY(mutex_)
+  mutable Mutex mutex_;
+  std::optional<Status> status_ STRATA_GUARDED_BY(mutex_);
 };
 
 class Committer {
@@ -53,14 +52,18 @@ class Committer {
   };
 
   void Run();
+  // Waits for those who wait, and takes them; none: it is time to end.
+  void Gather(std::vector<Waiter>& served);
+  // Those who came during the sync that reached `reached`, but whose records were in it, need not wait for another.
+  void TakeServed(std::uint64_t reached, std::vector<Waiter>& served);
 
   const Commit commit_;
   FailureLatch& failure_;
   std::atomic<std::uint64_t> durable_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::vector<Waiter> waiting_;  // GUARDED_BY(mutex_)
-  bool stopping_ = false;        // GUARDED_BY(mutex_)
+  Mutex mutex_;
+  CondVar wake_;
+  std::vector<Waiter> waiting_ STRATA_GUARDED_BY(mutex_);
+  bool stopping_ STRATA_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
-#include <mutex>
 #include <utility>
 #include <vector>
 
 #include "base/hash.h"
+#include "base/mutex.h"
 #include "journal/committer.h"
 #include "journal/format.h"
 #include "journal/recovery.h"
@@ -65,7 +64,7 @@ class LogJournal final : public Journal {
     if (failure_.failed()) return failure_.Check();
     const std::uint64_t wanted = end_.load(std::memory_order_acquire);
     if (written_.load(std::memory_order_acquire) >= wanted) return {};
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return FlushLocked();
   }
 
@@ -87,14 +86,14 @@ class LogJournal final : public Journal {
   void ReleasePages() override;
 
  private:
-  Result<void> FlushLocked();
-  Result<void> MakeRoom(std::uint64_t record_bytes);
-  Result<void> Roll(std::uint64_t record_bytes);
+  Result<void> FlushLocked() STRATA_REQUIRES(mutex_);
+  Result<void> MakeRoom(std::uint64_t record_bytes) STRATA_REQUIRES(mutex_);
+  Result<void> Roll(std::uint64_t record_bytes) STRATA_REQUIRES(mutex_);
   // What a failure to make room means: without space nothing has happened; all else ends the journal.
   std::unexpected<Status> NoRoom(const Status& status);
   // One gathered write at written_, which moves to `end`.
-  Result<void> Write(std::span<const ByteSpan> pieces, std::uint64_t end);
-  Result<std::uint64_t> CommitAll();
+  Result<void> Write(std::span<const ByteSpan> pieces, std::uint64_t end) STRATA_REQUIRES(mutex_);
+  Result<std::uint64_t> CommitAll() STRATA_EXCLUDES(commit_mutex_, mutex_);
   // The segment's part of the log that has reached the operating system.
   std::uint64_t ReadableEnd(const Segment& segment, std::uint64_t written) const {
     return std::min(segment.end.load(std::memory_order_acquire), written);
@@ -109,19 +108,19 @@ class LogJournal final : public Journal {
   FailureLatch failure_;
   SegmentTable table_;  // added to under mutex_
 
-  std::mutex mutex_;
-  Segment* current_ = nullptr;        // GUARDED_BY(mutex_)
-  std::vector<std::byte> buffer_;     // GUARDED_BY(mutex_): the bytes from written_ on
-  std::size_t buffered_ = 0;          // GUARDED_BY(mutex_)
-  std::vector<Segment*> unsynced_;    // GUARDED_BY(mutex_): written to since the last sync; the last is current_
-  bool directory_unsynced_ = false;   // GUARDED_BY(mutex_)
+  Mutex mutex_;
+  Segment* current_ STRATA_GUARDED_BY(mutex_) = nullptr;
+  std::vector<std::byte> buffer_ STRATA_GUARDED_BY(mutex_);  // the bytes from written_ on
+  std::size_t buffered_ STRATA_GUARDED_BY(mutex_) = 0;
+  std::vector<Segment*> unsynced_ STRATA_GUARDED_BY(mutex_);  // written to since the last sync; the last is current_
+  bool directory_unsynced_ STRATA_GUARDED_BY(mutex_) = false;
   std::atomic<std::uint64_t> written_;  // everything before has reached the operating system; stored under mutex_
   std::atomic<std::uint64_t> end_;      // stored under mutex_
   std::atomic<std::uint64_t> disk_bytes_{0};
 
-  std::mutex commit_mutex_;  // one commit at a time: the committer's thread, and the destructor after it
-  std::vector<Segment*> syncing_;  // GUARDED_BY(commit_mutex_)
-  std::uint64_t synced_ = 0;       // GUARDED_BY(commit_mutex_): everything before is durable
+  Mutex commit_mutex_;  // one commit at a time: the committer's thread, and the destructor after it
+  std::vector<Segment*> syncing_ STRATA_GUARDED_BY(commit_mutex_);
+  std::uint64_t synced_ STRATA_GUARDED_BY(commit_mutex_) = 0;  // everything before is durable
   std::optional<Committer> committer_;  // last, so that its thread ends first
 };
 
@@ -141,7 +140,7 @@ Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload) {
   const bool direct = payload.size() >= kDirectPayload;
   const std::size_t copied = direct ? kFrameBytes + head.size() : size;
 
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (failure_.failed()) return Fail(failure_.Check().error());
   STRATA_TRY(MakeRoom(size));
   if (buffer_.size() - buffered_ < copied) STRATA_TRY(FlushLocked());
@@ -222,11 +221,11 @@ Result<void> LogJournal::Roll(std::uint64_t record_bytes) {
 }
 
 Result<std::uint64_t> LogJournal::CommitAll() {
-  const std::lock_guard commit_lock(commit_mutex_);
+  const MutexLock commit_lock(commit_mutex_);
   std::uint64_t target;
   bool sync_directory;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     STRATA_TRY(FlushLocked());
     target = written_.load(std::memory_order_relaxed);
     if (target == synced_) return target;
@@ -347,17 +346,19 @@ Result<std::unique_ptr<Journal>> Journal::Open(Env& env, const std::string& dire
 }
 
 Result<void> Journal::SyncAndWait(Lsn lsn) {
-  std::mutex mutex;
-  std::condition_variable met;
-  std::optional<Result<void>> outcome;
-  Sync(lsn, [&](Result<void> result) {
-    const std::lock_guard lock(mutex);
-    outcome = std::move(result);
-    met.notify_one();
+  struct {
+    Mutex mutex;
+    CondVar met;
+    std::optional<Result<void>> outcome STRATA_GUARDED_BY(mutex);
+  } wait;
+  Sync(lsn, [&wait](Result<void> result) {
+    const MutexLock lock(wait.mutex);
+    wait.outcome = std::move(result);
+    wait.met.NotifyOne();  // under the lock: `wait` ends with the wait
   });
-  std::unique_lock lock(mutex);
-  met.wait(lock, [&] { return outcome.has_value(); });
-  return *outcome;
+  const MutexLock lock(wait.mutex);
+  while (!wait.outcome) wait.met.Wait(wait.mutex);
+  return *wait.outcome;
 }
 
 }  // namespace strata::journal
