@@ -2,9 +2,9 @@
 // Writer that lives.
 #include "store/index/index.h"
 
-#include <mutex>
 #include <utility>
 
+#include "base/mutex.h"
 #include "store/index/rows.h"
 #include "store/index/sqlite.h"
 #include "store/index/writer.h"
@@ -75,13 +75,13 @@ class SqliteIndex final : public Index {
   }
 
   Result<Checkpoint> LastCheckpoint() override {
-    const std::lock_guard lock(read_mutex_);
+    const MutexLock lock(read_mutex_);
     STRATA_ASSIGN(const Meta meta, ReadMeta(reader_.meta, path_));
     return Checkpoint{Lsn(meta.lsn), InodeNumber(meta.highest_ino)};
   }
 
   Result<std::optional<InodeRecord>> LoadInode(InodeNumber ino) override {
-    const std::lock_guard lock(read_mutex_);
+    const MutexLock lock(read_mutex_);
     const StatementScope scope(reader_.inode);
     reader_.inode.Bind(1, ino.value);
     STRATA_ASSIGN(const bool row, reader_.inode.Step());
@@ -91,7 +91,7 @@ class SqliteIndex final : public Index {
 
   Result<std::optional<IndexEntry>> LoadEntry(InodeNumber directory, std::uint64_t hash,
                                               std::string_view name) override {
-    const std::lock_guard lock(read_mutex_);
+    const MutexLock lock(read_mutex_);
     const StatementScope scope(reader_.entry);
     reader_.entry.Bind(1, directory.value);
     reader_.entry.Bind(2, hash);
@@ -104,7 +104,7 @@ class SqliteIndex final : public Index {
   Result<void> LoadEntries(InodeNumber directory, const std::function<void(const IndexEntry&)>& visit) override {
     std::vector<IndexEntry> entries;
     {
-      const std::lock_guard lock(read_mutex_);
+      const MutexLock lock(read_mutex_);
       const StatementScope scope(reader_.entries);
       reader_.entries.Bind(1, directory.value);
       while (true) {
@@ -119,7 +119,7 @@ class SqliteIndex final : public Index {
   }
 
   Result<std::vector<IndexExtent>> LoadExtents(InodeNumber ino) override {
-    const std::lock_guard lock(read_mutex_);
+    const MutexLock lock(read_mutex_);
     const StatementScope scope(reader_.extents);
     reader_.extents.Bind(1, ino.value);
     std::vector<IndexExtent> extents;
@@ -132,7 +132,7 @@ class SqliteIndex final : public Index {
   }
 
   Result<std::uint64_t> CountInodes() override {
-    const std::lock_guard lock(read_mutex_);
+    const MutexLock lock(read_mutex_);
     STRATA_ASSIGN(const Meta meta, ReadMeta(reader_.meta, path_));
     return static_cast<std::uint64_t>(meta.inodes);
   }
@@ -187,8 +187,8 @@ class SqliteIndex final : public Index {
   const std::string path_;
   const Database::Mode reads_;  // how connections that only read are opened
   WriteState write_;  // first, so that it is closed last: that is when SQLite folds the write-ahead log into the file
-  std::mutex read_mutex_;
-  ReadConnection reader_;  // GUARDED_BY(read_mutex_)
+  Mutex read_mutex_;
+  ReadConnection reader_ STRATA_GUARDED_BY(read_mutex_);
 };
 
 // Makes the tables in a database that is empty; checks that one which is not is ours.
