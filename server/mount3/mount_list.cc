@@ -5,7 +5,7 @@
 namespace strata::mount3 {
 
 void MountList::Add(std::string_view host, std::string_view directory) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto same = [&](const Mount& mount) { return mount.host == host && mount.directory == directory; };
   if (std::ranges::any_of(mounts_, same)) return;
   if (mounts_.size() >= limit_) mounts_.pop_front();
@@ -13,17 +13,17 @@ void MountList::Add(std::string_view host, std::string_view directory) {
 }
 
 void MountList::Remove(std::string_view host, std::string_view directory) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::erase_if(mounts_, [&](const Mount& mount) { return mount.host == host && mount.directory == directory; });
 }
 
 void MountList::RemoveAll(std::string_view host) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::erase_if(mounts_, [&](const Mount& mount) { return mount.host == host; });
 }
 
 std::vector<Mount> MountList::All() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return {mounts_.begin(), mounts_.end()};
 }
 

@@ -3,10 +3,11 @@
 
 #include <cstddef>
 #include <deque>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace strata::mount3 {
 
@@ -29,8 +30,8 @@ class MountList {
 
  private:
   const std::size_t limit_;
-  mutable std::mutex mutex_;
-  std::deque<Mount> mounts_;  // guarded by mutex_, oldest first
+  mutable Mutex mutex_;
+  std::deque<Mount> mounts_ STRATA_GUARDED_BY(mutex_);  // oldest first
 };
 
 }  // namespace strata::mount3

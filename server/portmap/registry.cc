@@ -51,7 +51,7 @@ void Registry::AddOwn(std::uint32_t program, std::uint32_t version, const Socket
   own.netid = std::string(datagram ? "udp" : "tcp") + (address.address.is_v6() ? "6" : "");
   own.uaddr = FormatUniversalAddress(address);
   own.owner = kOwnOwner;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (entries_.size() < kMaxRegistrations) entries_.push_back(std::move(own));
 }
 
@@ -60,7 +60,7 @@ bool Registry::Set(Registration registration) {
       !Printable(registration.owner)) {
     return false;
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const Registration& entry : entries_) {
     if (entry.program == registration.program && entry.version == registration.version && entry.netid == registration.netid) {
       return entry.uaddr == registration.uaddr;
@@ -72,7 +72,7 @@ bool Registry::Set(Registration registration) {
 }
 
 bool Registry::Unset(std::uint32_t program, std::uint32_t version, std::string_view netid, std::string_view owner) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::erase_if(entries_, [&](const Registration& entry) {
            return entry.program == program && entry.version == version && (netid.empty() || entry.netid == netid) && entry.owner != kOwnOwner &&
                   (owner == "superuser" || entry.owner == owner);
@@ -80,7 +80,7 @@ bool Registry::Unset(std::uint32_t program, std::uint32_t version, std::string_v
 }
 
 std::optional<Registration> Registry::Find(std::uint32_t program, std::uint32_t version, std::string_view netid, bool exact) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Registration* other = nullptr;
   for (const Registration& entry : entries_) {
     if (entry.program != program || entry.netid != netid) continue;
@@ -92,7 +92,7 @@ std::optional<Registration> Registry::Find(std::uint32_t program, std::uint32_t 
 }
 
 std::vector<Registration> Registry::All() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return entries_;
 }
 

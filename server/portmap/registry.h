@@ -3,11 +3,12 @@
 
 #include <boost/asio/ip/address.hpp>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace strata::portmap {
 
@@ -50,8 +51,8 @@ class Registry {
   std::vector<Registration> All() const;
 
  private:
-  mutable std::mutex mutex_;
-  std::vector<Registration> entries_;  // guarded by mutex_, in the order of arrival
+  mutable Mutex mutex_;
+  std::vector<Registration> entries_ STRATA_GUARDED_BY(mutex_);  // in the order of arrival
 };
 
 }  // namespace strata::portmap

@@ -6,7 +6,7 @@ namespace strata::rpc {
 
 void CompletionQueue::Push(Completion* completion) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!closed_) {
       completion->next_ = nullptr;
       const bool was_empty = first_ == nullptr;
@@ -20,7 +20,7 @@ void CompletionQueue::Push(Completion* completion) {
 }
 
 Completion* CompletionQueue::TakeAll() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   last_ = nullptr;
   return std::exchange(first_, nullptr);
 }
@@ -28,7 +28,7 @@ Completion* CompletionQueue::TakeAll() {
 void CompletionQueue::Close() {
   Completion* left = nullptr;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     closed_ = true;
     wake_ = nullptr;
     last_ = nullptr;

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
-#include <mutex>
+#include <utility>
+
+#include "base/mutex.h"
 
 namespace strata::rpc {
 
@@ -44,11 +46,11 @@ class CompletionQueue {
   void Close();
 
  private:
-  std::mutex mutex_;
-  Completion* first_ = nullptr;  // guarded by mutex_, as all below
-  Completion* last_ = nullptr;
-  bool closed_ = false;
-  std::move_only_function<void()> wake_;
+  Mutex mutex_;
+  Completion* first_ STRATA_GUARDED_BY(mutex_) = nullptr;
+  Completion* last_ STRATA_GUARDED_BY(mutex_) = nullptr;
+  bool closed_ STRATA_GUARDED_BY(mutex_) = false;
+  std::move_only_function<void()> wake_ STRATA_GUARDED_BY(mutex_);
 };
 
 }  // namespace strata::rpc

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/env.h"
+#include "base/mutex.h"
 
 namespace strata::rpc {
 namespace {
@@ -34,25 +35,28 @@ struct DuplicateCache::Shard {
     Waiter* waiters = nullptr;
   };
 
-  std::mutex mutex;  // guards all below; no other lock is taken under it
+  // Constant.
   std::size_t max_entries = 0;
   std::size_t ring_bytes = 0;
-  std::vector<Entry> entries;          // grows up to max_entries
-  std::vector<std::uint32_t> buckets;  // a power of two
-  std::unique_ptr<std::byte[]> ring;   // made with the first reply
-  std::uint32_t free = kNil;
-  std::uint32_t oldest = kNil, newest = kNil;
-  std::size_t head = 0;  // where the next reply goes
 
-  std::uint32_t& Bucket(std::uint64_t hash) { return buckets[hash & (buckets.size() - 1)]; }
+  Mutex mutex;                                                     // no other lock is taken under it
+  std::vector<Entry> entries STRATA_GUARDED_BY(mutex);             // grows up to max_entries
+  std::vector<std::uint32_t> buckets STRATA_GUARDED_BY(mutex);     // a power of two
+  std::unique_ptr<std::byte[]> ring STRATA_GUARDED_BY(mutex);      // made with the first reply
+  std::uint32_t free STRATA_GUARDED_BY(mutex) = kNil;
+  std::uint32_t oldest STRATA_GUARDED_BY(mutex) = kNil;
+  std::uint32_t newest STRATA_GUARDED_BY(mutex) = kNil;
+  std::size_t head STRATA_GUARDED_BY(mutex) = 0;  // where the next reply goes
 
-  std::uint32_t Find(const DuplicateKey& key, std::uint64_t hash) {
+  std::uint32_t& Bucket(std::uint64_t hash) STRATA_REQUIRES(mutex) { return buckets[hash & (buckets.size() - 1)]; }
+
+  std::uint32_t Find(const DuplicateKey& key, std::uint64_t hash) STRATA_REQUIRES(mutex) {
     std::uint32_t i = Bucket(hash);
     while (i != kNil && !(entries[i].hash == hash && entries[i].key == key)) i = entries[i].chain;
     return i;
   }
 
-  void Forget(std::uint32_t index) {
+  void Forget(std::uint32_t index) STRATA_REQUIRES(mutex) {
     std::uint32_t* link = &Bucket(entries[index].hash);
     while (*link != index) link = &entries[*link].chain;
     *link = entries[index].chain;
@@ -60,7 +64,7 @@ struct DuplicateCache::Shard {
     free = index;
   }
 
-  void EvictOldest() {
+  void EvictOldest() STRATA_REQUIRES(mutex) {
     const std::uint32_t index = oldest;
     oldest = entries[index].newer;
     if (oldest == kNil) newest = kNil;
@@ -68,7 +72,7 @@ struct DuplicateCache::Shard {
   }
 
   // kNil where every entry is a call under way.
-  std::uint32_t NewEntry() {
+  std::uint32_t NewEntry() STRATA_REQUIRES(mutex) {
     if (free == kNil && entries.size() < max_entries) {
       entries.emplace_back();
       return static_cast<std::uint32_t>(entries.size() - 1);
@@ -78,7 +82,7 @@ struct DuplicateCache::Shard {
   }
 
   // Room for a reply, pushing out as many of the oldest as it takes.
-  std::size_t RoomFor(std::size_t size) {
+  std::size_t RoomFor(std::size_t size) STRATA_REQUIRES(mutex) {
     for (;;) {
       if (oldest == kNil) return head = 0;
       const std::size_t tail = entries[oldest].offset;
@@ -92,7 +96,7 @@ struct DuplicateCache::Shard {
     }
   }
 
-  bool Keep(std::uint32_t index, ByteSpan reply) {
+  bool Keep(std::uint32_t index, ByteSpan reply) STRATA_REQUIRES(mutex) {
     if (reply.size() > ring_bytes / 4) return false;
     if (ring == nullptr) ring = std::make_unique_for_overwrite<std::byte[]>(ring_bytes);
     const std::size_t at = RoomFor(reply.size());
@@ -135,7 +139,7 @@ DuplicateCache::Claim DuplicateCache::Begin(const DuplicateKey& key, Id* id, std
   const std::uint64_t hash = SipHash13(hash_key_, std::as_bytes(std::span(&key, 1)));
   const std::size_t shard_index = (hash >> 60) & shard_mask_;
   Shard& shard = shards_[shard_index];
-  const std::lock_guard lock(shard.mutex);
+  const MutexLock lock(shard.mutex);
   const std::uint32_t found = shard.Find(key, hash);
   if (found != kNil) {
     Shard::Entry& entry = shard.entries[found];
@@ -166,7 +170,7 @@ void DuplicateCache::Finish(Id id, ByteSpan reply, bool keep) {
   const std::uint32_t index = static_cast<std::uint32_t>(static_cast<std::uint64_t>(id)) - 1;
   Waiter* waiters = nullptr;
   {
-    const std::lock_guard lock(shard.mutex);
+    const MutexLock lock(shard.mutex);
     waiters = std::exchange(shard.entries[index].waiters, nullptr);
     if (!keep || !shard.Keep(index, reply)) shard.Forget(index);
   }

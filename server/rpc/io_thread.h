@@ -11,14 +11,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/intrusive/list.hpp>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/mutex.h"
 #include "server/log.h"
 #include "server/rpc/buffer_pool.h"
 #include "server/rpc/completion_queue.h"
@@ -35,17 +34,19 @@ class Drained {
  public:
   // Until `open` is 0, or the time is over.
   void WaitFor(std::chrono::milliseconds limit, const std::atomic<std::size_t>& open) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, limit, [&] { return open.load() == 0; });
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    const MutexLock lock(mutex_);
+    while (open.load() != 0 && changed_.WaitUntil(mutex_, deadline)) {
+    }
   }
   void Notify() {
-    const std::lock_guard lock(mutex_);
-    changed_.notify_all();
+    const MutexLock lock(mutex_);
+    changed_.NotifyAll();
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
+  Mutex mutex_;
+  CondVar changed_;
 };
 
 // What all threads of a transport share.

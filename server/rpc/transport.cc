@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <future>
-#include <mutex>
 #include <thread>
 #include <vector>
 
+#include "base/mutex.h"
 #include "server/log.h"
 #include "server/rpc/datagrams.h"
 #include "server/rpc/io_thread.h"
@@ -67,16 +67,13 @@ class AsioTransport final : public Transport {
     STRATA_ASSIGN(const auto address, ParseAddress(text));
     STRATA_ASSIGN(const int socket, BindSocket(SOCK_DGRAM, address, port));
     const std::uint16_t bound = BoundPort(socket);
-    auto datagrams = std::make_shared<Datagrams>(*threads_[0], socket, dispatcher);
-    boost::asio::post(threads_[0]->context(), [datagrams] { datagrams->Start(); });
-    const std::lock_guard lock(mutex_);
-    datagrams_.push_back(std::move(datagrams));
+    Run(std::make_shared<Datagrams>(*threads_[0], socket, dispatcher));
     return bound;
   }
 
   void Adopt(int socket, const Peer& peer, const Dispatcher& dispatcher) override {
     // Held until the connection is handed over: Stop comes before or after that.
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (stopped_) {
       ::close(socket);
       return;
@@ -110,21 +107,23 @@ class AsioTransport final : public Transport {
   }
 
   void Stop() override {
+    std::vector<std::shared_ptr<Listener>> listeners;
+    std::vector<std::shared_ptr<Datagrams>> datagrams;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (std::exchange(stopped_, true)) return;
+      listeners.swap(listeners_);
+      datagrams.swap(datagrams_);
     }
-    OnFirstThread([this] {
-      for (const auto& listener : listeners_) listener->Close();
-      for (const auto& datagrams : datagrams_) datagrams->Close();
+    OnFirstThread([&] {
+      for (const auto& socket : listeners) socket->Close();
+      for (const auto& socket : datagrams) socket->Close();
     });
     for (const auto& thread : threads_) thread->Drain();
     shared_.drained.WaitFor(options_.stop_wait, shared_.connections_open);
     // First the workers, then the threads that their answers go to.
     shared_.workers.Stop();
     for (const auto& thread : threads_) thread->Stop();
-    listeners_.clear();
-    datagrams_.clear();
   }
 
  private:
@@ -132,10 +131,18 @@ class AsioTransport final : public Transport {
     return [this, &dispatcher](int socket, const Peer& peer) { Adopt(socket, peer, dispatcher); };
   }
 
+  // Started under the lock: Stop closes what was started before it, and nothing is started after it.
   void Run(std::shared_ptr<Listener> listener) {
+    const MutexLock lock(mutex_);
+    if (stopped_) return;
     boost::asio::post(threads_[0]->context(), [listener] { listener->Start(); });
-    const std::lock_guard lock(mutex_);
     listeners_.push_back(std::move(listener));
+  }
+  void Run(std::shared_ptr<Datagrams> datagrams) {
+    const MutexLock lock(mutex_);
+    if (stopped_) return;
+    boost::asio::post(threads_[0]->context(), [datagrams] { datagrams->Start(); });
+    datagrams_.push_back(std::move(datagrams));
   }
 
   void OnFirstThread(std::move_only_function<void()> what) {
@@ -151,11 +158,11 @@ class AsioTransport final : public Transport {
   Shared shared_;
   std::atomic<std::uint64_t> accepted_{0}, refused_{0};
   std::vector<std::unique_ptr<IoThread>> threads_;
-  std::mutex mutex_;
-  unsigned next_thread_ = 0;  // guarded by mutex_
-  bool stopped_ = false;      // guarded by mutex_, as all below
-  std::vector<std::shared_ptr<Listener>> listeners_;
-  std::vector<std::shared_ptr<Datagrams>> datagrams_;
+  Mutex mutex_;
+  unsigned next_thread_ STRATA_GUARDED_BY(mutex_) = 0;
+  bool stopped_ STRATA_GUARDED_BY(mutex_) = false;
+  std::vector<std::shared_ptr<Listener>> listeners_ STRATA_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Datagrams>> datagrams_ STRATA_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -10,32 +10,30 @@ WorkerPool::WorkerPool(unsigned threads) {
 
 void WorkerPool::Submit(Task* task) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     (first_ == nullptr ? first_ : last_->next_) = task;
     last_ = task;
   }
-  wake_.notify_one();
+  wake_.NotifyOne();
 }
 
 void WorkerPool::Stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stop_ = true;
   }
-  wake_.notify_all();
+  wake_.NotifyAll();
   threads_.clear();
 }
 
+WorkerPool::Task* WorkerPool::Next() {
+  const MutexLock lock(mutex_);
+  while (first_ == nullptr && !stop_) wake_.Wait(mutex_);
+  return first_ == nullptr ? nullptr : std::exchange(first_, first_->next_);
+}
+
 void WorkerPool::Loop() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    wake_.wait(lock, [this] { return first_ != nullptr || stop_; });
-    if (first_ == nullptr) return;
-    Task* task = std::exchange(first_, first_->next_);
-    lock.unlock();
-    task->Run();
-    lock.lock();
-  }
+  while (Task* const task = Next()) task->Run();
 }
 
 }  // namespace strata::rpc

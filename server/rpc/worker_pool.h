@@ -1,10 +1,10 @@
 // WorkerPool: a fixed set of threads for calls that wait for a disk.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace strata::rpc {
 
@@ -31,12 +31,14 @@ class WorkerPool {
 
  private:
   void Loop();
+  // Waits for a task; null once the pool is stopped and none is left.
+  Task* Next();
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  Task* first_ = nullptr;  // guarded by mutex_, as all below
-  Task* last_ = nullptr;
-  bool stop_ = false;
+  Mutex mutex_;
+  CondVar wake_;
+  Task* first_ STRATA_GUARDED_BY(mutex_) = nullptr;
+  Task* last_ STRATA_GUARDED_BY(mutex_) = nullptr;
+  bool stop_ STRATA_GUARDED_BY(mutex_) = false;
   std::vector<std::jthread> threads_;
 };
 
