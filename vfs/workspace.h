@@ -83,8 +83,9 @@ class Workspace : public FileSystem {
   virtual Lsn journal_end() const = 0;
   // Bytes of memory that the caches hold, by their own count.
   virtual std::size_t cache_bytes() const = 0;
-  // What differs from the layers, ordered by path. A directory that was added is one line, and so is each thing within it; of one that was
-  // deleted only itself. `visit` gets each once.
+  // What differs from the layers, ordered by path, as a comparison of the two trees would tell it: what was renamed is deleted there and added here.
+  // A directory that was added is one line, and so is each thing within it; of one that was deleted only itself. Modified is what differs in type,
+  // mode, owner or content; times do not count, nor does a directory's content.
   virtual Result<std::vector<PathChange>> Changes() = 0;
 };
 

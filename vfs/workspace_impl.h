@@ -144,6 +144,7 @@ class WorkspaceImpl final : public Workspace {
 
  private:
   friend class MemoryReplay;
+  friend class ChangeFinder;
 
   // How often a call starts over before it gives up with kJukebox: far beyond what any contention does.
   static constexpr int kMaxAttempts = 1000;
