@@ -53,7 +53,12 @@ Result<Lsn> ApplyToIndex(journal::Journal& journal, store::Index& index, const S
   Lsn at = from;
   while (at < to) {
     STRATA_ASSIGN(std::optional<journal::RecordView> record, journal.Next(at));
-    if (!record || record->end > to) break;
+    // A segment's beginning is a position too: it may have been made, and the power gone before it had a record.
+    if (!record || record->begin >= to) {
+      at = to;
+      break;
+    }
+    if (record->end > to) break;
     visitor.Begin(*record);
     STRATA_TRY(journal::VisitRecord(record->head, record->payload.size(), visitor));
     at = record->end;

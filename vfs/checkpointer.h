@@ -10,7 +10,7 @@
 namespace strata::vfs {
 
 // Applies the journal's records in [from, to) to the index, in one transaction. `to` must be durable, so that the index is never ahead of the
-// journal after a power cut. `copied_up` learns the layers' numbers that the index comes to hold. The position reached, which is `to` unless the journal ends before.
+// journal after a power cut. `copied_up` learns the layers' numbers that the index comes to hold. The position reached, which is `to` unless a record reaches beyond it.
 Result<Lsn> ApplyToIndex(journal::Journal& journal, store::Index& index, const SipHashKey& name_key, NumberFilter& copied_up,
                          Lsn from, Lsn to);
 
