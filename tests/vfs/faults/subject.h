@@ -28,12 +28,16 @@ inline WorkspaceOptions QuietOptions() {
   return options;
 }
 
+// What is made to fail here need not be told in the log.
+void SilenceLog();
+
 class FaultySubject : public FileSystemHolder {
  public:
   // `layers`: highest first. The workspace is opened by Open, or by the first call.
   FaultySubject(std::vector<Tree> layers, const WorkspaceOptions& options = QuietOptions(),
                 std::uint64_t segment_size = 1 << 20)
       : layers_(std::move(layers)), options_(options) {
+    SilenceLog();
     std::vector<LayerSpec> named;
     if (!layers_.empty()) {
       const std::string none = folder_.path() + "/no layer";

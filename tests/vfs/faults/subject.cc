@@ -1,9 +1,13 @@
+#include "tests/vfs/faults/subject.h"
+
+#include <spdlog/spdlog.h>
+
 #include <functional>
 #include <sstream>
 
-#include "tests/vfs/faults/subject.h"
-
 namespace strata::vfs::testing {
+
+void SilenceLog() { spdlog::set_level(spdlog::level::off); }
 
 std::string TreeImage(FileSystemHolder& holder, bool exact) {
   Client client(holder);
