@@ -13,24 +13,24 @@ constexpr std::size_t kDeepestPath = 8192;
 }  // namespace
 
 std::optional<PlaceCache::Place> PlaceCache::Get(std::uint64_t id) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Place* place = table_.Find(id);
   return place == nullptr ? std::nullopt : std::optional(*place);
 }
 
 void PlaceCache::Put(std::uint64_t id, std::uint64_t parent, std::string_view name) {
   Place place{parent, std::string(name)};
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   place = table_.Put(id, std::move(place));
 }
 
 void PlaceCache::PutIfRoom(std::uint64_t id, std::uint64_t parent, std::string_view name) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!table_.full()) table_.Put(id, {parent, std::string(name)});
 }
 
 void PlaceCache::Erase(std::uint64_t id) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   table_.Erase(id);
 }
 
@@ -38,7 +38,7 @@ std::optional<std::string> PlaceCache::PathTo(std::uint64_t id, std::uint64_t ro
   std::vector<std::string> names;  // from the node up
   std::size_t size = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     while (id != root) {
       const Place* place = table_.Find(id);
       if (place == nullptr || names.size() == kDeepestPath) return std::nullopt;
@@ -80,7 +80,7 @@ std::optional<std::string> DirectoryIndex::Find(std::uint64_t id) const {
 }
 
 std::shared_ptr<const DirectoryIndex> IndexCache::Get(std::uint64_t directory) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto at =
       std::find_if(held_.begin(), held_.end(), [&](const Held& held) { return held.directory == directory; });
   if (at == held_.end()) return nullptr;
@@ -91,7 +91,7 @@ std::shared_ptr<const DirectoryIndex> IndexCache::Get(std::uint64_t directory) {
 void IndexCache::Put(std::uint64_t directory, std::shared_ptr<const DirectoryIndex> index) {
   if (index->Footprint() > max_bytes_) return;
   std::vector<Held> dropped;  // freed after the lock is
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::size_t bytes = index->Footprint();
   for (const Held& held : held_) bytes += held.index->Footprint();
   std::size_t keep_from = 0;
@@ -104,25 +104,25 @@ void IndexCache::Put(std::uint64_t directory, std::shared_ptr<const DirectoryInd
 }
 
 void IndexCache::Erase(std::uint64_t directory) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::erase_if(held_, [&](const Held& held) { return held.directory == directory; });
 }
 
 DescriptorRef DescriptorCache::Get(std::uint64_t id) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const DescriptorRef* held = table_.Find(id);
   return held == nullptr ? nullptr : *held;
 }
 
 void DescriptorCache::Put(std::uint64_t id, DescriptorRef descriptor) {
   DescriptorRef dropped;  // closed after the lock is free
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   dropped = table_.Put(id, std::move(descriptor));
 }
 
 void DescriptorCache::Erase(std::uint64_t id) {
   DescriptorRef dropped;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   dropped = table_.Erase(id);
 }
 

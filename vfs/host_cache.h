@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "base/mutex.h"
 #include "vfs/host_files.h"
 
 namespace strata::vfs::host {
@@ -98,8 +98,8 @@ class PlaceCache {
   std::optional<std::string> PathTo(std::uint64_t id, std::uint64_t root);
 
  private:
-  std::mutex mutex_;
-  ClockTable<Place> table_;  // GUARDED_BY(mutex_)
+  Mutex mutex_;
+  ClockTable<Place> table_ STRATA_GUARDED_BY(mutex_);
 };
 
 // The entries of one directory by id, packed: 12 bytes each and the name. Immutable once sorted.
@@ -141,9 +141,9 @@ class IndexCache {
     std::shared_ptr<const DirectoryIndex> index;
   };
   const std::size_t max_bytes_;
-  std::mutex mutex_;
-  std::vector<Held>
-      held_;  // GUARDED_BY(mutex_); the one used last at the end; few, since only large directories have one
+  Mutex mutex_;
+  // The one used last at the end; few, since only large directories have one.
+  std::vector<Held> held_ STRATA_GUARDED_BY(mutex_);
 };
 
 // Thread-safe.
@@ -156,8 +156,8 @@ class DescriptorCache {
   void Erase(std::uint64_t id);
 
  private:
-  std::mutex mutex_;
-  ClockTable<DescriptorRef> table_;  // GUARDED_BY(mutex_)
+  Mutex mutex_;
+  ClockTable<DescriptorRef> table_ STRATA_GUARDED_BY(mutex_);
 };
 
 }  // namespace strata::vfs::host

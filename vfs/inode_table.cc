@@ -28,8 +28,9 @@ void InodeTable::Recount(Inode& inode) {
 }
 
 bool InodeTable::Evict(Lsn checkpoint) {
-  std::unique_lock one(evictor_, std::try_to_lock);
-  if (!one || holds_.load() > 0) return true;  // somebody else is at it, or must not be disturbed
+  if (!evictor_.TryLock()) return true;  // somebody else is at it
+  const MutexLock one(evictor_, std::adopt_lock);
+  if (holds_.load() > 0) return true;  // somebody must not be disturbed
   const std::size_t goal = budget_ - budget_ / 8;
   // One turn: what was used since the last one stays, so that a call which brings in one object after another keeps those it has, however small
   // the budget.

@@ -4,6 +4,8 @@
 // takes their stripes together, in the order of the stripes (StripeLock), so that no two calls wait for each other. Order of all locks of a workspace:
 //     WorkspaceImpl::rename_mutex_  ->  stripes, ascending  ->  the journal's own
 // No stripe is held while a call waits for a disk: what is not in memory is fetched without locks, put into the table, and the call starts over.
+// Which stripes a call holds is decided as it runs, which clang's thread safety analysis cannot follow: they are plain std::mutex, and what is said here of
+// who holds them is checked by no compiler.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -14,6 +16,7 @@
 #include <memory>
 #include <mutex>
 
+#include "base/mutex.h"
 #include "vfs/inode.h"
 
 namespace strata::vfs {
@@ -82,8 +85,8 @@ class InodeTable {
   std::atomic<std::size_t> bytes_{0};
   std::atomic<std::uint64_t> evictions_{0};
   std::atomic<int> holds_{0};
-  std::mutex evictor_;
-  std::size_t hand_ = 0;  // guarded by evictor_
+  Mutex evictor_;
+  std::size_t hand_ STRATA_GUARDED_BY(evictor_) = 0;
 };
 static_assert(InodeTable::kStripes == 1 << 10, "Index takes ten bits");
 

@@ -11,13 +11,13 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/mutex.h"
 #include "journal/journal.h"
 #include "journal/record.h"
 #include "store/index/index.h"
@@ -236,8 +236,10 @@ class WorkspaceImpl final : public Workspace {
 
   // workspace_open.cc --------------------------------------------------------------------------------------------------
   Result<void> OpenIndex();
-  Result<void> RunCheckpoint();
+  Result<void> RunCheckpoint() STRATA_EXCLUDES(checkpoint_mutex_, keeper_mutex_);
   void KeeperLoop();
+  // Waits until there is something to do, at most `interval`. False: the workspace closes.
+  bool KeeperRests(std::chrono::nanoseconds interval);
   void NoteChange();
   // Drops what can be dropped from the cache.
   void Relieve();
@@ -260,14 +262,14 @@ class WorkspaceImpl final : public Workspace {
   Generation generation_;  // of what is made by this process
   std::atomic<std::uint64_t> next_ino_{2};
   // Renames of directories across directories, one at a time: ancestry stands still meanwhile.
-  std::mutex rename_mutex_;
+  Mutex rename_mutex_;
 
   std::atomic<std::uint64_t> checkpoint_{0};  // Lsn that the index covers
   std::atomic<std::uint64_t> records_since_checkpoint_{0};
-  std::mutex checkpoint_mutex_;  // one checkpoint at a time; held over the disk, no other lock within
-  std::mutex keeper_mutex_;
-  std::condition_variable keeper_wakes_;
-  bool keeper_stops_ = false;       // guarded by keeper_mutex_
+  Mutex checkpoint_mutex_;  // one checkpoint at a time; held over the disk, no other lock within
+  Mutex keeper_mutex_;
+  CondVar keeper_wakes_;
+  bool keeper_stops_ STRATA_GUARDED_BY(keeper_mutex_) = false;
   std::atomic<bool> checkpoint_due_{false};
   std::thread keeper_;
 };

@@ -137,10 +137,10 @@ Result<void> WorkspaceImpl::Start() {
 WorkspaceImpl::~WorkspaceImpl() {
   if (keeper_.joinable()) {
     {
-      std::lock_guard hold(keeper_mutex_);
+      const MutexLock hold(keeper_mutex_);
       keeper_stops_ = true;
     }
-    keeper_wakes_.notify_one();
+    keeper_wakes_.NotifyOne();
     keeper_.join();
     if (auto done = RunCheckpoint(); !done) {
       spdlog::error("closing checkpoint failed; the next start replays the journal path={} error={}", path_,
@@ -150,7 +150,7 @@ WorkspaceImpl::~WorkspaceImpl() {
 }
 
 Result<void> WorkspaceImpl::RunCheckpoint() {
-  std::lock_guard one(checkpoint_mutex_);
+  const MutexLock one(checkpoint_mutex_);
   const Lsn target = journal_->end();
   const Lsn from(checkpoint_.load());
   if (from >= target) return {};
@@ -179,8 +179,8 @@ void WorkspaceImpl::NoteChange() {
     return;
   }
   if (!checkpoint_due_.exchange(true)) {
-    std::lock_guard hold(keeper_mutex_);
-    keeper_wakes_.notify_one();
+    const MutexLock hold(keeper_mutex_);
+    keeper_wakes_.NotifyOne();
   }
 }
 
@@ -188,9 +188,17 @@ void WorkspaceImpl::Relieve() {
   if (table_.Evict(Lsn(checkpoint_.load())) || options_.read_only) return;
   // What is left is not in the index yet.
   if (records_since_checkpoint_.load() > 0 && !checkpoint_due_.exchange(true)) {
-    std::lock_guard hold(keeper_mutex_);
-    keeper_wakes_.notify_one();
+    const MutexLock hold(keeper_mutex_);
+    keeper_wakes_.NotifyOne();
   }
+}
+
+bool WorkspaceImpl::KeeperRests(std::chrono::nanoseconds interval) {
+  const auto end = std::chrono::steady_clock::now() + interval;
+  const MutexLock hold(keeper_mutex_);
+  while (!keeper_stops_ && !checkpoint_due_.load() && keeper_wakes_.WaitUntil(keeper_mutex_, end)) {
+  }
+  return !keeper_stops_;
 }
 
 void WorkspaceImpl::KeeperLoop() {
@@ -198,11 +206,7 @@ void WorkspaceImpl::KeeperLoop() {
   const bool relaxed = options_.durability == Durability::kRelaxed;
   const std::chrono::nanoseconds interval(relaxed ? std::min(options_.relaxed_interval_ns, kReleaseIntervalNs)
                                                   : kReleaseIntervalNs);
-  std::unique_lock hold(keeper_mutex_);
-  while (!keeper_stops_) {
-    keeper_wakes_.wait_for(hold, interval, [&] { return keeper_stops_ || checkpoint_due_.load(); });
-    if (keeper_stops_) return;
-    hold.unlock();
+  while (KeeperRests(interval)) {
     if (checkpoint_due_.load()) {
       if (auto done = RunCheckpoint(); !done) {
         spdlog::error("checkpoint failed; it is tried again when the journal grows path={} error={}", path_,
@@ -215,7 +219,6 @@ void WorkspaceImpl::KeeperLoop() {
       }
     }
     journal_->ReleasePages();
-    hold.lock();
   }
 }
 

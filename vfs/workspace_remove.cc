@@ -152,24 +152,27 @@ Result<void> WorkspaceImpl::CheckNotBeneath(const OpContext& context, InodeNumbe
 Result<void> WorkspaceImpl::Rename(const OpContext& context, const ObjectId& from_directory, std::string_view from,
                                    const ObjectId& to_directory, std::string_view to, Mutation& mutation) {
   RenameState state;
-  std::unique_lock<std::mutex> one_at_a_time(rename_mutex_, std::defer_lock);
-  for (;;) {
-    auto renamed = RunChange(context, [&](StripeLock& lock, Need& need) {
+  const auto attempt = [&] {
+    state.ancestry_wanted = false;
+    return RunChange(context, [&](StripeLock& lock, Need& need) {
       return RenameUnderLock(context, from_directory, from, to_directory, to, state, mutation, lock, need);
     });
-    if (!state.ancestry_wanted) return renamed;
-    // A directory is about to move into another: not into itself or what lies beneath it.
-    state.ancestry_wanted = false;
-    if (!one_at_a_time.owns_lock()) {
-      if (context.may_block) {
-        one_at_a_time.lock();
-      } else if (!one_at_a_time.try_lock()) {
-        return Fail(Errc::kWouldBlock);
-      }
-    }
+  };
+  auto renamed = attempt();
+  if (!state.ancestry_wanted) return renamed;
+  // A directory is about to move into another: not into itself or what lies beneath it.
+  if (context.may_block) {
+    rename_mutex_.Lock();
+  } else if (!rename_mutex_.TryLock()) {
+    return Fail(Errc::kWouldBlock);
+  }
+  const MutexLock one_at_a_time(rename_mutex_, std::adopt_lock);
+  while (state.ancestry_wanted) {
     STRATA_TRY(CheckNotBeneath(context, state.source, to_directory));
     state.ancestry_checked = state.source;
+    renamed = attempt();
   }
+  return renamed;
 }
 
 Result<void> WorkspaceImpl::RenameUnderLock(const OpContext& context, const ObjectId& from_directory,
