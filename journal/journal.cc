@@ -170,7 +170,11 @@ Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload) {
 
 Result<void> LogJournal::Write(std::span<const ByteSpan> pieces, std::uint64_t end) {
   const std::uint64_t offset = written_.load(std::memory_order_relaxed) - current_->base;
-  if (auto wrote = current_->file->WriteAt(offset, pieces); !wrote) return failure_.Set(wrote.error());
+  if (auto wrote = current_->file->WriteAt(offset, pieces); !wrote) {
+    // Where the file system cannot allocate ahead, it is here that the disk is found full. What is buffered stays so, and is
+    // written over what is there in part once there is space.
+    return NoRoom(wrote.error());
+  }
   buffered_ = 0;
   written_.store(end, std::memory_order_release);
   return {};

@@ -60,8 +60,8 @@ class Journal {
   static Result<std::unique_ptr<Journal>> Open(Env& env, const std::string& directory, const JournalOptions& options);
   virtual ~Journal() = default;
 
-  // Appends one record. kNoSpace: nothing was appended. After an I/O error of any write or sync the journal has failed for good: every later
-  // Append, Flush and Sync gives that error.
+  // Appends one record. kNoSpace, kQuota: nothing was appended. A Flush or Sync that gives them has left what was appended before where it was, and may
+  // succeed later. After any other error of a write, and any of a sync, the journal has failed for good: every later Append, Flush and Sync gives it.
   virtual Result<Appended> Append(ByteSpan head, ByteSpan payload) = 0;
   // Hands everything appended to the operating system.
   virtual Result<void> Flush() = 0;
