@@ -26,7 +26,7 @@ enum class Squash : std::uint8_t { kNone, kRoot, kAll };
 
 struct ExportOptions {
   std::string path = "/";          // what clients mount
-  std::vector<Cidr> allow;         // besides loopback, which is always allowed
+  std::vector<Cidr> allow{};       // besides loopback, which is always allowed
   bool insecure_ports = false;     // admit source ports of 1024 and above (spec nfsv3 2.4)
   Squash squash = Squash::kNone;
   std::uint32_t anonymous_uid = 65534;

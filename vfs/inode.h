@@ -34,6 +34,8 @@ struct Inode {
   Ownership ownership() const { return {record.mode, record.uid, record.gid}; }
   WccAttributes wcc() const { return {record.size, record.mtime, record.ctime}; }
   Attributes attributes() const;
+  // Both sides of a change that has not happened yet.
+  Change unchanged() const { return {wcc(), attributes()}; }
   // With the origin in place, as the journal takes it.
   InodeRecord FullRecord() const;
   // A time for a change that happens now: later than every time that clients saw of the object (spec nfsv3 4.2).

@@ -11,9 +11,6 @@ NameSlot::Beneath BeneathNew(const Directory& names, const NameSlot* slot) {
   return slot->state == NameSlot::State::kWhiteout ? NameSlot::Beneath::kYes : slot->beneath;
 }
 
-// A directory's attributes as they are, into a mutation that may yet fail.
-void Note(const Inode& directory, Change& change) { change = {directory.wcc(), directory.attributes()}; }
-
 }  // namespace
 
 Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& directory, std::uint64_t hash,
@@ -91,7 +88,7 @@ Result<Entry> WorkspaceImpl::Make(const OpContext& context, const ObjectId& dire
     const InodeNumber ino = NewNumber();
     lock.Lock({directory.ino, ino});
     STRATA_ASSIGN(Inode * parent, GetDirectory(directory, need));
-    Note(*parent, mutation.target);
+    mutation.target = parent->unchanged();
     STRATA_TRY(CheckNewName(name, Errc::kExists));
     if (!Permits(parent->ownership(), true, context.credentials, kMayExecute)) return Fail(Errc::kAccess);
     STRATA_ASSIGN(NameSlot * slot, FindName(*parent, hash, name, need));
@@ -115,7 +112,7 @@ Result<Entry> WorkspaceImpl::Create(const OpContext& context, const ObjectId& di
     const InodeNumber ino = NewNumber();
     lock.Lock({directory.ino, existing, ino});
     STRATA_ASSIGN(Inode * parent, GetDirectory(directory, need));
-    Note(*parent, mutation.target);
+    mutation.target = parent->unchanged();
     STRATA_TRY(CheckNewName(name, Errc::kExists));
     if (!Permits(parent->ownership(), true, context.credentials, kMayExecute)) return Fail(Errc::kAccess);
     STRATA_ASSIGN(NameSlot * slot, FindName(*parent, hash, name, need));
@@ -200,7 +197,7 @@ Result<void> WorkspaceImpl::Link(const OpContext& context, const ObjectId& id, c
     STRATA_ASSIGN(Inode * inode, Get(id, need));
     if (after != nullptr) *after = inode->attributes();
     STRATA_ASSIGN(Inode * parent, GetDirectory(directory, need));
-    Note(*parent, mutation.target);
+    mutation.target = parent->unchanged();
     STRATA_TRY(CheckNewName(name, Errc::kExists));
     if (inode->is_directory()) return Fail(Errc::kIsDirectory);
     if (!Permits(parent->ownership(), true, caller, kMayExecute)) return Fail(Errc::kAccess);

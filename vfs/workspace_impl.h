@@ -66,9 +66,14 @@ struct Need {
     name = name_within;
     return Fail(Errc::kWouldBlock);
   }
-  std::unexpected<Status> Child(const Inode& directory, std::string_view name_within, const NameSlot& leads_to) {
+  std::unexpected<Status> Child(const ObjectId& directory, std::shared_ptr<const LowerNode> directory_lower,
+                                std::string_view name_within, const NameSlot& leads_to) {
+    kind = Kind::kChild;
+    id = directory;
+    lower = std::move(directory_lower);
+    name = name_within;
     slot = leads_to;
-    return Of(Kind::kChild, directory, name_within);
+    return Fail(Errc::kWouldBlock);
   }
 };
 
@@ -148,6 +153,8 @@ class WorkspaceImpl final : public Workspace {
 
   // How often a call starts over before it gives up with kJukebox: far beyond what any contention does.
   static constexpr int kMaxAttempts = 1000;
+  // Changes wait once the index is so many checkpoints behind the journal: what it does not hold cannot leave memory.
+  static constexpr std::uint64_t kMostBehind = 4;
   // After so many attempts a call keeps the evictor away until it is through.
   static constexpr int kPatience = 8;
 
@@ -241,6 +248,8 @@ class WorkspaceImpl final : public Workspace {
   // Waits until there is something to do, at most `interval`. False: the workspace closes.
   bool KeeperRests(std::chrono::nanoseconds interval);
   void NoteChange();
+  // Waits, a bounded time, until a checkpoint has ended.
+  void AwaitCheckpoint() STRATA_EXCLUDES(keeper_mutex_);
   // Drops what can be dropped from the cache.
   void Relieve();
   Time Now() const { return env_.Now(); }
@@ -269,6 +278,7 @@ class WorkspaceImpl final : public Workspace {
   Mutex checkpoint_mutex_;  // one checkpoint at a time; held over the disk, no other lock within
   Mutex keeper_mutex_;
   CondVar keeper_wakes_;
+  CondVar checkpoint_ended_;
   bool keeper_stops_ STRATA_GUARDED_BY(keeper_mutex_) = false;
   std::atomic<bool> checkpoint_due_{false};
   std::thread keeper_;
@@ -298,6 +308,10 @@ template <typename Body>
 auto WorkspaceImpl::RunChange(const OpContext& context, Body body)
     -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
   if (volume_.read_only) return Fail(Errc::kReadOnly);
+  if (records_since_checkpoint_.load(std::memory_order_relaxed) > kMostBehind * options_.checkpoint_records) {
+    if (!context.may_block) return Fail(Errc::kWouldBlock);
+    AwaitCheckpoint();
+  }
   auto result = Run(context, std::move(body));
   NoteChange();
   return result;

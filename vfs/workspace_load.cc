@@ -33,7 +33,7 @@ Result<NameSlot*> WorkspaceImpl::FindVisible(Inode& directory, std::uint64_t has
 
 Result<Inode*> WorkspaceImpl::GetChild(const Inode& directory, std::string_view name, const NameSlot& slot, Need& need) {
   Inode* child = table_.Find(slot.ino);
-  if (child == nullptr) return need.Child(directory, name, slot);
+  if (child == nullptr) return need.Child(directory.id(), directory.lower, name, slot);
   if (child->removed) return need.Again();
   return child;
 }

@@ -13,6 +13,8 @@ namespace {
 
 // How often pages of the journal that were read leave the process's memory.
 constexpr std::int64_t kReleaseIntervalNs = 2'000'000'000;
+// For a checkpoint to end; far longer than one takes.
+constexpr std::chrono::seconds kLongestWait(10);
 
 Result<std::vector<std::unique_ptr<Layer>>> OpenLayers(const WorkspaceConfig& config, const std::string& path) {
   std::vector<std::unique_ptr<Layer>> layers;
@@ -81,6 +83,10 @@ Result<void> WorkspaceImpl::OpenIndex() {
     }
     opened = store::Index::Open(file, mode, config_.volume_id);
   }
+  if (!opened && opened.error().code() == Errc::kNoSpace) {
+    return Fail(Errc::kNoSpace, "opening " + file + ": " + std::string(opened.error().message()) +
+                                    "; nothing is lost: free space on its disk, or look at it meanwhile with --read-only");
+  }
   if (!opened) return Fail(opened.error().WithContext("opening " + file));
   index_ = std::move(*opened);
   return {};
@@ -118,7 +124,12 @@ Result<void> WorkspaceImpl::Start() {
   if (options_.read_only) {
     STRATA_TRY(MemoryReplay(*this).Run());
   } else {
-    STRATA_TRY(RunCheckpoint());
+    if (auto recovered = RunCheckpoint(); !recovered) {
+      if (recovered.error().code() != Errc::kNoSpace) return recovered;
+      return Fail(Errc::kNoSpace, std::string(recovered.error().message()) +
+                                      "; nothing is lost: free space on the disk of " + path_ +
+                                      ", or look at it meanwhile with --read-only");
+    }
     STRATA_ASSIGN(store::Index::Checkpoint checkpoint, index_->LastCheckpoint());
     next_ino_.store(std::max<std::uint64_t>(2, checkpoint.highest_ino.value + 1));
   }
@@ -184,6 +195,16 @@ void WorkspaceImpl::NoteChange() {
   }
 }
 
+void WorkspaceImpl::AwaitCheckpoint() {
+  const std::uint64_t enough = kMostBehind * options_.checkpoint_records;
+  NoteChange();
+  const auto end = std::chrono::steady_clock::now() + kLongestWait;
+  const MutexLock hold(keeper_mutex_);
+  // If checkpoints fail, memory is what gives; the log says so.
+  while (!keeper_stops_ && records_since_checkpoint_.load() > enough && checkpoint_ended_.WaitUntil(keeper_mutex_, end)) {
+  }
+}
+
 void WorkspaceImpl::Relieve() {
   if (table_.Evict(Lsn(checkpoint_.load())) || options_.read_only) return;
   // What is left is not in the index yet.
@@ -213,6 +234,8 @@ void WorkspaceImpl::KeeperLoop() {
                       done.error().message());
       }
       checkpoint_due_.store(false);
+      const MutexLock tell(keeper_mutex_);
+      checkpoint_ended_.NotifyAll();
     } else if (relaxed && journal_->end() > journal_->durable()) {
       if (auto done = journal_->SyncAndWait(journal_->end()); !done) {
         spdlog::error("journal sync failed path={} error={}", path_, done.error().message());

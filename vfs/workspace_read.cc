@@ -37,8 +37,9 @@ Result<std::string> WorkspaceImpl::ReadLink(const OpContext& context, const Obje
 Result<Entry> WorkspaceImpl::Lookup(const OpContext& context, const ObjectId& directory, std::string_view name,
                                     std::optional<Attributes>* directory_after) {
   const std::uint64_t hash = NameHash(config_.name_key, name);
+  InodeNumber missing = kNoInode;  // what the name leads to, once it was not found in memory
   return Run(context, [&](StripeLock& lock, Need& need) -> Result<Entry> {
-    lock.Lock({directory.ino});
+    lock.Lock({directory.ino, missing});
     STRATA_ASSIGN(Inode * parent, GetDirectory(directory, need));
     const Attributes parent_attributes = parent->attributes();
     if (directory_after != nullptr) *directory_after = parent_attributes;
@@ -57,28 +58,18 @@ Result<Entry> WorkspaceImpl::Lookup(const OpContext& context, const ObjectId& di
     STRATA_TRY(CheckName(name));
     STRATA_ASSIGN(NameSlot * slot, FindVisible(*parent, hash, name, need));
     if (slot == nullptr) return Fail(Errc::kNotFound);
-    const NameSlot leads_to = *slot;
-    if (InodeTable::Index(leads_to.ino) != InodeTable::Index(directory.ino)) {
-      // The parent is let go; what GetChild may need of it is copied only when it does.
-      if (Inode* child = nullptr; true) {
-        std::shared_ptr<const LowerNode> lower = parent->lower;
-        const ObjectId parent_id = parent->id();
-        lock.Unlock();
-        lock.Lock({leads_to.ino});
-        child = table_.Find(leads_to.ino);
-        if (child == nullptr) {
-          need.kind = Need::Kind::kChild;
-          need.id = parent_id;
-          need.lower = std::move(lower);
-          need.name = name;
-          need.slot = leads_to;
-          return Fail(Errc::kWouldBlock);
-        }
-        if (child->removed) return need.Again();
+    const InodeNumber ino = slot->ino;
+    if (ino != missing && InodeTable::Index(ino) != InodeTable::Index(directory.ino)) {
+      // Most often it is in memory, and the two need not be held together.
+      lock.Unlock();
+      lock.Lock({ino});
+      if (const Inode* child = table_.Find(ino); child != nullptr && !child->removed) {
         return Entry{child->id(), child->attributes()};
       }
+      missing = ino;
+      return need.Again();
     }
-    STRATA_ASSIGN(Inode * child, GetChild(*parent, name, leads_to, need));
+    STRATA_ASSIGN(Inode * child, GetChild(*parent, name, *slot, need));
     return Entry{child->id(), child->attributes()};
   });
 }
@@ -310,14 +301,7 @@ Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const Obj
           auto child = Run(context, [&](StripeLock& lock, Need& need) -> Result<Entry> {
             lock.Lock({item.slot.ino});
             Inode* inode = table_.Find(item.slot.ino);
-            if (inode == nullptr) {
-              need.kind = Need::Kind::kChild;
-              need.id = directory;
-              need.lower = lower;
-              need.name = name;
-              need.slot = item.slot;
-              return Fail(Errc::kWouldBlock);
-            }
+            if (inode == nullptr) return need.Child(directory, lower, name, item.slot);
             if (inode->removed) return Fail(Errc::kStale);
             return Entry{inode->id(), inode->attributes()};
           });

@@ -6,8 +6,6 @@ namespace {
 
 using EntryState = journal::EntryEffect::State;
 
-void Note(const Inode& directory, Change& change) { change = {directory.wcc(), directory.attributes()}; }
-
 // Removing the last name of something ends it. A directory has one name.
 bool LastLink(const Inode& inode) { return inode.is_directory() || inode.record.nlink <= 1; }
 
@@ -83,7 +81,7 @@ Result<void> WorkspaceImpl::RemoveName(const OpContext& context, const ObjectId&
   return RunChange(context, [&](StripeLock& lock, Need& need) -> Result<void> {
     lock.Lock({directory.ino, guess});
     STRATA_ASSIGN(Inode * parent, GetDirectory(directory, need));
-    Note(*parent, mutation.target);
+    mutation.target = parent->unchanged();
     STRATA_TRY(CheckNewName(name, want_directory && name == ".." ? Errc::kNotEmpty : Errc::kInvalid));
     if (!Permits(parent->ownership(), true, caller, kMayExecute)) return Fail(Errc::kAccess);
     STRATA_ASSIGN(NameSlot * slot, FindVisible(*parent, hash, name, need));
@@ -184,9 +182,9 @@ Result<void> WorkspaceImpl::RenameUnderLock(const OpContext& context, const Obje
   const bool same_directory = from_directory.ino == to_directory.ino;
   lock.Lock({from_directory.ino, to_directory.ino, state.source, state.target});
   STRATA_ASSIGN(Inode * source_parent, GetDirectory(from_directory, need));
-  Note(*source_parent, mutation.target);
+  mutation.target = source_parent->unchanged();
   STRATA_ASSIGN(Inode * target_parent, GetDirectory(to_directory, need));
-  Note(*target_parent, mutation.second);
+  mutation.second = target_parent->unchanged();
   STRATA_TRY(CheckNewName(from, Errc::kInvalid));
   STRATA_TRY(CheckNewName(to, Errc::kInvalid));
   for (const Inode* parent : {source_parent, target_parent}) {

@@ -56,7 +56,7 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
                                          std::optional<Time> guard, Mutation& mutation) {
   const Credentials& caller = context.credentials;
   InodeRecord& record = inode.record;
-  mutation.target = {inode.wcc(), inode.attributes()};
+  mutation.target = inode.unchanged();
   if (guard && *guard != record.ctime) return Fail(Errc::kNotSync);
   STRATA_ASSIGN(Ownership after, ChangedOwnership(inode.ownership(), inode.is_directory(), set, caller));
   const bool owner = caller.superuser() || caller.uid == record.uid;
@@ -121,7 +121,7 @@ Result<std::uint32_t> WorkspaceImpl::Write(const OpContext& context, const Objec
   return RunChange(context, [&](StripeLock& lock, Need& need) -> Result<std::uint32_t> {
     lock.Lock({id.ino});
     STRATA_ASSIGN(Inode * inode, Get(id, need));
-    mutation.target = {inode->wcc(), inode->attributes()};
+    mutation.target = inode->unchanged();
     if (inode->is_directory()) return Fail(Errc::kIsDirectory);
     if (inode->record.type != FileType::kRegular) return Fail(Errc::kInvalid);
     // The owner may write through an open handle whatever the mode (spec nfsv3 4.6): git writes its 0444 objects so.
@@ -156,7 +156,7 @@ Result<void> WorkspaceImpl::Commit(const OpContext& context, const ObjectId& id,
   return Run(context, [&](StripeLock& lock, Need& need) -> Result<void> {
     lock.Lock({id.ino});
     STRATA_ASSIGN(Inode * inode, Get(id, need));
-    mutation.target = {inode->wcc(), inode->attributes()};
+    mutation.target = inode->unchanged();
     // 0: not changed since it was loaded, so what there is of it was durable then.
     if (inode->changed > journal_->durable()) {
       mutation.commitment = Commitment::kDurable;

@@ -119,7 +119,7 @@ TEST_P(FullDisk, ChangesAreRefusedWithNospcAndAllThatWasAnsweredIsKept_Rule6_2) 
     ServedProcess again({lower_, "--workspace", disk_ + "/workspace", "--insecure-ports"});
     if (again.port() == 0) {
       EXPECT_EQ(again.process().Wait(), 1);
-      EXPECT_NE(again.process().errors().find("full"), std::string::npos) << again.process().errors();
+      EXPECT_NE(again.process().errors().find("free space on"), std::string::npos) << again.process().errors();
     }
   }
   ASSERT_EQ(::mount("none", disk_.c_str(), "tmpfs", MS_REMOUNT, "size=128m"), 0);
