@@ -139,25 +139,31 @@ class SqliteIndex final : public Index {
 
   // On a connection of its own: it may take long, sees one state throughout, and `visit` may use the index.
   Result<void> VisitInodes(const std::function<void(const InodeRecord&)>& visit) override {
-    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_));
-    STRATA_ASSIGN(Statement all, database->Prepare(kSelectAllInodes));
-    while (true) {
-      STRATA_ASSIGN(const bool row, all.Step());
-      if (!row) return {};
-      STRATA_ASSIGN(const InodeRecord inode, ReadInode(all, path_));
-      visit(inode);
+    if (reads_ == Database::Mode::kObserve) {
+      std::vector<InodeRecord> inodes;
+      {
+        const MutexLock lock(read_mutex_);
+        STRATA_TRY(EachInode(*reader_.database, [&](const InodeRecord& inode) { inodes.push_back(inode); }));
+      }
+      for (const InodeRecord& inode : inodes) visit(inode);
+      return {};
     }
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_));
+    return EachInode(*database, visit);
   }
 
   Result<void> VisitNumbers(InodeNumber first, const std::function<void(InodeNumber)>& visit) override {
-    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_));
-    STRATA_ASSIGN(Statement numbers, database->Prepare("SELECT ino FROM inodes WHERE ino >= ?1 ORDER BY ino"));
-    numbers.Bind(1, first.value);
-    while (true) {
-      STRATA_ASSIGN(const bool row, numbers.Step());
-      if (!row) return {};
-      visit(InodeNumber(numbers.Uint(0)));
+    if (reads_ == Database::Mode::kObserve) {
+      std::vector<InodeNumber> inodes;
+      {
+        const MutexLock lock(read_mutex_);
+        STRATA_TRY(EachNumber(*reader_.database, first, [&](InodeNumber ino) { inodes.push_back(ino); }));
+      }
+      for (const InodeNumber ino : inodes) visit(ino);
+      return {};
     }
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_));
+    return EachNumber(*database, first, visit);
   }
 
   Result<void> Check() override {
@@ -184,6 +190,26 @@ class SqliteIndex final : public Index {
   }
 
  private:
+  Result<void> EachInode(Database& database, const std::function<void(const InodeRecord&)>& visit) const {
+    STRATA_ASSIGN(Statement all, database.Prepare(kSelectAllInodes));
+    while (true) {
+      STRATA_ASSIGN(const bool row, all.Step());
+      if (!row) return {};
+      STRATA_ASSIGN(const InodeRecord inode, ReadInode(all, path_));
+      visit(inode);
+    }
+  }
+
+  static Result<void> EachNumber(Database& database, InodeNumber first, const std::function<void(InodeNumber)>& visit) {
+    STRATA_ASSIGN(Statement numbers, database.Prepare("SELECT ino FROM inodes WHERE ino >= ?1 ORDER BY ino"));
+    numbers.Bind(1, first.value);
+    while (true) {
+      STRATA_ASSIGN(const bool row, numbers.Step());
+      if (!row) return {};
+      visit(InodeNumber(numbers.Uint(0)));
+    }
+  }
+
   const std::string path_;
   const Database::Mode reads_;  // how connections that only read are opened
   WriteState write_;  // first, so that it is closed last: that is when SQLite folds the write-ahead log into the file
@@ -225,6 +251,9 @@ Result<std::unique_ptr<Index>> Index::Open(const std::string& path, IndexMode mo
   }
   STRATA_TRY(Prepare(*database, mode, volume_id));
   STRATA_ASSIGN(ReadConnection reader, ReadConnection::Open(path, writes ? Database::Mode::kRead : Database::Mode::kObserve));
+  // Who only looks sees one state for as long as it looks, the one that ReadMeta finds, whatever the server checkpoints
+  // meanwhile. (Until it ends, the server's write-ahead log grows by what it checkpoints.)
+  if (!writes) STRATA_TRY(reader.database->Execute("BEGIN"));
   STRATA_ASSIGN(const Meta meta, ReadMeta(reader.meta, path));
   if (meta.volume != volume_id) {
     return Fail(Errc::kCorrupt, path + " belongs to another volume; move the file away, to have it rebuilt");

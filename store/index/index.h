@@ -33,6 +33,7 @@ struct IndexExtent {
   friend bool operator==(const IndexExtent&, const IndexExtent&) = default;
 };
 
+// kReadOnly: shows the state at Open for as long as it lives, whatever another process writes meanwhile.
 enum class IndexMode : std::uint8_t { kReadOnly, kReadWrite };
 
 class Index {
