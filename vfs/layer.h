@@ -29,6 +29,7 @@ struct MarkerStyles {
   bool files = false;     // regular files .wh.NAME and .wh..wh..opq (OCI, AUFS)
   bool chardev = false;   // character devices 0:0
   bool xattr = false;     // {trusted,user}.overlay.opaque = "y", .whiteout
+  friend bool operator==(const MarkerStyles&, const MarkerStyles&) = default;
 };
 
 struct LayerStat {

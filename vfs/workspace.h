@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/env.h"
@@ -20,6 +21,7 @@ struct LayerSpec {
   // Character devices 0:0 and overlay xattrs can mean nothing else and are understood by default; .wh. names are ordinary names
   // unless asked for (overlay X16).
   MarkerStyles markers{.files = false, .chardev = true, .xattr = true};
+  friend bool operator==(const LayerSpec&, const LayerSpec&) = default;
 };
 
 // What workspace.json holds.
@@ -28,6 +30,7 @@ struct WorkspaceConfig {
   SipHashKey handle_key{};  // of handles' MACs: secret
   SipHashKey name_key{};    // of directory order
   std::vector<LayerSpec> layers;  // highest first
+  friend bool operator==(const WorkspaceConfig&, const WorkspaceConfig&) = default;
 };
 
 // Makes the workspace folder `path` (its parent must exist) over `layers`. kExists if there is a workspace already, kNotEmpty if there is something
@@ -36,6 +39,10 @@ struct WorkspaceConfig {
 Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<LayerSpec>& layers,
                            std::uint64_t segment_size = 0);
 Result<WorkspaceConfig> LoadWorkspaceConfig(Env& env, const std::string& path);
+// The text of workspace.json and back. kInvalid for a layer's path that is no UTF-8, which JSON cannot hold; kCorrupt for a text that is none of ours,
+// kNotSupported for one of a newer version: `file` is for the message.
+Result<std::string> FormatWorkspaceConfig(const WorkspaceConfig& config);
+Result<WorkspaceConfig> ParseWorkspaceConfig(std::string_view text, const std::string& file);
 // Whether `path` holds a workspace.json.
 bool IsWorkspace(Env& env, const std::string& path);
 

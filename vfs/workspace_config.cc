@@ -1,4 +1,7 @@
 // workspace.json: what a workspace folder says of itself.
+#include <algorithm>
+#include <charconv>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "journal/journal.h"
@@ -21,7 +24,19 @@ std::string Hex(std::uint64_t value) {
   return text;
 }
 
-std::uint64_t FromHex(const nlohmann::json& value) { return std::stoull(value.get<std::string>(), nullptr, 16); }
+std::uint64_t FromHex(const nlohmann::json& value) {
+  const auto& text = value.get_ref<const std::string&>();
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, 16);
+  if (error != std::errc() || end != text.data() + text.size()) throw std::invalid_argument("not a hexadecimal number");
+  return number;
+}
+
+// Numbers of JSON may be larger than any integer of ours, or have fractions.
+std::int64_t VersionFrom(const nlohmann::json& value) {
+  if (!value.is_number_unsigned()) throw std::invalid_argument("the version is not a whole number");
+  return static_cast<std::int64_t>(std::min<std::uint64_t>(value.get<std::uint64_t>(), std::numeric_limits<std::int64_t>::max()));
+}
 
 nlohmann::json MarkersToJson(const MarkerStyles& markers) {
   nlohmann::json list = nlohmann::json::array();
@@ -106,8 +121,13 @@ Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<
   config.handle_key = {random[1], random[2]};
   config.name_key = {random[3], random[4]};
   config.layers = layers;
+  STRATA_ASSIGN(const std::string text, FormatWorkspaceConfig(config));
   STRATA_TRY(WriteFormatRecord(env, path, config, segment_size));
+  // Last: a folder without it is no workspace.
+  return ReplaceFile(env, ConfigPath(path), text);
+}
 
+Result<std::string> FormatWorkspaceConfig(const WorkspaceConfig& config) {
   nlohmann::json json;
   json["format"] = "strata workspace";
   json["version"] = kFormatVersion;
@@ -115,12 +135,11 @@ Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<
   json["handle_key"] = {Hex(config.handle_key[0]), Hex(config.handle_key[1])};
   json["name_key"] = {Hex(config.name_key[0]), Hex(config.name_key[1])};
   json["layers"] = nlohmann::json::array();
-  for (const LayerSpec& layer : layers) {
+  for (const LayerSpec& layer : config.layers) {
     json["layers"].push_back({{"path", layer.path}, {"markers", MarkersToJson(layer.markers)}});
   }
-  // Last: a folder without it is no workspace. Names that are no UTF-8 cannot be written as JSON.
   try {
-    return ReplaceFile(env, ConfigPath(path), json.dump(2) + "\n");
+    return json.dump(2) + "\n";
   } catch (const nlohmann::json::exception&) {
     return Fail(Errc::kInvalid, "a layer's path is not valid UTF-8; give it by a symbolic link with a plain name");
   }
@@ -134,11 +153,15 @@ Result<WorkspaceConfig> LoadWorkspaceConfig(Env& env, const std::string& path) {
     }
     return Fail(text.error().WithContext("reading " + ConfigPath(path)));
   }
+  return ParseWorkspaceConfig(*text, ConfigPath(path));
+}
+
+Result<WorkspaceConfig> ParseWorkspaceConfig(std::string_view text, const std::string& file) {
   try {
-    const nlohmann::json json = nlohmann::json::parse(*text);
+    const nlohmann::json json = nlohmann::json::parse(text);
     if (json.at("format") != "strata workspace") throw std::invalid_argument("not a strata workspace");
-    if (json.at("version").get<int>() > kFormatVersion) {
-      return Fail(Errc::kNotSupported, path + " was made by a newer version of strata; use that one");
+    if (VersionFrom(json.at("version")) > kFormatVersion) {
+      return Fail(Errc::kNotSupported, file + " was made by a newer version of strata; use that one");
     }
     WorkspaceConfig config;
     config.volume_id = FromHex(json.at("volume_id"));
@@ -150,7 +173,7 @@ Result<WorkspaceConfig> LoadWorkspaceConfig(Env& env, const std::string& path) {
     if (config.layers.size() > kMaxLayers) throw std::invalid_argument("too many layers");
     return config;
   } catch (const std::exception& error) {
-    return Fail(Errc::kCorrupt, ConfigPath(path) + " does not parse (" + error.what() + "); restore it from a backup");
+    return Fail(Errc::kCorrupt, file + " does not parse (" + error.what() + "); restore it from a backup");
   }
 }
 
