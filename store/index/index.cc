@@ -126,8 +126,9 @@ class SqliteIndex final : public Index {
     while (true) {
       STRATA_ASSIGN(const bool row, reader_.extents.Step());
       if (!row) return extents;
-      const Statement& s = reader_.extents;
-      extents.push_back({s.Uint(0), s.Uint(1), Lsn(s.Uint(2))});
+      const std::uint64_t after = extents.empty() ? 0 : extents.back().offset + extents.back().length;
+      STRATA_ASSIGN(const IndexExtent extent, ReadExtent(reader_.extents, after, path_));
+      extents.push_back(extent);
     }
   }
 

@@ -148,4 +148,13 @@ Result<IndexEntry> ReadEntry(const Statement& statement, const std::string& path
   return entry;
 }
 
+Result<IndexExtent> ReadExtent(const Statement& statement, std::uint64_t after, const std::string& path) {
+  const IndexExtent extent{statement.Uint(0), statement.Uint(1), Lsn(statement.Uint(2))};
+  constexpr std::uint64_t kEnd = std::numeric_limits<std::int64_t>::max();
+  const bool sound = extent.offset >= after && extent.offset < kEnd && extent.length > 0 &&
+                     extent.length <= kEnd - extent.offset && extent.position.value <= kEnd - extent.length;
+  if (!sound) return BadRow(path, "an extent");
+  return extent;
+}
+
 }  // namespace strata::store

@@ -258,7 +258,7 @@ class BatchWriter final : public Index::Writer {
     c_.extent_before.Bind(2, offset);
     STRATA_ASSIGN(const bool row, c_.extent_before.Step());
     if (!row) return std::nullopt;
-    return IndexExtent{c_.extent_before.Uint(0), c_.extent_before.Uint(1), Lsn(c_.extent_before.Uint(2))};
+    return ReadExtent(c_.extent_before, 0, c_.database->path());
   }
 
   Result<void> PutRow(std::uint64_t ino, const IndexExtent& extent) {
