@@ -152,7 +152,7 @@ TEST(Index, RemembersTheHighestNumberOfPurgedInodesButNotThoseOfLayers) {
   EXPECT_EQ(index->LoadInode(InodeNumber(lower)).value(), Inode(lower));
 }
 
-TEST(Index, LetsAnotherConnectionReadWhileBatchesAreWritten) {
+TEST(Index, LetsOthersReadWhileBatchesAreWrittenAndShowsEachTheStateThatItWasOpenedOn) {
   TempFolder folder;
   auto index = MustOpen(folder / "index");
   auto viewer = MustOpen(folder / "index", IndexMode::kReadOnly);
@@ -161,15 +161,18 @@ TEST(Index, LetsAnotherConnectionReadWhileBatchesAreWritten) {
   std::uint64_t seen = 0;
   std::thread reader([&] {
     while (!stop) {
-      const auto checkpoint = viewer->LastCheckpoint();
+      const auto later = Index::Open(folder / "index", IndexMode::kReadOnly, kVolume);
+      ASSERT_TRUE(later) << later.error().ToString();
+      const auto checkpoint = (*later)->LastCheckpoint();
       ASSERT_TRUE(checkpoint) << checkpoint.error().ToString();
       EXPECT_GE(checkpoint->lsn.value, seen);
       seen = checkpoint->lsn.value;
-      const auto inode = viewer->LoadInode(kRootInode);
+      const auto inode = (*later)->LoadInode(kRootInode);
       ASSERT_TRUE(inode);
-      if (*inode) {
-        EXPECT_GE((*inode)->size, seen);
-      }
+      EXPECT_EQ(*inode ? (*inode)->size : 0, seen);
+      std::uint64_t visited = 0;
+      ASSERT_TRUE((*later)->VisitInodes([&](const InodeRecord& record) { visited = record.size; }));
+      EXPECT_EQ(visited, seen);
     }
   });
   for (std::uint64_t i = 1; i <= 100; ++i) {
@@ -177,7 +180,9 @@ TEST(Index, LetsAnotherConnectionReadWhileBatchesAreWritten) {
   }
   stop = true;
   reader.join();
-  EXPECT_EQ(viewer->LastCheckpoint().value().lsn, Lsn(100));
+  EXPECT_EQ(viewer->LastCheckpoint().value().lsn, Lsn(0));
+  EXPECT_FALSE(viewer->LoadInode(kRootInode).value());
+  EXPECT_EQ(MustOpen(folder / "index", IndexMode::kReadOnly)->LastCheckpoint().value().lsn, Lsn(100));
 }
 
 TEST(Index, IsWholeAfterItsProcessWasKilledAmidCommits) {
