@@ -1,5 +1,5 @@
-// A reader beside the writer: it sees what the writer had flushed when it was opened, and goes on seeing that, whatever is
-// changed and checkpointed meanwhile.
+// A reader beside the writer: it sees what the writer had flushed when it was opened, and goes on seeing that, whatever
+// is changed and checkpointed meanwhile.
 #include <gtest/gtest.h>
 
 #include "tests/vfs/faults/stream.h"
@@ -8,9 +8,17 @@ namespace strata::vfs::testing {
 namespace {
 
 Tree Base() {
-  return {DirNode("a"),   FileNode("a/a", Pattern(20'000, 1)), FileNode("a/b", "small"),  DirNode("a/c"),
-          FileNode("a/c/a", "deep"), DirNode("b"),             FileNode("b/a", "b"),      LinkNode("b/d", "a/b"),
-          SymlinkNode("c", "a/b"),   DirNode("e"),             FileNode("e/f", "removed")};
+  return {DirNode("a"),
+          FileNode("a/a", Pattern(20'000, 1)),
+          FileNode("a/b", "small"),
+          DirNode("a/c"),
+          FileNode("a/c/a", "deep"),
+          DirNode("b"),
+          FileNode("b/a", "b"),
+          LinkNode("b/d", "a/b"),
+          SymlinkNode("c", "a/b"),
+          DirNode("e"),
+          FileNode("e/f", "removed")};
 }
 
 std::string ImageOf(Workspace& workspace) {

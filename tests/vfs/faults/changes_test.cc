@@ -163,7 +163,8 @@ std::vector<Case> Cases() {
          EXPECT_OK(c.RenameAt("e/a", "d/a"));
        },
        {"~/d/a"}},
-      {"DirectoryRenamed", [](Client& c) { EXPECT_OK(c.RenameAt("d", "e/d2")); },
+      {"DirectoryRenamed",
+       [](Client& c) { EXPECT_OK(c.RenameAt("d", "e/d2")); },
        {"-/d", "+/e/d2", "+/e/d2/a", "+/e/d2/b", "+/e/d2/sub", "+/e/d2/sub/deep"}},
       {"DirectoryRenamedThenChangedWithin",
        [](Client& c) {
@@ -203,7 +204,8 @@ std::vector<Case> Cases() {
          EXPECT_OK(c.RenameAt("d", "d2"));
          EXPECT_OK(c.RenameAt("e", "d"));
        },
-       {"-/d/a", "-/d/b", "+/d/h3", "-/d/sub", "+/d/x", "+/d2", "+/d2/a", "+/d2/b", "+/d2/sub", "+/d2/sub/deep", "-/e"}},
+       {"-/d/a", "-/d/b", "+/d/h3", "-/d/sub", "+/d/x", "+/d2", "+/d2/a", "+/d2/b", "+/d2/sub", "+/d2/sub/deep",
+        "-/e"}},
       {"ALowerDirectoryWithinAnAddedOne",
        [](Client& c) {
          EXPECT_OK(c.Mkdir("n"));

@@ -11,7 +11,8 @@ namespace {
 constexpr int kNever = 1 << 30;
 
 Tree Base() {
-  return {DirNode("d"), FileNode("d/f", Pattern(5000, 1)), FileNode("d/g", "g"), DirNode("d/e"), SymlinkNode("d/l", "f")};
+  return {DirNode("d"), FileNode("d/f", Pattern(5000, 1)), FileNode("d/g", "g"), DirNode("d/e"),
+          SymlinkNode("d/l", "f")};
 }
 
 // One call that changes something, made without waiting for its commitment.
@@ -30,47 +31,41 @@ std::vector<Change> AllChanges() {
   static const OpContext kContext{.credentials = {}, .may_block = true};
   static const std::string kData = Pattern(2500, 7);
   return {
-      {"SETATTR", [](FileSystem& fs, Client& c, Mutation& m) {
+      {"SETATTR",
+       [](FileSystem& fs, Client& c, Mutation& m) {
          SetAttributes set = Mode(0600);
          set.size = 3000;
          return fs.SetAttributesOf(kContext, c.IdOf("d/f"), set, {}, m);
        }},
-      {"WRITE", [](FileSystem& fs, Client& c, Mutation& m) {
+      {"WRITE",
+       [](FileSystem& fs, Client& c, Mutation& m) {
          return Plain(fs.Write(kContext, c.IdOf("d/f"), 100, AsBytes(kData), Stability::kUnstable, m));
        }},
-      {"CREATE", [](FileSystem& fs, Client& c, Mutation& m) {
+      {"CREATE",
+       [](FileSystem& fs, Client& c, Mutation& m) {
          return Plain(fs.Create(kContext, c.IdOf("d"), "new", CreateMode::kGuarded, Mode(0600), {}, m));
        }},
-      {"CREATE of what exists, cutting it", [](FileSystem& fs, Client& c, Mutation& m) {
+      {"CREATE of what exists, cutting it",
+       [](FileSystem& fs, Client& c, Mutation& m) {
          return Plain(fs.Create(kContext, c.IdOf("d"), "f", CreateMode::kUnchecked, Size(0), {}, m));
        }},
-      {"MKDIR", [](FileSystem& fs, Client& c, Mutation& m) {
-         return Plain(fs.MakeDirectory(kContext, c.IdOf("d"), "n", Mode(0700), m));
-       }},
-      {"SYMLINK", [](FileSystem& fs, Client& c, Mutation& m) {
-         return Plain(fs.MakeSymlink(kContext, c.IdOf("d"), "s", "target", {}, m));
-       }},
-      {"MKNOD", [](FileSystem& fs, Client& c, Mutation& m) {
-         return Plain(fs.MakeNode(kContext, c.IdOf("d"), "p", FileType::kFifo, {}, {}, m));
-       }},
-      {"LINK", [](FileSystem& fs, Client& c, Mutation& m) {
-         return fs.Link(kContext, c.IdOf("d/f"), c.IdOf("d"), "linked", nullptr, m);
-       }},
-      {"RENAME", [](FileSystem& fs, Client& c, Mutation& m) {
-         return fs.Rename(kContext, c.IdOf("d"), "f", c.Root(), "moved", m);
-       }},
-      {"RENAME over a file", [](FileSystem& fs, Client& c, Mutation& m) {
-         return fs.Rename(kContext, c.IdOf("d"), "f", c.IdOf("d"), "g", m);
-       }},
-      {"RENAME of a directory", [](FileSystem& fs, Client& c, Mutation& m) {
-         return fs.Rename(kContext, c.IdOf("d"), "e", c.Root(), "e", m);
-       }},
-      {"REMOVE", [](FileSystem& fs, Client& c, Mutation& m) {
-         return fs.Remove(kContext, c.IdOf("d"), "f", m);
-       }},
-      {"RMDIR", [](FileSystem& fs, Client& c, Mutation& m) {
-         return fs.RemoveDirectory(kContext, c.IdOf("d"), "e", m);
-       }},
+      {"MKDIR", [](FileSystem& fs, Client& c,
+                   Mutation& m) { return Plain(fs.MakeDirectory(kContext, c.IdOf("d"), "n", Mode(0700), m)); }},
+      {"SYMLINK", [](FileSystem& fs, Client& c,
+                     Mutation& m) { return Plain(fs.MakeSymlink(kContext, c.IdOf("d"), "s", "target", {}, m)); }},
+      {"MKNOD", [](FileSystem& fs, Client& c,
+                   Mutation& m) { return Plain(fs.MakeNode(kContext, c.IdOf("d"), "p", FileType::kFifo, {}, {}, m)); }},
+      {"LINK", [](FileSystem& fs, Client& c,
+                  Mutation& m) { return fs.Link(kContext, c.IdOf("d/f"), c.IdOf("d"), "linked", nullptr, m); }},
+      {"RENAME", [](FileSystem& fs, Client& c,
+                    Mutation& m) { return fs.Rename(kContext, c.IdOf("d"), "f", c.Root(), "moved", m); }},
+      {"RENAME over a file", [](FileSystem& fs, Client& c,
+                                Mutation& m) { return fs.Rename(kContext, c.IdOf("d"), "f", c.IdOf("d"), "g", m); }},
+      {"RENAME of a directory",
+       [](FileSystem& fs, Client& c, Mutation& m) { return fs.Rename(kContext, c.IdOf("d"), "e", c.Root(), "e", m); }},
+      {"REMOVE", [](FileSystem& fs, Client& c, Mutation& m) { return fs.Remove(kContext, c.IdOf("d"), "f", m); }},
+      {"RMDIR",
+       [](FileSystem& fs, Client& c, Mutation& m) { return fs.RemoveDirectory(kContext, c.IdOf("d"), "e", m); }},
   };
 }
 
@@ -280,7 +275,8 @@ TEST(FailingDiskAtTheStart, OpeningFailsCleanlyAtEveryCallAndWorksTheNextTime) {
   for (int i = 0; i < 10; ++i) ASSERT_OK(client.WriteFile("f" + std::to_string(i), Pattern(9000, i)));
   ASSERT_OK(client.Commit(client.IdOf("f9")));
   const std::string image = TreeImage(subject, true);
-  for (const FaultEnv::Call call : {FaultEnv::kOpen, FaultEnv::kWrite, FaultEnv::kSync, FaultEnv::kSyncDirectory, FaultEnv::kMap}) {
+  for (const FaultEnv::Call call :
+       {FaultEnv::kOpen, FaultEnv::kWrite, FaultEnv::kSync, FaultEnv::kSyncDirectory, FaultEnv::kMap}) {
     int refused = 0;
     for (int n = 0; n < 100; ++n) {
       SCOPED_TRACE("call " + std::to_string(call) + " number " + std::to_string(n));

@@ -32,9 +32,9 @@ std::size_t Stream::Pick(bool directory) {
 }
 
 Stream::Op Stream::Think() {
-  static constexpr Kind kOften[] = {Kind::kCreate, Kind::kCreate, Kind::kMkdir,  Kind::kMkdir,  Kind::kSymlink,
-                                    Kind::kRemove, Kind::kRemove, Kind::kRmdir,  Kind::kRename, Kind::kRename,
-                                    Kind::kRename, Kind::kLink,   Kind::kWrite,  Kind::kWrite,  Kind::kWrite,
+  static constexpr Kind kOften[] = {Kind::kCreate, Kind::kCreate, Kind::kMkdir, Kind::kMkdir,  Kind::kSymlink,
+                                    Kind::kRemove, Kind::kRemove, Kind::kRmdir, Kind::kRename, Kind::kRename,
+                                    Kind::kRename, Kind::kLink,   Kind::kWrite, Kind::kWrite,  Kind::kWrite,
                                     Kind::kSet,    Kind::kSet};
   Op op;
   op.kind = kOften[Random(std::size(kOften))];
@@ -103,8 +103,8 @@ void Stream::Step(bool wait) {
   const auto expected = Apply(*model_.model, op, known_[op.a].model, known_[op.b].model, model_mutation);
   const auto got = Apply(subject_.fs(), op, known_[op.a].subject, known_[op.b].subject, mutation);
   ASSERT_EQ(expected.has_value(), got.has_value())
-      << "kind " << static_cast<int>(op.kind) << ' ' << op.name << ' ' << op.to << ": "
-      << Describe(CodeOf(expected)) << " and " << Describe(CodeOf(got));
+      << "kind " << static_cast<int>(op.kind) << ' ' << op.name << ' ' << op.to << ": " << Describe(CodeOf(expected))
+      << " and " << Describe(CodeOf(got));
   if (got && mutation.commitment != Commitment::kNone) {
     op.end = mutation.lsn;
     ++changes_;

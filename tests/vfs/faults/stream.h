@@ -46,8 +46,8 @@ class Stream {
     std::string data;
     SetAttributes set;
     Stability stability = Stability::kUnstable;
-    Lsn end;                 // of its record; 0: it changed nothing
-    std::size_t known = 0;   // how many objects were known before it
+    Lsn end;                // of its record; 0: it changed nothing
+    std::size_t known = 0;  // how many objects were known before it
   };
   class Holder : public FileSystemHolder {
    public:

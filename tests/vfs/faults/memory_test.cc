@@ -1,0 +1,90 @@
+// Memory goes with the cache's size, not with the tree.
+#include <gtest/gtest.h>
+
+#include "tests/vfs/faults/subject.h"
+
+namespace strata::vfs::testing {
+namespace {
+
+constexpr std::size_t kBudget = 1 << 20;
+// Beyond the budget: what a call has in its hands, and what a turn of the evictor leaves because it was just used.
+constexpr std::size_t kBound = 3 * kBudget;
+constexpr int kDirectories = 250, kFilesEach = 200;  // 50,000
+
+std::string DirectoryName(int i) { return "directory-" + std::to_string(i); }
+std::string FileName(int i) { return "a file with a name of some length " + std::to_string(i); }
+
+WorkspaceOptions Small() {
+  WorkspaceOptions options;
+  options.durability = Durability::kRelaxed;
+  options.cache_bytes = kBudget;
+  options.checkpoint_records = 1000;
+  return options;
+}
+
+// Lists and looks up everything; the most that the caches held meanwhile.
+std::size_t LookAtAll(FaultySubject& subject, std::size_t* files) {
+  Client client(subject);
+  std::size_t most = 0;
+  *files = 0;
+  for (int i = 0; i < kDirectories; ++i) {
+    const ObjectId directory = client.IdOf(DirectoryName(i));
+    auto listed = client.ListAll(directory);
+    EXPECT_OK(listed);
+    if (!listed) return 0;
+    for (const Listed& one : *listed) {
+      if (one.name.starts_with('.')) continue;
+      EXPECT_OK(client.Get(one.id));
+      ++*files;
+      most = std::max(most, subject.workspace().cache_bytes());
+    }
+  }
+  return most;
+}
+
+TEST(BoundedMemory, FiftyThousandFilesOfALayerAreLookedAtInASmallCache) {
+  Tree tree;
+  for (int i = 0; i < kDirectories; ++i) {
+    tree.push_back(DirNode(DirectoryName(i)));
+    for (int k = 0; k < kFilesEach; ++k) tree.push_back(FileNode(DirectoryName(i) + "/" + FileName(k), "x"));
+  }
+  FaultySubject subject({tree}, Small());
+  for (int turn = 0; turn < 2; ++turn) {
+    std::size_t files = 0;
+    EXPECT_LE(LookAtAll(subject, &files), kBound);
+    EXPECT_EQ(files, std::size_t{kDirectories} * kFilesEach);
+  }
+}
+
+TEST(BoundedMemory, FiftyThousandFilesAreMadeAndLookedAtInASmallCache) {
+  FaultySubject subject({}, Small(), 16 << 20);
+  Client client(subject);
+  std::size_t most = 0;
+  for (int i = 0; i < kDirectories; ++i) {
+    auto directory = client.Mkdir(DirectoryName(i));
+    ASSERT_OK(directory);
+    for (int k = 0; k < kFilesEach; ++k) {
+      auto made = client.Create(*directory, FileName(k));
+      ASSERT_OK(made);
+      if (k % 50 == 0) {
+        ASSERT_OK(client.Write(made->id, 0, "some data"));
+      }
+    }
+    most = std::max(most, subject.workspace().cache_bytes());
+  }
+  // What is not in the index yet cannot be dropped: some checkpoints' worth of changes, of about 700 bytes each.
+  EXPECT_LE(most, kBound + 5 * 1000 * 1000);
+  ASSERT_OK(subject.workspace().Checkpoint());
+  std::size_t files = 0;
+  LookAtAll(subject, &files);  // drops what the last checkpoint allows to
+  EXPECT_LE(LookAtAll(subject, &files), kBound);
+  EXPECT_EQ(files, std::size_t{kDirectories} * kFilesEach);
+  EXPECT_EQ(client.ReadFile(DirectoryName(7) + "/" + FileName(50)).value_or("?"), "some data");
+
+  subject.Restart();
+  EXPECT_LE(LookAtAll(subject, &files), kBound);
+  EXPECT_EQ(files, std::size_t{kDirectories} * kFilesEach);
+}
+
+}  // namespace
+}  // namespace strata::vfs::testing
