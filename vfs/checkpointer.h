@@ -9,8 +9,9 @@
 
 namespace strata::vfs {
 
-// Applies the journal's records in [from, to) to the index, in one transaction. `to` must be durable, so that the index is never ahead of the
-// journal after a power cut. `copied_up` learns the layers' numbers that the index comes to hold. The position reached, which is `to` unless a record reaches beyond it.
+// Applies the journal's records from `from` on to the index, in one transaction: up to `to`, or fewer if they are many. The position reached, which is
+// `from` where the journal has no record before `to`. `to` must be durable, so that the index is never ahead of the journal after a power cut.
+// `copied_up` learns the layers' numbers that the index comes to hold.
 Result<Lsn> ApplyToIndex(journal::Journal& journal, store::Index& index, const SipHashKey& name_key, NumberFilter& copied_up,
                          Lsn from, Lsn to);
 

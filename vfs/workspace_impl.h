@@ -281,6 +281,8 @@ class WorkspaceImpl final : public Workspace {
   CondVar checkpoint_ended_;
   bool keeper_stops_ STRATA_GUARDED_BY(keeper_mutex_) = false;
   std::atomic<bool> checkpoint_due_{false};
+  // The last one failed: none is asked for, nor waited for, until the keeper next wakes by itself.
+  std::atomic<bool> checkpoint_failed_{false};
   std::thread keeper_;
 };
 

@@ -167,12 +167,13 @@ Result<void> WorkspaceImpl::RunCheckpoint() {
   if (from >= target) return {};
   STRATA_TRY(journal_->SyncAndWait(target));
   const std::uint64_t records = records_since_checkpoint_.load();
-  STRATA_ASSIGN(Lsn reached, ApplyToIndex(*journal_, *index_, config_.name_key, *copied_up_, from, target));
-  if (reached < target) {
-    return Fail(Errc::kCorrupt, "the journal of " + path_ + " ends at " + std::to_string(reached.value) +
-                                    " and not at " + std::to_string(target.value));
+  for (Lsn at = from; at < target;) {
+    STRATA_ASSIGN(Lsn reached, ApplyToIndex(*journal_, *index_, config_.name_key, *copied_up_, at, target));
+    // No record more: the journal has begun a new segment, and nothing lies in it yet.
+    if (reached == at) break;
+    at = reached;
+    checkpoint_.store(at.value);
   }
-  checkpoint_.store(reached.value);
   records_since_checkpoint_.fetch_sub(records);
   return {};
 }
@@ -184,6 +185,7 @@ Result<void> WorkspaceImpl::Checkpoint() {
 
 void WorkspaceImpl::NoteChange() {
   if (table_.over_budget()) Relieve();
+  if (checkpoint_failed_.load(std::memory_order_relaxed)) return;
   const std::uint64_t grown = journal_->end().value - checkpoint_.load(std::memory_order_relaxed);
   if (grown < options_.checkpoint_bytes &&
       records_since_checkpoint_.load(std::memory_order_relaxed) < options_.checkpoint_records) {
@@ -201,12 +203,12 @@ void WorkspaceImpl::AwaitCheckpoint() {
   const auto end = std::chrono::steady_clock::now() + kLongestWait;
   const MutexLock hold(keeper_mutex_);
   // If checkpoints fail, memory is what gives; the log says so.
-  while (!keeper_stops_ && records_since_checkpoint_.load() > enough && checkpoint_ended_.WaitUntil(keeper_mutex_, end)) {
+  while (!keeper_stops_ && !checkpoint_failed_.load() && records_since_checkpoint_.load() > enough && checkpoint_ended_.WaitUntil(keeper_mutex_, end)) {
   }
 }
 
 void WorkspaceImpl::Relieve() {
-  if (table_.Evict(Lsn(checkpoint_.load())) || options_.read_only) return;
+  if (table_.Evict(Lsn(checkpoint_.load())) || options_.read_only || checkpoint_failed_.load()) return;
   // What is left is not in the index yet.
   if (records_since_checkpoint_.load() > 0 && !checkpoint_due_.exchange(true)) {
     const MutexLock hold(keeper_mutex_);
@@ -228,10 +230,11 @@ void WorkspaceImpl::KeeperLoop() {
   const std::chrono::nanoseconds interval(relaxed ? std::min(options_.relaxed_interval_ns, kReleaseIntervalNs)
                                                   : kReleaseIntervalNs);
   while (KeeperRests(interval)) {
+    checkpoint_failed_.store(false);
     if (checkpoint_due_.load()) {
       if (auto done = RunCheckpoint(); !done) {
-        spdlog::error("checkpoint failed; it is tried again when the journal grows path={} error={}", path_,
-                      done.error().message());
+        spdlog::error("checkpoint failed; it is tried again path={} error={}", path_, done.error().message());
+        checkpoint_failed_.store(true);
       }
       checkpoint_due_.store(false);
       const MutexLock tell(keeper_mutex_);
