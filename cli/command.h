@@ -1,13 +1,16 @@
 // The sub-commands of strata: each adds itself to the parser and sets what is to run.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "base/status.h"
 #include "vfs/workspace.h"
+
+namespace CLI {
+class App;
+}
 
 namespace strata::cli {
 

@@ -1,4 +1,5 @@
 // strata init: makes a workspace over several layers.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "cli/command.h"

@@ -1,4 +1,5 @@
 // strata ls, cat, stat, diff: look at a workspace without a mount, also while it is being served.
+#include <CLI/CLI.hpp>
 #include <unistd.h>
 
 #include <algorithm>

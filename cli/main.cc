@@ -1,4 +1,5 @@
 // strata: serves layered, versioned file trees over NFSv3.
+#include <CLI/CLI.hpp>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 

@@ -1,4 +1,5 @@
 // strata serve: serves a folder or a workspace until SIGINT or SIGTERM.
+#include <CLI/CLI.hpp>
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>

@@ -3,7 +3,7 @@
 #include <boost/asio/ip/address.hpp>
 #include <utility>
 
-#include "server/log.h"
+#include "base/log.h"
 #include "server/mount3/program.h"
 #include "server/nfs3/program.h"
 #include "server/portmap_service.h"

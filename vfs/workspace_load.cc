@@ -1,6 +1,5 @@
 // Bringing objects and names into memory: from the index where the upper holds them, else from the layers.
-#include <spdlog/spdlog.h>
-
+#include "base/log.h"
 #include "vfs/workspace_impl.h"
 
 namespace strata::vfs {
@@ -85,8 +84,8 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromIndex(InodeNumber ino) {
                             base->attributes.mtime != inode->record.origin.mtime;
       if (base) inode->base_used = base->attributes.used;
       if (inode->base_changed) {
-        spdlog::warn("a layer's file changed after it was modified here; its unmodified parts cannot be read ino={} path={}",
-                     ino.value, path_);
+        log::Warning("a layer's file changed after it was modified here; its unmodified parts cannot be read ino=" +
+                     std::to_string(ino.value) + " path=" + path_);
       }
     }
   }

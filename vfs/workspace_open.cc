@@ -1,8 +1,7 @@
 // Opening, recovery, checkpoints, closing.
-#include <spdlog/spdlog.h>
-
 #include <chrono>
 
+#include "base/log.h"
 #include "vfs/checkpointer.h"
 #include "vfs/host_layer.h"
 #include "vfs/replay.h"
@@ -74,7 +73,7 @@ Result<void> WorkspaceImpl::OpenIndex() {
     return {};  // never served: all there is lies in the journal
   }
   if (!opened && opened.error().code() == Errc::kCorrupt) {
-    spdlog::warn("the index is damaged and is rebuilt from the journal file={} error={}", file, opened.error().message());
+    log::Warning("the index is damaged and is rebuilt from the journal file=" + file + " error=" + opened.error().ToString());
     STRATA_TRY(env_.Rename(file, file + ".damaged"));
     for (const char* suffix : {"-wal", "-shm"}) {
       if (auto removed = env_.Remove(file + suffix); !removed && removed.error().code() != Errc::kNotFound) {
@@ -154,8 +153,8 @@ WorkspaceImpl::~WorkspaceImpl() {
     keeper_wakes_.NotifyOne();
     keeper_.join();
     if (auto done = RunCheckpoint(); !done) {
-      spdlog::error("closing checkpoint failed; the next start replays the journal path={} error={}", path_,
-                    done.error().message());
+      log::Error("closing checkpoint failed; the next start replays the journal path=" + path_ +
+                 " error=" + done.error().ToString());
     }
   }
 }
@@ -233,7 +232,7 @@ void WorkspaceImpl::KeeperLoop() {
     checkpoint_failed_.store(false);
     if (checkpoint_due_.load()) {
       if (auto done = RunCheckpoint(); !done) {
-        spdlog::error("checkpoint failed; it is tried again path={} error={}", path_, done.error().message());
+        log::Error("checkpoint failed; it is tried again path=" + path_ + " error=" + done.error().ToString());
         checkpoint_failed_.store(true);
       }
       checkpoint_due_.store(false);
@@ -241,7 +240,7 @@ void WorkspaceImpl::KeeperLoop() {
       checkpoint_ended_.NotifyAll();
     } else if (relaxed && journal_->end() > journal_->durable()) {
       if (auto done = journal_->SyncAndWait(journal_->end()); !done) {
-        spdlog::error("journal sync failed path={} error={}", path_, done.error().message());
+        log::Error("journal sync failed path=" + path_ + " error=" + done.error().ToString());
       }
     }
     journal_->ReleasePages();

@@ -1,5 +1,8 @@
 # Sourced by the other scripts; $root is the source tree.
 
+# What one clone has compiled serves every other at another place.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+
 # build_preset PRESET [TARGET...]: configures build/PRESET where that has not been done, and builds the targets (all of them if none is named).
 # Quick when nothing has changed. Progress goes to stderr when that is a terminal; otherwise one line, and the log when it fails.
 build_preset() {

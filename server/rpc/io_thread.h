@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "server/log.h"
+#include "base/log.h"
 #include "server/rpc/buffer_pool.h"
 #include "server/rpc/completion_queue.h"
 #include "server/rpc/connection.h"

@@ -12,7 +12,7 @@
 #include <chrono>
 #include <cstring>
 
-#include "server/log.h"
+#include "base/log.h"
 
 namespace strata::rpc {
 namespace {

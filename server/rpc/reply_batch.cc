@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "server/log.h"
+#include "base/log.h"
 #include "server/rpc/dispatcher.h"
 
 namespace strata::rpc {

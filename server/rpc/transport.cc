@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "server/log.h"
+#include "base/log.h"
 #include "server/rpc/datagrams.h"
 #include "server/rpc/io_thread.h"
 #include "server/rpc/listener.h"

@@ -1,4 +1,4 @@
-// The server's log: one line an event, key=value. spdlog stands behind it, in one place.
+// Strata's log: one line an event, key=value. spdlog stands behind it, in one place.
 #pragma once
 
 #include <atomic>
