@@ -135,6 +135,7 @@ Result<void> CheckFree(const Endpoint& endpoint) {
     size = sizeof(sockaddr_in6);
   }
   const int fd = ::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return Fail(Status::FromErrno(errno, "making a socket for " + Shown(endpoint)));
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (address.ss_family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);

@@ -18,7 +18,7 @@ namespace {
 
 constexpr unsigned kStatMask = STATX_BASIC_STATS | STATX_BTIME;
 constexpr int kPlaceFlags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-constexpr std::size_t kListBuffer = 64 * 1024;
+constexpr std::size_t kListBuffer = 64 << 10;
 constexpr std::size_t kLongestStep = 3500;  // of a path given to the kernel at once; its own limit is PATH_MAX, 4096
 
 // A name as the kernel wants it, without an allocation for names that a file system can hold.
