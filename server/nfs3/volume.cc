@@ -27,7 +27,7 @@ rpc::Outcome FsStat(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
     return op.FailPostOp(reply, usage.error().code());
   }
   const auto attributes = op.AttributesNow();
-  ResultWriter out(reply, 4 + kPostOpAttrBytes + 6 * 8 + 4);
+  ResultWriter out(reply, 4 + kPostOpAttrBytes + 6 * sizeof(std::uint64_t) + 4);
   out.Status(NFS3_OK);
   out.PostOpAttr(attributes, op.fsid());
   out.U64(usage->total_bytes);
