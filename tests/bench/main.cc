@@ -7,6 +7,7 @@
 
 #include "tests/bench/disk_floor.h"
 #include "tests/bench/floor.h"
+#include "tests/bench/memory.h"
 #include "tests/bench/metrics.h"
 #include "tests/bench/options.h"
 #include "tests/bench/report.h"
@@ -56,6 +57,7 @@ int main(int argc, char** argv) {
   if (command == "suite") return nfsbench::SuiteMain(arguments);
   if (command == "floor") return nfsbench::FloorMain(arguments);
   if (command == "disk") return nfsbench::DiskFloorMain(arguments);
+  if (command == "memory") return nfsbench::MemoryMain(arguments);
   nfsbench::PrintUsage();
   return command == "--help" || command == "-h" ? 0 : 2;
 }

@@ -121,7 +121,9 @@ void PrintUsage() {
       "    A server of constant replies: the ceiling of this machine. Prints `ready nfs=ADDRESS:PORT` when it "
       "listens.\n"
       "nfsbench disk DIR [--secs S]\n"
-      "    What the disk under DIR allows: appends of 4 KiB with an fdatasync for each, and for each 64.\n");
+      "    What the disk under DIR allows: appends of 4 KiB with an fdatasync for each, and for each 64.\n"
+      "nfsbench memory create|lookup --target LABEL,URL,SERVER_PID [--files N] [--dirs D (1)] [--conns N] [--depth N]\n"
+      "    Makes N files over D folders of the root, or looks up those that are there; the server's largest RSS meanwhile.\n");
 }
 
 }  // namespace nfsbench
