@@ -78,7 +78,9 @@ Connection::~Connection() {
 void Connection::Start() {
   const Hold hold(this);
   if (!socket_.is_open()) return Close();
-  Read();
+  if (!out_.empty()) WaitWritable();
+  // Serves what was restored; then reads.
+  Process();
 }
 
 void Connection::Unhold() {
@@ -95,6 +97,7 @@ void Connection::Close() {
   talking_hook.unlink();
   if (reading_ != Reading::kReceiving) reader_.Reset();
   out_.Clear(false);
+  CheckQuiet();
 }
 
 bool Connection::Paused() const {
@@ -106,7 +109,7 @@ bool Connection::Paused() const {
 // -----------------------------------------------------------------------------------------------------------------
 
 void Connection::Read() {
-  if (closed_ || ended_ || reading_ != Reading::kNo) return;
+  if (closed_ || ended_ || thread_.paused() || reading_ != Reading::kNo) return;
   if (!thread_.buffers().CanLend()) {
     // Too many talk at once for a buffer each: only what an unfinished record needs is kept.
     reader_.Shrink();
@@ -114,15 +117,19 @@ void Connection::Read() {
   }
   const MutableByteSpan room = reader_.Room();
   reading_ = Reading::kReceiving;
-  socket_.async_receive(
-      boost::asio::buffer(room.data(), room.size()),
-      [self = Hold(this)](const boost::system::error_code& error, std::size_t size) { self->OnReceived(error, size); });
+  socket_.async_receive(boost::asio::buffer(room.data(), room.size()),
+                        [self = Hold(this)](const boost::system::error_code& error, std::size_t size) {
+                          self->OnReceived(error, size);
+                          self->CheckQuiet();
+                        });
 }
 
 void Connection::WaitReadable() {
   reading_ = Reading::kWaiting;
-  socket_.async_wait(boost::asio::socket_base::wait_read,
-                     [self = Hold(this)](const boost::system::error_code& error) { self->OnReadable(error); });
+  socket_.async_wait(boost::asio::socket_base::wait_read, [self = Hold(this)](const boost::system::error_code& error) {
+    self->OnReadable(error);
+    self->CheckQuiet();
+  });
 }
 
 bool Connection::Arrived(int error, std::size_t size) {
@@ -146,6 +153,7 @@ void Connection::OnReceived(const boost::system::error_code& error, std::size_t 
   if (closed_) return reader_.Reset();
   if (error == boost::asio::error::operation_aborted) {
     if (ended_) return MaybeFinish();
+    if (thread_.paused()) return;
     // Idle() asked for the buffer.
     reader_.Shrink();
     return reader_.has_buffer() ? Read() : WaitReadable();
@@ -158,8 +166,9 @@ void Connection::OnReceived(const boost::system::error_code& error, std::size_t 
 
 void Connection::OnReadable(const boost::system::error_code& error) {
   reading_ = Reading::kNo;
-  if (closed_) return;
-  if (error) return ended_ ? MaybeFinish() : Close();
+  if (closed_ || thread_.paused()) return;
+  // Aborted, but no longer paused: on again. Other errors leave nothing to wait for.
+  if (error) return ended_ ? MaybeFinish() : error == boost::asio::error::operation_aborted ? GoOn() : Close();
   const MutableByteSpan room = reader_.Room();
   const ssize_t size = ::recv(socket_.native_handle(), room.data(), room.size(), MSG_DONTWAIT);
   thread_.counters().system_calls.Add();
@@ -187,6 +196,43 @@ void Connection::Drain() {
   }
 }
 
+bool Connection::Pause() {
+  settling_ = in_flight_ > 0 || (!closed_ && reading_ != Reading::kNo);
+  boost::system::error_code ignored;
+  if (!closed_ && reading_ != Reading::kNo) socket_.cancel(ignored);
+  return !settling_;
+}
+
+void Connection::CheckQuiet() {
+  if (!settling_ || in_flight_ > 0 || (!closed_ && reading_ != Reading::kNo)) return;
+  settling_ = false;
+  thread_.Settled();
+}
+
+void Connection::Resume() {
+  settling_ = false;
+  GoOn();
+}
+
+std::optional<HandedSocket> Connection::Release() {
+  if (closed_) return std::nullopt;
+  HandedSocket handed;
+  handed.program = dispatcher_.first_program();
+  handed.peer = peer_;
+  reader_.CopyUntaken(handed.received);
+  out_.CopyTo(0, handed.unsent);
+  boost::system::error_code error;
+  handed.socket = Descriptor(socket_.release(error));
+  Close();
+  if (error) return std::nullopt;
+  return handed;
+}
+
+void Connection::Restore(const HandedSocket& from) {
+  reader_.Restore(from.received);
+  out_.Raw(from.unsent);
+}
+
 void Connection::MaybeFinish() {
   if (ended_ && !closed_ && !backlog_ && in_flight_ == 0 && out_.empty()) Close();
 }
@@ -203,6 +249,7 @@ void Connection::Refuse(const char* why) {
 // -----------------------------------------------------------------------------------------------------------------
 
 void Connection::Process() {
+  if (thread_.paused()) return;
   const Hold hold(this);
   bool lost = false;
   for (;;) {
@@ -323,7 +370,8 @@ void Connection::DeliverAdded() {
     if (thread_.batch().replies().size() >= kBatchBytes) EndBatch();
   }
   EndBatch();
-  Resume();
+  GoOn();
+  CheckQuiet();
 }
 
 // Answering
@@ -381,11 +429,11 @@ void Connection::WaitWritable() {
     if (error == boost::asio::error::operation_aborted || !connection.SendNow(connection.out_))
       return connection.WaitWritable();
     connection.out_.Clear(false);
-    connection.Resume();
+    connection.GoOn();
   });
 }
 
-void Connection::Resume() {
+void Connection::GoOn() {
   if (closed_) return;
   if (reading_ == Reading::kNo && !Paused()) return Process();
   MaybeFinish();

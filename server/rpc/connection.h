@@ -10,18 +10,23 @@
 //
 // Back-pressure: with max_calls_in_flight calls or max_queued_bytes bytes under way nothing is read or served until
 // some have left.
+//
+// While the thread is paused nothing is read or served either, and once what is under way is answered the socket can be
+// given away: what it then holds is bytes received and bytes to send, no calls.
 #pragma once
 
 #include <array>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/intrusive/list_hook.hpp>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "server/rpc/call_header.h"
 #include "server/rpc/completion_queue.h"
 #include "server/rpc/dispatcher.h"
 #include "server/rpc/duplicate_cache.h"
+#include "server/rpc/handed_socket.h"
 #include "server/rpc/record_reader.h"
 #include "server/rpc/reply_batch.h"
 
@@ -46,6 +51,14 @@ class Connection {
   void Close();
   // Gives its buffer back.
   void Idle();
+  // The thread has paused: stops reading. True: it is quiet; false: thread().Settled() will be called once it is.
+  bool Pause();
+  // The thread goes on.
+  void Resume();
+  // Gives the socket away and closes: only while the thread is paused and it is quiet. Nothing where it was closed.
+  std::optional<HandedSocket> Release();
+  // Before Start: goes on where another left it.
+  void Restore(const HandedSocket& from);
   // Completions of this connection; DeliverAdded handles all that were added. True: it is the first.
   bool Add(Completion* completion);
   // May destroy the connection.
@@ -87,7 +100,10 @@ class Connection {
   // True: all of `replies` was sent; false: the socket takes no more.
   bool SendNow(ReplyBuffer& replies);
   void WaitWritable();
-  void Resume();
+  // Serves and reads on where nothing forbids it.
+  void GoOn();
+  // Tells the thread, which waits for it, that nothing is under way any more.
+  void CheckQuiet();
   // Closes a stream that has ended and was answered.
   void MaybeFinish();
 
@@ -109,6 +125,7 @@ class Connection {
   bool backlog_ = false;  // records received but not served, because of back-pressure
   bool ended_ = false;    // nothing more will be read
   bool closed_ = false;
+  bool settling_ = false;  // the paused thread waits for it
 };
 
 }  // namespace strata::rpc

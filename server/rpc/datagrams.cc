@@ -60,6 +60,25 @@ struct Datagrams::Pending final : public WorkerPool::Task {
 Datagrams::Datagrams(IoThread& thread, int socket, const Dispatcher& dispatcher)
     : thread_(thread), dispatcher_(dispatcher), socket_(thread.context(), socket) {}
 
+void Datagrams::Start() {
+  paused_ = false;
+  Wait();
+}
+
+void Datagrams::Pause() {
+  paused_ = true;
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+}
+
+HandedSocket Datagrams::Release() {
+  HandedSocket handed;
+  handed.kind = HandedSocket::Kind::kDatagrams;
+  handed.socket = Descriptor(socket_.release());
+  handed.program = dispatcher_.first_program();
+  return handed;
+}
+
 void Datagrams::Close() {
   // Reading stops; the descriptor lives until the last call on a worker has been answered.
   boost::system::error_code ignored;
@@ -68,7 +87,7 @@ void Datagrams::Close() {
 
 void Datagrams::Wait() {
   socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (!error && !thread_.draining()) ReceiveAll();
+    if (!error && !paused_ && !thread_.draining()) ReceiveAll();
   });
 }
 

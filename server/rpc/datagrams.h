@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "server/rpc/dispatcher.h"
+#include "server/rpc/handed_socket.h"
 #include "server/rpc/io_thread.h"
 
 namespace strata::rpc {
@@ -24,9 +25,14 @@ class Datagrams : public std::enable_shared_from_this<Datagrams> {
   // Takes the socket.
   Datagrams(IoThread& thread, int socket, const Dispatcher& dispatcher);
 
-  void Start() { Wait(); }
+  void Start();
   // On the thread.
   void Close();
+  // On the thread: reads no more until Start; what comes waits in the socket.
+  void Pause();
+  // While paused, the workers stopped: the socket. Only to be destroyed then.
+  HandedSocket Release();
+  const Dispatcher& dispatcher() const { return dispatcher_; }
 
  private:
   struct Pending;
@@ -39,6 +45,7 @@ class Datagrams : public std::enable_shared_from_this<Datagrams> {
   IoThread& thread_;
   const Dispatcher& dispatcher_;
   boost::asio::posix::stream_descriptor socket_;
+  bool paused_ = false;
   std::atomic<unsigned> in_flight_{0};
   std::array<std::byte, 9000> buffer_;
 };

@@ -46,6 +46,8 @@ class Dispatcher {
   explicit Dispatcher(std::vector<Program*> programs);
 
   // `route` points into `record`. Denials and the like are written to `replies`, with their record mark.
+  // The number of the first of them, which says what this is for.
+  std::uint32_t first_program() const { return numbers_.empty() ? 0 : numbers_.front(); }
   void Find(ByteSpan record, const Peer& peer, CredentialCache& credentials, Route* route, ReplyBuffer& replies) const;
 
  private:

@@ -177,4 +177,24 @@ void DuplicateCache::Finish(Id id, ByteSpan reply, bool keep) {
   while (waiters != nullptr) std::exchange(waiters, waiters->next_)->Answer(reply);
 }
 
+std::vector<AnsweredCall> DuplicateCache::Export() const {
+  std::vector<AnsweredCall> calls;
+  for (std::size_t i = 0; i <= shard_mask_; ++i) {
+    Shard& shard = shards_[i];
+    const MutexLock lock(shard.mutex);
+    for (std::uint32_t at = shard.oldest; at != kNil; at = shard.entries[at].newer) {
+      const Shard::Entry& entry = shard.entries[at];
+      const std::byte* reply = shard.ring.get() + entry.offset;
+      calls.push_back({entry.key, {reply, reply + entry.size}});
+    }
+  }
+  return calls;
+}
+
+void DuplicateCache::Import(const AnsweredCall& call) {
+  Id id = Id::kNone;
+  std::vector<std::byte> known;
+  if (Begin(call.key, &id, known, nullptr) == Claim::kRun) Finish(id, call.reply, true);
+}
+
 }  // namespace strata::rpc

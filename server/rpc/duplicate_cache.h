@@ -25,6 +25,12 @@ struct DuplicateKey {
 };
 static_assert(sizeof(DuplicateKey) == 40, "hashed as bytes: no padding");
 
+// A call that was done, and what it was answered: the whole record.
+struct AnsweredCall {
+  DuplicateKey key;
+  std::vector<std::byte> reply;
+};
+
 // Thread-safe.
 class DuplicateCache {
  public:
@@ -60,6 +66,11 @@ class DuplicateCache {
   // The call is done, its commitment met; to be called before its reply leaves. `keep` false: it is answered to those
   // who wait, and forgotten.
   void Finish(Id id, ByteSpan reply, bool keep);
+
+  // For another cache to go on with: all that were done, of each shard the oldest first.
+  std::vector<AnsweredCall> Export() const;
+  // As if it had been done here; nothing where the cache knows the call already.
+  void Import(const AnsweredCall& call);
 
  private:
   struct Shard;

@@ -2,6 +2,8 @@
 
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <future>
+#include <utility>
 
 namespace strata::rpc {
 namespace {
@@ -29,6 +31,61 @@ void IoThread::Adopt(int socket, const Peer& peer, const Dispatcher& dispatcher)
     connections_.push_back(*connection);
     draining_ ? connection->Close() : connection->Start();
   });
+}
+
+void IoThread::Adopt(HandedSocket handed, const Dispatcher& dispatcher) {
+  shared_.connections_open.fetch_add(1);
+  boost::asio::post(context_, [this, handed = std::move(handed), &dispatcher]() mutable {
+    auto* connection = new Connection(*this, handed.socket.Give(), handed.peer, dispatcher);
+    connections_.push_back(*connection);
+    if (draining_) return connection->Close();
+    connection->Restore(handed);
+    connection->Start();
+  });
+}
+
+void IoThread::RunThere(std::move_only_function<void()> what) {
+  std::promise<void> done;
+  boost::asio::post(context_, [&] {
+    what();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+void IoThread::Pause() {
+  boost::asio::post(context_, [this] {
+    paused_ = true;
+    for (Connection& connection : connections_) {
+      if (!connection.Pause()) shared_.settling.fetch_add(1);
+    }
+    Settled();
+  });
+}
+
+void IoThread::Settled() {
+  if (shared_.settling.fetch_sub(1) == 1) shared_.drained.Notify();
+}
+
+void IoThread::Resume() {
+  RunThere([this] {
+    paused_ = false;
+    for (auto at = connections_.begin(); at != connections_.end();) {
+      Connection& connection = *at++;
+      connection.Resume();
+    }
+  });
+}
+
+std::vector<HandedSocket> IoThread::Release() {
+  std::vector<HandedSocket> handed;
+  RunThere([&] {
+    for (auto at = connections_.begin(); at != connections_.end();) {
+      Connection& connection = *at++;
+      if (auto one = connection.Release()) handed.push_back(std::move(*one));
+    }
+  });
+  return handed;
 }
 
 void IoThread::Destroy(Connection* connection) { delete connection; }

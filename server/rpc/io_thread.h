@@ -12,13 +12,14 @@
 #include <boost/intrusive/list.hpp>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "base/mutex.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "server/rpc/buffer_pool.h"
 #include "server/rpc/completion_queue.h"
 #include "server/rpc/connection.h"
@@ -29,15 +30,16 @@
 
 namespace strata::rpc {
 
-// Wakes who waits for the last connection to be gone.
+// Wakes who waits for the last connection to be gone, or to be quiet.
 class Drained {
  public:
-  // Until `open` is 0, or the time is over.
-  void WaitFor(std::chrono::milliseconds limit, const std::atomic<std::size_t>& open) {
+  // Until `count` is 0, or the time is over: then false.
+  bool WaitFor(std::chrono::milliseconds limit, const std::atomic<std::size_t>& count) {
     const auto deadline = std::chrono::steady_clock::now() + limit;
     const MutexLock lock(mutex_);
-    while (open.load() != 0 && changed_.WaitUntil(mutex_, deadline)) {
+    while (count.load() != 0 && changed_.WaitUntil(mutex_, deadline)) {
     }
+    return count.load() == 0;
   }
   void Notify() {
     const MutexLock lock(mutex_);
@@ -59,6 +61,8 @@ struct Shared {
   DuplicateCache duplicates;
   WorkerPool workers;
   std::atomic<std::size_t> connections_open{0};
+  // While the transport pauses: threads that have not yet, and connections of the others that are not yet quiet.
+  std::atomic<std::size_t> settling{0};
   Drained drained;
   std::atomic<std::uint64_t> next_connection{1};
   log::RateLimit refusals;
@@ -90,6 +94,14 @@ class IoThread {
   const Counters& counters() const { return counters_; }
   // Takes a connected stream socket; `dispatcher` must outlive the thread.
   void Adopt(int socket, const Peer& peer, const Dispatcher& dispatcher);
+  // The same, with what another transport knew of it.
+  void Adopt(HandedSocket connection, const Dispatcher& dispatcher);
+  // Reads and serves no more until Resume. Settled() is called once for the thread, and once for each connection that
+  // has calls under way, when they are answered.
+  void Pause();
+  void Resume();
+  // While paused and all is quiet, the workers stopped: gives away what is open. The thread is only to be stopped then.
+  std::vector<HandedSocket> Release();
   // No more calls are read; connections close when theirs are answered.
   void Drain();
   // Closes all connections, drops what comes later, and ends the thread. The workers must have stopped.
@@ -107,6 +119,8 @@ class IoThread {
   // is called.
   void Talks(Connection& connection);
   bool draining() const { return draining_; }
+  bool paused() const { return paused_; }
+  void Settled();
   // Recycled.
   std::vector<ParkedReplies>& spare_parked() { return spare_parked_; }
   std::array<iovec, 1024>& pieces() { return pieces_; }
@@ -116,6 +130,8 @@ class IoThread {
   void DeliverCompletions();
   void Sweep();
   void CloseAll();
+  // Runs it on the thread and returns once it has; not to be called on the thread.
+  void RunThere(std::move_only_function<void()> what);
 
   Shared& shared_;
   boost::asio::io_context context_{1};
@@ -140,6 +156,7 @@ class IoThread {
                          boost::intrusive::constant_time_size<false>>
       talking_;
   bool draining_ = false;
+  bool paused_ = false;
   std::jthread thread_;
 };
 

@@ -54,11 +54,11 @@ Peer PeerFromSockaddr(const void* address, std::size_t size) {
   return peer;
 }
 
-std::uint16_t BoundPort(int socket) {
+Peer BoundAddress(int socket) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
-  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return 0;
-  return PeerFromSockaddr(&address, size).port;
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+  return PeerFromSockaddr(&address, size);
 }
 
 Result<int> BindSocket(int type, const boost::asio::ip::address& address, std::uint16_t port) {
@@ -119,6 +119,36 @@ Listener::~Listener() {
   if (!path_.empty()) ::unlink(path_.c_str());
 }
 
+std::shared_ptr<Listener> Listener::Handed(boost::asio::io_context& context, HandedSocket from, OnAccept on_accept) {
+  auto listener = std::make_shared<Listener>(context, from.socket.Give(), std::move(on_accept));
+  if (from.kind == HandedSocket::Kind::kUnixListener) {
+    listener->path_ = std::move(from.path);
+  } else {
+    listener->port_ = BoundPort(listener->socket_.native_handle());
+  }
+  return listener;
+}
+
+void Listener::Start() {
+  paused_ = false;
+  Wait();
+}
+
+void Listener::Pause() {
+  paused_ = true;
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+  retry_.cancel();
+}
+
+HandedSocket Listener::Release() {
+  HandedSocket handed;
+  handed.path = std::exchange(path_, {});
+  handed.kind = handed.path.empty() ? HandedSocket::Kind::kTcpListener : HandedSocket::Kind::kUnixListener;
+  handed.socket = Descriptor(socket_.release());
+  return handed;
+}
+
 void Listener::Close() {
   boost::system::error_code ignored;
   socket_.close(ignored);
@@ -127,7 +157,7 @@ void Listener::Close() {
 
 void Listener::Wait() {
   socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (!error && socket_.is_open()) AcceptAll();
+    if (!error && !paused_ && socket_.is_open()) AcceptAll();
   });
 }
 
@@ -144,7 +174,7 @@ void Listener::AcceptAll() {
         log::Warning("event=accept_failed error=\"" + std::string(std::strerror(errno)) + '"');
       retry_.expires_after(kRetry);
       retry_.async_wait([this](const boost::system::error_code& error) {
-        if (!error && socket_.is_open()) AcceptAll();
+        if (!error && !paused_ && socket_.is_open()) AcceptAll();
       });
       return;
     }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "server/rpc/handed_socket.h"
 #include "server/rpc/program.h"
 
 namespace strata::rpc {
@@ -29,12 +30,19 @@ class Listener {
   static Result<std::shared_ptr<Listener>> Unix(boost::asio::io_context& context, const std::string& path,
                                                 OnAccept on_accept);
 
+  // One that another transport gave away.
+  static std::shared_ptr<Listener> Handed(boost::asio::io_context& context, HandedSocket from, OnAccept on_accept);
+
   Listener(boost::asio::io_context& context, int socket, OnAccept on_accept);
   ~Listener();
 
-  void Start() { Wait(); }
+  void Start();
   // On the thread of the context.
   void Close();
+  // On the thread of the context: accepts no more until Start; who connects waits in the kernel's queue.
+  void Pause();
+  // While paused: the socket, still listening, and its file. Only to be destroyed then.
+  HandedSocket Release();
   std::uint16_t port() const { return port_; }
 
  private:
@@ -47,12 +55,14 @@ class Listener {
   OnAccept on_accept_;
   std::uint16_t port_ = 0;
   std::string path_;  // to remove; "" for TCP
+  bool paused_ = false;
 };
 
 // From a socket's own address; IPv4-mapped addresses become IPv4.
 Peer PeerFromSockaddr(const void* address, std::size_t size);
-// The port that a socket is bound to.
-std::uint16_t BoundPort(int socket);
+// Where a socket is bound.
+Peer BoundAddress(int socket);
+inline std::uint16_t BoundPort(int socket) { return BoundAddress(socket).port; }
 // A bound, non-blocking socket of SOCK_STREAM or SOCK_DGRAM; SO_REUSEADDR for streams, V6ONLY for IPv6.
 Result<int> BindSocket(int type, const boost::asio::ip::address& address, std::uint16_t port);
 

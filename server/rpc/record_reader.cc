@@ -130,6 +130,28 @@ void RecordReader::Shrink() {
   if (buffer_->capacity > enough) MoveTo(pool_.Allocate(enough));
 }
 
+void RecordReader::CopyUntaken(std::vector<std::byte>& out) const {
+  if (buffer_ == nullptr) return;
+  const std::byte* const data = buffer_->data();
+  if (in_record_) {
+    // The fragments that have come are one by now.
+    const bool last = fragment_left_ > 0 && last_fragment_;
+    const auto size = static_cast<std::uint32_t>(assembled_ + fragment_left_);
+    out.resize(out.size() + kMarkBytes);
+    StoreBe32(out.data() + out.size() - kMarkBytes, size | (last ? kLastFragment : 0));
+    out.insert(out.end(), data + record_, data + record_ + assembled_);
+  }
+  out.insert(out.end(), data + next_, data + end_);
+}
+
+void RecordReader::Restore(ByteSpan bytes) {
+  Reset();
+  if (bytes.empty()) return;
+  buffer_ = pool_.Allocate(std::max(kLeastPrivate, bytes.size()));
+  std::memcpy(buffer_->data(), bytes.data(), bytes.size());
+  end_ = bytes.size();
+}
+
 void RecordReader::Reset() {
   if (buffer_ != nullptr) pool_.Release(buffer_);
   buffer_ = nullptr;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "base/bytes.h"
 #include "server/rpc/buffer_pool.h"
@@ -41,6 +42,10 @@ class RecordReader {
   std::size_t footprint() const { return buffer_ == nullptr ? 0 : buffer_->capacity; }
   // Gives back what is not needed for the bytes that have come of an unfinished record. Only after Take() said kMore.
   void Shrink();
+  // Appends to `out` all that was received and not given by Take, as a stream that another reader goes on from.
+  void CopyUntaken(std::vector<std::byte>& out) const;
+  // Takes over such bytes, before anything else was received.
+  void Restore(ByteSpan bytes);
   // Gives back all; what was received is forgotten.
   void Reset();
 

@@ -53,13 +53,13 @@ class AsioTransport final : public Transport {
     STRATA_ASSIGN(const auto address, ParseAddress(text));
     STRATA_ASSIGN(auto listener, Listener::Tcp(threads_[0]->context(), address, port, Accepter(dispatcher)));
     const std::uint16_t bound = listener->port();
-    Run(std::move(listener));
+    Run({std::move(listener), &dispatcher});
     return bound;
   }
 
   Result<void> ListenUnix(const std::string& path, const Dispatcher& dispatcher) override {
     STRATA_ASSIGN(auto listener, Listener::Unix(threads_[0]->context(), path, Accepter(dispatcher)));
-    Run(std::move(listener));
+    Run({std::move(listener), &dispatcher});
     return {};
   }
 
@@ -90,6 +90,73 @@ class AsioTransport final : public Transport {
     threads_[next_thread_++ % threads_.size()]->Adopt(socket, named, dispatcher);
   }
 
+  void Take(HandedSocket handed, const Dispatcher& dispatcher) override {
+    switch (handed.kind) {
+      case HandedSocket::Kind::kTcpListener:
+      case HandedSocket::Kind::kUnixListener:
+        return Run({Listener::Handed(threads_[0]->context(), std::move(handed), Accepter(dispatcher)), &dispatcher});
+      case HandedSocket::Kind::kDatagrams:
+        return Run(std::make_shared<Datagrams>(*threads_[0], handed.socket.Give(), dispatcher));
+      case HandedSocket::Kind::kConnection:
+        break;
+    }
+    // However many are allowed by now: this client was let in before.
+    const MutexLock lock(mutex_);
+    if (stopped_) return;
+    handed.peer.connection = shared_.next_connection.fetch_add(1);
+    threads_[next_thread_++ % threads_.size()]->Adopt(std::move(handed), dispatcher);
+  }
+
+  void Remember(const std::vector<AnsweredCall>& answered) override {
+    for (const AnsweredCall& call : answered) shared_.duplicates.Import(call);
+  }
+
+  Result<Handed> Release(std::chrono::milliseconds limit) override {
+    std::vector<Listening> listeners;
+    std::vector<std::shared_ptr<Datagrams>> datagrams;
+    {
+      const MutexLock lock(mutex_);
+      if (stopped_) return Fail(Errc::kInvalid, "the transport is stopped already");
+      listeners = listeners_;
+      datagrams = datagrams_;
+    }
+    OnFirstThread([&] {
+      for (const Listening& listening : listeners) listening.listener->Pause();
+      for (const auto& socket : datagrams) socket->Pause();
+    });
+    shared_.settling.store(threads_.size());
+    for (const auto& thread : threads_) thread->Pause();
+    if (!shared_.drained.WaitFor(limit, shared_.settling)) {
+      for (const auto& thread : threads_) thread->Resume();
+      OnFirstThread([&] {
+        for (const Listening& listening : listeners) listening.listener->Start();
+        for (const auto& socket : datagrams) socket->Start();
+      });
+      return Fail(Errc::kBusy, "calls are under way that the disk has not let go of");
+    }
+    {
+      const MutexLock lock(mutex_);
+      stopped_ = true;
+      listeners_.clear();
+      datagrams_.clear();
+    }
+    shared_.workers.Stop();  // the last datagrams
+    Handed handed;
+    OnFirstThread([&] {
+      for (const Listening& listening : listeners) {
+        handed.sockets.push_back(listening.listener->Release());
+        handed.sockets.back().program = listening.dispatcher->first_program();
+      }
+      for (const auto& socket : datagrams) handed.sockets.push_back(socket->Release());
+    });
+    for (const auto& thread : threads_) {
+      for (HandedSocket& connection : thread->Release()) handed.sockets.push_back(std::move(connection));
+    }
+    for (const auto& thread : threads_) thread->Stop();
+    handed.answered = shared_.duplicates.Export();
+    return handed;
+  }
+
   TransportStatistics statistics() const override {
     TransportStatistics sum;
     sum.connections_accepted = accepted_.load();
@@ -107,7 +174,7 @@ class AsioTransport final : public Transport {
   }
 
   void Stop() override {
-    std::vector<std::shared_ptr<Listener>> listeners;
+    std::vector<Listening> listeners;
     std::vector<std::shared_ptr<Datagrams>> datagrams;
     {
       const MutexLock lock(mutex_);
@@ -116,7 +183,7 @@ class AsioTransport final : public Transport {
       datagrams.swap(datagrams_);
     }
     OnFirstThread([&] {
-      for (const auto& socket : listeners) socket->Close();
+      for (const Listening& listening : listeners) listening.listener->Close();
       for (const auto& socket : datagrams) socket->Close();
     });
     for (const auto& thread : threads_) thread->Drain();
@@ -127,16 +194,21 @@ class AsioTransport final : public Transport {
   }
 
  private:
+  struct Listening {
+    std::shared_ptr<Listener> listener;
+    const Dispatcher* dispatcher;
+  };
+
   Listener::OnAccept Accepter(const Dispatcher& dispatcher) {
     return [this, &dispatcher](int socket, const Peer& peer) { Adopt(socket, peer, dispatcher); };
   }
 
   // Started under the lock: Stop closes what was started before it, and nothing is started after it.
-  void Run(std::shared_ptr<Listener> listener) {
+  void Run(Listening listening) {
     const MutexLock lock(mutex_);
     if (stopped_) return;
-    boost::asio::post(threads_[0]->context(), [listener] { listener->Start(); });
-    listeners_.push_back(std::move(listener));
+    boost::asio::post(threads_[0]->context(), [listener = listening.listener] { listener->Start(); });
+    listeners_.push_back(std::move(listening));
   }
   void Run(std::shared_ptr<Datagrams> datagrams) {
     const MutexLock lock(mutex_);
@@ -161,7 +233,7 @@ class AsioTransport final : public Transport {
   Mutex mutex_;
   unsigned next_thread_ STRATA_GUARDED_BY(mutex_) = 0;
   bool stopped_ STRATA_GUARDED_BY(mutex_) = false;
-  std::vector<std::shared_ptr<Listener>> listeners_ STRATA_GUARDED_BY(mutex_);
+  std::vector<Listening> listeners_ STRATA_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Datagrams>> datagrams_ STRATA_GUARDED_BY(mutex_);
 };
 

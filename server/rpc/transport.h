@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
+#include "server/rpc/handed_socket.h"
 #include "server/rpc/program.h"
 
 namespace strata::rpc {
@@ -46,6 +48,14 @@ class Transport {
   // Takes a connected stream socket.
   virtual void Adopt(int socket, const Peer& peer, const Dispatcher& dispatcher) = 0;
   virtual TransportStatistics statistics() const = 0;
+  // Gives everything away, still open and still good, for Take of another transport: accepts and reads no more, waits
+  // until what is under way is answered, and is then stopped. Who connects or calls meanwhile waits in the kernel.
+  // Where calls are still under way after `limit` it serves on as before, and says kBusy. Not together with Stop.
+  virtual Result<Handed> Release(std::chrono::milliseconds limit) = 0;
+  // Serves on a socket that another transport gave away.
+  virtual void Take(HandedSocket handed, const Dispatcher& dispatcher) = 0;
+  // Such a transport's answers: a call of those that comes again gets its first one. Before Take.
+  virtual void Remember(const std::vector<AnsweredCall>& answered) = 0;
   // Accepts and reads no more, answers what is under way for up to stop_wait, then closes all. A call that a worker is
   // in the middle of is waited for without limit: it uses the volume.
   virtual void Stop() = 0;

@@ -192,5 +192,48 @@ TEST(RecordReader, ALargeBufferOnceFilledIsUsedAgain) {
   pool.Release(large);
 }
 
+TEST(RecordReader, AnotherGoesOnFromWhatWasNotTakenWhereverTheStreamIsCut) {
+  const Bytes first = Pattern(50, 1), second = Pattern(90, 2), third = Pattern(20, 3);
+  const Bytes stream = Joined({Fragmented(first, 7), Mark(0, false), Fragmented(second, 100), Fragmented(third, 3)});
+  for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
+    // With all whole records taken, and with what came last not even looked at.
+    for (const bool looked : {true, false}) {
+      SCOPED_TRACE(std::to_string(cut) + (looked ? "" : ", not looked at"));
+      BufferPool pool;
+      std::vector<Bytes> records;
+      RecordReader before(pool);
+      const std::size_t taken = looked ? cut : cut / 2;
+      Feed(before, ByteSpan(stream).first(taken), 10, &records);
+      if (!looked) {
+        const MutableByteSpan room = before.Room();
+        ASSERT_GE(room.size(), cut - taken);
+        std::copy(stream.begin() + static_cast<std::ptrdiff_t>(taken),
+                  stream.begin() + static_cast<std::ptrdiff_t>(cut), room.begin());
+        before.Received(cut - taken);
+      }
+      Bytes untaken;
+      before.CopyUntaken(untaken);
+      RecordReader after(pool);
+      after.Restore(untaken);
+      Feed(after, ByteSpan(stream).subspan(cut), 10, &records);
+      EXPECT_EQ(records, (std::vector<Bytes>{first, second, third}));
+    }
+  }
+}
+
+TEST(RecordReader, WhatAnotherLeavesMayBeALargeRecordAndManyBehindIt) {
+  const Bytes large = Pattern(kMaxRecordBytes, 1);
+  BufferPool pool;
+  RecordReader reader(pool);
+  Bytes left = testing::Record(large);
+  for (unsigned i = 0; i < 200; ++i) left = Joined({std::move(left), testing::Record(Pattern(40, i))});
+  reader.Restore(left);
+  std::vector<Bytes> records;
+  EXPECT_EQ(Feed(reader, testing::Record(large), 1 << 20, &records), RecordReader::Found::kMore);
+  ASSERT_EQ(records.size(), 202u);
+  EXPECT_EQ(records.front(), large);
+  EXPECT_EQ(records.back(), large);
+}
+
 }  // namespace
 }  // namespace strata::rpc
