@@ -56,7 +56,8 @@ const Answer& RawClient::Call::Get() {
   return state_->answer;
 }
 
-RawClient::RawClient(std::uint16_t port, const User& user, bool mount) : rpc_(rpc_init_context()) {
+RawClient::RawClient(std::uint16_t port, const User& user, bool mount, const std::string& host)
+    : rpc_(rpc_init_context()) {
   Become(user);
   struct Connecting {
     bool done = false, connected = false;
@@ -66,11 +67,11 @@ RawClient::RawClient(std::uint16_t port, const User& user, bool mount) : rpc_(rp
     state.done = true;
     state.connected = status == RPC_STATUS_SUCCESS;
   };
-  if (rpc_connect_port_async(rpc_, "127.0.0.1", port, NFS_PROGRAM, NFS_V3, on_connected, &connecting) == 0) {
+  if (rpc_connect_port_async(rpc_, host.c_str(), port, NFS_PROGRAM, NFS_V3, on_connected, &connecting) == 0) {
     Wait(connecting.done);
   }
   connected_ = connecting.connected;
-  if (connected_ && mount) Mount(port, "/", &root_);
+  if (connected_ && mount) Mount(port, "/", &root_, host);
 }
 
 RawClient::~RawClient() { rpc_destroy_context(rpc_); }
@@ -81,10 +82,10 @@ void RawClient::Become(const User& user) {
                                             groups.data()));
 }
 
-mountstat3 RawClient::Mount(std::uint16_t port, const std::string& path, Handle* handle) {
+mountstat3 RawClient::Mount(std::uint16_t port, const std::string& path, Handle* handle, const std::string& host) {
   Mounting mounting{.handle = handle, .path = path};
   rpc_context* rpc = rpc_init_context();
-  if (rpc_connect_port_async(rpc, "127.0.0.1", port, MOUNT_PROGRAM, MOUNT_V3, OnMountConnected, &mounting) == 0) {
+  if (rpc_connect_port_async(rpc, host.c_str(), port, MOUNT_PROGRAM, MOUNT_V3, OnMountConnected, &mounting) == 0) {
     WaitOn(rpc, mounting.done);
   }
   rpc_destroy_context(rpc);
@@ -92,6 +93,10 @@ mountstat3 RawClient::Mount(std::uint16_t port, const std::string& path, Handle*
 }
 
 bool RawClient::Turn(int timeout_ms) { return TurnOf(rpc_, timeout_ms); }
+
+void RawClient::SetNextXid(std::uint32_t xid) { rpc_set_next_xid(rpc_, xid); }
+
+pollfd RawClient::Poll() { return {rpc_get_fd(rpc_), static_cast<short>(rpc_which_events(rpc_)), 0}; }
 
 bool RawClient::Wait(const bool& done) { return WaitOn(rpc_, done); }
 

@@ -2,6 +2,8 @@
 // answered is taken out of libnfs's memory at once, into an Answer.
 #pragma once
 
+#include <poll.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -77,9 +79,10 @@ class RawClient {
 
   static constexpr int kLimitMs = 30'000;
 
-  // Connects to the NFS program at 127.0.0.1:`port`; connected() tells whether it worked. With `mount`, root() is set
+  // Connects to the NFS program at `host`:`port`; connected() tells whether it worked. With `mount`, root() is set
   // from MNT "/".
-  explicit RawClient(std::uint16_t port, const User& user = {}, bool mount = true);
+  explicit RawClient(std::uint16_t port, const User& user = {}, bool mount = true,
+                     const std::string& host = "127.0.0.1");
   RawClient(const RawClient&) = delete;
   RawClient& operator=(const RawClient&) = delete;
   ~RawClient();
@@ -88,7 +91,12 @@ class RawClient {
   // Acts as `user` from now on.
   void Become(const User& user);
   // The handle of `path` as MOUNT gives it, and its status (MNT3_OK).
-  static mountstat3 Mount(std::uint16_t port, const std::string& path, Handle* handle);
+  static mountstat3 Mount(std::uint16_t port, const std::string& path, Handle* handle,
+                          const std::string& host = "127.0.0.1");
+  // The next call has this xid, the one after it the next.
+  void SetNextXid(std::uint32_t xid);
+  // To poll(2) for several clients at once, before each one's Turn(0).
+  pollfd Poll();
   // Writes out and takes in what it can within `timeout_ms`; false once the connection is gone.
   bool Turn(int timeout_ms);
 

@@ -1,0 +1,133 @@
+// The real program, killed with SIGKILL again and again at random instants under several clients: under load, while it
+// starts, while it ends (in its checkpoint). Everything that was answered is there afterwards, UNSTABLE writes too.
+//   STRATA_SEED=N           repeats a run as far as the machine's timing allows
+//   STRATA_CRASH_KILLS=N    so many kills for each durability (default 100)
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include "tests/base/temp_folder.h"
+#include "tests/crash/load.h"
+#include "tests/e2e/process.h"
+#include "tests/e2e/service.h"
+
+namespace strata::crash {
+namespace {
+
+std::uint64_t Number(const char* variable, std::uint64_t otherwise) {
+  const char* given = std::getenv(variable);
+  return given != nullptr ? std::strtoull(given, nullptr, 10) : otherwise;
+}
+
+class KillLoop : public ::testing::TestWithParam<const char*> {
+ protected:
+  KillLoop() {
+    const std::uint64_t seed = Number("STRATA_SEED", std::random_device{}());
+    std::printf("STRATA_SEED=%ju\n", static_cast<std::uintmax_t>(seed));
+    std::fflush(stdout);
+    random_.seed(seed);
+    options_.seed = seed;
+    options_.relaxed = durability_ == "relaxed";
+    FillLayer(layer_, seed);
+    before_ = e2e::Fingerprint(layer_);
+  }
+  std::vector<std::string> Arguments() const {
+    return {layer_, "--workspace", folder_ / "workspace", "--insecure-ports", "--durability", durability_};
+  }
+  bool Start() {
+    served_ = std::make_unique<e2e::ServedProcess>(Arguments(), port_);
+    if (served_->port() == 0) {
+      Kill();
+      ADD_FAILURE() << "it did not start again: " << served_->process().errors();
+      return false;
+    }
+    port_ = served_->port();
+    return true;
+  }
+  void Kill() {
+    served_->process().Signal(SIGKILL);
+    served_->process().Wait();
+    ++kills_;
+  }
+  // Any moment will do: nothing is waited for.
+  void PassTime(std::uint64_t most_us) {
+    const timespec moment{0, static_cast<long>(random_() % most_us * 1000)};
+    ::nanosleep(&moment, nullptr);
+  }
+  // The death of a server under load, in one of several ways.
+  void End() {
+    const auto way = random_() % 8;
+    if (way < 6) PassTime(3'000);  // some calls are executed, and their answers lost
+    if (way >= 6) {                // in the checkpoint at its end, or after it
+      served_->process().Signal(SIGTERM);
+      PassTime(30'000);
+    }
+    Kill();
+    if (way % 4 == 0) {  // once or twice more before it serves
+      for (auto again = random_() % 2 + 1; again > 0; --again) {
+        std::vector<std::string> arguments = Arguments();
+        arguments.insert(arguments.begin(), {STRATA_PROGRAM, "serve"});
+        arguments.insert(arguments.end(), {"--listen", "127.0.0.1:" + std::to_string(port_), "--portmap", "off"});
+        e2e::Process starting(arguments);
+        PassTime(60'000);
+        starting.Signal(SIGKILL);
+        ASSERT_EQ(starting.Wait(), 128 + SIGKILL) << starting.errors();
+        ++kills_;
+      }
+    }
+  }
+  // What went wrong, for a person.
+  std::string Report(const Load& load) {
+    std::string text = "after " + std::to_string(kills_) + " kills:\n";
+    for (const std::string& wrong : load.wrong()) text += "  " + wrong + "\n";
+    return text + served_->process().errors();
+  }
+
+  const std::string durability_ = GetParam();
+  TempFolder folder_;
+  const std::string layer_ = folder_ / "layer";
+  std::string before_;
+  std::mt19937_64 random_;
+  LoadOptions options_;
+  std::uint16_t port_ = 0;
+  std::uint64_t kills_ = 0;
+  std::unique_ptr<e2e::ServedProcess> served_;
+};
+INSTANTIATE_TEST_SUITE_P(Durability, KillLoop, ::testing::Values("strict", "relaxed"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(KillLoop, WhateverWasAnsweredIsThereAfterEachKill) {
+  const std::uint64_t wanted = Number("STRATA_CRASH_KILLS", 100);
+  ASSERT_TRUE(Start());
+  Load load(options_);
+  ASSERT_TRUE(load.Connect("127.0.0.1", port_, 10)) << Report(load);
+  ASSERT_TRUE(load.Prepare()) << Report(load);
+  while (kills_ < wanted) {
+    const double until = Load::Now() + static_cast<double>(20 + random_() % 230) / 1000;
+    ASSERT_TRUE(load.Run(until, true)) << Report(load);
+    ASSERT_GE(Load::Now(), until) << "the connection ended by itself; " << (Kill(), Report(load));
+    ASSERT_NO_FATAL_FAILURE(End());
+    const double crashed = Load::Now();
+    ASSERT_TRUE(Start());
+    ASSERT_TRUE(load.Connect("127.0.0.1", port_, 10)) << Report(load);
+    ASSERT_EQ(load.Verify(Crash::kProcess, crashed, kills_ >= wanted), Load::Outcome::kGood) << (Kill(), Report(load));
+    ASSERT_EQ(load.SendAgain(), Load::Outcome::kGood) << (Kill(), Report(load));
+  }
+  load.Disconnect();
+  served_->process().Signal(SIGTERM);
+  EXPECT_EQ(served_->process().Wait(), 0) << served_->process().errors();
+  EXPECT_EQ(e2e::Fingerprint(layer_), before_) << "the folder beneath changed (rule 6.5)";
+  const Figures& figures = load.figures();
+  ASSERT_GT(figures.acknowledged, 10 * kills_) << "too few calls were answered to show anything";
+  std::printf(
+      "%s: kills survived %ju, calls acknowledged %ju, records checked %ju (%ju blocks), "
+      "retransmissions answered %ju (%ju executed before the kill), lost: 0\n",
+      durability_.c_str(), kills_, figures.acknowledged, figures.records, figures.blocks, figures.repeated,
+      figures.repeated_done);
+}
+
+}  // namespace
+}  // namespace strata::crash
