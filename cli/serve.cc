@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -27,7 +28,7 @@ struct ServeArguments {
   bool read_only = false;
   std::string durability = "strict";
   std::string portmap = "auto";
-  std::size_t cache_mib = 96;
+  std::string memory = "256M";
 };
 
 // "ADDR:PORT", "[V6ADDR]:PORT", "ADDR" (port 2049) or ":PORT" (127.0.0.1).
@@ -73,6 +74,21 @@ bool IsLoopback(const Endpoint& endpoint) {
 std::string Shown(const Endpoint& endpoint) {
   const bool v6 = endpoint.address.find(':') != std::string::npos;
   return (v6 ? "[" + endpoint.address + "]" : endpoint.address) + ":" + std::to_string(endpoint.port);
+}
+
+// "256", "256M", "1G", "65536K".
+Result<std::uint64_t> ParseMemory(const std::string& text) {
+  constexpr std::uint64_t kLeast = 16 << 20, kMost = 1ULL << 40;
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  const std::string_view units = "KMG";
+  const std::size_t unit = rest == end ? units.find('M') : end - rest == 1 ? units.find(*rest) : units.npos;
+  if (error == std::errc() && unit != units.npos) {
+    const std::uint64_t factor = 1ULL << (10 * (unit + 1));
+    if (number <= kMost / factor && number * factor >= kLeast) return number * factor;
+  }
+  return Fail(Errc::kInvalid, "--memory " + text + ": not a size that can be served with; give one from 16M to 1024G, such as 256M");
 }
 
 // Whether ::1 can be bound: containers often have no IPv6.
@@ -186,6 +202,8 @@ Result<void> Serve(const ServeArguments& arguments) {
     options.listen.push_back({"127.0.0.1", 2049});
     if (HasIpv6Loopback()) options.listen.push_back({"::1", 2049});
   }
+  STRATA_ASSIGN(const std::uint64_t memory, ParseMemory(arguments.memory));
+  options.duplicate_cache_bytes = vfs::MemoryBudget::Of(memory).server / 2;
   exported.insecure_ports = arguments.insecure_ports;
   exported.squash = beyond_loopback && !arguments.no_root_squash ? Squash::kRoot : Squash::kNone;
   // Port 111 tells where port 2049 is; other ports are named in the mount command.
@@ -206,7 +224,7 @@ Result<void> Serve(const ServeArguments& arguments) {
   workspace_options.read_only = arguments.read_only;
   workspace_options.durability =
       arguments.durability == "relaxed" ? vfs::Durability::kRelaxed : vfs::Durability::kStrict;
-  workspace_options.cache_bytes = arguments.cache_mib << 20;
+  workspace_options.memory_bytes = memory;
   STRATA_ASSIGN(std::unique_ptr<vfs::Workspace> opened,
                 vfs::Workspace::Open(Env::System(), workspace, workspace_options));
   std::shared_ptr<vfs::FileSystem> volume = std::move(opened);
@@ -255,8 +273,11 @@ void AddServe(CLI::App& app, Action& action) {
       ->add_option("--portmap", arguments->portmap, "auto: as root on port 2049, be found through port 111. off: never")
       ->check(CLI::IsMember({"auto", "off"}))
       ->capture_default_str();
-  command->add_option("--cache-mib", arguments->cache_mib, "Memory for inodes, names and listings, in MiB")
-      ->check(CLI::Range(1, 1 << 20))
+  command
+      ->add_option("--memory", arguments->memory,
+                   "Memory for caches, changes not yet in the index and buffers, all together, in MiB or with K, M or G; "
+                   "the process as a whole stays within 64 MiB more")
+      ->type_name("SIZE")
       ->capture_default_str();
   command->footer(
       "Examples:\n"

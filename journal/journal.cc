@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,7 @@ class LogJournal final : public Journal {
         volume_id_(options.volume_id),
         salt_(found.salt),
         segment_size_(found.segment_size),
+        mapped_limit_(static_cast<std::int64_t>(std::min<std::uint64_t>(options.mapped_bytes, std::numeric_limits<std::int64_t>::max()))),
         lock_(std::move(lock)),
         written_(found.end),
         end_(found.end) {
@@ -94,6 +96,8 @@ class LogJournal final : public Journal {
   // One gathered write at written_, which moves to `end`.
   Result<void> Write(std::span<const ByteSpan> pieces, std::uint64_t end) STRATA_REQUIRES(mutex_);
   Result<std::uint64_t> CommitAll() STRATA_EXCLUDES(commit_mutex_, mutex_);
+  // To be called before bytes of the segment are read through its mapping.
+  void Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length);
   // The segment's part of the log that has reached the operating system.
   std::uint64_t ReadableEnd(const Segment& segment, std::uint64_t written) const {
     return std::min(segment.end.load(std::memory_order_acquire), written);
@@ -104,6 +108,7 @@ class LogJournal final : public Journal {
   const std::uint64_t volume_id_;
   const std::uint32_t salt_;
   const std::uint64_t segment_size_;
+  const std::int64_t mapped_limit_;
   const std::unique_ptr<File> lock_;
   FailureLatch failure_;
   SegmentTable table_;  // added to under mutex_
@@ -117,6 +122,11 @@ class LogJournal final : public Journal {
   std::atomic<std::uint64_t> written_;  // everything before has reached the operating system; stored under mutex_
   std::atomic<std::uint64_t> end_;      // stored under mutex_
   std::atomic<std::uint64_t> disk_bytes_{0};
+
+  // Bytes of blocks that were read through the mappings since they were released, and where they lie.
+  std::atomic<std::int64_t> mapped_{0};  // below 0 for a moment where a release comes between the touch and its count
+  Mutex touched_mutex_;  // taken last
+  std::vector<const Segment*> touched_ STRATA_GUARDED_BY(touched_mutex_);
 
   Mutex commit_mutex_;  // one commit at a time: the committer's thread, and the destructor after it
   std::vector<Segment*> syncing_ STRATA_GUARDED_BY(commit_mutex_);
@@ -264,16 +274,30 @@ Result<PinnedBytes> LogJournal::Data(Lsn position, std::uint64_t length) {
   if (segment == nullptr || begin < segment->FirstRecord()) return none();
   const std::uint64_t readable = ReadableEnd(*segment, written_.load(std::memory_order_acquire));
   if (begin + length > readable || begin + length - segment->base > segment->bytes.size()) return none();
-  segment->Touch();
+  Touch(*segment, begin - segment->base, length);
   return PinnedBytes{.bytes = segment->bytes.subspan(begin - segment->base, length), .pin = segment->mapping};
 }
 
-void LogJournal::ReleasePages() {
-  const std::uint64_t last = end_.load(std::memory_order_acquire) / segment_size_;
-  for (std::uint64_t index = table_.first_index(); index <= last; ++index) {
-    const Segment* segment = table_.Find(index);
-    if (segment != nullptr && segment->touched.exchange(false, std::memory_order_relaxed)) segment->mapping->Release();
+void LogJournal::Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length) {
+  std::uint64_t blocks = segment.Touch(offset, length);
+  if (blocks == 0) return;
+  auto bytes = static_cast<std::int64_t>(blocks * kTouchedBlock);
+  if (mapped_.load(std::memory_order_relaxed) + bytes > mapped_limit_) {
+    ReleasePages();
+    // That may have taken the note of what is read now.
+    bytes += static_cast<std::int64_t>(segment.Touch(offset, length) * kTouchedBlock);
   }
+  mapped_.fetch_add(bytes, std::memory_order_relaxed);
+  const MutexLock lock(touched_mutex_);
+  if (std::find(touched_.rbegin(), touched_.rend(), &segment) == touched_.rend()) touched_.push_back(&segment);
+}
+
+void LogJournal::ReleasePages() {
+  const MutexLock lock(touched_mutex_);
+  for (const Segment* segment : touched_) {
+    mapped_.fetch_sub(static_cast<std::int64_t>(segment->Release()), std::memory_order_relaxed);
+  }
+  touched_.clear();
 }
 
 Result<std::optional<RecordView>> LogJournal::Next(Lsn from) {
@@ -295,13 +319,14 @@ Result<std::optional<RecordView>> LogJournal::Next(Lsn from) {
       continue;
     }
     const std::uint64_t end = ReadableEnd(*segment, written);
+    Touch(*segment, position - segment->base, kFrameBytes);
     const auto frame = ReadFrame(*segment, position, end - segment->base, salt_);
     if (!frame) {
       return Fail(Errc::kCorrupt, segment->path + ": there is no whole record at journal position " +
                                       std::to_string(position) + " (byte " + std::to_string(position - segment->base) +
                                       " of the file); restore the file from a copy");
     }
-    segment->Touch();
+    Touch(*segment, position - segment->base, frame->RecordBytes());
     const ByteSpan bytes = segment->bytes.subspan(position - segment->base);
     return RecordView{.begin = Lsn(position),
                       .end = Lsn(position + frame->RecordBytes()),

@@ -29,6 +29,8 @@ struct JournalOptions {
   std::uint64_t segment_size = kDefaultSegmentSize;  // of a new journal; an old one keeps its own
   bool read_only = false;                            // never writes, cuts nothing; Append fails with kReadOnly
   std::uint64_t volume_id = 0;                       // must match that in the segments' headers
+  // Bytes of the mapped segments that reading may hold in this process's memory; beyond, pages are let go.
+  std::uint64_t mapped_bytes = 64 << 20;
 };
 
 // Where a record came to lie.
@@ -82,8 +84,8 @@ class Journal {
   virtual Result<PinnedBytes> Data(Lsn position, std::uint64_t length) = 0;
   // The first record at or after `from` (a record's begin or end, or 0), checked in full; nothing at the end. Flushes first if need be.
   virtual Result<std::optional<RecordView>> Next(Lsn from) = 0;
-  // Lets the pages that were read through the mappings leave this process's memory; they come back as they are read again. For a quiet moment, so
-  // that a process that read much data once is not seen to hold it for ever.
+  // Lets the pages that were read through the mappings leave this process's memory; they come back as they are read again. Happens by itself
+  // beyond JournalOptions::mapped_bytes; this is for a quiet moment, so that a process that read much once is not seen to hold it for ever.
   virtual void ReleasePages() = 0;
   // Bytes that the journal occupies on disk.
   virtual std::uint64_t disk_bytes() const = 0;

@@ -1,6 +1,7 @@
 #include "journal/segment.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace strata::journal {
 namespace {
@@ -24,7 +25,17 @@ Result<void> FillNewSegment(Segment& segment, const SegmentHeader& header, std::
 Result<void> Segment::MapFile(std::uint64_t length) {
   STRATA_ASSIGN(mapping, file->Map(length));
   bytes = mapping->bytes();
+  touched = std::vector<std::atomic<std::uint64_t>>(length / kTouchedBlock / 64 + 1);
   return {};
+}
+
+std::uint64_t Segment::Release() const {
+  std::uint64_t blocks = 0;
+  for (std::atomic<std::uint64_t>& word : touched) {
+    if (word.load(std::memory_order_relaxed) != 0) blocks += std::popcount(word.exchange(0, std::memory_order_relaxed));
+  }
+  if (blocks > 0) mapping->Release();
+  return blocks * kTouchedBlock;
 }
 
 std::optional<Frame> ReadFrame(const Segment& segment, std::uint64_t position, std::uint64_t limit, std::uint32_t salt) {

@@ -14,6 +14,9 @@
 
 namespace strata::journal {
 
+// What the kernel maps at one touch: sixteen pages around it.
+inline constexpr std::uint64_t kTouchedBlock = 64 << 10;
+
 struct Segment {
   static constexpr std::uint64_t kOpenEnd = std::numeric_limits<std::uint64_t>::max();
 
@@ -23,16 +26,25 @@ struct Segment {
   std::unique_ptr<File> file;  // null once complete and synced
   ByteSpan bytes;              // the mapping; only what holds records may be touched
   std::shared_ptr<const Mapping> mapping;
-  // Read through the mapping since its pages were last released.
-  mutable std::atomic<bool> touched{false};
+  // Which blocks of kTouchedBlock bytes were read through the mapping since its pages were last released, a bit each.
+  mutable std::vector<std::atomic<std::uint64_t>> touched;
   std::uint64_t allocated = 0;  // of the file
   // Where its records end; kOpenEnd while it is the last. Set before the next segment is published.
   std::atomic<std::uint64_t> end{kOpenEnd};
 
   std::uint64_t FirstRecord() const { return base + kSegmentHeaderBytes; }
-  void Touch() const {
-    if (!touched.load(std::memory_order_relaxed)) touched.store(true, std::memory_order_relaxed);
+  // Notes that `length` bytes from `offset` on are read through the mapping. The blocks of them that had not been.
+  std::uint64_t Touch(std::uint64_t offset, std::uint64_t length) const {
+    std::uint64_t fresh = 0;
+    for (std::uint64_t block = offset / kTouchedBlock; block <= (offset + length - 1) / kTouchedBlock; ++block) {
+      std::atomic<std::uint64_t>& word = touched[block / 64];
+      const std::uint64_t bit = 1ULL << (block % 64);
+      if ((word.load(std::memory_order_relaxed) & bit) == 0 && (word.fetch_or(bit, std::memory_order_relaxed) & bit) == 0) ++fresh;
+    }
+    return fresh;
   }
+  // Lets the pages of the mapping go; the bytes of the blocks that had been read.
+  std::uint64_t Release() const;
   // Maps `file`; of the mapping, `length` bytes may ever be used.
   Result<void> MapFile(std::uint64_t length);
 };

@@ -6,9 +6,6 @@
 namespace strata::vfs {
 namespace {
 
-// The writer gathers a transaction in memory: so many records, at a few hundred bytes each, whatever the journal's length.
-constexpr int kRecordsATransaction = 100'000;
-
 class IndexVisitor final : public journal::EffectVisitor {
  public:
   IndexVisitor(store::Index::Writer& writer, const SipHashKey& name_key, NumberFilter& copied_up)
@@ -50,11 +47,12 @@ class IndexVisitor final : public journal::EffectVisitor {
 }  // namespace
 
 Result<Lsn> ApplyToIndex(journal::Journal& journal, store::Index& index, const SipHashKey& name_key, NumberFilter& copied_up,
-                         Lsn from, Lsn to) {
+                         Lsn from, Lsn to, std::size_t batch_bytes) {
   STRATA_ASSIGN(std::unique_ptr<store::Index::Writer> writer, index.Begin());
   IndexVisitor visitor(*writer, name_key, copied_up);
   Lsn at = from;
-  for (int records = 0; at < to && records < kRecordsATransaction; ++records) {
+  // The writer gathers the transaction in memory.
+  while (at < to && writer->bytes() < batch_bytes) {
     STRATA_ASSIGN(std::optional<journal::RecordView> record, journal.Next(at));
     // A segment's beginning is a position too: it may have been made, and the power gone before it had a record.
     if (!record || record->begin >= to) {

@@ -26,8 +26,14 @@ bool Directory::IsEmpty() {
 }
 
 std::size_t Directory::Footprint() const {
+  // The names' own lengths are not known here: most have an allocation of their own of about so many bytes.
+  return sizeof *this + names.size() * NameFootprint(std::string_view()) + (listing ? listing->Footprint() : 0);
+}
+
+std::size_t Directory::NameFootprint(std::string_view name) {
   // A B-tree leaf is on average three quarters full; names beyond the small-string size have an allocation of their own.
-  return sizeof *this + names.size() * (sizeof(Names::value_type) * 4 / 3 + 16) + (listing ? listing->Footprint() : 0);
+  constexpr std::size_t kAllocation = 32;
+  return sizeof(Names::value_type) * 4 / 3 + kAllocation + name.size() / 2;
 }
 
 }  // namespace strata::vfs

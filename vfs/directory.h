@@ -82,7 +82,9 @@ class Directory {
   // Whether nothing is visible. Needs loaded, and upper_only or a listing.
   bool IsEmpty();
 
+  // Bytes of memory that it holds, and that one more name would take.
   std::size_t Footprint() const;
+  static std::size_t NameFootprint(std::string_view name);
 };
 
 }  // namespace strata::vfs

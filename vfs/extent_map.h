@@ -28,6 +28,8 @@ class ExtentMap {
 
   std::uint64_t bytes() const { return bytes_; }
   std::size_t count() const { return extents_.size(); }
+  // Bytes of memory that one extent takes.
+  static constexpr std::size_t kExtentFootprint = 48;
 
  private:
   struct Piece {

@@ -36,11 +36,10 @@ Time Inode::ChangeTime(Time now) const {
   return Time{std::max({now.ns, record.ctime.ns + 1, record.mtime.ns + 1})};
 }
 
-std::size_t Inode::Footprint() const {
+std::size_t Inode::OwnFootprint() const {
   // Table slot and allocator overhead are estimated.
-  std::size_t bytes = sizeof *this + 64 + record.symlink_target.size() + extents.count() * 32;
+  std::size_t bytes = sizeof *this + 64 + record.symlink_target.size() + extents.count() * ExtentMap::kExtentFootprint;
   if (lower) bytes += sizeof(LowerNode) + 48 + lower->sources.size() * sizeof(Origin::Source);
-  if (directory) bytes += directory->Footprint();
   return bytes;
 }
 

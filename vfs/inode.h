@@ -40,7 +40,9 @@ struct Inode {
   InodeRecord FullRecord() const;
   // A time for a change that happens now: later than every time that clients saw of the object (spec nfsv3 4.2).
   Time ChangeTime(Time now) const;
-  std::size_t Footprint() const;
+  std::size_t Footprint() const { return OwnFootprint() + (directory ? directory->Footprint() : 0); }
+  // Without what is in memory of a directory's names.
+  std::size_t OwnFootprint() const;
 };
 
 // An upper's directory is shown with this size, which is that of one block.

@@ -31,7 +31,11 @@ bool InodeTable::Evict(Lsn checkpoint) {
   if (!evictor_.TryLock()) return true;  // somebody else is at it
   const MutexLock one(evictor_, std::adopt_lock);
   if (holds_.load() > 0) return true;  // somebody must not be disturbed
-  const std::size_t goal = budget_ - budget_ / 8;
+  // Little at a time: it is a call that is held up meanwhile.
+  const std::size_t step = budget_ / 64;
+  const std::size_t goal = budget_ - step;
+  if (checkpoint == futile_checkpoint_ && bytes() < futile_bytes_ + step) return false;
+  bool futile = true;
   // One turn: what was used since the last one stays, so that a call which brings in one object after another keeps those it has, however small
   // the budget.
   for (std::size_t looked = 0; looked < kStripes && bytes() > goal && holds_.load() == 0; ++looked) {
@@ -42,16 +46,20 @@ bool InodeTable::Evict(Lsn checkpoint) {
       Inode& inode = *at->second;
       if (inode.referenced) {
         inode.referenced = false;
+        futile = false;
         ++at;
       } else if (inode.changed <= checkpoint && inode.record.ino != kRootInode) {
         bytes_.fetch_sub(inode.footprint, std::memory_order_relaxed);
         evictions_.fetch_add(1, std::memory_order_release);
         stripe.inodes.erase(at++);
+        futile = false;
       } else {
         ++at;
       }
     }
   }
+  futile_checkpoint_ = futile ? checkpoint : Lsn();
+  futile_bytes_ = futile ? bytes() : 0;
   return bytes() <= budget_;
 }
 

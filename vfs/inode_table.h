@@ -53,7 +53,7 @@ class InodeTable {
   // Grows whenever something was dropped: what was read from the index before may then be older than what was dropped.
   std::uint64_t evictions() const { return evictions_.load(std::memory_order_acquire); }
   // Drops inodes that were not used lately and whose last change the index holds (changed <= `checkpoint`), until the budget is met.
-  // The caller holds no stripe. False: the budget could not be met.
+  // The caller holds no stripe. False: the budget could not be met. Costs little where it is called again before there can be anything to drop.
   bool Evict(Lsn checkpoint);
 
   // While one of these lives nothing is evicted: for a call whose objects were dropped again and again before it had them all.
@@ -87,6 +87,9 @@ class InodeTable {
   std::atomic<int> holds_{0};
   Mutex evictor_;
   std::size_t hand_ STRATA_GUARDED_BY(evictor_) = 0;
+  // A whole turn found nothing to drop: what the index held, and the bytes in memory, then.
+  Lsn futile_checkpoint_ STRATA_GUARDED_BY(evictor_);
+  std::size_t futile_bytes_ STRATA_GUARDED_BY(evictor_) = 0;
 };
 static_assert(InodeTable::kStripes == 1 << 10, "Index takes ten bits");
 

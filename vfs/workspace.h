@@ -13,6 +13,7 @@
 #include "base/env.h"
 #include "vfs/file_system.h"
 #include "vfs/layer.h"
+#include "vfs/memory_budget.h"
 
 namespace strata::vfs {
 
@@ -56,8 +57,8 @@ struct WorkspaceOptions {
   bool read_only = false;
   Durability durability = Durability::kStrict;
   std::int64_t relaxed_interval_ns = 1'000'000'000;
-  // Bytes of memory for inodes, names and listings. What is not yet in the index cannot be dropped and may go beyond.
-  std::size_t cache_bytes = 96 << 20;
+  // What it may take in memory, in all (MemoryBudget says what for). Changes wait where what is not yet in the index would go beyond.
+  std::size_t memory_bytes = kDefaultMemoryBytes;
   // A checkpoint begins when the journal has grown by so many bytes, or so many records.
   std::uint64_t checkpoint_bytes = 128 << 20;
   std::uint64_t checkpoint_records = 100'000;

@@ -71,8 +71,9 @@ Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& dire
   made.type = what.type;
   made.beneath = BeneathNew(*directory.directory, slot);
   directory.directory->Set(hash, name, made);
-  parent.Take(appended.end);
+  Take(parent, appended.end, Directory::NameFootprint(name));
   table_.Recount(directory);
+  NoteDirty(*inode);
   inode->upper = true;
   inode->changed = appended.end;
   const Inode* placed = table_.Insert(std::move(inode));
@@ -224,8 +225,8 @@ Result<void> WorkspaceImpl::Link(const OpContext& context, const ObjectId& id, c
     made.type = inode->record.type;
     made.beneath = BeneathNew(*parent->directory, slot);
     parent->directory->Set(hash, name, made);
-    linked.Take(appended.end);
-    holder.Take(appended.end);
+    Take(linked, appended.end);
+    Take(holder, appended.end, Directory::NameFootprint(name));
     table_.Recount(*parent);
     if (after != nullptr) *after = inode->attributes();
     mutation.target.after = parent->attributes();

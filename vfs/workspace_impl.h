@@ -153,7 +153,7 @@ class WorkspaceImpl final : public Workspace {
 
   // How often a call starts over before it gives up with kJukebox: far beyond what any contention does.
   static constexpr int kMaxAttempts = 1000;
-  // Changes wait once the index is so many checkpoints behind the journal: what it does not hold cannot leave memory.
+  // Changes wait once the index is so many checkpoints behind the journal: restarting replays that.
   static constexpr std::uint64_t kMostBehind = 4;
   // After so many attempts a call keeps the evictor away until it is through.
   static constexpr int kPatience = 8;
@@ -248,6 +248,21 @@ class WorkspaceImpl final : public Workspace {
   // Waits until there is something to do, at most `interval`. False: the workspace closes.
   bool KeeperRests(std::chrono::nanoseconds interval);
   void NoteChange();
+  // Before `inode` is marked as changed: counts what then cannot be dropped, the inode and `more` bytes that hang on it.
+  void NoteDirty(const Inode& inode, std::size_t more = 0) {
+    const bool counted = inode.changed.value > dirty_since_.load(std::memory_order_relaxed);
+    if (!counted) more += inode.OwnFootprint();
+    if (more > 0) dirty_bytes_.fetch_add(static_cast<std::int64_t>(more), std::memory_order_relaxed);
+  }
+  void Take(const Touched& touched, Lsn end, std::size_t more = 0) {
+    NoteDirty(*touched.inode, more);
+    touched.Take(end);
+  }
+  // Changes have to wait for a checkpoint: too much would be undroppable, or a restart would take too long.
+  bool FarBehind() const {
+    return dirty_bytes_.load(std::memory_order_relaxed) > static_cast<std::int64_t>(budget_.dirty) ||
+           records_since_checkpoint_.load(std::memory_order_relaxed) / kMostBehind > options_.checkpoint_records;
+  }
   // Waits, a bounded time, until a checkpoint has ended.
   void AwaitCheckpoint() STRATA_EXCLUDES(keeper_mutex_);
   // Drops what can be dropped from the cache.
@@ -258,6 +273,7 @@ class WorkspaceImpl final : public Workspace {
   const std::string path_;
   const WorkspaceConfig config_;
   const WorkspaceOptions options_;
+  const MemoryBudget budget_;
   VolumeInfo volume_;
   ObjectId root_;
   std::unique_ptr<File> lock_file_;
@@ -275,7 +291,11 @@ class WorkspaceImpl final : public Workspace {
 
   std::atomic<std::uint64_t> checkpoint_{0};  // Lsn that the index covers
   std::atomic<std::uint64_t> records_since_checkpoint_{0};
-  Mutex checkpoint_mutex_;  // one checkpoint at a time; held over the disk, no other lock within
+  // What in memory cannot be dropped before the next checkpoint, in bytes: counted as it is first changed after the position at which the checkpoint
+  // under way, or the last one, was begun.
+  std::atomic<std::int64_t> dirty_bytes_{0};
+  std::atomic<std::uint64_t> dirty_since_{0};  // Lsn
+  Mutex checkpoint_mutex_;  // one checkpoint at a time; held over the disk; of the others only keeper_mutex_ within
   Mutex keeper_mutex_;
   CondVar keeper_wakes_;
   CondVar checkpoint_ended_;
@@ -310,7 +330,7 @@ template <typename Body>
 auto WorkspaceImpl::RunChange(const OpContext& context, Body body)
     -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
   if (volume_.read_only) return Fail(Errc::kReadOnly);
-  if (records_since_checkpoint_.load(std::memory_order_relaxed) > kMostBehind * options_.checkpoint_records) {
+  if (FarBehind()) {
     if (!context.may_block) return Fail(Errc::kWouldBlock);
     AwaitCheckpoint();
   }

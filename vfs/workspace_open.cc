@@ -1,5 +1,6 @@
 // Opening, recovery, checkpoints, closing.
 #include <chrono>
+#include <utility>
 
 #include "base/log.h"
 #include "vfs/checkpointer.h"
@@ -15,12 +16,18 @@ constexpr std::int64_t kReleaseIntervalNs = 2'000'000'000;
 // For a checkpoint to end; far longer than one takes.
 constexpr std::chrono::seconds kLongestWait(10);
 
-Result<std::vector<std::unique_ptr<Layer>>> OpenLayers(const WorkspaceConfig& config, const std::string& path) {
+// Of a place that a host folder's layer remembers: its name and its part of the table.
+constexpr std::size_t kPlaceBytes = 130;
+
+Result<std::vector<std::unique_ptr<Layer>>> OpenLayers(const WorkspaceConfig& config, const std::string& path,
+                                                       std::size_t memory) {
   std::vector<std::unique_ptr<Layer>> layers;
   for (const LayerSpec& spec : config.layers) {
     HostLayerOptions options;
     options.markers = spec.markers;
     options.hidden = path;
+    options.max_cached_nodes = memory / config.layers.size() / 2 / kPlaceBytes;
+    options.max_index_bytes = memory / config.layers.size() / 2;
     auto layer = OpenHostLayer(spec.path, options);
     if (!layer) return Fail(layer.error().WithContext("layer " + spec.path));
     layers.push_back(std::move(*layer));
@@ -32,7 +39,7 @@ Result<std::vector<std::unique_ptr<Layer>>> OpenLayers(const WorkspaceConfig& co
 
 Result<std::unique_ptr<Workspace>> Workspace::Open(Env& env, const std::string& path, const WorkspaceOptions& options) {
   STRATA_ASSIGN(WorkspaceConfig config, LoadWorkspaceConfig(env, path));
-  STRATA_ASSIGN(auto layers, OpenLayers(config, path));
+  STRATA_ASSIGN(auto layers, OpenLayers(config, path, MemoryBudget::Of(options.memory_bytes).host));
   auto workspace = std::make_unique<WorkspaceImpl>(env, path, std::move(config), std::move(layers), options);
   STRATA_TRY(workspace->Start());
   return workspace;
@@ -53,8 +60,9 @@ WorkspaceImpl::WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config,
       path_(std::move(path)),
       config_(std::move(config)),
       options_(options),
+      budget_(MemoryBudget::Of(options.memory_bytes)),
       lower_(std::move(layers), config_.name_key),
-      table_(options.cache_bytes) {
+      table_(budget_.inodes) {
   volume_.id = config_.volume_id;
   volume_.handle_key = config_.handle_key;
   volume_.read_only = options.read_only;
@@ -63,7 +71,8 @@ WorkspaceImpl::WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config,
 Result<void> WorkspaceImpl::OpenIndex() {
   const std::string file = path_ + "/index.db";
   const auto mode = options_.read_only ? store::IndexMode::kReadOnly : store::IndexMode::kReadWrite;
-  auto opened = store::Index::Open(file, mode, config_.volume_id);
+  const store::IndexMemory memory{budget_.index_written_pages, budget_.index_read_pages};
+  auto opened = store::Index::Open(file, mode, config_.volume_id, memory);
   if (options_.read_only) {
     if (opened) {
       index_ = std::move(*opened);
@@ -80,7 +89,7 @@ Result<void> WorkspaceImpl::OpenIndex() {
         return Fail(removed.error());
       }
     }
-    opened = store::Index::Open(file, mode, config_.volume_id);
+    opened = store::Index::Open(file, mode, config_.volume_id, memory);
   }
   if (!opened && opened.error().code() == Errc::kNoSpace) {
     return Fail(Errc::kNoSpace, "opening " + file + ": " + std::string(opened.error().message()) +
@@ -104,6 +113,7 @@ Result<void> WorkspaceImpl::Start() {
   journal::JournalOptions journal_options;
   journal_options.volume_id = config_.volume_id;
   journal_options.read_only = options_.read_only;
+  journal_options.mapped_bytes = budget_.journal_pages;
   STRATA_ASSIGN(journal_, journal::Journal::Open(env_, path_ + "/journal", journal_options));
 
   if (index_) {
@@ -113,6 +123,7 @@ Result<void> WorkspaceImpl::Start() {
                                       path_ + "/journal from a backup, or remove index.db to go back to what the journal holds");
     }
     checkpoint_.store(checkpoint.lsn.value);
+    dirty_since_.store(checkpoint.lsn.value);
     STRATA_TRY(index_->VisitNumbers(InodeNumber(1ULL << kLayerIdBits), [&](InodeNumber ino) { copied_up_->Add(ino); }));
   }
   std::array<std::uint64_t, 2> random;
@@ -166,13 +177,24 @@ Result<void> WorkspaceImpl::RunCheckpoint() {
   if (from >= target) return {};
   STRATA_TRY(journal_->SyncAndWait(target));
   const std::uint64_t records = records_since_checkpoint_.load();
+  // Only after `target` was taken: what is counted in between is forgotten too early, once, rather than kept for ever.
+  dirty_since_.store(target.value);
+  const std::int64_t dirty = dirty_bytes_.load();
+  std::int64_t cleaned = 0;
   for (Lsn at = from; at < target;) {
-    STRATA_ASSIGN(Lsn reached, ApplyToIndex(*journal_, *index_, config_.name_key, *copied_up_, at, target));
+    STRATA_ASSIGN(Lsn reached, ApplyToIndex(*journal_, *index_, config_.name_key, *copied_up_, at, target, budget_.index_batch));
     // No record more: the journal has begun a new segment, and nothing lies in it yet.
     if (reached == at) break;
     at = reached;
     checkpoint_.store(at.value);
+    // About as much of it as there was of the journal.
+    const double part = static_cast<double>(at.value - from.value) / static_cast<double>(target.value - from.value);
+    const auto now = static_cast<std::int64_t>(static_cast<double>(dirty) * part);
+    dirty_bytes_.fetch_sub(now - std::exchange(cleaned, now));
+    const MutexLock tell(keeper_mutex_);
+    checkpoint_ended_.NotifyAll();
   }
+  dirty_bytes_.fetch_sub(dirty - cleaned);
   records_since_checkpoint_.fetch_sub(records);
   return {};
 }
@@ -187,6 +209,7 @@ void WorkspaceImpl::NoteChange() {
   if (checkpoint_failed_.load(std::memory_order_relaxed)) return;
   const std::uint64_t grown = journal_->end().value - checkpoint_.load(std::memory_order_relaxed);
   if (grown < options_.checkpoint_bytes &&
+      dirty_bytes_.load(std::memory_order_relaxed) < static_cast<std::int64_t>(budget_.dirty / 2) &&
       records_since_checkpoint_.load(std::memory_order_relaxed) < options_.checkpoint_records) {
     return;
   }
@@ -197,12 +220,13 @@ void WorkspaceImpl::NoteChange() {
 }
 
 void WorkspaceImpl::AwaitCheckpoint() {
-  const std::uint64_t enough = kMostBehind * options_.checkpoint_records;
-  NoteChange();
   const auto end = std::chrono::steady_clock::now() + kLongestWait;
   const MutexLock hold(keeper_mutex_);
   // If checkpoints fail, memory is what gives; the log says so.
-  while (!keeper_stops_ && !checkpoint_failed_.load() && records_since_checkpoint_.load() > enough && checkpoint_ended_.WaitUntil(keeper_mutex_, end)) {
+  while (!keeper_stops_ && !checkpoint_failed_.load() && FarBehind()) {
+    // The one that has just ended may not have been enough.
+    if (!checkpoint_due_.exchange(true)) keeper_wakes_.NotifyOne();
+    if (!checkpoint_ended_.WaitUntil(keeper_mutex_, end)) break;
   }
 }
 

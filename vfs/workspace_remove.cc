@@ -38,6 +38,7 @@ void WorkspaceImpl::DropEntry(Inode& directory, std::uint64_t hash, std::string_
   } else {
     names.Erase(hash, name);
   }
+  NoteDirty(directory);
   directory.changed = end;
 }
 
@@ -55,13 +56,14 @@ void WorkspaceImpl::AddUnlink(journal::RecordWriter& writer, Inode& child, Time 
 void WorkspaceImpl::TakeUnlink(Inode& child, Time now, Lsn end) {
   if (LastLink(child)) {
     child.removed = true;
+    NoteDirty(child);
     child.changed = end;
     child.extents.Truncate(0);
     if (child.directory) *child.directory = Directory();
   } else {
     Touched touched = Touched::Status(child, now);
     --touched.nlink;
-    touched.Take(end);
+    Take(touched, end);
   }
   table_.Recount(child);
 }
@@ -114,7 +116,7 @@ Result<void> WorkspaceImpl::RemoveName(const OpContext& context, const ObjectId&
 
     DropEntry(*parent, hash, name, appended.end);
     TakeUnlink(*child, now, appended.end);
-    holder.Take(appended.end);
+    Take(holder, appended.end);
     table_.Recount(*parent);
     mutation.target.after = parent->attributes();
     CommitNameSpace(mutation, appended.end);
@@ -270,10 +272,10 @@ Result<void> WorkspaceImpl::RenameUnderLock(const OpContext& context, const Obje
   DropEntry(*source_parent, from_hash, from, appended.end);
   target_parent->directory->Set(to_hash, to, made);
   if (target != nullptr) TakeUnlink(*target, now, appended.end);
-  moved.Take(appended.end);
+  Take(moved, appended.end);
   if (moves_directory) source->record.parent = to_directory.ino;
-  source_holder.Take(appended.end);
-  if (!same_directory) target_holder.Take(appended.end);
+  Take(source_holder, appended.end, Directory::NameFootprint(to));
+  if (!same_directory) Take(target_holder, appended.end);
   table_.Recount(*source_parent);
   table_.Recount(*target_parent);
   mutation.target.after = source_parent->attributes();

@@ -98,6 +98,7 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
   changed.origin.sources.clear();
   record = std::move(changed);
   inode.upper = true;
+  NoteDirty(inode);
   inode.changed = appended.end;
   if (shrinks) inode.extents.Truncate(*set.size);
   table_.Recount(inode);
@@ -142,7 +143,7 @@ Result<std::uint32_t> WorkspaceImpl::Write(const OpContext& context, const Objec
     writer.Add(journal::DataEffect{id.ino, offset, count, 0});
     STRATA_ASSIGN(journal::Appended appended, Log(writer, data.first(count)));
 
-    touched.Take(appended.end);
+    Take(touched, appended.end, ExtentMap::kExtentFootprint);
     inode->extents.Insert(offset, count, appended.payload);
     table_.Recount(*inode);
     mutation.target.after = inode->attributes();

@@ -2,6 +2,7 @@
 // Writer that lives.
 #include "store/index/index.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/mutex.h"
@@ -218,6 +219,10 @@ class SqliteIndex final : public Index {
   ReadConnection reader_ STRATA_GUARDED_BY(read_mutex_);
 };
 
+Result<void> SetCache(Database& database, std::size_t bytes) {
+  return database.Execute(("PRAGMA cache_size = -" + std::to_string(std::max<std::size_t>(bytes >> 10, 1))).c_str());
+}
+
 // Makes the tables in a database that is empty; checks that one which is not is ours.
 Result<void> Prepare(Database& database, IndexMode mode, std::uint64_t volume_id) {
   STRATA_ASSIGN(const std::int64_t tables, database.QueryInt("SELECT count(*) FROM sqlite_master"));
@@ -240,7 +245,8 @@ Result<void> Prepare(Database& database, IndexMode mode, std::uint64_t volume_id
 
 }  // namespace
 
-Result<std::unique_ptr<Index>> Index::Open(const std::string& path, IndexMode mode, std::uint64_t volume_id) {
+Result<std::unique_ptr<Index>> Index::Open(const std::string& path, IndexMode mode, std::uint64_t volume_id,
+                                           const IndexMemory& memory) {
   const bool writes = mode == IndexMode::kReadWrite;
   STRATA_ASSIGN(std::unique_ptr<Database> database,
                 Database::Open(path, writes ? Database::Mode::kCreate : Database::Mode::kObserve));
@@ -248,10 +254,12 @@ Result<std::unique_ptr<Index>> Index::Open(const std::string& path, IndexMode mo
     database->KeepLog();
     STRATA_TRY(
         database->Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; "
-                          "PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864"));
+                          "PRAGMA journal_size_limit = 67108864"));
+    STRATA_TRY(SetCache(*database, memory.written_pages));
   }
   STRATA_TRY(Prepare(*database, mode, volume_id));
   STRATA_ASSIGN(ReadConnection reader, ReadConnection::Open(path, writes ? Database::Mode::kRead : Database::Mode::kObserve));
+  STRATA_TRY(SetCache(*reader.database, memory.read_pages));
   // Who only looks sees one state for as long as it looks, the one that ReadMeta finds, whatever the server checkpoints
   // meanwhile. (Until it ends, the server's write-ahead log grows by what it checkpoints.)
   if (!writes) STRATA_TRY(reader.database->Execute("BEGIN"));

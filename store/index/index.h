@@ -33,6 +33,12 @@ struct IndexExtent {
   friend bool operator==(const IndexExtent&, const IndexExtent&) = default;
 };
 
+// What the connections may keep of the database in memory.
+struct IndexMemory {
+  std::size_t written_pages = 32 << 20;
+  std::size_t read_pages = 2 << 20;
+};
+
 // kReadOnly: shows the state at Open for as long as it lives, whatever another process writes meanwhile.
 enum class IndexMode : std::uint8_t { kReadOnly, kReadWrite };
 
@@ -40,7 +46,8 @@ class Index {
  public:
   // Opens, or with kReadWrite makes, the database at `path`. kCorrupt where it is damaged or of another volume (it may then be rebuilt),
   // kNotSupported where its version is newer than this program.
-  static Result<std::unique_ptr<Index>> Open(const std::string& path, IndexMode mode, std::uint64_t volume_id);
+  static Result<std::unique_ptr<Index>> Open(const std::string& path, IndexMode mode, std::uint64_t volume_id,
+                                             const IndexMemory& memory = {});
   virtual ~Index() = default;
 
   // The journal position that the database covers, and the highest inode number of the upper's own that was ever used up to there.
@@ -77,6 +84,8 @@ class Index {
     virtual Result<void> PutExtent(InodeNumber ino, const IndexExtent& extent) = 0;
     virtual Result<void> Truncate(InodeNumber ino, std::uint64_t size) = 0;
     virtual Result<void> Purge(InodeNumber ino) = 0;
+    // About how much memory it takes: all that was given is held until Commit.
+    virtual std::size_t bytes() const = 0;
     // Ends the transaction with the checkpoint at `lsn`. The Writer is spent.
     virtual Result<void> Commit(Lsn lsn) = 0;
   };

@@ -51,6 +51,12 @@ void CutPieces(Pieces& pieces, std::uint64_t begin, std::uint64_t end) {
   if (tail) pieces.insert(*tail);
 }
 
+// What an entry is now; ino 0 and no type for one that is removed.
+struct EntryState {
+  std::uint64_t ino = 0;
+  std::uint8_t kind = 0;  // EntryKind; 0: removed
+};
+
 // All that the batch says of one inode.
 struct Pending {
   bool fresh = false;   // the database holds no row of it
@@ -60,9 +66,14 @@ struct Pending {
   // Extents of the database from here on are gone; within the pieces too, which cover all else that the batch wrote.
   std::uint64_t truncated = kNoLimit;
   Pieces pieces;
-  // As a directory: what its entries are now; nothing for one that is removed.
-  absl::btree_map<std::pair<std::uint64_t, std::string>, std::optional<IndexEntry>> entries;
+  // As a directory: what its entries are now.
+  absl::btree_map<std::pair<std::uint64_t, std::string>, EntryState> entries;
 };
+
+// Estimates, allocator and the room that containers keep included.
+constexpr std::size_t kPendingBytes = sizeof(Pending) + 64;
+constexpr std::size_t kEntryBytes = (sizeof(std::uint64_t) + sizeof(std::string) + sizeof(EntryState)) * 3 / 2 + 48;
+constexpr std::size_t kPieceBytes = 48;
 
 class BatchWriter final : public Index::Writer {
  public:
@@ -71,6 +82,7 @@ class BatchWriter final : public Index::Writer {
 
   Result<void> PutInode(const InodeRecord& inode) override {
     Pending& pending = Of(inode.ino);
+    if (!pending.image) bytes_ += inode.symlink_target.size() + inode.origin.sources.size() * sizeof(Origin::Source);
     pending.image = inode;
     pending.touch.reset();
     return {};
@@ -93,7 +105,7 @@ class BatchWriter final : public Index::Writer {
 
   Result<void> PutEntry(InodeNumber directory, const IndexEntry& entry) override {
     if (!entry.whiteout) NoteNumber(entry.ino);
-    Of(directory).entries.insert_or_assign({entry.hash, entry.name}, entry);
+    Set(Of(directory), {entry.hash, entry.name}, {entry.ino.value, static_cast<std::uint8_t>(EntryKind(entry))});
     return {};
   }
 
@@ -103,14 +115,17 @@ class BatchWriter final : public Index::Writer {
     if (pending.fresh || pending.erased) {
       pending.entries.erase(key);
     } else {
-      pending.entries.insert_or_assign(std::move(key), std::nullopt);
+      Set(pending, std::move(key), {});
     }
     return {};
   }
 
+  std::size_t bytes() const override { return bytes_; }
+
   Result<void> PutExtent(InodeNumber ino, const IndexExtent& extent) override {
     Pieces& pieces = Of(ino).pieces;
     if (extent.length == 0) return {};
+    bytes_ += kPieceBytes;
     if (extent.offset > kLargestSigned || extent.length > kLargestSigned - extent.offset) {
       return Fail(Errc::kInvalid, "an extent beyond the largest file");
     }
@@ -135,11 +150,12 @@ class BatchWriter final : public Index::Writer {
   Result<void> Purge(InodeNumber ino) override {
     if (Of(ino).fresh) {
       pending_.erase(ino.value);
+      bytes_ -= std::min(bytes_, kPendingBytes);
       return {};
     }
-    Pending erased;
+    Pending& erased = Of(ino);
+    erased = Pending();
     erased.erased = true;
-    pending_[ino.value] = std::move(erased);
     return {};
   }
 
@@ -167,17 +183,24 @@ class BatchWriter final : public Index::Writer {
   Pending& Of(InodeNumber ino) {
     const auto [at, added] = pending_.try_emplace(ino.value);
     if (added) {
-      at->second.fresh = ino.value < kFirstLowerIno && ino.value > state_.highest_ino;
+      at->second = std::make_unique<Pending>();
+      at->second->fresh = ino.value < kFirstLowerIno && ino.value > state_.highest_ino;
+      bytes_ += kPendingBytes;
       NoteNumber(ino);
     }
-    return at->second;
+    return *at->second;
+  }
+
+  void Set(Pending& pending, std::pair<std::uint64_t, std::string> key, EntryState state) {
+    const auto [at, added] = pending.entries.insert_or_assign(std::move(key), state);
+    if (added) bytes_ += kEntryBytes;
   }
 
   Result<void> WriteAll(Lsn lsn) {
     // In the tables' order, so that each page is visited once.
     std::vector<std::pair<std::uint64_t, const Pending*>> order;
     order.reserve(pending_.size());
-    for (const auto& [ino, pending] : pending_) order.emplace_back(ino, &pending);
+    for (const auto& [ino, pending] : pending_) order.emplace_back(ino, pending.get());
     std::ranges::sort(order, {}, &std::pair<std::uint64_t, const Pending*>::first);
     for (const auto& [ino, pending] : order) STRATA_TRY(WriteInode(ino, *pending));
     for (const auto& [ino, pending] : order) STRATA_TRY(WriteEntries(ino, *pending));
@@ -219,13 +242,13 @@ class BatchWriter final : public Index::Writer {
       STRATA_TRY(c_.delete_entries.Run());
     }
     for (const auto& [key, entry] : pending.entries) {
-      Statement& statement = entry ? c_.put_entry : c_.delete_entry;
+      Statement& statement = entry.kind != 0 ? c_.put_entry : c_.delete_entry;
       statement.Bind(1, directory);
       statement.Bind(2, key.first);
       statement.BindBlob(3, key.second);
-      if (entry) {
-        statement.Bind(4, entry->ino.value);
-        statement.Bind(5, EntryKind(*entry));
+      if (entry.kind != 0) {
+        statement.Bind(4, entry.ino);
+        statement.Bind(5, std::int64_t{entry.kind});
       }
       STRATA_TRY(statement.Run());
     }
@@ -321,7 +344,8 @@ class BatchWriter final : public Index::Writer {
   bool spent_ = false;
   std::uint64_t highest_ino_;
   std::int64_t inode_count_ = 0;
-  absl::flat_hash_map<std::uint64_t, Pending> pending_;
+  absl::flat_hash_map<std::uint64_t, std::unique_ptr<Pending>> pending_;
+  std::size_t bytes_ = 0;  // an estimate, rather too high
   std::string scratch_;
 };
 

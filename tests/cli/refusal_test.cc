@@ -45,6 +45,12 @@ TEST_F(Refusal, AnAddressOrRangeThatIsNoneIsNamed) {
   }
 }
 
+TEST_F(Refusal, AMemoryThatIsNoSizeOrTooSmall) {
+  for (const std::string size : {"", "lots", "15", "15M", "1K", "256X", "256MB", "-1", "99999999999999999999", "1025G"}) {
+    ExpectRefused({"serve", dir_, "--workspace", workspace_, "--memory", size}, 1, {"--memory", "256M"});
+  }
+}
+
 TEST_F(Refusal, AFolderThatIsMissingOrNone) {
   ExpectRefused({"serve", folder_ / "missing", "--workspace", workspace_}, 1, {"missing"});
   ExpectRefused({"serve", dir_ + "/readme", "--workspace", workspace_}, 1, {"readme"});

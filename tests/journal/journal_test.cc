@@ -329,6 +329,48 @@ TEST(Journal, HasFailedForGoodAfterAFailedSync) {
   EXPECT_EQ(ReadAll(*MustOpen(env, folder / "j")).records, std::vector<Written>{kept});
 }
 
+// Of this process, in KiB: pages of mapped files, those of /dev/shm among them.
+long MappedPages() {
+  std::ifstream status("/proc/self/status");
+  long sum = 0;
+  for (std::string key; status >> key;) {
+    long value = 0;
+    if ((key == "RssFile:" || key == "RssShmem:") && status >> value) sum += value;
+    std::getline(status, key);
+  }
+  return sum;
+}
+
+TEST(Journal, HoldsNoMorePagesOfWhatIsReadThanItIsAllowed) {
+  const TempFolder folder;
+  JournalOptions options = Options(4 << 20);
+  options.mapped_bytes = 2 << 20;
+  auto journal = MustOpen(Env::System(), folder / "journal", options);
+  const std::string payload(1 << 20, 'p');
+  std::vector<Appended> written;
+  for (int i = 0; i < 32; ++i) written.push_back(MustAppend(*journal, {"head", payload}));
+  ASSERT_TRUE(journal->Flush());
+  const long before = MappedPages();
+  long most = 0;
+  for (int turn = 0; turn < 2; ++turn) {
+    for (const Appended& record : written) {
+      if (turn == 0) {
+        auto data = journal->Data(record.payload, payload.size());
+        ASSERT_TRUE(data) << data.error().ToString();
+        ASSERT_EQ(AsText(data->bytes), payload);
+      } else {
+        auto view = journal->Next(record.begin);
+        ASSERT_TRUE(view && *view);
+      }
+      most = std::max(most, MappedPages());
+    }
+  }
+  EXPECT_GT(most, before) << "nothing was read through a mapping";
+  EXPECT_LT(most, before + (4 << 10)) << "KiB; all that was read is 64 MiB";
+  journal->ReleasePages();
+  EXPECT_LT(MappedPages(), before + (1 << 10));
+}
+
 TEST(Journal, ReadsTheSameFromEveryBorder) {
   TempFolder folder;
   auto journal = MustOpen(Env::System(), folder / "j");

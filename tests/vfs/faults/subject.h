@@ -22,7 +22,7 @@ namespace strata::vfs::testing {
 // durable and what the index holds.
 inline WorkspaceOptions QuietOptions() {
   WorkspaceOptions options;
-  options.cache_bytes = 16 << 20;
+  options.memory_bytes = 16 << 20;
   options.checkpoint_bytes = ~0ULL;
   options.checkpoint_records = ~0ULL;
   return options;

@@ -185,7 +185,7 @@ TEST(Concurrency, AWorkspaceOverLayersStaysConsistent) {
 }
 TEST(Concurrency, ASmallCacheStaysConsistent) {
   WorkspaceOptions options = TestOptions();
-  options.cache_bytes = 64 << 10;
+  options.memory_bytes = 64 << 10;
   RunTogether({Given()}, options);
 }
 

@@ -28,7 +28,7 @@ int Run(char** argv) {
   WorkspaceOptions options;
   options.durability = std::string(argv[4]) == "strict" ? Durability::kStrict : Durability::kRelaxed;
   options.checkpoint_records = std::strtoull(argv[5], nullptr, 10);
-  options.cache_bytes = 1 << 20;
+  options.memory_bytes = 1 << 20;
   auto workspace = Workspace::Open(Env::System(), argv[1], options);
   if (!workspace) {
     std::fprintf(stderr, "%s\n", workspace.error().ToString().c_str());

@@ -62,7 +62,7 @@ constexpr std::uint64_t kSegmentSize = 4 << 20;
 WorkspaceOptions TestOptions() {
   WorkspaceOptions options;
   options.durability = Durability::kRelaxed;
-  options.cache_bytes = 16 << 20;
+  options.memory_bytes = 16 << 20;
   return options;
 }
 
@@ -166,7 +166,7 @@ void WorkspaceSubject::Pause() {
 std::vector<SubjectKind> SubjectKinds() {
   using AtPause = WorkspaceSubject::AtPause;
   WorkspaceOptions tiny = TestOptions();
-  tiny.cache_bytes = 4096;
+  tiny.memory_bytes = 4096;
   WorkspaceOptions strict = TestOptions();
   strict.durability = Durability::kStrict;
   return {

@@ -1,0 +1,42 @@
+// How the memory that a server may take (--memory) is divided. This is the one place that says so.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+namespace strata::vfs {
+
+// Bytes. The shares add up to the whole, for budgets that are not tiny. What they do not count (the program itself, the stacks of its threads,
+// holes in the heap) is the 64 MiB that the process may take beyond its budget.
+struct MemoryBudget {
+  std::size_t inodes = 0;  // inodes, names and listings in memory
+  // Of those, what the index does not hold yet and which so cannot be dropped: beyond it, changes wait for a checkpoint.
+  std::size_t dirty = 0;
+  std::size_t index_batch = 0;  // what one transaction of a checkpoint gathers
+  std::size_t index_written_pages = 0, index_read_pages = 0;  // SQLite's page caches
+  std::size_t journal_pages = 0;  // of the journal's files, mapped and read
+  std::size_t host = 0;           // what the layers that are host folders remember, together
+  std::size_t server = 0;         // the protocol's: duplicate requests, received calls, replies not yet sent
+  // Of a directory of more names than this, some are in memory and some are not; one of fewer is loaded whole, so that what it does not hold is
+  // known without asking.
+  std::size_t whole_directory_names = 0;
+
+  static constexpr MemoryBudget Of(std::size_t bytes) {
+    const std::size_t part = bytes / 32;
+    MemoryBudget budget;
+    budget.inodes = 14 * part;
+    budget.dirty = std::max<std::size_t>(budget.inodes / 2, 64 << 10);
+    budget.index_batch = std::max<std::size_t>(4 * part, 256 << 10);
+    budget.index_written_pages = std::max<std::size_t>(3 * part, 256 << 10);
+    budget.index_read_pages = std::max<std::size_t>(1 * part, 128 << 10);
+    budget.journal_pages = std::max<std::size_t>(6 * part, 1 << 20);
+    budget.host = 2 * part;
+    budget.server = std::max<std::size_t>(2 * part, 256 << 10);
+    budget.whole_directory_names = std::clamp<std::size_t>(budget.inodes / 2048, 4, 1 << 16);
+    return budget;
+  }
+};
+
+inline constexpr std::size_t kDefaultMemoryBytes = std::size_t{256} << 20;
+
+}  // namespace strata::vfs
