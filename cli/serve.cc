@@ -1,18 +1,21 @@
 // strata serve: serves a folder or a workspace until SIGINT or SIGTERM.
-#include <CLI/CLI.hpp>
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "cli/command.h"
+#include "cli/serving.h"
 #include "server/server.h"
 
 namespace strata::cli {
@@ -26,6 +29,7 @@ struct ServeArguments {
   bool insecure_ports = false;
   bool no_root_squash = false;
   bool read_only = false;
+  bool takeover = false;
   std::string durability = "strict";
   std::string portmap = "auto";
   std::string memory = "256M";
@@ -103,7 +107,7 @@ bool HasIpv6Loopback() {
   return bound;
 }
 
-// The workspace folder to serve, made if this is the first time.
+// The workspace folder to serve, made if this is the first time and nobody's is to be taken over.
 Result<std::string> FindWorkspace(const ServeArguments& arguments) {
   Env& env = Env::System();
   STRATA_ASSIGN(std::string target, AbsolutePath(arguments.target));
@@ -128,6 +132,9 @@ Result<std::string> FindWorkspace(const ServeArguments& arguments) {
     return Fail(Errc::kNotFound,
                 "there is no workspace over " + target +
                     " yet, and --read-only makes none; leave --read-only out once, or make one: strata init");
+  } else if (arguments.takeover) {
+    return Fail(Errc::kNotFound, "there is no workspace over " + target +
+                                     " yet, so no server to take over; leave --takeover out to start one");
   } else {
     // One layer has none beneath that a marker could hide: whatever lies in the folder is shown as it is.
     STRATA_TRY(vfs::InitWorkspace(env, workspace, {vfs::LayerSpec{.path = target, .markers = {}}}));
@@ -180,20 +187,29 @@ void PrintReady(const Server& server, const std::string& workspace, bool read_on
   std::fflush(stdout);
 }
 
-Result<void> Serve(const ServeArguments& arguments) {
-  ServerOptions options;
-  ExportOptions exported;
+// `takeover` gets what was taken over, if that is asked for: whatever fails from then on, the old server must hear of.
+Result<void> Serve(const ServeArguments& arguments, std::optional<Takeover>& takeover) {
+  Serving serving;
+  ServerOptions& options = serving.server;
+  ExportOptions& exported = serving.exported;
   options.listen.clear();
-  bool beyond_loopback = false;
   for (const std::string& text : arguments.listen) {
     STRATA_ASSIGN(Endpoint endpoint, ParseEndpoint(text));
-    beyond_loopback |= !IsLoopback(endpoint);
     options.listen.push_back(std::move(endpoint));
   }
   for (const std::string& text : arguments.allow) {
     STRATA_ASSIGN(Cidr cidr, Cidr::Parse(text));
     exported.allow.push_back(std::move(cidr));
   }
+  STRATA_ASSIGN(const std::uint64_t memory, ParseMemory(arguments.memory));
+  options.duplicate_cache_bytes = vfs::MemoryBudget::Of(memory).server / 2;
+  if (arguments.takeover) {
+    STRATA_ASSIGN(serving.workspace, FindWorkspace(arguments));
+    STRATA_ASSIGN(takeover, Takeover::Ask(serving.workspace));
+    options.listen = takeover->handover().Endpoints();
+    if (options.listen.empty()) return Fail(Errc::kInvalid, "the server that was taken over listens nowhere");
+  }
+  const bool beyond_loopback = !std::all_of(options.listen.begin(), options.listen.end(), IsLoopback);
   if (beyond_loopback && exported.allow.empty()) {
     return Fail(Errc::kInvalid,
                 "listening beyond loopback lets others in: say whom with --allow CIDR, such as --allow 192.168.1.0/24");
@@ -202,15 +218,13 @@ Result<void> Serve(const ServeArguments& arguments) {
     options.listen.push_back({"127.0.0.1", 2049});
     if (HasIpv6Loopback()) options.listen.push_back({"::1", 2049});
   }
-  STRATA_ASSIGN(const std::uint64_t memory, ParseMemory(arguments.memory));
-  options.duplicate_cache_bytes = vfs::MemoryBudget::Of(memory).server / 2;
   exported.insecure_ports = arguments.insecure_ports;
   exported.squash = beyond_loopback && !arguments.no_root_squash ? Squash::kRoot : Squash::kNone;
   // Port 111 tells where port 2049 is; other ports are named in the mount command.
   const bool standard_port = options.listen[0].port == 2049;
   if (arguments.portmap == "auto" && standard_port && ::geteuid() == 0) options.portmap = PortmapMode::kAuto;
 
-  // Threads started from here on inherit the mask: the signals wait for sigwait below.
+  // Threads started from here on inherit the mask: the signals wait for ServeUntilTold.
   sigset_t ends;
   sigemptyset(&ends);
   sigaddset(&ends, SIGINT);
@@ -218,25 +232,24 @@ Result<void> Serve(const ServeArguments& arguments) {
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
 
-  for (const Endpoint& endpoint : options.listen) STRATA_TRY(CheckFree(endpoint));
-  STRATA_ASSIGN(std::string workspace, FindWorkspace(arguments));
-  vfs::WorkspaceOptions workspace_options;
+  if (!takeover) {
+    for (const Endpoint& endpoint : options.listen) STRATA_TRY(CheckFree(endpoint));
+    STRATA_ASSIGN(serving.workspace, FindWorkspace(arguments));
+  }
+  vfs::WorkspaceOptions& workspace_options = serving.options;
   workspace_options.read_only = arguments.read_only;
   workspace_options.durability =
       arguments.durability == "relaxed" ? vfs::Durability::kRelaxed : vfs::Durability::kStrict;
   workspace_options.memory_bytes = memory;
-  STRATA_ASSIGN(std::unique_ptr<vfs::Workspace> opened,
-                vfs::Workspace::Open(Env::System(), workspace, workspace_options));
-  std::shared_ptr<vfs::FileSystem> volume = std::move(opened);
-  std::vector<Export> exports;
-  exports.push_back({exported, volume});
-  STRATA_ASSIGN(std::unique_ptr<Server> server, Server::Start(options, std::move(exports)));
-  PrintReady(*server, workspace, arguments.read_only);
+  return ServeUntilTold(serving, takeover ? &*takeover : nullptr,
+                        [&](const Server& server) { PrintReady(server, serving.workspace, arguments.read_only); });
+}
 
-  int signal = 0;
-  sigwait(&ends, &signal);
-  server->Stop();
-  return {};
+Result<void> Serve(const ServeArguments& arguments) {
+  std::optional<Takeover> takeover;
+  const Result<void> done = Serve(arguments, takeover);
+  if (!done && takeover) takeover->Failed(done.error());
+  return done;
 }
 
 }  // namespace
@@ -251,17 +264,19 @@ void AddServe(CLI::App& app, Action& action) {
       ->add_option("--workspace", arguments->workspace,
                    "Where what clients write is kept; default: a folder of DIR's own under $XDG_STATE_HOME/strata")
       ->type_name("PATH");
-  command
-      ->add_option("--listen", arguments->listen,
-                   "Where to serve, several times; default 127.0.0.1:2049 and [::1]:2049; port 0 takes a free one")
-      ->type_name("ADDR:PORT");
+  CLI::Option* const listen =
+      command
+          ->add_option("--listen", arguments->listen,
+                       "Where to serve, several times; default 127.0.0.1:2049 and [::1]:2049; port 0 takes a free one")
+          ->type_name("ADDR:PORT");
   command
       ->add_option("--allow", arguments->allow, "Whom to answer beyond loopback, several times; root is then squashed")
       ->type_name("CIDR");
   command->add_flag("--no-root-squash", arguments->no_root_squash, "Let root of other hosts be root here");
   command->add_flag("--insecure-ports", arguments->insecure_ports,
                     "Answer calls from ports of 1024 and above: any local user may then claim to be any user");
-  command->add_flag("--read-only", arguments->read_only, "Write nothing, refuse every change");
+  CLI::Option* const read_only =
+      command->add_flag("--read-only", arguments->read_only, "Write nothing, refuse every change");
   command
       ->add_option("--durability", arguments->durability,
                    "strict: CREATE, RENAME and their like are on disk before they are answered. relaxed: a power cut "
@@ -269,10 +284,18 @@ void AddServe(CLI::App& app, Action& action) {
                    "of them; fsync still waits for the disk; the death of the process loses nothing in either")
       ->check(CLI::IsMember({"strict", "relaxed"}))
       ->capture_default_str();
+  CLI::Option* const portmap = command
+                                   ->add_option("--portmap", arguments->portmap,
+                                                "auto: as root on port 2049, be found through port 111. off: never")
+                                   ->check(CLI::IsMember({"auto", "off"}))
+                                   ->capture_default_str();
   command
-      ->add_option("--portmap", arguments->portmap, "auto: as root on port 2049, be found through port 111. off: never")
-      ->check(CLI::IsMember({"auto", "off"}))
-      ->capture_default_str();
+      ->add_flag("--takeover", arguments->takeover,
+                 "Take the sockets of the server that serves this workspace over, and serve in its place: clients see "
+                 "a pause, no error. Listens where that one did; give all other options again")
+      ->excludes(listen)
+      ->excludes(read_only)
+      ->excludes(portmap);
   command
       ->add_option("--memory", arguments->memory,
                    "Memory for caches, changes not yet in the index and buffers, all together, in MiB or with K, M or G; "
@@ -283,7 +306,8 @@ void AddServe(CLI::App& app, Action& action) {
       "Examples:\n"
       "  strata serve ~/project                        then: mount -t nfs localhost:/ /mnt\n"
       "  strata serve ~/project --listen 127.0.0.1:0   on a free port, which is printed\n"
-      "  strata serve ~/ws --listen 0.0.0.0:2049 --allow 192.168.1.0/24");
+      "  strata serve ~/ws --listen 0.0.0.0:2049 --allow 192.168.1.0/24\n"
+      "  strata serve ~/project --takeover             upgrade: the server that runs hands over and ends");
   command->callback([arguments, &action] { action = [arguments] { return Serve(*arguments); }; });
 }
 

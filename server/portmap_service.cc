@@ -2,8 +2,11 @@
 
 #include <unistd.h>
 
+#include <utility>
+
 #include "base/log.h"
 #include "server/portmap/program.h"
+#include "server/rpc/listener.h"
 
 namespace strata {
 namespace {
@@ -22,6 +25,33 @@ PortmapService::PortmapService(rpc::Transport& transport, const std::vector<Serv
   } else {
     Answer(transport, services);
   }
+}
+
+PortmapService::PortmapService(rpc::Transport& transport, const std::vector<Service>& services,
+                               const PortmapAddress& where, Handed handed)
+    : where_(where) {
+  // The same address again changes nothing there.
+  if (handed.registered) RegisterWithRpcbind(services);
+  if (handed.sockets.empty()) return;
+  MakeResponder(services);
+  for (portmap::Registration& registration : handed.registrations) registry_.Set(std::move(registration));
+  for (rpc::HandedSocket& socket : handed.sockets) {
+    const bool datagram = socket.kind == rpc::HandedSocket::Kind::kDatagrams;
+    if (datagram || socket.kind == rpc::HandedSocket::Kind::kTcpListener) {
+      const rpc::Peer bound = rpc::BoundAddress(socket.socket.get());
+      AnswersAt({bound.address, bound.port}, datagram);
+    }
+    transport.Take(std::move(socket), *dispatcher_);
+  }
+}
+
+PortmapService::Handed PortmapService::Release() {
+  Handed handed;
+  handed.registered = !std::exchange(registered_, {}).empty();
+  for (portmap::Registration& registration : registry_.All()) {
+    if (registration.owner != portmap::kOwnOwner) handed.registrations.push_back(std::move(registration));
+  }
+  return handed;
 }
 
 PortmapService::~PortmapService() {
@@ -47,11 +77,22 @@ void PortmapService::RegisterWithRpcbind(const std::vector<Service>& services) {
   }
 }
 
-void PortmapService::Answer(rpc::Transport& transport, const std::vector<Service>& services) {
+void PortmapService::MakeResponder(const std::vector<Service>& services) {
   for (const Service& service : services)
     registry_.AddOwn(service.program, service.version, service.address, service.datagram);
   program_ = MakePortmapProgram(registry_);
   dispatcher_ = std::make_unique<rpc::Dispatcher>(std::vector<rpc::Program*>{program_.get()});
+}
+
+void PortmapService::AnswersAt(const portmap::SocketAddress& address, bool datagram) {
+  answers_ = true;
+  for (std::uint32_t version = program_->low_version(); version <= program_->high_version(); ++version) {
+    registry_.AddOwn(program_->number(), version, address, datagram);
+  }
+}
+
+void PortmapService::Answer(rpc::Transport& transport, const std::vector<Service>& services) {
+  MakeResponder(services);
   const auto warn = [](const Status& status) {
     log::Warning("event=portmap_listen_failed error=\"" + status.ToString() + '"');
   };
@@ -65,10 +106,7 @@ void PortmapService::Answer(rpc::Transport& transport, const std::vector<Service
         if (address.is_v4()) warn(port.error());
         continue;
       }
-      answers_ = true;
-      for (std::uint32_t version = program_->low_version(); version <= program_->high_version(); ++version) {
-        registry_.AddOwn(program_->number(), version, {address, *port}, datagram);
-      }
+      AnswersAt({address, *port}, datagram);
     }
   }
   if (const auto done = transport.ListenUnix(where_.socket_path, *dispatcher_); !done) warn(done.error());

@@ -9,6 +9,7 @@
 #include "server/portmap/registry.h"
 #include "server/portmap_client.h"
 #include "server/rpc/dispatcher.h"
+#include "server/rpc/handed_socket.h"
 #include "server/rpc/transport.h"
 
 namespace strata {
@@ -22,10 +23,22 @@ class PortmapService {
     bool datagram = false;
   };
 
+  // What one gives away for another to go on.
+  struct Handed {
+    bool registered = false;                           // with an rpcbind
+    std::vector<portmap::Registration> registrations;  // of others, with this one
+    std::vector<rpc::HandedSocket> sockets;            // of the transport that it answered through
+  };
+
   // What fails is only logged. The transport must be stopped before this is destroyed.
   PortmapService(rpc::Transport& transport, const std::vector<Service>& services, const PortmapAddress& where = {});
-  // Takes back what was registered with an rpcbind.
+  // Goes on as another did.
+  PortmapService(rpc::Transport& transport, const std::vector<Service>& services, const PortmapAddress& where,
+                 Handed handed);
+  // Takes back what was registered with an rpcbind, unless it was given away.
   ~PortmapService();
+  // The sockets are in what the transport gives away.
+  Handed Release();
 
   // Whether port 111 is ours.
   bool answers() const { return answers_; }
@@ -33,6 +46,9 @@ class PortmapService {
  private:
   void RegisterWithRpcbind(const std::vector<Service>& services);
   void Answer(rpc::Transport& transport, const std::vector<Service>& services);
+  void MakeResponder(const std::vector<Service>& services);
+  // Port 111 itself is answered at this address too.
+  void AnswersAt(const portmap::SocketAddress& address, bool datagram);
 
   const PortmapAddress where_;
   struct Registered {

@@ -6,8 +6,10 @@
 #include "base/log.h"
 #include "server/mount3/program.h"
 #include "server/nfs3/program.h"
+#include "server/portmap/program.h"
 #include "server/portmap_service.h"
 #include "server/rpc/dispatcher.h"
+#include "server/rpc/listener.h"
 #include "server/rpc/transport.h"
 
 namespace strata {
@@ -35,17 +37,61 @@ class ServerImpl final : public Server {
     for (const Endpoint& wanted : options.listen) {
       STRATA_ASSIGN(const std::uint16_t port, transport_->ListenTcp(wanted.address, wanted.port, streams_));
       endpoints_.push_back({wanted.address, port});
-      const portmap::SocketAddress address{boost::asio::ip::make_address(wanted.address), port};
-      services.push_back({nfs_->number(), nfs_->high_version(), address, false});
-      services.push_back({mount_->number(), mount_->high_version(), address, false});
+      rpc::Peer bound;
+      bound.address = boost::asio::ip::make_address(wanted.address);
+      bound.port = port;
+      AddServices(bound, false, services);
       if (const auto udp = transport_->ListenUdp(wanted.address, port, datagrams_); udp) {
-        services.push_back({mount_->number(), mount_->high_version(), address, true});
+        AddServices(bound, true, services);
       } else {
         log::Warning("event=mount_over_udp_failed error=\"" + udp.error().ToString() + '"');
       }
     }
     if (options.portmap == PortmapMode::kAuto) portmap_ = std::make_unique<PortmapService>(*transport_, services);
     return {};
+  }
+
+  void Resume(Handover handover, std::move_only_function<void()> serving) {
+    endpoints_ = handover.Endpoints();
+    std::vector<PortmapService::Service> services;
+    PortmapService::Handed portmap{.registered = handover.registered_with_rpcbind,
+                                   .registrations = std::move(handover.registrations),
+                                   .sockets = {}};
+    std::vector<std::pair<rpc::HandedSocket, const rpc::Dispatcher*>> taken;
+    for (rpc::HandedSocket& socket : handover.handed.sockets) {
+      const bool datagrams = socket.kind == rpc::HandedSocket::Kind::kDatagrams;
+      if (socket.program == kPortmapProgram) {
+        portmap.sockets.push_back(std::move(socket));
+        continue;
+      }
+      if (socket.program != (datagrams ? mount_ : nfs_)->number()) {
+        log::Warning("event=socket_dropped reason=\"nothing here serves program " + std::to_string(socket.program) + '"');
+        continue;
+      }
+      if (datagrams || socket.kind == rpc::HandedSocket::Kind::kTcpListener) {
+        AddServices(rpc::BoundAddress(socket.socket.get()), datagrams, services);
+      }
+      taken.emplace_back(std::move(socket), datagrams ? &datagrams_ : &streams_);
+    }
+    transport_->Remember(handover.handed.answered);
+    if (serving) serving();
+    for (auto& [socket, dispatcher] : taken) transport_->Take(std::move(socket), *dispatcher);
+    if (portmap.registered || !portmap.sockets.empty()) {
+      portmap_ = std::make_unique<PortmapService>(*transport_, services, PortmapAddress{}, std::move(portmap));
+    }
+  }
+
+  Result<Handover> Release(std::chrono::milliseconds limit) override {
+    if (stopped_) return Fail(Errc::kInvalid, "the server has been stopped");
+    Handover handover;
+    STRATA_ASSIGN(handover.handed, transport_->Release(limit));
+    if (portmap_ != nullptr) {
+      PortmapService::Handed portmap = portmap_->Release();
+      handover.registered_with_rpcbind = portmap.registered;
+      handover.registrations = std::move(portmap.registrations);
+    }
+    Stop();
+    return handover;
   }
 
   const std::vector<Endpoint>& endpoints() const override { return endpoints_; }
@@ -76,6 +122,13 @@ class ServerImpl final : public Server {
   void Adopt(int socket, const rpc::Peer& peer) override { transport_->Adopt(socket, peer, streams_); }
 
  private:
+  // What is served on a socket bound there, for port 111.
+  void AddServices(const rpc::Peer& bound, bool datagrams, std::vector<PortmapService::Service>& services) const {
+    const portmap::SocketAddress address{bound.address, bound.port};
+    if (!datagrams) services.push_back({nfs_->number(), nfs_->high_version(), address, false});
+    services.push_back({mount_->number(), mount_->high_version(), address, datagrams});
+  }
+
   const Exports exports_;
   const std::unique_ptr<rpc::Program> nfs_;
   const std::unique_ptr<rpc::Program> mount_;
@@ -87,13 +140,24 @@ class ServerImpl final : public Server {
   bool stopped_ = false;
 };
 
+Result<std::unique_ptr<ServerImpl>> Make(const ServerOptions& options, std::vector<Export> exports) {
+  Exports table;
+  for (Export& entry : exports) STRATA_TRY(table.Add(std::move(entry)));
+  return std::make_unique<ServerImpl>(options, std::move(table));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, std::vector<Export> exports) {
-  Exports table;
-  for (Export& entry : exports) STRATA_TRY(table.Add(std::move(entry)));
-  auto server = std::make_unique<ServerImpl>(options, std::move(table));
+  STRATA_ASSIGN(auto server, Make(options, std::move(exports)));
   STRATA_TRY(server->Listen(options));
+  return server;
+}
+
+Result<std::unique_ptr<Server>> Server::Resume(const ServerOptions& options, std::vector<Export> exports,
+                                               Handover handover, std::move_only_function<void()> serving) {
+  STRATA_ASSIGN(auto server, Make(options, std::move(exports)));
+  server->Resume(std::move(handover), std::move(serving));
   return server;
 }
 

@@ -8,21 +8,19 @@
 // Start returns once calls are answered; the destructor (or Stop) ends it: no new calls, those under way are answered, their changes flushed.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
 #include "server/exports.h"
+#include "server/handover.h"
 #include "vfs/file_system.h"
 
 namespace strata {
-
-struct Endpoint {
-  std::string address;     // numeric, IPv4 or IPv6
-  std::uint16_t port = 0;  // 0: any free one
-};
 
 enum class PortmapMode : std::uint8_t {
   kOff,
@@ -51,11 +49,19 @@ struct ServerStatistics {
 class Server {
  public:
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, std::vector<Export> exports);
+  // Serves on where another server ended, here or in another process (server/takeover.h): on its sockets, and on port 111
+  // as that one did, whatever `options` say of these. `serving` is called when nothing can fail any more, before the
+  // first byte is read or written.
+  static Result<std::unique_ptr<Server>> Resume(const ServerOptions& options, std::vector<Export> exports,
+                                                Handover handover, std::move_only_function<void()> serving);
   virtual ~Server() = default;
   // The addresses bound, with their real ports, in the order of ServerOptions::listen.
   virtual const std::vector<Endpoint>& endpoints() const = 0;
   virtual ServerStatistics statistics() const = 0;
   virtual void Stop() = 0;
+  // Stops, but closes nothing: what is under way is answered, and everything else is given away for Resume. Where calls
+  // are still under way after `limit` it serves on, and says kBusy.
+  virtual Result<Handover> Release(std::chrono::milliseconds limit) = 0;
   // Serves a connected stream socket, which the server then owns, as if it had been accepted from `peer`: for tests over a socketpair.
   virtual void Adopt(int socket, const rpc::Peer& peer) = 0;
 };

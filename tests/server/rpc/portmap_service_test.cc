@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <optional>
+
 #include "server/portmap/program.h"
 #include "tests/server/rpc/harness.h"
 
@@ -63,6 +65,55 @@ TEST(PortmapServiceTest, RegistersWithARunningRpcbindAndTakesItBack) {
   if (::geteuid() == 0) {
     EXPECT_TRUE(RpcbindSet(where, 100003, 3, "tcp", "127.0.0.1.1.1"));
   }
+  rpcbind.Stop();
+}
+
+TEST(PortmapServiceTest, TheNextGoesOnAnsweringWithWhatOthersRegistered) {
+  const PortmapAddress where{FreePort(), SocketPath("handed")};
+  TestServer first, second;
+  {
+    std::optional<PortmapService> before(std::in_place, *first.transport, std::vector{Nfs(2049)}, where);
+    if (::geteuid() == 0) {
+      ASSERT_TRUE(RpcbindSet(where, 100024, 1, "tcp", "127.0.0.1.3.4"));
+    }
+    auto handed = first.transport->Release(std::chrono::seconds(20));
+    ASSERT_TRUE(handed);
+    PortmapService::Handed portmap = before->Release();
+    before.reset();
+    EXPECT_FALSE(portmap.registered);
+    portmap.sockets = std::move(handed->sockets);
+    const PortmapService after(*second.transport, {Nfs(2050)}, where, std::move(portmap));
+    EXPECT_TRUE(after.answers());
+    EXPECT_TRUE(RpcbindRuns(where));
+    EXPECT_FALSE(RpcbindSet(where, 100003, 3, "tcp", "127.0.0.1.1.1")) << "the server's own";
+    if (::geteuid() == 0) {
+      const auto taken = RpcbindSet(where, 100024, 1, "tcp", "127.0.0.1.9.9");
+      ASSERT_FALSE(taken);
+      EXPECT_EQ(taken.error().code(), Errc::kExists);
+    }
+    second.Stop();
+  }
+  EXPECT_FALSE(RpcbindRuns(where));
+}
+
+TEST(PortmapServiceTest, TheNextKeepsWhatWasRegisteredWithAnRpcbindAndTakesItBackAtItsEnd) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may register";
+  const PortmapAddress where{FreePort(), SocketPath("handed-rpcbind")};
+  TestServer rpcbind;
+  const PortmapService responder(*rpcbind.transport, {}, where);
+  TestServer first, second;
+  {
+    std::optional<PortmapService> before(std::in_place, *first.transport, std::vector{Nfs(2049)}, where);
+    PortmapService::Handed handed = before->Release();
+    before.reset();
+    EXPECT_TRUE(handed.registered);
+    const auto taken = RpcbindSet(where, 100003, 3, "tcp", "127.0.0.1.1.1");
+    ASSERT_FALSE(taken) << "the registration is still there";
+    const PortmapService after(*second.transport, {Nfs(2049)}, where, std::move(handed));
+    EXPECT_FALSE(after.answers());
+    second.Stop();
+  }
+  EXPECT_TRUE(RpcbindSet(where, 100003, 3, "tcp", "127.0.0.1.1.1")) << "it was taken back";
   rpcbind.Stop();
 }
 

@@ -1,0 +1,131 @@
+#include "cli/serving.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#include <chrono>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+
+namespace strata::cli {
+namespace {
+
+// For calls under way to be answered before a takeover.
+constexpr std::chrono::seconds kRelease{30};
+// For a process that failed to take over to be gone, with its lock on the workspace.
+constexpr std::chrono::seconds kLockLimit{30};
+constexpr std::chrono::milliseconds kLockRetry{10};
+
+// The two parts of one life, between which everything was handed over.
+struct Life {
+  std::shared_ptr<vfs::Workspace> workspace;
+  std::unique_ptr<Server> server;
+  std::optional<TakeoverPoint> point;
+
+  ~Life() { Close(); }
+  // In this order: the control socket is gone before anyone else can open the workspace.
+  void Close() {
+    point.reset();
+    server.reset();
+    workspace.reset();
+  }
+};
+
+Result<void> OpenWorkspace(const Serving& serving, bool again, Life& life) {
+  const auto deadline = std::chrono::steady_clock::now() + kLockLimit;
+  for (;;) {
+    auto opened = vfs::Workspace::Open(Env::System(), serving.workspace, serving.options);
+    if (opened) {
+      life.workspace = std::move(*opened);
+      return {};
+    }
+    const bool held = opened.error().code() == Errc::kBusy && std::chrono::steady_clock::now() < deadline;
+    if (!again || !held) return Fail(opened.error());
+    std::this_thread::sleep_for(kLockRetry);
+  }
+}
+
+// Answers who asks, until someone may take over (true) or a signal comes (false).
+bool WaitFor(Life& life, int signals, std::optional<TakeoverRequest>& request) {
+  pollfd waits[2] = {{signals, POLLIN, 0}, {life.point ? life.point->fd() : -1, POLLIN, 0}};
+  for (;;) {
+    if (::poll(waits, 2, -1) < 0) continue;
+    if (waits[0].revents != 0) return false;
+    if (waits[1].revents == 0) continue;
+    request = life.point->Accept();
+    if (request) return true;
+  }
+}
+
+}  // namespace
+
+Result<void> ServeUntilTold(const Serving& serving, Takeover* takeover,
+                            const std::function<void(const Server&)>& ready) {
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGINT);
+  sigaddset(&ends, SIGTERM);
+  const rpc::Descriptor signals(::signalfd(-1, &ends, SFD_CLOEXEC));
+  if (!signals) return Fail(Status::FromErrno(errno, "waiting for signals"));
+
+  std::optional<Handover> handover;
+  if (takeover != nullptr) handover = std::move(takeover->handover());
+  for (bool again = false;; again = true) {
+    Life life;
+    STRATA_TRY(OpenWorkspace(serving, again, life));
+    std::vector<Export> exports;
+    exports.push_back({serving.exported, life.workspace});
+    if (handover) {
+      const auto taken = [&] {
+        if (!again && takeover != nullptr) takeover->Serving();
+      };
+      STRATA_ASSIGN(life.server, Server::Resume(serving.server, std::move(exports), std::move(*handover), taken));
+    } else {
+      STRATA_ASSIGN(life.server, Server::Start(serving.server, std::move(exports)));
+    }
+    if (!serving.options.read_only) {
+      if (auto point = TakeoverPoint::Listen(serving.workspace); point) {
+        life.point.emplace(std::move(*point));
+      } else {
+        log::Warning("event=takeover_unavailable error=\"" + point.error().ToString() + '"');
+      }
+    }
+    if (!again) ready(*life.server);
+
+    std::optional<TakeoverRequest> request;
+    for (;;) {
+      if (!WaitFor(life, signals.get(), request)) {
+        life.server->Stop();
+        return {};
+      }
+      log::Info("event=takeover_asked pid=" + std::to_string(request->pid()));
+      // While calls are still answered: little is left for the pause.
+      if (const auto done = life.workspace->Checkpoint(); !done) {
+        log::Warning("event=checkpoint_failed error=\"" + done.error().ToString() + '"');
+      }
+      Result<Handover> released = life.server->Release(kRelease);
+      if (released) {
+        handover = std::move(*released);
+        break;
+      }
+      log::Warning("event=takeover_refused reason=\"" + std::string(released.error().message()) + '"');
+      request->Refuse(released.error());
+    }
+    life.Close();
+    const Result<void> handed = request->HandOver(*handover, signals.get());
+    if (handed) {
+      log::Info("event=taken_over pid=" + std::to_string(request->pid()));
+      return {};
+    }
+    if (handed.error().code() == Errc::kBusy) return {};
+    log::Warning("event=takeover_failed pid=" + std::to_string(request->pid()) + " error=\"" +
+                 handed.error().ToString() + "\" then=\"serving on\"");
+    request.reset();
+  }
+}
+
+}  // namespace strata::cli

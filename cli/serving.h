@@ -1,0 +1,26 @@
+// What strata serve does once it knows what to serve: opens, serves, and ends or hands over when told.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "server/server.h"
+#include "server/takeover.h"
+#include "vfs/workspace.h"
+
+namespace strata::cli {
+
+struct Serving {
+  std::string workspace;  // its folder
+  vfs::WorkspaceOptions options;
+  ServerOptions server;
+  ExportOptions exported;
+};
+
+// Serves until SIGINT, SIGTERM (both must be blocked in every thread), or until another process has taken over; where
+// that fails it opens the workspace again and serves on. Calls `ready` once, when calls are answered for the first
+// time. With `takeover` it begins with what that gave.
+Result<void> ServeUntilTold(const Serving& serving, Takeover* takeover,
+                            const std::function<void(const Server&)>& ready);
+
+}  // namespace strata::cli

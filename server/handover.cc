@@ -1,0 +1,214 @@
+#include "server/handover.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <boost/asio/ip/address.hpp>
+#include <cstring>
+#include <utility>
+
+#include "server/rpc/listener.h"
+
+namespace strata {
+namespace {
+
+using rpc::HandedSocket;
+
+constexpr std::uint32_t kNfsProgram = 100003;
+constexpr std::size_t kMaxRegistrationText = 1024;
+
+class Writer {
+ public:
+  template <typename T>
+  void Put(T value) {
+    Append(std::as_bytes(std::span(&value, 1)));
+  }
+  void Text(ByteSpan bytes) {
+    Put(static_cast<std::uint32_t>(bytes.size()));
+    Append(bytes);
+  }
+  void Append(ByteSpan bytes) {
+    // What would be too long is not even put together.
+    too_long_ = too_long_ || bytes.size() > kMaxHandoverBytes - bytes_.size();
+    if (!too_long_) bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+  }
+  bool too_long() const { return too_long_; }
+  std::vector<std::byte> Take() { return std::move(bytes_); }
+
+ private:
+  std::vector<std::byte> bytes_;
+  bool too_long_ = false;
+};
+
+void PutPeer(Writer& out, const rpc::Peer& peer) {
+  const bool v4 = peer.address.is_v4();
+  const auto v6 =
+      v4 ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, peer.address.to_v4()) : peer.address.to_v6();
+  out.Put<std::uint8_t>(v4 ? 4 : 6);
+  const auto bytes = v6.to_bytes();
+  out.Append(std::as_bytes(std::span(bytes)));
+  out.Put(static_cast<std::uint32_t>(v6.scope_id()));
+  out.Put(peer.port);
+  out.Put<std::uint8_t>(peer.local_socket ? 1 : 0);
+  out.Put(peer.local_uid);
+}
+
+ByteSpan Text(ByteReader& in, std::size_t limit) {
+  const auto size = in.Read<std::uint32_t>();
+  return in.ReadBytes(size <= limit ? size : kMaxHandoverBytes + 1);  // too long: as if it had been cut
+}
+
+std::string String(ByteReader& in, std::size_t limit) { return std::string(AsText(Text(in, limit))); }
+
+std::vector<std::byte> Bytes(ByteReader& in) {
+  const ByteSpan bytes = Text(in, kMaxHandoverBytes);
+  return {bytes.begin(), bytes.end()};
+}
+
+bool ReadPeer(ByteReader& in, rpc::Peer* peer) {
+  const auto family = in.Read<std::uint8_t>();
+  boost::asio::ip::address_v6::bytes_type bytes{};
+  const ByteSpan address = in.ReadBytes(bytes.size());
+  if (!in.ok() || (family != 4 && family != 6)) return false;
+  std::memcpy(bytes.data(), address.data(), bytes.size());
+  const boost::asio::ip::address_v6 v6(bytes, in.Read<std::uint32_t>());
+  if (family == 4 && !v6.is_v4_mapped()) return false;
+  if (family == 4) {
+    peer->address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, v6);
+  } else {
+    peer->address = v6;
+  }
+  peer->port = in.Read<std::uint16_t>();
+  peer->local_socket = in.Read<std::uint8_t>() != 0;
+  peer->local_uid = in.Read<std::uint32_t>();
+  return in.ok();
+}
+
+int IntOption(int socket, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(socket, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+bool Fits(const HandedSocket& socket) {
+  const int fd = socket.socket.get();
+  const int type = IntOption(fd, SO_TYPE), listening = IntOption(fd, SO_ACCEPTCONN), family = IntOption(fd, SO_DOMAIN);
+  switch (socket.kind) {
+    case HandedSocket::Kind::kTcpListener:
+      return type == SOCK_STREAM && listening == 1 && (family == AF_INET || family == AF_INET6);
+    case HandedSocket::Kind::kUnixListener:
+      return type == SOCK_STREAM && listening == 1 && family == AF_UNIX;
+    case HandedSocket::Kind::kDatagrams:
+      return type == SOCK_DGRAM && (family == AF_INET || family == AF_INET6);
+    case HandedSocket::Kind::kConnection:
+      return type == SOCK_STREAM && listening == 0;
+  }
+  return false;
+}
+
+std::unexpected<Status> Malformed(std::string_view what) {
+  return Fail(Errc::kCorrupt, "a server's handover does not decode: " + std::string(what));
+}
+
+}  // namespace
+
+std::vector<Endpoint> Handover::Endpoints() const {
+  std::vector<Endpoint> endpoints;
+  for (const HandedSocket& socket : handed.sockets) {
+    if (socket.kind != HandedSocket::Kind::kTcpListener || socket.program != kNfsProgram) continue;
+    const rpc::Peer bound = rpc::BoundAddress(socket.socket.get());
+    endpoints.push_back({bound.address.to_string(), bound.port});
+  }
+  return endpoints;
+}
+
+Result<std::vector<std::byte>> EncodeHandover(const Handover& handover) {
+  Writer out;
+  out.Put<std::uint8_t>(handover.registered_with_rpcbind ? 1 : 0);
+  out.Put(static_cast<std::uint32_t>(handover.handed.sockets.size()));
+  for (const HandedSocket& socket : handover.handed.sockets) {
+    out.Put(static_cast<std::uint8_t>(socket.kind));
+    out.Put(socket.program);
+    out.Text(AsBytes(socket.path));
+    PutPeer(out, socket.peer);
+    out.Text(socket.received);
+    out.Text(socket.unsent);
+  }
+  out.Put(static_cast<std::uint32_t>(handover.registrations.size()));
+  for (const portmap::Registration& registration : handover.registrations) {
+    out.Put(registration.program);
+    out.Put(registration.version);
+    out.Text(AsBytes(registration.netid));
+    out.Text(AsBytes(registration.uaddr));
+    out.Text(AsBytes(registration.owner));
+  }
+  out.Put(static_cast<std::uint32_t>(handover.handed.answered.size()));
+  for (const rpc::AnsweredCall& call : handover.handed.answered) {
+    out.Append(std::as_bytes(std::span(&call.key, 1)));
+    out.Text(call.reply);
+  }
+  if (out.too_long()) {
+    return Fail(Errc::kTooSmall,
+                "more than 1 GiB lies between the server and its clients, too much to hand over; try again when "
+                "clients are less busy");
+  }
+  return out.Take();
+}
+
+Result<Handover> DecodeHandover(ByteSpan bytes) {
+  ByteReader in(bytes);
+  Handover handover;
+  handover.registered_with_rpcbind = in.Read<std::uint8_t>() != 0;
+  // Each element is appended only once it was read whole: a count that is merely claimed costs nothing.
+  const auto sockets = in.Read<std::uint32_t>();
+  if (sockets > kMaxHandedSockets) return Malformed("too many sockets");
+  for (std::uint32_t i = 0; i < sockets; ++i) {
+    HandedSocket socket;
+    const auto kind = in.Read<std::uint8_t>();
+    if (kind > static_cast<std::uint8_t>(HandedSocket::Kind::kConnection)) return Malformed("a socket's kind");
+    socket.kind = static_cast<HandedSocket::Kind>(kind);
+    socket.program = in.Read<std::uint32_t>();
+    socket.path = String(in, sizeof(sockaddr_un::sun_path));
+    if ((socket.kind == HandedSocket::Kind::kUnixListener) == socket.path.empty()) return Malformed("a socket's path");
+    if (!ReadPeer(in, &socket.peer)) return Malformed("a client's address");
+    socket.received = Bytes(in);
+    socket.unsent = Bytes(in);
+    if (!in.ok()) return Malformed("a socket is cut off");
+    handover.handed.sockets.push_back(std::move(socket));
+  }
+  const auto registrations = in.Read<std::uint32_t>();
+  if (registrations > portmap::kMaxRegistrations) return Malformed("too many registrations");
+  for (std::uint32_t i = 0; i < registrations; ++i) {
+    portmap::Registration registration;
+    registration.program = in.Read<std::uint32_t>();
+    registration.version = in.Read<std::uint32_t>();
+    registration.netid = String(in, kMaxRegistrationText);
+    registration.uaddr = String(in, kMaxRegistrationText);
+    registration.owner = String(in, kMaxRegistrationText);
+    if (!in.ok()) return Malformed("a registration is cut off");
+    handover.registrations.push_back(std::move(registration));
+  }
+  const auto answered = in.Read<std::uint32_t>();
+  for (std::uint32_t i = 0; i < answered; ++i) {
+    rpc::AnsweredCall call;
+    const ByteSpan key = in.ReadBytes(sizeof call.key);
+    call.reply = Bytes(in);
+    if (!in.ok()) return Malformed("an answer is cut off");
+    std::memcpy(&call.key, key.data(), sizeof call.key);
+    handover.handed.answered.push_back(std::move(call));
+  }
+  if (!in.ok() || in.remaining() != 0) return Malformed("its length");
+  return handover;
+}
+
+Result<void> AttachDescriptors(Handover& handover, std::vector<rpc::Descriptor> descriptors) {
+  if (descriptors.size() != handover.handed.sockets.size()) return Malformed("the number of descriptors");
+  for (std::size_t i = 0; i < descriptors.size(); ++i) {
+    HandedSocket& socket = handover.handed.sockets[i];
+    socket.socket = std::move(descriptors[i]);
+    if (!Fits(socket)) return Malformed("a descriptor is not the socket that it should be");
+  }
+  return {};
+}
+
+}  // namespace strata

@@ -1,0 +1,108 @@
+// Takeover: a new server process takes the sockets of the running one over, for upgrades, and no connection is refused
+// or reset.
+//
+// The running process listens on the AF_UNIX stream socket `control` in the workspace's folder; the new one asks there.
+//
+//     new                                old
+//     kHello {versions}            ->    serves on
+//                                        answers what is under way, closes the workspace
+//                                  <-    kDescriptors (SCM_RIGHTS, a batch a message), kState ..., kEnd
+//     opens the workspace                waits
+//     kServing                     ->    closes its copies of the sockets, and ends
+//     serves
+//
+// Until kServing both hold the sockets and neither reads nor writes one, so until then the old process can serve on as
+// if nothing had been: it does when the new one says kFailed, or is gone. kServing is the moment after which only the
+// new one may touch them; it is said before the first byte is read.
+//
+// A message is u32 type, u32 size, then so many bytes, all little-endian. Sizes are bounded, and what is sent is
+// believed only by root and by the user who runs the server (SO_PEERCRED; the socket file's mode is 0600).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/status.h"
+#include "server/handover.h"
+
+namespace strata {
+
+// Of the exchange. A newer one must go on to speak at least one version that the one before it speaks.
+inline constexpr std::uint32_t kTakeoverVersion = 1;
+
+// The running process's end of one exchange. Not thread-safe. Destroyed before it was taken: the other hears that it
+// failed.
+class TakeoverRequest {
+ public:
+  explicit TakeoverRequest(rpc::Descriptor connection, pid_t pid) : connection_(std::move(connection)), pid_(pid) {}
+  TakeoverRequest(TakeoverRequest&&) = default;
+  TakeoverRequest& operator=(TakeoverRequest&&) = default;
+
+  // Who asks.
+  pid_t pid() const { return pid_; }
+  // Says that it will not be, and why; serving goes on.
+  void Refuse(const Status& why);
+  // Sends everything, and waits until the other serves: then this process must end without touching a socket again.
+  // Fails, with what the other said, where it does not come to that: the sockets are this process's again. The wait for
+  // the other ends also, with kBusy, when `give_up` can be read; then nobody knows whether it serves.
+  Result<void> HandOver(const Handover& handover, int give_up);
+
+ private:
+  friend class TakeoverPoint;
+
+  rpc::Descriptor connection_;
+  pid_t pid_;
+};
+
+// The running process's ear. To be made while the workspace is held, so that no other process of this folder has one,
+// and destroyed before the workspace is closed. Not thread-safe.
+class TakeoverPoint {
+ public:
+  // Binds `control` in the folder, in place of what a dead process left there.
+  static Result<TakeoverPoint> Listen(const std::string& folder);
+  TakeoverPoint(TakeoverPoint&&) = default;
+  TakeoverPoint& operator=(TakeoverPoint&&) = default;
+  // Removes the file.
+  ~TakeoverPoint();
+
+  // Can be read when someone asks.
+  int fd() const { return socket_.get(); }
+  // Who asks; nothing where they went away or may not, which they are told. Waits up to 5 s for them to speak.
+  std::optional<TakeoverRequest> Accept();
+
+ private:
+  TakeoverPoint(rpc::Descriptor folder, rpc::Descriptor socket)
+      : folder_(std::move(folder)), socket_(std::move(socket)) {}
+
+  rpc::Descriptor folder_;
+  rpc::Descriptor socket_;
+};
+
+// The new process's end. Not thread-safe. Destroyed before Serving: the old process serves on.
+class Takeover {
+ public:
+  // Asks the server of the workspace in `folder`, and waits until it has given everything up: from then on the
+  // workspace can be opened. kNotFound where none runs.
+  static Result<Takeover> Ask(const std::string& folder);
+  Takeover(Takeover&&) = default;
+  Takeover& operator=(Takeover&&) = default;
+
+  // What was handed over; may be moved from.
+  Handover& handover() { return handover_; }
+  // The old process may end: to be said when nothing can fail any more, before the first byte is read or written.
+  void Serving();
+  // It will not be, and why. The workspace must be closed again.
+  void Failed(const Status& why);
+
+ private:
+  explicit Takeover(rpc::Descriptor connection) : connection_(std::move(connection)) {}
+
+  rpc::Descriptor connection_;
+  Handover handover_;
+};
+
+}  // namespace strata
