@@ -109,7 +109,8 @@ std::optional<Fit> FindFit(const Object& object, const Observed& observed, Crash
 
 void Settle(Object& object, const Fit& fit, bool forget) {
   for (std::size_t i = 1; i < object.steps.size(); ++i) {
-    if (!object.steps[i].event) continue;
+    // A COMMIT leaves no mark by which it could be told to have survived.
+    if (!object.steps[i].event || object.steps[i].state == object.steps[i - 1].state) continue;
     if (i <= fit.oldest) ++object.steps[i].event->kept;
     if (i > fit.newest) ++object.steps[i].event->lost;
   }

@@ -66,6 +66,7 @@ struct State {
   // A write of `length` bytes from block `first` on. The last block may be cut short only where the file ends there.
   void Write(std::size_t first, std::uint64_t length, std::uint32_t version);
   void Truncate(std::uint64_t new_size);
+  friend bool operator==(const State&, const State&) = default;
 };
 
 // What a server shows of an object.

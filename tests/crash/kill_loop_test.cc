@@ -1,5 +1,5 @@
 // The real program, killed with SIGKILL again and again at random instants under several clients: under load, while it
-// starts, while it ends (in its checkpoint). Everything that was answered is there afterwards, UNSTABLE writes too.
+// starts, in its checkpoints. Everything that was answered is there afterwards, UNSTABLE writes too.
 //   STRATA_SEED=N           repeats a run as far as the machine's timing allows
 //   STRATA_CRASH_KILLS=N    so many kills for each durability (default 100)
 #include <gtest/gtest.h>
@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <random>
 
 #include "tests/base/temp_folder.h"
@@ -35,7 +36,19 @@ class KillLoop : public ::testing::TestWithParam<const char*> {
     before_ = e2e::Fingerprint(layer_);
   }
   std::vector<std::string> Arguments() const {
-    return {layer_, "--workspace", folder_ / "workspace", "--insecure-ports", "--durability", durability_};
+    std::vector<std::string> arguments = {layer_,         "--workspace", folder_ / "workspace", "--insecure-ports",
+                                          "--durability", durability_};
+    if (in_checkpoint_) arguments.insert(arguments.end(), {"--memory", "16M"});  // it is full soon
+    return arguments;
+  }
+  // When the index was last written to: a checkpoint is under way, or has just ended.
+  std::vector<std::filesystem::file_time_type> IndexWritten() const {
+    std::vector<std::filesystem::file_time_type> times;
+    for (const char* name : {"/workspace/index.db", "/workspace/index.db-wal"}) {
+      std::error_code missing;
+      times.push_back(std::filesystem::last_write_time(folder_.path() + name, missing));
+    }
+    return times;
   }
   bool Start() {
     served_ = std::make_unique<e2e::ServedProcess>(Arguments(), port_);
@@ -81,9 +94,7 @@ class KillLoop : public ::testing::TestWithParam<const char*> {
   }
   // What went wrong, for a person.
   std::string Report(const Load& load) {
-    std::string text = "after " + std::to_string(kills_) + " kills:\n";
-    for (const std::string& wrong : load.wrong()) text += "  " + wrong + "\n";
-    return text + served_->process().errors();
+    return "after " + std::to_string(kills_) + " kills:\n" + load.Report() + served_->process().errors();
   }
 
   const std::string durability_ = GetParam();
@@ -93,7 +104,8 @@ class KillLoop : public ::testing::TestWithParam<const char*> {
   std::mt19937_64 random_;
   LoadOptions options_;
   std::uint16_t port_ = 0;
-  std::uint64_t kills_ = 0;
+  std::uint64_t kills_ = 0, checkpoints_hit_ = 0;
+  bool in_checkpoint_ = false;  // the next kill is to be in a checkpoint that comes by itself
   std::unique_ptr<e2e::ServedProcess> served_;
 };
 INSTANTIATE_TEST_SUITE_P(Durability, KillLoop, ::testing::Values("strict", "relaxed"),
@@ -106,10 +118,18 @@ TEST_P(KillLoop, WhateverWasAnsweredIsThereAfterEachKill) {
   ASSERT_TRUE(load.Connect("127.0.0.1", port_, 10)) << Report(load);
   ASSERT_TRUE(load.Prepare()) << Report(load);
   while (kills_ < wanted) {
-    const double until = Load::Now() + static_cast<double>(20 + random_() % 230) / 1000;
-    ASSERT_TRUE(load.Run(until, true)) << Report(load);
-    ASSERT_GE(Load::Now(), until) << "the connection ended by itself; " << (Kill(), Report(load));
+    const double now = Load::Now();
+    if (in_checkpoint_) {
+      const auto before = IndexWritten();
+      auto begun = [&] { return IndexWritten() != before; };
+      ASSERT_EQ(load.Run(now + 10, true, begun), Load::Outcome::kGood) << (Kill(), Report(load));
+      checkpoints_hit_ += begun();
+    } else {
+      const double life = static_cast<double>(20 + random_() % 230) / 1000;
+      ASSERT_EQ(load.Run(now + life, true), Load::Outcome::kGood) << (Kill(), Report(load));
+    }
     ASSERT_NO_FATAL_FAILURE(End());
+    in_checkpoint_ = random_() % 16 == 0;
     const double crashed = Load::Now();
     ASSERT_TRUE(Start());
     ASSERT_TRUE(load.Connect("127.0.0.1", port_, 10)) << Report(load);
@@ -123,10 +143,11 @@ TEST_P(KillLoop, WhateverWasAnsweredIsThereAfterEachKill) {
   const Figures& figures = load.figures();
   ASSERT_GT(figures.acknowledged, 10 * kills_) << "too few calls were answered to show anything";
   std::printf(
-      "%s: kills survived %ju, calls acknowledged %ju, records checked %ju (%ju blocks), "
+      "%s: kills survived %ju (%ju in a checkpoint under load), calls acknowledged %ju, records checked %ju (%ju "
+      "blocks), "
       "retransmissions answered %ju (%ju executed before the kill), lost: 0\n",
-      durability_.c_str(), kills_, figures.acknowledged, figures.records, figures.blocks, figures.repeated,
-      figures.repeated_done);
+      durability_.c_str(), kills_, checkpoints_hit_, figures.acknowledged, figures.records, figures.blocks,
+      figures.repeated, figures.repeated_done);
 }
 
 }  // namespace

@@ -101,8 +101,11 @@ bool Load::Prepare() {
     by_handle_[object->handle] = id;
     if (object->home && id != kRoot) homes_.push_back(id);
   }
-  // In the relaxed mode the folders are on the disk only now.
-  return clients_[0]->Commit(objects_[kLayerFolders + 1]->handle)->status == NFS3_OK || Wrong("COMMIT failed");
+  // In the relaxed mode the folders are on the disk once something is that came after them.
+  Object& file = *objects_[kLayerFolders + 1];
+  const std::string block = MakeBlock({file.id, ++file.version, 0, options_.seed});
+  file.steps[0].state.Write(0, kBlockSize, file.version);
+  return clients_[0]->Write(file.handle, 0, block, FILE_SYNC)->status == NFS3_OK || Wrong("WRITE FILE_SYNC failed");
 }
 
 bool Load::Turn(int timeout_ms) {
@@ -126,9 +129,9 @@ bool Load::Await(std::vector<Call>& calls) {
   return true;
 }
 
-bool Load::Run(double until, bool stable) {
+Load::Outcome Load::Run(double until, bool stable, const std::function<bool()>& enough) {
   const std::size_t most = static_cast<std::size_t>(options_.clients * options_.depth);
-  while (Now() < until) {
+  while (Now() < until && !(enough && enough())) {
     while (pending_.size() < most) {
       pending_.push_back(std::make_unique<Pending>(ChooseNext(stable)));
       Send(*pending_.back(), *clients_[Below(clients_.size())]);
@@ -136,13 +139,13 @@ bool Load::Run(double until, bool stable) {
     const bool connected = Turn(static_cast<int>(std::max(1.0, (until - Now()) * 1000)));
     for (auto& pending : pending_) {
       if (!pending->call->done() || !pending->call->Get().answered) continue;
-      if (!Apply(*pending)) return false;
+      if (!Apply(*pending)) return Outcome::kWrong;
       pending.reset();
     }
     std::erase(pending_, nullptr);
-    if (!connected) break;
+    if (!connected) return Outcome::kInterrupted;
   }
-  return true;
+  return Outcome::kGood;
 }
 
 void Load::Send(Pending& pending, e2e::RawClient& client) {
@@ -209,6 +212,14 @@ Load::Outcome Load::SendAgain() {
   if (!all) return Outcome::kInterrupted;
   Bury();
   return Outcome::kGood;
+}
+
+std::string Load::Report() const {
+  constexpr std::size_t kMost = 10;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(wrong_.size(), kMost); ++i) text += "  " + wrong_[i] + "\n";
+  if (wrong_.size() > kMost) text += "  and " + std::to_string(wrong_.size() - kMost) + " more\n";
+  return text;
 }
 
 bool Load::Wrong(std::string what) {

@@ -56,9 +56,9 @@ class Load {
   bool Connect(const std::string& host, std::uint16_t port, double limit);
   // Before the first Run: makes the folders of the upper, finds those of the layer.
   bool Prepare();
-  // Changes the tree until `until` (of Now()), or until the connection is gone. False: an answer was wrong.
+  // Changes the tree until `until` (of Now()), or until `enough` says so. kInterrupted: the connection ended.
   // `stable`: also ask for FILE_SYNC, DATA_SYNC and COMMIT.
-  bool Run(double until, bool stable);
+  Outcome Run(double until, bool stable, const std::function<bool()>& enough = {});
   // Forgets what came and was not taken in.
   void Disconnect();
   // After Connect: reads everything that was changed (`full`: everything) and compares. kInterrupted: the connection
@@ -71,6 +71,8 @@ class Load {
   const Figures& figures() const { return figures_; }
   // What was wrong, in words.
   const std::vector<std::string>& wrong() const { return wrong_; }
+  // The first of it, a line each.
+  std::string Report() const;
   static double Now();
 
  private:
