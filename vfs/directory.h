@@ -11,6 +11,7 @@
 #include "base/attributes.h"
 #include "base/ids.h"
 #include "vfs/lower_tree.h"
+#include "vfs/name_filter.h"
 
 namespace strata::vfs {
 
@@ -20,20 +21,25 @@ struct NameSlot {
     kUpper,     // an entry of the upper's own
     kWhiteout,  // deleted by the upper; a layer has the name
     kLower,     // remembered: a layer has it, the upper says nothing
-    kAbsent,    // remembered: neither has it
+    kAbsent,    // remembered: neither has it, or the upper no longer
   };
   // Of kUpper: whether a layer has the name too, so that removing the entry needs a whiteout.
   enum class Beneath : std::uint8_t { kUnknown, kNo, kYes };
 
   InodeNumber ino;
+  Lsn changed;  // the end of the last record that changed it; 0: none since it was loaded, or only remembered
   State state = State::kAbsent;
   FileType type = FileType::kRegular;
   Beneath beneath = Beneath::kUnknown;
+  bool referenced = false;  // looked up since Shed last passed by
 
+  // Whether the index has, or will have, an entry of it.
+  bool InIndex() const { return state == State::kUpper || state == State::kWhiteout; }
   bool visible() const { return state == State::kUpper || state == State::kLower; }
 };
 
-// Not thread-safe: guarded by its inode's lock.
+// A directory of few names is loaded whole. One of many may be in memory in part (`large`): then a name that is missing here has to be asked of the
+// index, and what was removed stays as kAbsent until the index knows. Not thread-safe: guarded by its inode's lock.
 class Directory {
  public:
   struct Key {
@@ -55,6 +61,14 @@ class Directory {
 
   // All of the upper's own entries are in `names`.
   bool loaded = false;
+  // Not loaded, because it has too many entries or some were given up.
+  bool large = false;
+  // Of a loaded one: the end of the last record that took a name out of `names`. It must not become large before the index knows of that.
+  Lsn erased;
+  // Of one with many names: which the index may hold, beside those in `names`. Null: any.
+  std::shared_ptr<NameFilter> filter;
+  // Names that the index was asked for in vain.
+  std::uint32_t misses = 0;
   // No layer shows through: what is not in `names` does not exist.
   bool upper_only = false;
   // The merged entries of the layers, once they have been needed; null before.
@@ -82,9 +96,23 @@ class Directory {
   // Whether nothing is visible. Needs loaded, and upper_only or a listing.
   bool IsEmpty();
 
+  // Gives up names that the index has too (changed <= `checkpoint`) and that were not looked up lately, looking at most at `limit` of those in memory,
+  // from where it stopped the last time. It is large then, with a filter of at most `filter_bytes`.
+  struct Shed {
+    std::size_t dropped = 0;
+    bool cleared = false;  // some are given up the next time unless they are looked up
+    Lsn newest;            // the greatest `changed` of what was dropped
+  };
+  Shed ShedNames(Lsn checkpoint, std::size_t limit, std::size_t filter_bytes);
+  // Has `filter` hold all that is in `names`, which has to be all there is.
+  void MakeFilter(std::size_t max_bytes);
+
   // Bytes of memory that it holds, and that one more name would take.
   std::size_t Footprint() const;
   static std::size_t NameFootprint(std::string_view name);
+
+ private:
+  std::uint64_t shed_from_ = 0;  // hash
 };
 
 }  // namespace strata::vfs

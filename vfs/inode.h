@@ -27,6 +27,7 @@ struct Inode {
   bool upper = false;                    // the journal has a record of it
   bool removed = false;                  // for ever: its handle is stale
   bool base_changed = false;             // the lower file is not what it was when it was copied up
+  std::uint64_t serial = 0;              // of this stay in memory
   bool referenced = true;                // used since the evictor last looked
 
   bool is_directory() const { return record.type == FileType::kDirectory; }

@@ -3,28 +3,55 @@
 #include <algorithm>
 
 namespace strata::vfs {
+namespace {
+
+// Names of a directory that are looked at under its lock: some milliseconds.
+constexpr std::size_t kShedAtOnce = 1 << 14;
+
+}  // namespace
 
 Inode* InodeTable::Insert(std::unique_ptr<Inode> inode) {
   Inode* raw = inode.get();
   raw->footprint = raw->Footprint();
+  raw->serial = serial_.fetch_add(1, std::memory_order_relaxed) + 1;
   bytes_.fetch_add(raw->footprint, std::memory_order_relaxed);
   StripeOf(raw->record.ino).inodes.emplace(raw->record.ino, std::move(inode));
   return raw;
-}
-
-void InodeTable::Erase(InodeNumber ino) {
-  auto& inodes = StripeOf(ino).inodes;
-  auto found = inodes.find(ino);
-  if (found == inodes.end()) return;
-  bytes_.fetch_sub(found->second->footprint, std::memory_order_relaxed);
-  evictions_.fetch_add(1, std::memory_order_release);
-  inodes.erase(found);
 }
 
 void InodeTable::Recount(Inode& inode) {
   const std::size_t now = inode.Footprint();
   bytes_.fetch_add(now - inode.footprint, std::memory_order_relaxed);  // modulo 2^64, so shrinking works too
   inode.footprint = now;
+}
+
+// Whether the inode is to go, which is then counted as gone; if not, it may have given up some of what hangs on it.
+bool InodeTable::EvictOne(Inode& inode, Lsn checkpoint, std::size_t goal, bool& futile) {
+  Directory* const names = inode.directory.get();
+  if (names != nullptr && names->names.size() > shed_names_ && bytes() > goal && (inode.referenced || inode.changed > checkpoint)) {
+    // The directory is in use, most of its names are not.
+    const Directory::Shed shed = names->ShedNames(checkpoint, kShedAtOnce, filter_bytes_);
+    NoteDropped(shed.newest);
+    Recount(inode);
+    if (shed.dropped > 0 || shed.cleared) futile = false;
+  }
+  if (inode.referenced) {
+    inode.referenced = false;
+    futile = false;
+    return false;
+  }
+  if (inode.changed <= checkpoint && inode.record.ino != kRootInode) {
+    bytes_.fetch_sub(inode.footprint, std::memory_order_relaxed);
+    NoteDropped(inode.changed);
+    futile = false;
+    return true;
+  }
+  if (names != nullptr && names->listing) {
+    names->listing = nullptr;
+    Recount(inode);
+    futile = false;
+  }
+  return false;
 }
 
 bool InodeTable::Evict(Lsn checkpoint) {
@@ -43,19 +70,8 @@ bool InodeTable::Evict(Lsn checkpoint) {
     hand_ = (hand_ + 1) % kStripes;
     std::lock_guard hold(stripe.mutex);
     for (auto at = stripe.inodes.begin(); at != stripe.inodes.end();) {
-      Inode& inode = *at->second;
-      if (inode.referenced) {
-        inode.referenced = false;
-        futile = false;
-        ++at;
-      } else if (inode.changed <= checkpoint && inode.record.ino != kRootInode) {
-        bytes_.fetch_sub(inode.footprint, std::memory_order_relaxed);
-        evictions_.fetch_add(1, std::memory_order_release);
-        stripe.inodes.erase(at++);
-        futile = false;
-      } else {
-        ++at;
-      }
+      const auto one = at++;
+      if (EvictOne(*one->second, checkpoint, goal, futile)) stripe.inodes.erase(one);
     }
   }
   futile_checkpoint_ = futile ? checkpoint : Lsn();

@@ -29,7 +29,10 @@ class InodeTable {
   };
   static constexpr std::size_t kStripes = 1024;
 
-  explicit InodeTable(std::size_t budget) : budget_(budget) {}
+  // `shed_names`: of directories in use with more names than this, single ones are dropped; what then tells which the index may hold takes at most
+  // `filter_bytes` a directory.
+  InodeTable(std::size_t budget, std::size_t shed_names, std::size_t filter_bytes)
+      : budget_(budget), shed_names_(shed_names), filter_bytes_(filter_bytes) {}
 
   Stripe& StripeOf(InodeNumber ino) { return stripes_[Index(ino)]; }
   Stripe& StripeOfIndex(std::size_t index) { return stripes_[index]; }
@@ -43,15 +46,15 @@ class InodeTable {
   }
   // The caller holds the stripe, and the table has no such inode.
   Inode* Insert(std::unique_ptr<Inode> inode);
-  // The caller holds the stripe.
-  void Erase(InodeNumber ino);
   // Counts the inode anew after it grew or shrank; the caller holds its stripe.
   void Recount(Inode& inode);
 
   std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   bool over_budget() const { return bytes() > budget_; }
-  // Grows whenever something was dropped: what was read from the index before may then be older than what was dropped.
-  std::uint64_t evictions() const { return evictions_.load(std::memory_order_acquire); }
+  // Whether something was dropped that had changed after `checkpoint`. What was read from the index while that was the checkpoint may then be older
+  // than what was dropped, and has to be read again. (What had not changed since, the index held already.) Of an object whose stripe is held, and which
+  // is not in memory.
+  bool DroppedSince(Lsn checkpoint) const { return newest_dropped_.load(std::memory_order_acquire) > checkpoint.value; }
   // Drops inodes that were not used lately and whose last change the index holds (changed <= `checkpoint`), until the budget is met.
   // The caller holds no stripe. False: the budget could not be met. Costs little where it is called again before there can be anything to drop.
   bool Evict(Lsn checkpoint);
@@ -81,9 +84,17 @@ class InodeTable {
 
  private:
   std::array<Stripe, kStripes> stripes_;
+  bool EvictOne(Inode& inode, Lsn checkpoint, std::size_t goal, bool& futile) STRATA_REQUIRES(evictor_);
+  void NoteDropped(Lsn changed) STRATA_REQUIRES(evictor_) {
+    if (changed.value > newest_dropped_.load(std::memory_order_relaxed)) newest_dropped_.store(changed.value, std::memory_order_release);
+  }
+
   const std::size_t budget_;
+  const std::size_t shed_names_;
+  const std::size_t filter_bytes_;
   std::atomic<std::size_t> bytes_{0};
-  std::atomic<std::uint64_t> evictions_{0};
+  std::atomic<std::uint64_t> newest_dropped_{0};  // Lsn; stored under evictor_
+  std::atomic<std::uint64_t> serial_{0};
   std::atomic<int> holds_{0};
   Mutex evictor_;
   std::size_t hand_ STRATA_GUARDED_BY(evictor_) = 0;

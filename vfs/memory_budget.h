@@ -17,9 +17,11 @@ struct MemoryBudget {
   std::size_t journal_pages = 0;  // of the journal's files, mapped and read
   std::size_t host = 0;           // what the layers that are host folders remember, together
   std::size_t server = 0;         // the protocol's: duplicate requests, received calls, replies not yet sent
-  // Of a directory of more names than this, some are in memory and some are not; one of fewer is loaded whole, so that what it does not hold is
-  // known without asking.
+  // A directory of fewer names than this is loaded whole, so that what it does not hold is known without asking; of one of more, some are in memory
+  // and some are not. Where memory is short, names are given up of directories in use with more than shed_names.
   std::size_t whole_directory_names = 0;
+  std::size_t shed_names = 0;
+  std::size_t name_filter = 0;  // a directory's NameFilter: enough for ten million names by default
 
   static constexpr MemoryBudget Of(std::size_t bytes) {
     const std::size_t part = bytes / 32;
@@ -33,6 +35,8 @@ struct MemoryBudget {
     budget.host = 2 * part;
     budget.server = std::max<std::size_t>(2 * part, 256 << 10);
     budget.whole_directory_names = std::clamp<std::size_t>(budget.inodes / 2048, 4, 1 << 16);
+    budget.shed_names = std::clamp<std::size_t>(budget.whole_directory_names / 256, 4, 256);
+    budget.name_filter = budget.inodes / 4;
     return budget;
   }
 };

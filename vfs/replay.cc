@@ -83,15 +83,19 @@ Result<void> MemoryReplay::On(const journal::TouchEffect& effect) {
 Result<void> MemoryReplay::On(const journal::EntryEffect& effect) {
   STRATA_ASSIGN(Inode * inode, Existing(effect.directory));
   if (!inode->directory) return Fail(Errc::kCorrupt, "a journal record puts an entry into what is no directory");
-  if (!inode->directory->loaded) STRATA_TRY(workspace_.LoadEntries(inode->id()));
   const std::uint64_t hash = NameHash(workspace_.config_.name_key, effect.name);
   NameSlot slot;
   slot.ino = effect.ino;
   slot.type = effect.type;
+  slot.changed = end_;
   switch (effect.state) {
     case journal::EntryEffect::State::kAbsent:
-      inode->directory->Erase(hash, effect.name);
-      return {};
+      if (inode->directory->loaded) {
+        inode->directory->Erase(hash, effect.name);
+        return {};
+      }
+      slot.beneath = NameSlot::Beneath::kNo;  // else it were a whiteout; it hides what the index still has
+      break;
     case journal::EntryEffect::State::kPresent:
       slot.state = NameSlot::State::kUpper;
       break;

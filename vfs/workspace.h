@@ -59,6 +59,8 @@ struct WorkspaceOptions {
   std::int64_t relaxed_interval_ns = 1'000'000'000;
   // What it may take in memory, in all (MemoryBudget says what for). Changes wait where what is not yet in the index would go beyond.
   std::size_t memory_bytes = kDefaultMemoryBytes;
+  // Instead of MemoryBudget's whole_directory_names and shed_names: for tests of directories of which only a part is in memory. 0: as it says.
+  std::size_t whole_directory_names = 0;
   // A checkpoint begins when the journal has grown by so many bytes, or so many records.
   std::uint64_t checkpoint_bytes = 128 << 20;
   std::uint64_t checkpoint_records = 100'000;

@@ -139,18 +139,8 @@ Result<void> ChangeFinder::GatherEntries() {
   for (auto& [ino, inode] : upper_) {
     if (inode.record.type != FileType::kDirectory) continue;
     const ObjectId id{ino, inode.record.generation, inode.record.locator};
-    auto entries = workspace_.Run(context_, [&](StripeLock& lock, Need& need) -> Result<void> {
-      lock.Lock({id.ino});
-      STRATA_ASSIGN(Inode * directory, workspace_.GetDirectory(id, need));
-      if (!directory->directory->loaded) return need.Of(Need::Kind::kEntries, *directory);
-      inode.entries.clear();
-      for (const auto& [key, slot] : directory->directory->names) {
-        if (slot.state == NameSlot::State::kUpper || slot.state == NameSlot::State::kWhiteout) {
-          inode.entries.emplace_back(key.name, slot);
-        }
-      }
-      return {};
-    });
+    auto entries = workspace_.VisitOwn(
+        id, [&](std::string_view name, const NameSlot& slot) { inode.entries.emplace_back(name, slot); });
     if (!entries && !IsGone(entries.error())) return entries;
     for (const auto& [name, slot] : inode.entries) {
       if (slot.state == NameSlot::State::kUpper) placed_.insert(slot.ino);

@@ -70,7 +70,7 @@ Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& dire
   made.state = NameSlot::State::kUpper;
   made.type = what.type;
   made.beneath = BeneathNew(*directory.directory, slot);
-  directory.directory->Set(hash, name, made);
+  SetName(directory, hash, name, made, appended.end);
   Take(parent, appended.end, Directory::NameFootprint(name));
   table_.Recount(directory);
   NoteDirty(*inode);
@@ -224,7 +224,7 @@ Result<void> WorkspaceImpl::Link(const OpContext& context, const ObjectId& id, c
     made.state = NameSlot::State::kUpper;
     made.type = inode->record.type;
     made.beneath = BeneathNew(*parent->directory, slot);
-    parent->directory->Set(hash, name, made);
+    SetName(*parent, hash, name, made, appended.end);
     Take(linked, appended.end);
     Take(holder, appended.end, Directory::NameFootprint(name));
     table_.Recount(*parent);

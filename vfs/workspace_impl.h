@@ -1,6 +1,7 @@
 // WorkspaceImpl: Workspace as it is. Its parts:
 //   workspace_open.cc    opening, recovery, closing           workspace_load.cc     bringing objects and names into memory
-//   workspace_read.cc    attributes, lookup, data, listing    workspace_write.cc    SETATTR, WRITE, COMMIT
+//   workspace_read.cc    attributes, lookup, file data        workspace_write.cc    SETATTR, WRITE, COMMIT
+//   workspace_names.cc   names of directories in memory       workspace_list.cc     READDIR; whether a directory is empty
 //   workspace_create.cc  CREATE and its like, LINK            workspace_remove.cc   REMOVE, RMDIR, RENAME
 //   workspace_changes.cc `strata diff`                        checkpointer.{h,cc}   the journal's way into the index
 //   replay.{h,cc}        the journal's tail into memory, for a reader beside the server
@@ -12,6 +13,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -28,6 +30,25 @@
 
 namespace strata::vfs {
 
+// A stretch of what the index holds of a directory's own entries, for a call that lists one which is not loaded. What is in memory is newer.
+struct OwnPage {
+  std::uint64_t first = 0;  // of the hashes
+  std::uint64_t last = 0;   // all up to and with this hash, if not `end`
+  bool end = false;         // all there are
+  bool loaded = false;
+  Lsn read_at;              // the index's position was at least this
+  std::vector<store::IndexEntry> entries;  // in directory order
+
+  bool Covers(std::uint64_t hash) const { return loaded && hash >= first && (end || hash <= last); }
+};
+
+// Whether a directory shows nothing, found out without its lock.
+struct Emptiness {
+  std::uint64_t serial = 0;  // of the inode, 0: not known
+  Lsn changed;               // the inode's, throughout
+  bool empty = false;
+};
+
 // What a call found missing in memory.
 struct Need {
   enum class Kind : std::uint8_t {
@@ -36,15 +57,21 @@ struct Need {
     kObject,     // the object `id`
     kChild,      // the object that `slot` of the directory leads to
     kEntries,    // the upper's own entries of the directory `id`
-    kLowerName,  // what the layers say of `name` in the directory `id`
+    kName,       // what the upper and the layers say of `name` in the directory `id`, which is large
+    kLowerName,  // what the layers say of `name` in the directory `id`; the upper says nothing, or that is in memory
+    kOwnPage,    // the upper's own entries of the large directory `id` from own_page->first on
+    kEmptiness,  // whether the large directory `id` shows no entry
     kListing,    // the layers' merged listing of the directory `id`
   };
   Kind kind = Kind::kNothing;
   ObjectId id;
   bool any_generation = false;  // kObject: only the number is known
+  bool seen = false;            // kChild: the slot is of a moment ago; kStale if it leads nowhere any more
   std::string_view name;
   NameSlot slot;
-  std::shared_ptr<const LowerNode> lower;  // of the directory
+  std::shared_ptr<const LowerNode> lower;  // of the directory; null where it is not to be asked
+  OwnPage* own_page = nullptr;
+  Emptiness* emptiness = nullptr;
 
   std::unexpected<Status> Again() {
     kind = Kind::kAgain;
@@ -62,7 +89,7 @@ struct Need {
   std::unexpected<Status> Of(Kind what, const Inode& directory, std::string_view name_within = {}) {
     kind = what;
     id = directory.id();
-    lower = directory.lower;
+    if (!directory.directory->upper_only) lower = directory.lower;
     name = name_within;
     return Fail(Errc::kWouldBlock);
   }
@@ -165,30 +192,48 @@ class WorkspaceImpl final : public Workspace {
   template <typename Body>
   auto RunChange(const OpContext& context, Body body) -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>()));
 
+  // workspace_names.cc -------------------------------------------------------------------------------------------------
+  // With the directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or kAbsent.
+  Result<NameSlot*> FindName(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
+  // As FindName, but null unless visible.
+  Result<NameSlot*> FindVisible(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
+  // With the directory's stripe held: the name is `slot` since the record that ends at `end`. The caller counts it in Take.
+  void SetName(Inode& directory, std::uint64_t hash, std::string_view name, NameSlot slot, Lsn end);
+  Result<void> LoadEntries(const ObjectId& directory);
+  Result<void> LoadName(const Need& need);
+  Result<void> LoadListing(const Need& need);
+  // Puts into the directory's filter, which it makes, all names that the index holds of it.
+  Result<void> FillFilter(const ObjectId& directory);
+
+  // workspace_list.cc --------------------------------------------------------------------------------------------------
+  // With the stripe held: whether the directory's names can be walked from `position` on; else fails with `need` filled.
+  Result<void> CanWalk(Inode& directory, std::uint64_t position, bool with_layers, OwnPage& own, Need& need);
+  Result<void> LoadOwnPage(const Need& need);
+  Result<void> FindEmptiness(const Need& need);
+  // Whether the directory shows no entry. `known` is the call's own, kept from one start-over to the next.
+  Result<bool> IsEmptyDirectory(Inode& directory, Emptiness& known, Need& need);
+  // Calls visit for each entry and whiteout of the upper's own in the directory.
+  Result<void> VisitOwn(const ObjectId& directory, const std::function<void(std::string_view, const NameSlot&)>& visit);
+
   // workspace_load.cc --------------------------------------------------------------------------------------------------
   // With the object's stripe held: the inode, or a failure with `need` filled. kStale for what is gone.
   Result<Inode*> Get(const ObjectId& id, Need& need);
   // As Get, and kNotDirectory for anything else.
   Result<Inode*> GetDirectory(const ObjectId& id, Need& need);
-  // With the directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or kAbsent.
-  Result<NameSlot*> FindName(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
-  // As FindName, but null unless visible.
-  Result<NameSlot*> FindVisible(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
   // With the child's stripe held too.
   Result<Inode*> GetChild(const Inode& directory, std::string_view name, const NameSlot& slot, Need& need);
   Result<void> Supply(Need& need);
   Result<void> LoadObject(const ObjectId& id, bool any_generation);
   Result<void> LoadChild(const Need& need);
-  Result<void> LoadEntries(const ObjectId& directory);
-  Result<void> LoadLowerName(const Need& need);
-  Result<void> LoadListing(const Need& need);
   // The object of the index; null where it has none.
   Result<std::unique_ptr<Inode>> FromIndex(InodeNumber ino);
   Result<std::unique_ptr<Inode>> FromLower(const LowerFound& found);
   // kStale where the upper hides what the layers show as `name` in `parent`.
   Result<void> CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino);
   // Puts a loaded inode into the table unless it is there already; false: what was read may be outdated, read again.
-  bool Adopt(std::unique_ptr<Inode> inode, std::uint64_t evictions_before);
+  // `read_at`: IndexPosition() before it was read.
+  bool Adopt(std::unique_ptr<Inode> inode, Lsn read_at);
+  Lsn IndexPosition() const { return Lsn(checkpoint_.load(std::memory_order_acquire)); }
   // Loads `ino` by the index, else by `found`, and adopts it.
   Result<void> LoadLower(const LowerFound& found);
 
@@ -225,7 +270,6 @@ class WorkspaceImpl final : public Workspace {
   // One link of `child` goes: what the record says of it, and what becomes of it.
   static void AddUnlink(journal::RecordWriter& writer, Inode& child, Time now);
   void TakeUnlink(Inode& child, Time now, Lsn end);
-  Result<bool> IsEmptyDirectory(Inode& directory, Need& need);
   Result<void> RemoveName(const OpContext& context, const ObjectId& directory, std::string_view name, bool want_directory,
                           Mutation& mutation);
   // What a rename has found out so far, from one start-over to the next.
@@ -234,6 +278,7 @@ class WorkspaceImpl final : public Workspace {
     InodeNumber target;            // what `to` leads to; kNoInode where nothing is replaced
     InodeNumber ancestry_checked;  // the source that is known not to hold the target directory
     bool ancestry_wanted = false;
+    Emptiness emptiness;  // of the directory that is replaced
   };
   Result<void> RenameUnderLock(const OpContext& context, const ObjectId& from_directory, std::string_view from,
                                const ObjectId& to_directory, std::string_view to, RenameState& state, Mutation& mutation,

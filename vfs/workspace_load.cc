@@ -17,19 +17,6 @@ Result<Inode*> WorkspaceImpl::GetDirectory(const ObjectId& id, Need& need) {
   return inode;
 }
 
-Result<NameSlot*> WorkspaceImpl::FindName(Inode& directory, std::uint64_t hash, std::string_view name, Need& need) {
-  Directory& names = *directory.directory;
-  if (!names.loaded) return need.Of(Need::Kind::kEntries, directory);
-  if (NameSlot* slot = names.Find(hash, name)) return slot;
-  if (names.upper_only || (names.listing && !names.ListingHas(hash, name))) return nullptr;
-  return need.Of(Need::Kind::kLowerName, directory, name);
-}
-
-Result<NameSlot*> WorkspaceImpl::FindVisible(Inode& directory, std::uint64_t hash, std::string_view name, Need& need) {
-  STRATA_ASSIGN(NameSlot * slot, FindName(directory, hash, name, need));
-  return slot != nullptr && slot->visible() ? slot : nullptr;
-}
-
 Result<Inode*> WorkspaceImpl::GetChild(const Inode& directory, std::string_view name, const NameSlot& slot, Need& need) {
   Inode* child = table_.Find(slot.ino);
   if (child == nullptr) return need.Child(directory.id(), directory.lower, name, slot);
@@ -45,8 +32,13 @@ Result<void> WorkspaceImpl::Supply(Need& need) {
       return LoadChild(need);
     case Need::Kind::kEntries:
       return LoadEntries(need.id);
+    case Need::Kind::kName:
     case Need::Kind::kLowerName:
-      return LoadLowerName(need);
+      return LoadName(need);
+    case Need::Kind::kOwnPage:
+      return LoadOwnPage(need);
+    case Need::Kind::kEmptiness:
+      return FindEmptiness(need);
     case Need::Kind::kListing:
       return LoadListing(need);
     case Need::Kind::kNothing:
@@ -139,19 +131,19 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found)
   return inode;
 }
 
-bool WorkspaceImpl::Adopt(std::unique_ptr<Inode> inode, std::uint64_t evictions_before) {
+bool WorkspaceImpl::Adopt(std::unique_ptr<Inode> inode, Lsn read_at) {
   const InodeNumber ino = inode->record.ino;
   StripeLock lock(table_);
   lock.Lock({ino});
   if (table_.Find(ino) != nullptr) return true;
-  if (table_.evictions() != evictions_before) return false;
+  if (table_.DroppedSince(read_at)) return false;
   table_.Insert(std::move(inode));
   return true;
 }
 
 Result<void> WorkspaceImpl::LoadObject(const ObjectId& id, bool any_generation) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const std::uint64_t evictions = table_.evictions();
+    const Lsn read_at = IndexPosition();
     STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(id.ino));
     if (!inode) {
       LowerNode parent;
@@ -172,7 +164,7 @@ Result<void> WorkspaceImpl::LoadObject(const ObjectId& id, bool any_generation) 
       }
     }
     if (!any_generation && inode->record.generation != id.generation) return Fail(Errc::kStale);
-    if (Adopt(std::move(inode), evictions)) return {};
+    if (Adopt(std::move(inode), read_at)) return {};
   }
   return Fail(Errc::kJukebox);
 }
@@ -185,10 +177,14 @@ Result<void> WorkspaceImpl::CheckShown(const LowerNode& parent, std::string_view
     Inode* directory = table_.Find(parent.number);
     if (directory == nullptr) return need.Object({parent.number, parent.generation, parent.locator});
     if (directory->removed || !directory->is_directory()) return Fail(Errc::kStale);
-    if (!directory->directory->loaded) return need.Of(Need::Kind::kEntries, *directory);
+    // What the layers say of it is known already.
+    const Directory& names = *directory->directory;
     const NameSlot* slot = directory->directory->Find(hash, name);
-    const bool hidden = slot == nullptr ? directory->directory->upper_only
-                                        : slot->state != NameSlot::State::kLower && slot->ino != ino;
+    if (slot == nullptr && !names.loaded) {
+      if (!names.large) return need.Of(Need::Kind::kEntries, *directory);
+      if (!names.filter || names.filter->MayHold(hash)) return need.Of(Need::Kind::kName, *directory, name);
+    }
+    const bool hidden = slot == nullptr ? names.upper_only : slot->state != NameSlot::State::kLower && slot->ino != ino;
     if (hidden) return Fail(Errc::kStale);
     return {};
   });
@@ -196,7 +192,7 @@ Result<void> WorkspaceImpl::CheckShown(const LowerNode& parent, std::string_view
 
 Result<void> WorkspaceImpl::LoadLower(const LowerFound& found) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const std::uint64_t evictions = table_.evictions();
+    const Lsn read_at = IndexPosition();
     {
       StripeLock lock(table_);
       lock.Lock({found.node.number});
@@ -206,7 +202,7 @@ Result<void> WorkspaceImpl::LoadLower(const LowerFound& found) {
     if (!inode) {
       STRATA_ASSIGN(inode, FromLower(found));
     }
-    if (Adopt(std::move(inode), evictions)) return {};
+    if (Adopt(std::move(inode), read_at)) return {};
   }
   return Fail(Errc::kJukebox);
 }
@@ -214,7 +210,7 @@ Result<void> WorkspaceImpl::LoadLower(const LowerFound& found) {
 Result<void> WorkspaceImpl::LoadChild(const Need& need) {
   if (need.slot.state == NameSlot::State::kUpper) {
     auto loaded = LoadObject({need.slot.ino, Generation(0), 0}, true);
-    // It was removed while we looked: the call starts over and finds that.
+    // It was removed while we looked: the call starts over and finds that, unless it goes by what it saw before.
     if (!loaded && loaded.error().code() == Errc::kStale) {
       StripeLock lock(table_);
       lock.Lock({need.id.ino});
@@ -226,7 +222,7 @@ Result<void> WorkspaceImpl::LoadChild(const Need& need) {
         return Fail(Errc::kIo, "an entry of " + path_ + " leads to inode " + std::to_string(need.slot.ino.value) +
                                    ", which the index does not have; remove index.db to have it rebuilt from the journal");
       }
-      return {};
+      return need.seen ? loaded : Result<void>();
     }
     return loaded;
   }
@@ -243,68 +239,6 @@ Result<void> WorkspaceImpl::LoadChild(const Need& need) {
     directory->directory->listing = nullptr;
   }
   return Fail(Errc::kNotFound);
-}
-
-Result<void> WorkspaceImpl::LoadEntries(const ObjectId& id) {
-  const std::uint64_t evictions = table_.evictions();
-  Directory::Names names;
-  if (index_) {
-    STRATA_TRY(index_->LoadEntries(id.ino, [&](const store::IndexEntry& entry) {
-      NameSlot slot;
-      slot.ino = entry.ino;
-      slot.type = entry.type;
-      slot.state = entry.whiteout ? NameSlot::State::kWhiteout : NameSlot::State::kUpper;
-      names.emplace_hint(names.end(), Directory::Key{entry.hash, entry.name}, slot);
-    }));
-  }
-  StripeLock lock(table_);
-  lock.Lock({id.ino});
-  Inode* inode = table_.Find(id.ino);
-  if (inode == nullptr || !inode->directory || inode->directory->loaded) return {};
-  if (table_.evictions() != evictions) return {};  // the call finds it still missing and comes again
-  // What is there already came with the journal's replay and is newer.
-  for (const auto& [key, slot] : inode->directory->names) names[key] = slot;
-  inode->directory->names = std::move(names);
-  inode->directory->loaded = true;
-  table_.Recount(*inode);
-  return {};
-}
-
-Result<void> WorkspaceImpl::LoadLowerName(const Need& need) {
-  const std::uint64_t hash = NameHash(config_.name_key, need.name);
-  auto found = lower_.Lookup(*need.lower, need.name);
-  if (!found && found.error().code() != Errc::kNotFound) return Fail(found.error());
-  if (found) STRATA_TRY(LoadLower(*found));
-  StripeLock lock(table_);
-  lock.Lock({need.id.ino});
-  Inode* inode = table_.Find(need.id.ino);
-  if (inode == nullptr || !inode->directory || !inode->directory->loaded) return {};
-  if (NameSlot* slot = inode->directory->Find(hash, need.name)) {
-    slot->beneath = found ? NameSlot::Beneath::kYes : NameSlot::Beneath::kNo;
-    return {};
-  }
-  NameSlot slot;
-  slot.beneath = found ? NameSlot::Beneath::kYes : NameSlot::Beneath::kNo;
-  if (found) {
-    slot.state = NameSlot::State::kLower;
-    slot.ino = found->node.number;
-    slot.type = found->attributes.type;
-  }
-  inode->directory->Set(hash, need.name, slot);
-  table_.Recount(*inode);
-  return {};
-}
-
-Result<void> WorkspaceImpl::LoadListing(const Need& need) {
-  STRATA_ASSIGN(LowerListing listing, lower_.List(*need.lower));
-  auto shared = std::make_shared<const LowerListing>(std::move(listing));
-  StripeLock lock(table_);
-  lock.Lock({need.id.ino});
-  Inode* inode = table_.Find(need.id.ino);
-  if (inode == nullptr || !inode->directory || inode->directory->listing) return {};
-  inode->directory->listing = std::move(shared);
-  table_.Recount(*inode);
-  return {};
 }
 
 }  // namespace strata::vfs

@@ -19,6 +19,12 @@ constexpr std::chrono::seconds kLongestWait(10);
 // Of a place that a host folder's layer remembers: its name and its part of the table.
 constexpr std::size_t kPlaceBytes = 130;
 
+MemoryBudget BudgetOf(const WorkspaceOptions& options) {
+  MemoryBudget budget = MemoryBudget::Of(options.memory_bytes);
+  if (options.whole_directory_names != 0) budget.whole_directory_names = budget.shed_names = options.whole_directory_names;
+  return budget;
+}
+
 Result<std::vector<std::unique_ptr<Layer>>> OpenLayers(const WorkspaceConfig& config, const std::string& path,
                                                        std::size_t memory) {
   std::vector<std::unique_ptr<Layer>> layers;
@@ -60,9 +66,9 @@ WorkspaceImpl::WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config,
       path_(std::move(path)),
       config_(std::move(config)),
       options_(options),
-      budget_(MemoryBudget::Of(options.memory_bytes)),
+      budget_(BudgetOf(options)),
       lower_(std::move(layers), config_.name_key),
-      table_(budget_.inodes) {
+      table_(budget_.inodes, budget_.shed_names, budget_.name_filter) {
   volume_.id = config_.volume_id;
   volume_.handle_key = config_.handle_key;
   volume_.read_only = options.read_only;

@@ -30,15 +30,22 @@ journal::EntryEffect WorkspaceImpl::DropEffect(const Inode& directory, std::stri
 
 void WorkspaceImpl::DropEntry(Inode& directory, std::uint64_t hash, std::string_view name, Lsn end) {
   Directory& names = *directory.directory;
-  NameSlot* slot = names.Find(hash, name);
-  if (NeedsWhiteout(*slot)) {
-    slot->state = NameSlot::State::kWhiteout;
-    slot->beneath = NameSlot::Beneath::kYes;
-    slot->ino = kNoInode;
-  } else {
+  NameSlot gone = *names.Find(hash, name);
+  gone.ino = kNoInode;
+  if (NeedsWhiteout(gone)) {
+    gone.state = NameSlot::State::kWhiteout;
+    gone.beneath = NameSlot::Beneath::kYes;
+    SetName(directory, hash, name, gone, end);
+  } else if (names.loaded) {
     names.Erase(hash, name);
+    names.erased = end;
+  } else {
+    // The index still has it.
+    gone.state = NameSlot::State::kAbsent;
+    gone.beneath = NameSlot::Beneath::kNo;
+    SetName(directory, hash, name, gone, end);
   }
-  NoteDirty(directory);
+  NoteDirty(directory, Directory::NameFootprint(name));
   directory.changed = end;
 }
 
@@ -68,18 +75,12 @@ void WorkspaceImpl::TakeUnlink(Inode& child, Time now, Lsn end) {
   table_.Recount(child);
 }
 
-Result<bool> WorkspaceImpl::IsEmptyDirectory(Inode& directory, Need& need) {
-  Directory& names = *directory.directory;
-  if (!names.loaded) return need.Of(Need::Kind::kEntries, directory);
-  if (!names.upper_only && !names.listing) return need.Of(Need::Kind::kListing, directory);
-  return names.IsEmpty();
-}
-
 Result<void> WorkspaceImpl::RemoveName(const OpContext& context, const ObjectId& directory, std::string_view name,
                                        bool want_directory, Mutation& mutation) {
   const std::uint64_t hash = NameHash(config_.name_key, name);
   const Credentials& caller = context.credentials;
   InodeNumber guess = kNoInode;
+  Emptiness emptiness;
   return RunChange(context, [&](StripeLock& lock, Need& need) -> Result<void> {
     lock.Lock({directory.ino, guess});
     STRATA_ASSIGN(Inode * parent, GetDirectory(directory, need));
@@ -99,7 +100,7 @@ Result<void> WorkspaceImpl::RemoveName(const OpContext& context, const ObjectId&
       return Fail(want_directory ? Errc::kNotDirectory : Errc::kIsDirectory);
     }
     if (want_directory) {
-      STRATA_ASSIGN(bool empty, IsEmptyDirectory(*child, need));
+      STRATA_ASSIGN(bool empty, IsEmptyDirectory(*child, emptiness, need));
       if (!empty) return Fail(Errc::kNotEmpty);
     }
     STRATA_TRY(KnowBeneath(*parent, name, *slot, need));
@@ -226,7 +227,7 @@ Result<void> WorkspaceImpl::RenameUnderLock(const OpContext& context, const Obje
       return Fail(moves_directory ? Errc::kNotDirectory : Errc::kIsDirectory);
     }
     if (moves_directory) {
-      STRATA_ASSIGN(bool empty, IsEmptyDirectory(*target, need));
+      STRATA_ASSIGN(bool empty, IsEmptyDirectory(*target, state.emptiness, need));
       if (!empty) return Fail(Errc::kNotEmpty);
     }
   }
@@ -270,7 +271,7 @@ Result<void> WorkspaceImpl::RenameUnderLock(const OpContext& context, const Obje
     made.beneath = NeedsWhiteout(*target_slot) ? NameSlot::Beneath::kYes : target_slot->beneath;
   }
   DropEntry(*source_parent, from_hash, from, appended.end);
-  target_parent->directory->Set(to_hash, to, made);
+  SetName(*target_parent, to_hash, to, made, appended.end);
   if (target != nullptr) TakeUnlink(*target, now, appended.end);
   Take(moved, appended.end);
   if (moves_directory) source->record.parent = to_directory.ino;

@@ -25,7 +25,8 @@ struct ReadConnection {
     STRATA_ASSIGN(c.entry, c.database->Prepare(
                                "SELECT hash, name, ino, kind FROM entries WHERE dir = ?1 AND hash = ?2 AND name = ?3"));
     STRATA_ASSIGN(c.entries,
-                  c.database->Prepare("SELECT hash, name, ino, kind FROM entries WHERE dir = ?1 ORDER BY hash, name"));
+                  c.database->Prepare("SELECT hash, name, ino, kind FROM entries WHERE dir = ?1 AND hash >= ?2 "
+                                        "ORDER BY hash, name"));
     STRATA_ASSIGN(c.extents,
                   c.database->Prepare("SELECT offset, length, position FROM extents WHERE ino = ?1 ORDER BY offset"));
     STRATA_ASSIGN(c.meta, c.database->Prepare("SELECT key, value FROM meta"));
@@ -102,21 +103,26 @@ class SqliteIndex final : public Index {
     return ReadEntry(reader_.entry, path_);
   }
 
-  Result<void> LoadEntries(InodeNumber directory, const std::function<void(const IndexEntry&)>& visit) override {
+  Result<bool> LoadEntries(InodeNumber directory, std::uint64_t first, std::size_t limit,
+                           const std::function<void(const IndexEntry&)>& visit) override {
     std::vector<IndexEntry> entries;
+    bool more = false;
     {
       const MutexLock lock(read_mutex_);
       const StatementScope scope(reader_.entries);
       reader_.entries.Bind(1, directory.value);
+      reader_.entries.Bind(2, first);
       while (true) {
         STRATA_ASSIGN(const bool row, reader_.entries.Step());
         if (!row) break;
         STRATA_ASSIGN(IndexEntry entry, ReadEntry(reader_.entries, path_));
+        more = entries.size() >= limit && (entries.empty() || entries.back().hash != entry.hash);
+        if (more) break;
         entries.push_back(std::move(entry));
       }
     }
     for (const IndexEntry& entry : entries) visit(entry);
-    return {};
+    return more;
   }
 
   Result<std::vector<IndexExtent>> LoadExtents(InodeNumber ino) override {

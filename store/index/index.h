@@ -58,8 +58,10 @@ class Index {
   virtual Result<Checkpoint> LastCheckpoint() = 0;
   virtual Result<std::optional<InodeRecord>> LoadInode(InodeNumber ino) = 0;
   virtual Result<std::optional<IndexEntry>> LoadEntry(InodeNumber directory, std::uint64_t hash, std::string_view name) = 0;
-  // In directory order (hash, name).
-  virtual Result<void> LoadEntries(InodeNumber directory, const std::function<void(const IndexEntry&)>& visit) = 0;
+  // Those whose hash is at least `first`, in directory order (hash, name), all of a hash or none: at least `limit` of them, if there are so many.
+  // True: there are more.
+  virtual Result<bool> LoadEntries(InodeNumber directory, std::uint64_t first, std::size_t limit,
+                                   const std::function<void(const IndexEntry&)>& visit) = 0;
   // In file order.
   virtual Result<std::vector<IndexExtent>> LoadExtents(InodeNumber ino) = 0;
   // How many inodes there are (for FSSTAT).

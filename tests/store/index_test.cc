@@ -59,7 +59,7 @@ IndexEntry Entry(std::uint64_t hash, std::string name, std::uint64_t ino) {
 
 std::vector<std::string> Names(Index& index, std::uint64_t directory) {
   std::vector<std::string> names;
-  EXPECT_TRUE(index.LoadEntries(InodeNumber(directory), [&](const IndexEntry& e) { names.push_back(e.name); }));
+  EXPECT_TRUE(index.LoadEntries(InodeNumber(directory), 0, ~0ULL, [&](const IndexEntry& e) { names.push_back(e.name); }));
   return names;
 }
 
@@ -286,7 +286,7 @@ TEST(Index, ReportsADamagedFileAndNeverCrashesOnIt) {
         EXPECT_EQ(inode.error().code(), Errc::kCorrupt);
       }
     }
-    (void)(*index)->LoadEntries(kRootInode, [](const IndexEntry&) {});
+    (void)(*index)->LoadEntries(kRootInode, 0, ~0ULL, [](const IndexEntry&) {});
     auto checked = (*index)->Check();
     if (!checked) {
       EXPECT_EQ(checked.error().code(), Errc::kCorrupt);

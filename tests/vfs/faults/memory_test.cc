@@ -87,5 +87,55 @@ TEST(BoundedMemory, FiftyThousandFilesAreMadeAndLookedAtInASmallCache) {
   EXPECT_EQ(files, std::size_t{kDirectories} * kFilesEach);
 }
 
+TEST(BoundedMemory, AllFilesOfOneDirectoryComeAndGoInASmallCache) {
+  constexpr int kFiles = 30'000;
+  FaultySubject subject({}, Small(), 16 << 20);
+  Client client(subject);
+  auto directory = client.Mkdir("large");
+  ASSERT_OK(directory);
+  std::size_t most = 0;
+  const auto look = [&] { most = std::max(most, subject.workspace().cache_bytes()); };
+  for (int i = 0; i < kFiles; ++i) {
+    ASSERT_OK(client.Create(*directory, FileName(i)));
+    look();
+  }
+  EXPECT_LE(most, kBound);
+  for (int turn = 0; turn < 2; ++turn) {
+    auto listed = client.ListAll(*directory, 1000, false);
+    ASSERT_OK(listed);
+    EXPECT_EQ(listed->size(), std::size_t{kFiles} + 2);
+    for (int i = 0; i < kFiles; i += 7) {
+      ASSERT_OK(client.Lookup(*directory, FileName(i))) << i;
+      look();
+    }
+    EXPECT_CODE(client.Lookup(*directory, "nobody"), Errc::kNotFound);
+    EXPECT_CODE(client.Rmdir("large"), Errc::kNotEmpty);
+    if (turn == 0) subject.Restart();
+  }
+  // Another process sees the same, what is not in the index yet among it.
+  ASSERT_OK(client.Remove(*directory, FileName(0)));
+  ASSERT_OK(client.Create(*directory, "new"));
+  {
+    auto beside = subject.OpenBeside();
+    ASSERT_NE(beside, nullptr);
+    Holding holder(*beside);
+    Client other(holder);
+    EXPECT_CODE(other.Lookup(*directory, FileName(0)), Errc::kNotFound);
+    EXPECT_OK(other.Lookup(*directory, FileName(1)));
+    EXPECT_OK(other.Lookup(*directory, "new"));
+    auto listed = other.ListAll(*directory, 1000, false);
+    ASSERT_OK(listed);
+    EXPECT_EQ(listed->size(), std::size_t{kFiles} + 2);
+  }
+  ASSERT_OK(client.Remove(*directory, "new"));
+  for (int i = 1; i < kFiles; ++i) {
+    ASSERT_OK(client.Remove(*directory, FileName(i)));
+    look();
+  }
+  EXPECT_LE(most, kBound);
+  EXPECT_OK(client.Rmdir("large"));
+  EXPECT_FALSE(client.Exists("large"));
+}
+
 }  // namespace
 }  // namespace strata::vfs::testing

@@ -183,11 +183,20 @@ TEST(Concurrency, AnUpperAloneStaysConsistent) { RunTogether({}, TestOptions());
 TEST(Concurrency, AWorkspaceOverLayersStaysConsistent) {
   RunTogether({{DirNode("d0"), WhiteoutNode("d0/b")}, Given()}, TestOptions());
 }
-TEST(Concurrency, ASmallCacheStaysConsistent) {
+// Directories are in memory in part, and what is in memory comes and goes all the time.
+WorkspaceOptions SmallOptions(std::size_t memory) {
   WorkspaceOptions options = TestOptions();
-  options.memory_bytes = 64 << 10;
-  RunTogether({Given()}, options);
+  options.memory_bytes = memory;
+  options.whole_directory_names = 2;
+  return options;
 }
+
+TEST(Concurrency, ASmallCacheStaysConsistent) { RunTogether({Given()}, SmallOptions(64 << 10)); }
+TEST(Concurrency, ASmallCacheOverLayersStaysConsistent) {
+  RunTogether({{DirNode("d0"), WhiteoutNode("d0/b")}, Given()}, SmallOptions(96 << 10));
+}
+TEST(Concurrency, ASmallCacheOfAnUpperAloneStaysConsistent) { RunTogether({}, SmallOptions(64 << 10)); }
+TEST(Concurrency, ATinyCacheStaysConsistent) { RunTogether({Given()}, SmallOptions(4 << 10)); }
 
 TEST(Concurrency, WritersOfOneFileLeaveEachPieceWhole) {
   WorkspaceSubject subject({{FileNode("f", std::string(100'000, '.'))}}, TestOptions());

@@ -167,6 +167,10 @@ std::vector<SubjectKind> SubjectKinds() {
   using AtPause = WorkspaceSubject::AtPause;
   WorkspaceOptions tiny = TestOptions();
   tiny.memory_bytes = 4096;
+  tiny.whole_directory_names = 1;
+  // Enough for the filters of large directories.
+  WorkspaceOptions small = tiny;
+  small.memory_bytes = 64 << 10;
   WorkspaceOptions strict = TestOptions();
   strict.durability = Durability::kStrict;
   return {
@@ -183,6 +187,10 @@ std::vector<SubjectKind> SubjectKinds() {
        [tiny](const Tree& given) {
          return Made(std::make_unique<WorkspaceSubject>(std::vector<Tree>{}, tiny, AtPause::kCheckpoint), given);
        }},
+      {"UpperSmallCache",
+       [small](const Tree& given) {
+         return Made(std::make_unique<WorkspaceSubject>(std::vector<Tree>{}, small, AtPause::kCheckpoint), given);
+       }},
       {"OneLayer",
        [](const Tree& given) { return std::make_unique<WorkspaceSubject>(std::vector<Tree>{given}, TestOptions()); }},
       {"ThreeLayers",
@@ -194,6 +202,10 @@ std::vector<SubjectKind> SubjectKinds() {
       {"ThreeLayersTinyCache",
        [tiny](const Tree& given) {
          return std::make_unique<WorkspaceSubject>(SpreadOverThree(given), tiny, AtPause::kCheckpoint);
+       }},
+      {"ThreeLayersSmallCache",
+       [small](const Tree& given) {
+         return std::make_unique<WorkspaceSubject>(SpreadOverThree(given), small, AtPause::kCheckpoint);
        }},
   };
 }
