@@ -107,6 +107,10 @@ Result<void> ServeUntilTold(const Serving& serving, Takeover* takeover,
       if (const auto done = life.workspace->Checkpoint(); !done) {
         log::Warning("event=checkpoint_failed error=\"" + done.error().ToString() + '"');
       }
+      if (request->Gone()) {
+        log::Warning("event=takeover_failed error=\"the new process has ended\" then=\"serving on\"");
+        continue;
+      }
       Result<Handover> released = life.server->Release(kRelease);
       if (released) {
         handover = std::move(*released);

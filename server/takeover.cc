@@ -148,6 +148,12 @@ Result<Descriptor> MakeSocket() {
   return made;
 }
 
+// Whether the process at the other end, which `who` gets, may be believed: root's, or of the same user.
+bool MayBelieve(int fd, ucred* who) {
+  socklen_t size = sizeof *who;
+  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, who, &size) == 0 && (who->uid == 0 || who->uid == ::geteuid());
+}
+
 // Where the other speaks none of our versions: says which.
 std::optional<std::string> VersionsDiffer(const Message& hello) {
   if (hello.type != Type::kHello || hello.body.size() < kHelloBytes ||
@@ -190,10 +196,9 @@ std::optional<TakeoverRequest> TakeoverPoint::Accept() {
   Limit(connection.get(), SO_RCVTIMEO, kHelloLimit);
   Limit(connection.get(), SO_SNDTIMEO, kSendLimit);
   ucred who{};
-  socklen_t size = sizeof who;
-  const bool known = ::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) == 0;
+  const bool may = MayBelieve(connection.get(), &who);
   TakeoverRequest request(std::move(connection), who.pid);
-  if (!known || (who.uid != 0 && who.uid != ::geteuid())) {
+  if (!may) {
     log::Warning("event=takeover_refused pid=" + std::to_string(who.pid) + " reason=\"user " + std::to_string(who.uid) +
                  " may not\"");
     request.Refuse(Status(Errc::kPermission, "only root and the user who runs the server may take it over"));
@@ -208,6 +213,12 @@ std::optional<TakeoverRequest> TakeoverPoint::Accept() {
     return std::nullopt;
   }
   return request;
+}
+
+bool TakeoverRequest::Gone() const {
+  pollfd poll{connection_.get(), POLLIN, 0};
+  // It has nothing to say now.
+  return ::poll(&poll, 1, 0) > 0;
 }
 
 void TakeoverRequest::Refuse(const Status& why) {
@@ -263,6 +274,11 @@ Result<Takeover> Takeover::Ask(const std::string& folder) {
     }
     return Fail(Status::FromErrno(error, taking));
   }
+  // What it hands over has effects here, such as which socket file is removed in the end.
+  if (ucred who{}; !MayBelieve(connection.get(), &who)) {
+    return Fail(Errc::kPermission, taking + ": it runs as user " + std::to_string(who.uid) +
+                                       "; run this as that user, or stop it and start this one without --takeover");
+  }
   // As many as the other may have.
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -276,12 +292,15 @@ Result<Takeover> Takeover::Ask(const std::string& folder) {
   StoreLe(hello.data() + 8, kTakeoverVersion);
   StoreLe(hello.data() + 12, kTakeoverVersion);
   // Where it was refused before it spoke, the reason is there to be read all the same.
-  const Result<void> said = SendMessage(fd, Type::kHello, hello);
+  (void)SendMessage(fd, Type::kHello, hello);
   std::vector<std::byte> state;
   std::vector<Descriptor> descriptors;
   for (;;) {
     Result<Message> message = ReceiveMessage(fd);
-    if (!message) return Fail((said ? message.error() : said.error()).WithContext(taking));
+    if (!message && message.error().code() == Errc::kIo && descriptors.empty()) {
+      return Fail(Errc::kBusy, taking + ": it has ended, or another process takes it over just now; try again");
+    }
+    if (!message) return Fail(message.error().WithContext(taking));
     for (Descriptor& descriptor : message->descriptors) descriptors.push_back(std::move(descriptor));
     if (message->type == Type::kRefused) return Fail(Errc::kNotSupported, taking + ": it refuses: " + message->text());
     if (message->type == Type::kEnd) break;

@@ -44,6 +44,8 @@ class TakeoverRequest {
 
   // Who asks.
   pid_t pid() const { return pid_; }
+  // Whether it has gone away meanwhile: nothing need be given up for it.
+  bool Gone() const;
   // Says that it will not be, and why; serving goes on.
   void Refuse(const Status& why);
   // Sends everything, and waits until the other serves: then this process must end without touching a socket again.

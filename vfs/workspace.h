@@ -2,6 +2,7 @@
 //
 // The folder:  workspace.json  what it is: format, volume id, keys, layers      lock      held by the process that serves it
 //              journal/        the truth (docs/formats/journal.md)              index.db  a checkpoint of it (docs/formats/index.md)
+//              control         a socket of whoever serves it, not the workspace's own (server/takeover.h)
 #pragma once
 
 #include <functional>

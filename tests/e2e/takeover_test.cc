@@ -3,6 +3,7 @@
 #include "server/takeover.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -18,6 +19,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <random>
 #include <thread>
 
 #include "tests/base/temp_folder.h"
@@ -236,6 +238,69 @@ TEST_F(TakeoverTest, AnotherUserIsRefused) {
   EXPECT_EQ(as_another(), 2);
   Wire wire(port_);
   EXPECT_TRUE(Answers(wire));
+  Stop();
+}
+
+TEST_F(TakeoverTest, AServerOfAnotherUserIsNotBelieved) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  const std::string other = folder_ / "other";
+  ASSERT_TRUE(std::filesystem::create_directory(other));
+  ASSERT_EQ(::chown(other.c_str(), 65534, 65534) | ::chmod(folder_.path().c_str(), 0755), 0);
+  int ready[2];
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(9);
+    const auto point = TakeoverPoint::Listen(other);
+    if (!point || ::write(ready[1], "x", 1) != 1) ::_exit(9);
+    ::pause();
+  }
+  char byte;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  const auto taken = Takeover::Ask(other);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code(), Errc::kPermission);
+  EXPECT_THAT(std::string(taken.error().message()), ::testing::HasSubstr("user 65534"));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ::close(ready[0]), ::close(ready[1]);
+}
+
+// Any moment: before it asked, while everything is handed over, while it opens the workspace. Only once it serves is
+// its death the server's, as any other's would be.
+TEST_F(TakeoverTest, ANewProcessKilledAtAnyMomentLeavesTheOldOneServingUnlessItServedAlready) {
+  constexpr int kRounds = 30;
+  std::mt19937 random(std::random_device{}());
+  int survived = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    SCOPED_TRACE(round);
+    Wire wire(port_);
+    const std::string root = RootHandle(wire);
+    ASSERT_EQ(Create(wire, root, "made-" + std::to_string(round)).Word(0), 0u);
+    Process next(Command());
+    const timespec moment{0, static_cast<long>(random() % 40'000'000)};  // not to wait for anything
+    ::nanosleep(&moment, nullptr);
+    next.Signal(SIGKILL);
+    // It may have come while the one before was still waited for.
+    ASSERT_TRUE(next.Wait() == 128 + SIGKILL || next.errors().find("try again") != std::string::npos) << next.errors();
+    if (Answers(wire)) {
+      ++survived;
+    } else {
+      // It had served: the old one has ended, and well.
+      ASSERT_EQ(running_->Wait(), 0) << running_->errors();
+      server_ = std::make_unique<ServedProcess>(
+          std::vector<std::string>{lower_, "--workspace", workspace_, "--insecure-ports"}, port_);
+      ASSERT_EQ(server_->port(), port_);
+      running_ = &server_->process();
+    }
+    Wire after(port_);
+    for (int made = 0; made <= round; ++made) {
+      const std::string name = "made-" + std::to_string(made);
+      ASSERT_EQ(after.Call(kNfs, 3, kLookup, Xdr().Opaque(root).Opaque(name).bytes()).Word(0), 0u) << name;
+    }
+  }
+  std::printf("the old process served on in %d of %d rounds\n", survived, kRounds);
+  EXPECT_GT(survived, 0);
   Stop();
 }
 
