@@ -1,5 +1,6 @@
 #include "tests/crash/guest.h"
 
+#include <poll.h>
 #include <signal.h>
 
 #include <cstdlib>
@@ -22,7 +23,7 @@ Guest::Guest(std::string folder, const std::string& layer) : folder_(std::move(f
   said_ = made.errors;
 }
 
-bool Guest::Boot(const GuestOptions& options) {
+void Guest::Spawn(const GuestOptions& options) {
   const std::string libraries = "LD_LIBRARY_PATH=/hostroot/usr/lib/x86_64-linux-gnu:/hostroot/usr/local/lib ";
   std::string inside = "mkdir -p /disk\n";
   if (options.writes_early) {
@@ -51,6 +52,17 @@ bool Guest::Boot(const GuestOptions& options) {
                                          {"PIDFILE", pid_file},
                                          {"MEMORY", "320M"},
                                          {"LIMIT", "300"}});
+}
+
+void Guest::BootAndCut(const GuestOptions& options, double seconds) {
+  Spawn(options);
+  for (double passed = 0; passed < 10 && !fs::exists(folder_ + "/pid"); passed += 0.005) ::poll(nullptr, 0, 5);
+  ::poll(nullptr, 0, static_cast<int>(seconds * 1000));  // not to wait for anything: any moment will do
+  Cut();
+}
+
+bool Guest::Boot(const GuestOptions& options) {
+  Spawn(options);
   if (process_->ReadLine() == "listening") return true;
   Cut();
   return false;

@@ -25,6 +25,8 @@ class Guest {
   Guest(std::string folder, const std::string& layer);
   // Boots and starts the server; false if that does not listen in time.
   bool Boot(const GuestOptions& options);
+  // Boots, and SIGKILL after so many seconds, whatever it is doing then: booting, mounting, recovering, serving.
+  void BootAndCut(const GuestOptions& options, double seconds);
   // SIGKILL to the guest; returns when it is gone.
   void Cut();
   // The guest's address in this network namespace.
@@ -34,6 +36,8 @@ class Guest {
   bool has_disk() const { return has_disk_; }
 
  private:
+  void Spawn(const GuestOptions& options);
+
   const std::string folder_, address_ = "10.77.1.2";
   bool has_disk_ = false;
   std::unique_ptr<e2e::Process> process_;
