@@ -27,6 +27,7 @@ class ServerImpl final : public Server {
                                            .worker_threads = options.worker_threads,
                                            .max_calls_in_flight = options.max_calls_in_flight,
                                            .max_queued_bytes = options.max_queued_bytes,
+                                           .max_buffered_bytes = options.max_buffered_bytes,
                                            .max_connections = options.max_connections,
                                            .duplicate_cache_entries = options.duplicate_cache_entries,
                                            .duplicate_cache_bytes = options.duplicate_cache_bytes})) {}

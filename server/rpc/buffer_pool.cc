@@ -1,5 +1,6 @@
 #include "server/rpc/buffer_pool.h"
 
+#include <algorithm>
 #include <new>
 
 namespace strata::rpc {
@@ -8,6 +9,13 @@ namespace {
 void Delete(ReceiveBuffer* buffer) { ::operator delete(buffer); }
 
 }  // namespace
+
+BufferPool::BufferPool(std::size_t kept_bytes)
+    : max_small_kept_(std::clamp<std::size_t>(kept_bytes / 3 / kSmallBytes, 4, kMaxKept)),
+      max_large_kept_(std::clamp<std::size_t>(kept_bytes / 3 * 2 / kLargeBytes, 2, kMaxLargeKept)) {
+  small_.reserve(max_small_kept_);
+  large_.reserve(max_large_kept_);
+}
 
 BufferPool::~BufferPool() {
   for (ReceiveBuffer* buffer : small_) Delete(buffer);
@@ -48,7 +56,7 @@ void BufferPool::Release(ReceiveBuffer* buffer) {
   const bool large = buffer->capacity == kLargeBytes;
   if (!large) --lent_;
   auto& kept = large ? large_ : small_;
-  if (kept.size() >= (large ? kMaxLargeKept : kMaxKept)) return Delete(buffer);
+  if (kept.size() >= (large ? max_large_kept_ : max_small_kept_)) return Delete(buffer);
   kept.push_back(buffer);
 }
 

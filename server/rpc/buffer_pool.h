@@ -33,7 +33,8 @@ class BufferPool {
   static constexpr std::size_t kMaxKept = 64;
   static constexpr std::size_t kMaxLargeKept = 8;
 
-  BufferPool() = default;
+  // `kept_bytes`: about what is kept of buffers that nobody uses, but a few of each size in any case. The lists never grow later.
+  explicit BufferPool(std::size_t kept_bytes = kMaxKept * kSmallBytes + kMaxLargeKept * kLargeBytes);
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
@@ -52,6 +53,7 @@ class BufferPool {
   void Release(ReceiveBuffer* buffer);
 
  private:
+  const std::size_t max_small_kept_, max_large_kept_;
   std::size_t lent_ = 0;
   std::vector<ReceiveBuffer*> small_;
   std::vector<ReceiveBuffer*> large_;

@@ -72,6 +72,7 @@ Connection::Connection(IoThread& thread, int socket, const Peer& peer, const Dis
 
 Connection::~Connection() {
   Shared& shared = thread_.shared();
+  shared.buffered_bytes.fetch_sub(counted_bytes_, std::memory_order_relaxed);
   if (shared.connections_open.fetch_sub(1) == 1) shared.drained.Notify();
 }
 
@@ -100,9 +101,20 @@ void Connection::Close() {
   CheckQuiet();
 }
 
-bool Connection::Paused() const {
+void Connection::CountQueued() {
   const std::size_t queued = out_.size() + bytes_in_flight_;
-  return in_flight_ >= thread_.shared().max_calls_in_flight || queued >= thread_.shared().max_queued_bytes;
+  if (queued == counted_bytes_) return;
+  // Modulo 2^64, so shrinking works too.
+  thread_.shared().buffered_bytes.fetch_add(queued - counted_bytes_, std::memory_order_relaxed);
+  counted_bytes_ = queued;
+}
+
+bool Connection::Paused() {
+  const Shared& shared = thread_.shared();
+  CountQueued();
+  if (in_flight_ >= shared.max_calls_in_flight || counted_bytes_ >= shared.max_queued_bytes) return true;
+  // One with nothing under way goes on in any case: nothing would come back to wake it.
+  return counted_bytes_ > 0 && shared.buffered_bytes.load(std::memory_order_relaxed) >= shared.max_buffered_bytes;
 }
 
 // Reading
@@ -386,6 +398,7 @@ void Connection::EndBatch() {
     (new ParkedCompletion(*this, parked))->Sync();
   }
   Send();
+  CountQueued();
 }
 
 bool Connection::SendNow(ReplyBuffer& replies) {

@@ -78,7 +78,9 @@ class Connection {
   enum class Reading : std::uint8_t { kNo, kReceiving, kWaiting };
 
   void Unhold();
-  bool Paused() const;
+  // Tells the transport how many bytes are queued here.
+  void CountQueued();
+  bool Paused();
   void Read();
   void WaitReadable();
   void OnReceived(const boost::system::error_code& error, std::size_t size);
@@ -119,6 +121,7 @@ class Connection {
   Completion* last_added_ = nullptr;
   std::size_t in_flight_ = 0;        // calls on workers, replies parked, duplicates that wait
   std::size_t bytes_in_flight_ = 0;  // that they hold or may come to hold
+  std::size_t counted_bytes_ = 0;    // as last told to the transport
   std::uint32_t holds_ = 0;          // handlers and completions that will come back
   Reading reading_ = Reading::kNo;
   bool writing_ = false;

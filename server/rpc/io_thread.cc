@@ -16,6 +16,7 @@ IoThread::IoThread(Shared& shared)
     : shared_(shared),
       work_(boost::asio::make_work_guard(context_)),
       sweep_timer_(context_),
+      buffers_(shared.kept_buffer_bytes),
       batch_(shared.duplicates) {
   completions_ =
       std::make_shared<CompletionQueue>([this] { boost::asio::post(context_, [this] { DeliverCompletions(); }); });

@@ -58,6 +58,9 @@ struct Shared {
 
   std::size_t max_calls_in_flight = 256;
   std::size_t max_queued_bytes = 16 << 20;
+  std::size_t max_buffered_bytes = 128 << 20;  // of all connections
+  std::size_t kept_buffer_bytes = 12 << 20;    // of each thread
+  std::atomic<std::size_t> buffered_bytes{0};  // what connections last told of
   DuplicateCache duplicates;
   WorkerPool workers;
   std::atomic<std::size_t> connections_open{0};

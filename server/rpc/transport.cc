@@ -44,7 +44,9 @@ class AsioTransport final : public Transport {
     RaiseDescriptorLimit();
     shared_.max_calls_in_flight = std::max<std::size_t>(1, options.max_calls_in_flight);
     shared_.max_queued_bytes = std::max<std::size_t>(1, options.max_queued_bytes);
+    shared_.max_buffered_bytes = options.max_buffered_bytes;
     const unsigned threads = options.io_threads != 0 ? options.io_threads : Cores();
+    shared_.kept_buffer_bytes = options.max_buffered_bytes / 4 / threads;
     for (unsigned i = 0; i < threads; ++i) threads_.push_back(std::make_unique<IoThread>(shared_));
   }
   ~AsioTransport() override { Stop(); }

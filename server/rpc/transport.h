@@ -20,6 +20,9 @@ struct TransportOptions {
   unsigned worker_threads = 0;  // 0: 4 a core
   std::size_t max_calls_in_flight = 256;
   std::size_t max_queued_bytes = 16 << 20;
+  // Of all connections together: calls under way and replies not yet sent. Beyond, each connection gets on by one call at a time. A quarter of it, at
+  // most, is kept of receive buffers that nobody uses.
+  std::size_t max_buffered_bytes = 128 << 20;
   std::size_t max_connections = 16384;
   std::size_t duplicate_cache_entries = 32768;
   std::size_t duplicate_cache_bytes = 16 << 20;

@@ -1,10 +1,14 @@
 // strata serve: what it prints, whom it answers, how it ends.
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <regex>
+#include <sstream>
 
 #include "tests/cli/cli_fixture.h"
 #include "tests/e2e/wire.h"
@@ -39,6 +43,27 @@ TEST_F(Serve, TheReadyLineAndTheMountCommandsAreExact_Rule8) {
   SyncClient client(served.port());
   ASSERT_TRUE(client.mounted()) << "it answers once the line is out: " << client.error();
   EXPECT_THAT(client.Names("/"), ElementsAre("link", "readme", "src"));
+}
+
+TEST_F(Serve, AllItsThreadsAreIoFlushersWherePermitted) {
+  if (::prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) < 0) GTEST_SKIP() << "needs CAP_SYS_RESOURCE";
+  ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports"}, 0, environment_);
+  ASSERT_NE(served.port(), 0) << served.process().errors();
+  constexpr unsigned kMemallocNoIo = 0x0008'0000;  // PF_MEMALLOC_NOIO
+  int threads = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(served.process().pid()) + "/task")) {
+    std::ifstream file(task.path() / "stat");
+    const std::string stat(std::istreambuf_iterator<char>(file), {});
+    // After the name, which may hold spaces: state, six numbers, flags.
+    std::istringstream fields(stat.substr(stat.rfind(')') + 1));
+    std::string skipped;
+    unsigned flags = 0;
+    for (int i = 0; i < 6; ++i) fields >> skipped;
+    ASSERT_TRUE(fields >> flags) << stat;
+    EXPECT_NE(flags & kMemallocNoIo, 0u) << stat;
+    ++threads;
+  }
+  EXPECT_GT(threads, 5);
 }
 
 TEST_F(Serve, SigtermAndSigintEndItCleanlyAndAllIsThereAgain) {

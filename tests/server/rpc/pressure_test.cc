@@ -89,6 +89,26 @@ TEST(Pressure, ReadsThatWaitForADiskAreCountedByTheirLargestReply) {
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(client.Receive());
 }
 
+TEST(Pressure, BeyondTheBytesOfAllConnectionsEachGetsOnByOneCallAtATime) {
+  TestServer server({.io_threads = 1, .worker_threads = 2, .max_buffered_bytes = 4 << 20});
+  Bytes calls;
+  for (std::uint32_t xid = 0; xid < 20; ++xid)
+    calls = Joined({calls, CallRecord(xid, FakeProgram::kSizedBlocking, OpaqueOf(4))});
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(std::make_unique<Client>(server));
+    clients.back()->Send(calls);
+  }
+  ASSERT_TRUE(server.program.gate.WaitForArrivals(2));
+  for (const auto& client : clients) EXPECT_FALSE(client->Readable(std::chrono::milliseconds(50)));
+  // Of about a mebibyte each: those of the first, and one of each other.
+  EXPECT_LE(server.transport->statistics().calls_blocked, 7u);
+  server.program.gate.Open();
+  for (const auto& client : clients) {
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(client->Receive()) << i;
+  }
+}
+
 TEST(Pressure, ParkedRepliesCountAsInFlight) {
   TestServer server({.io_threads = 1, .worker_threads = 1, .max_calls_in_flight = 3});
   server.program.volume.HoldSyncs();
