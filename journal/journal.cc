@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -38,7 +37,7 @@ class LogJournal final : public Journal {
         volume_id_(options.volume_id),
         salt_(found.salt),
         segment_size_(found.segment_size),
-        mapped_limit_(static_cast<std::int64_t>(std::min<std::uint64_t>(options.mapped_bytes, std::numeric_limits<std::int64_t>::max()))),
+        mapped_limit_(static_cast<std::int64_t>(options.mapped_bytes / kPage)),
         lock_(std::move(lock)),
         written_(found.end),
         end_(found.end) {
@@ -108,7 +107,7 @@ class LogJournal final : public Journal {
   const std::uint64_t volume_id_;
   const std::uint32_t salt_;
   const std::uint64_t segment_size_;
-  const std::int64_t mapped_limit_;
+  const std::int64_t mapped_limit_;  // pages
   const std::unique_ptr<File> lock_;
   FailureLatch failure_;
   SegmentTable table_;  // added to under mutex_
@@ -123,7 +122,7 @@ class LogJournal final : public Journal {
   std::atomic<std::uint64_t> end_;      // stored under mutex_
   std::atomic<std::uint64_t> disk_bytes_{0};
 
-  // Bytes of blocks that were read through the mappings since they were released, and where they lie.
+  // Pages that were read through the mappings since they were released, and where they lie.
   std::atomic<std::int64_t> mapped_{0};  // below 0 for a moment where a release comes between the touch and its count
   Mutex touched_mutex_;  // taken last
   std::vector<const Segment*> touched_ STRATA_GUARDED_BY(touched_mutex_);
@@ -279,22 +278,23 @@ Result<PinnedBytes> LogJournal::Data(Lsn position, std::uint64_t length) {
 }
 
 void LogJournal::Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length) {
-  std::uint64_t blocks = segment.Touch(offset, length);
-  if (blocks == 0) return;
-  auto bytes = static_cast<std::int64_t>(blocks * kTouchedBlock);
-  if (mapped_.load(std::memory_order_relaxed) + bytes > mapped_limit_) {
+  auto pages = static_cast<std::int64_t>(segment.Touch(offset, length));
+  if (pages == 0) return;
+  if (mapped_.load(std::memory_order_relaxed) + pages > mapped_limit_) {
     ReleasePages();
     // That may have taken the note of what is read now.
-    bytes += static_cast<std::int64_t>(segment.Touch(offset, length) * kTouchedBlock);
+    pages += static_cast<std::int64_t>(segment.Touch(offset, length));
   }
-  mapped_.fetch_add(bytes, std::memory_order_relaxed);
+  mapped_.fetch_add(pages, std::memory_order_relaxed);
+  if (segment.listed.load(std::memory_order_relaxed) || segment.listed.exchange(true)) return;
   const MutexLock lock(touched_mutex_);
-  if (std::find(touched_.rbegin(), touched_.rend(), &segment) == touched_.rend()) touched_.push_back(&segment);
+  touched_.push_back(&segment);
 }
 
 void LogJournal::ReleasePages() {
   const MutexLock lock(touched_mutex_);
   for (const Segment* segment : touched_) {
+    segment->listed.store(false);  // first: what is touched from here on lists it again
     mapped_.fetch_sub(static_cast<std::int64_t>(segment->Release()), std::memory_order_relaxed);
   }
   touched_.clear();

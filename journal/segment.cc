@@ -1,7 +1,6 @@
 #include "journal/segment.h"
 
 #include <algorithm>
-#include <bit>
 
 namespace strata::journal {
 namespace {
@@ -25,17 +24,17 @@ Result<void> FillNewSegment(Segment& segment, const SegmentHeader& header, std::
 Result<void> Segment::MapFile(std::uint64_t length) {
   STRATA_ASSIGN(mapping, file->Map(length));
   bytes = mapping->bytes();
-  touched = std::vector<std::atomic<std::uint64_t>>(length / kTouchedBlock / 64 + 1);
+  touched = std::vector<std::atomic<std::uint64_t>>(length / kPage / 64 + 1);
   return {};
 }
 
 std::uint64_t Segment::Release() const {
-  std::uint64_t blocks = 0;
+  std::uint64_t pages = 0;
   for (std::atomic<std::uint64_t>& word : touched) {
-    if (word.load(std::memory_order_relaxed) != 0) blocks += std::popcount(word.exchange(0, std::memory_order_relaxed));
+    if (word.load(std::memory_order_relaxed) != 0) pages += std::popcount(word.exchange(0, std::memory_order_relaxed));
   }
-  if (blocks > 0) mapping->Release();
-  return blocks * kTouchedBlock;
+  if (pages > 0) mapping->Release();
+  return pages;
 }
 
 std::optional<Frame> ReadFrame(const Segment& segment, std::uint64_t position, std::uint64_t limit, std::uint32_t salt) {

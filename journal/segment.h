@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -14,8 +15,7 @@
 
 namespace strata::journal {
 
-// What the kernel maps at one touch: sixteen pages around it.
-inline constexpr std::uint64_t kTouchedBlock = 64 << 10;
+inline constexpr std::uint64_t kPage = 4 << 10;
 
 struct Segment {
   static constexpr std::uint64_t kOpenEnd = std::numeric_limits<std::uint64_t>::max();
@@ -26,24 +26,28 @@ struct Segment {
   std::unique_ptr<File> file;  // null once complete and synced
   ByteSpan bytes;              // the mapping; only what holds records may be touched
   std::shared_ptr<const Mapping> mapping;
-  // Which blocks of kTouchedBlock bytes were read through the mapping since its pages were last released, a bit each.
+  // Which pages were read through the mapping since they were last released, a bit each.
   mutable std::vector<std::atomic<std::uint64_t>> touched;
+  mutable std::atomic<bool> listed{false};  // the journal knows that there are such
   std::uint64_t allocated = 0;  // of the file
   // Where its records end; kOpenEnd while it is the last. Set before the next segment is published.
   std::atomic<std::uint64_t> end{kOpenEnd};
 
   std::uint64_t FirstRecord() const { return base + kSegmentHeaderBytes; }
-  // Notes that `length` bytes from `offset` on are read through the mapping. The blocks of them that had not been.
+  // Notes that `length` bytes (not 0) from `offset` on are read through the mapping. How many of their pages had not been.
   std::uint64_t Touch(std::uint64_t offset, std::uint64_t length) const {
+    const std::uint64_t first = offset / kPage, last = (offset + length - 1) / kPage;
     std::uint64_t fresh = 0;
-    for (std::uint64_t block = offset / kTouchedBlock; block <= (offset + length - 1) / kTouchedBlock; ++block) {
-      std::atomic<std::uint64_t>& word = touched[block / 64];
-      const std::uint64_t bit = 1ULL << (block % 64);
-      if ((word.load(std::memory_order_relaxed) & bit) == 0 && (word.fetch_or(bit, std::memory_order_relaxed) & bit) == 0) ++fresh;
+    for (std::uint64_t word = first / 64; word <= last / 64; ++word) {
+      std::uint64_t bits = ~0ULL;
+      if (word == first / 64) bits &= ~0ULL << (first % 64);
+      if (word == last / 64) bits &= ~0ULL >> (63 - last % 64);
+      if ((touched[word].load(std::memory_order_relaxed) & bits) == bits) continue;
+      fresh += std::popcount(bits & ~touched[word].fetch_or(bits, std::memory_order_relaxed));
     }
     return fresh;
   }
-  // Lets the pages of the mapping go; the bytes of the blocks that had been read.
+  // Lets the pages of the mapping go; how many had been read.
   std::uint64_t Release() const;
   // Maps `file`; of the mapping, `length` bytes may ever be used.
   Result<void> MapFile(std::uint64_t length);
