@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/mutex.h"
+#include "server/rpc/block_list.h"
 
 namespace strata::rpc {
 
@@ -24,6 +25,21 @@ class Completion {
   virtual void Deliver() = 0;
   // Instead of Deliver, on any thread, once the connection is gone: touches nothing of it.
   virtual void Drop() { delete this; }
+
+  // In a block of the connection's thread, or of its own.
+  static void* operator new(std::size_t, BlockList& blocks) { return blocks.Take(); }
+  static void operator delete(void* block, BlockList& blocks) { blocks.Give(block); }
+  static void* operator new(std::size_t size) { return ::operator new(size); }
+  static void operator delete(void* block) { ::operator delete(block); }
+
+ protected:
+  // Instead of delete, on the connection's thread, for one that was made in a block.
+  template <typename Derived>
+  static void Recycle(Derived* completion, BlockList& blocks) {
+    static_assert(sizeof(Derived) <= BlockList::kBlockBytes);
+    completion->~Derived();
+    blocks.Give(completion);
+  }
 
  private:
   friend class CompletionQueue;

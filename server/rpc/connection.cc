@@ -328,7 +328,7 @@ void Connection::Block(const Route& route, const ReplyKey& key) {
   thread_.counters().calls_blocked.Add();
   ReceiveBuffer* buffer = route.arguments.size() < kCopyBelow ? nullptr : reader_.HoldBuffer();
   const std::size_t bytes = route.arguments.size() + route.procedure->largest_reply;
-  auto* call = new PendingCall(*this, route, key, buffer, bytes);
+  auto* call = new (thread_.blocks()) PendingCall(*this, route, key, buffer, bytes);
   ++holds_;
   ++in_flight_;
   bytes_in_flight_ += bytes;
@@ -395,7 +395,7 @@ void Connection::EndBatch() {
   for (ParkedReplies& parked : batch.parked()) {
     if (parked.entries.empty()) continue;
     ++holds_;
-    (new ParkedCompletion(*this, parked))->Sync();
+    (new (thread_.blocks()) ParkedCompletion(*this, parked))->Sync();
   }
   Send();
   CountQueued();

@@ -124,6 +124,7 @@ class IoThread {
   bool draining() const { return draining_; }
   bool paused() const { return paused_; }
   void Settled();
+  BlockList& blocks() { return blocks_; }
   // Recycled.
   std::vector<ParkedReplies>& spare_parked() { return spare_parked_; }
   std::array<iovec, 1024>& pieces() { return pieces_; }
@@ -143,6 +144,7 @@ class IoThread {
   bool sweeping_ = false;
   std::uint32_t tick_ = 0;
   BufferPool buffers_;
+  BlockList blocks_;
   ReplyBatch batch_;
   Counters counters_;
   std::shared_ptr<CompletionQueue> completions_;

@@ -1,5 +1,6 @@
 #include "server/rpc/pending_call.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace strata::rpc {
@@ -34,6 +35,11 @@ PendingCall::PendingCall(Connection& connection, const Route& route, const Reply
       queue_(connection.thread().completions()) {
   route_.call.may_block = true;
   if (buffer_ != nullptr) return;
+  if (route.arguments.size() <= small_copy_.size()) {
+    std::copy(route.arguments.begin(), route.arguments.end(), small_copy_.begin());
+    route_.arguments = ByteSpan(small_copy_).first(route.arguments.size());
+    return;
+  }
   copy_.assign(route.arguments.begin(), route.arguments.end());
   route_.arguments = copy_;
 }
@@ -57,7 +63,7 @@ void PendingCall::Deliver() {
   const std::size_t start = thread.batch().replies().size();
   thread.batch().replies().Append(std::move(reply_));
   connection().Settle(start, key_, outcome_);
-  delete this;
+  Recycle(this, thread.blocks());
 }
 
 void PendingCall::Drop() {
@@ -90,7 +96,7 @@ void ParkedCompletion::Deliver() {
   thread.batch().Unpark(parked_, synced_);
   parked_.Clear();
   if (thread.spare_parked().size() < kMaxSpareParked) thread.spare_parked().push_back(std::move(parked_));
-  delete this;
+  Recycle(this, thread.blocks());
 }
 
 void WaitingDuplicate::Answer(ByteSpan reply) {

@@ -1,6 +1,7 @@
 // The completions of a connection: what comes back to it from elsewhere.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -25,6 +26,7 @@ class PendingCall final : public Completion, public WorkerPool::Task {
   Route route_;
   const ReplyKey key_;
   ReceiveBuffer* const buffer_;  // null where copy_ holds the arguments
+  std::array<std::byte, 256> small_copy_;  // of what fits, such as a COMMIT's
   std::vector<std::byte> copy_;
   const std::size_t bytes_;
   const std::shared_ptr<CompletionQueue> queue_;
