@@ -12,7 +12,10 @@ Result<void> FailureLatch::Check() const {
 
 std::unexpected<Status> FailureLatch::Set(const Status& status) {
   const MutexLock lock(mutex_);
-  if (!status_) status_ = status;
+  if (!status_) {
+    status_ = status;
+    if (on_first_) on_first_(status);
+  }
   failed_.store(true, std::memory_order_release);
   return Fail(*status_);
 }

@@ -17,6 +17,8 @@ namespace strata::journal {
 // The first failure, kept for good. Thread-safe.
 class FailureLatch {
  public:
+  // `on_first` may be null; called under a lock, and must not come back here.
+  explicit FailureLatch(std::function<void(const Status&)> on_first) : on_first_(std::move(on_first)) {}
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   // The failure; success where there is none.
   Result<void> Check() const;
@@ -24,6 +26,7 @@ class FailureLatch {
   std::unexpected<Status> Set(const Status& status);
 
  private:
+  const std::function<void(const Status&)> on_first_;
   std::atomic<bool> failed_{false};
   mutable Mutex mutex_;
   std::optional<Status> status_ STRATA_GUARDED_BY(mutex_);

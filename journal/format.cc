@@ -24,7 +24,7 @@ std::array<std::byte, kSegmentHeaderBytes> EncodeSegmentHeader(const SegmentHead
   StoreLe(&bytes[32], header.segment_size);
   StoreLe(&bytes[40], header.previous_end);
   StoreLe(&bytes[48], header.durable);
-  StoreLe(&bytes[56], std::uint32_t{0});
+  StoreLe(&bytes[56], header.previous_check);
   StoreLe(&bytes[60], Crc32c(ByteSpan(bytes).first(60)));
   return bytes;
 }
@@ -40,13 +40,14 @@ HeaderState DecodeSegmentHeader(ByteSpan bytes, SegmentHeader& header) {
   header.segment_size = LoadLe<std::uint64_t>(&bytes[32]);
   header.previous_end = LoadLe<std::uint64_t>(&bytes[40]);
   header.durable = LoadLe<std::uint64_t>(&bytes[48]);
+  header.previous_check = LoadLe<std::uint32_t>(&bytes[56]);
   const bool plausible = header.segment_size >= kMinSegmentSize && header.segment_size <= kMaxSegmentSize &&
                          header.segment_size % kMinSegmentSize == 0 && header.index <= kMaxSegmentIndex &&
                          LoadLe<std::uint32_t>(&bytes[8]) == kFormatVersion;
   return plausible ? HeaderState::kValid : HeaderState::kInvalid;
 }
 
-void EncodeFrame(const Frame& frame, std::uint32_t salt, std::byte* at) {
+std::uint32_t EncodeFrame(const Frame& frame, std::uint32_t salt, std::byte* at) {
   StoreLe(at, kFrameMagic);
   StoreLe(at + 4, frame.head_size);
   StoreLe(at + 8, frame.payload_size);
@@ -54,7 +55,9 @@ void EncodeFrame(const Frame& frame, std::uint32_t salt, std::byte* at) {
   StoreLe(at + 16, frame.payload_crc);
   StoreLe(at + 20, frame.position);
   StoreLe(at + 28, frame.durable);
-  StoreLe(at + 36, Crc32c(ByteSpan(at, 36), salt));
+  const std::uint32_t check = Crc32c(ByteSpan(at, 36), salt);
+  StoreLe(at + 36, check);
+  return check;
 }
 
 std::optional<Frame> DecodeFrame(ByteSpan bytes, std::uint64_t position, std::uint32_t salt) {
@@ -70,7 +73,8 @@ std::optional<Frame> DecodeFrame(ByteSpan bytes, std::uint64_t position, std::ui
   if (frame.position != position || frame.head_size > kMaxHeadBytes || frame.payload_size > kMaxPayloadBytes) {
     return std::nullopt;
   }
-  if (LoadLe<std::uint32_t>(at + 36) != Crc32c(bytes.first(36), salt)) return std::nullopt;
+  frame.check = LoadLe<std::uint32_t>(at + 36);
+  if (frame.check != Crc32c(bytes.first(36), salt)) return std::nullopt;
   return frame;
 }
 

@@ -24,6 +24,7 @@ struct SegmentHeader {
   std::uint64_t index = 0;
   std::uint64_t segment_size = 0;
   std::uint64_t previous_end = 0;  // where the records of the segment before end; 0 in segment 0
+  std::uint32_t previous_check = 0;  // Frame::check of the last record before; 0 where there is none
   std::uint64_t durable = 0;       // everything before this position was durable when the segment was made
 };
 
@@ -38,12 +39,13 @@ struct Frame {
   std::uint32_t payload_crc = 0;
   std::uint64_t position = 0;  // the record's own, so that stale bytes never look like a record
   std::uint64_t durable = 0;   // everything before this position was durable when the record was appended
+  std::uint32_t check = 0;     // of all the above with the salt: names the record as well as its position does
 
   std::uint64_t RecordBytes() const { return (kFrameBytes + head_size + payload_size + 7) & ~std::uint64_t{7}; }
 };
 
-// Writes kFrameBytes.
-void EncodeFrame(const Frame& frame, std::uint32_t salt, std::byte* at);
+// Writes kFrameBytes; gives the frame's check.
+std::uint32_t EncodeFrame(const Frame& frame, std::uint32_t salt, std::byte* at);
 // The frame at `bytes`, which begin at `position`; nothing unless it checks and its sizes are within the limits.
 // Whether the record is all there, and what it holds, is not looked at.
 std::optional<Frame> DecodeFrame(ByteSpan bytes, std::uint64_t position, std::uint32_t salt);

@@ -1,5 +1,6 @@
 // Locks, in their order: mutex_ (appending), then FailureLatch's. Neither is held over a sync; mutex_ is held over a write, which puts
-// bytes into the page cache. Reading takes no lock: positions are atomics, segments never go, and bytes once written never change.
+// bytes into the page cache. retire_mutex_ and commit_mutex_ come before it, in that order. Reading file data takes no lock: positions are atomics, bytes
+// once written never change, and a segment stays while it is used (SegmentTable::Use). walk_mutex_ is taken by itself.
 #include "journal/journal.h"
 
 #include <algorithm>
@@ -39,12 +40,16 @@ class LogJournal final : public Journal {
         segment_size_(found.segment_size),
         mapped_limit_(static_cast<std::int64_t>(options.mapped_bytes / kPage)),
         lock_(std::move(lock)),
+        cut_bytes_(found.cut_bytes),
+        trusted_from_(found.end),
+        failure_(options.on_failure),
         written_(found.end),
         end_(found.end) {
     for (std::unique_ptr<Segment>& segment : found.segments) {
       disk_bytes_.fetch_add(segment->allocated, std::memory_order_relaxed);
       table_.Add(std::move(segment));
     }
+    last_check_ = found.last_check;
     if (options.read_only) return;
     current_ = table_.last();
     synced_ = found.end;
@@ -81,8 +86,12 @@ class LogJournal final : public Journal {
   Lsn durable() const override { return committer_ ? Lsn(committer_->durable()) : end(); }
   bool failed() const override { return failure_.failed(); }
   std::uint64_t disk_bytes() const override { return disk_bytes_.load(std::memory_order_relaxed); }
+  std::uint64_t segment_size() const override { return segment_size_; }
+  std::uint64_t cut_bytes() const override { return cut_bytes_; }
+  Lsn begin() const override { return Lsn(table_.first_index() * segment_size_ + kSegmentHeaderBytes); }
 
-  Result<PinnedBytes> Data(Lsn position, std::uint64_t length) override;
+  Result<PinnedBytes> Data(Lsn record, Lsn position, std::uint64_t length, bool may_block) override;
+  Result<void> Retire(Lsn lsn) override;
   Result<std::optional<RecordView>> Next(Lsn from) override;
   void ReleasePages() override;
 
@@ -97,6 +106,8 @@ class LogJournal final : public Journal {
   Result<std::uint64_t> CommitAll() STRATA_EXCLUDES(commit_mutex_, mutex_);
   // To be called before bytes of the segment are read through its mapping.
   void Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length);
+  // Reads the record, checks it, and that [begin, end) lies in its payload.
+  Result<void> Check(Segment& segment, std::uint64_t record, std::uint64_t begin, std::uint64_t end) const;
   // The segment's part of the log that has reached the operating system.
   std::uint64_t ReadableEnd(const Segment& segment, std::uint64_t written) const {
     return std::min(segment.end.load(std::memory_order_acquire), written);
@@ -109,8 +120,11 @@ class LogJournal final : public Journal {
   const std::uint64_t segment_size_;
   const std::int64_t mapped_limit_;  // pages
   const std::unique_ptr<File> lock_;
+  const std::uint64_t cut_bytes_;
+  // Records from here on were written by this process, as it has them.
+  const std::uint64_t trusted_from_;
   FailureLatch failure_;
-  SegmentTable table_;  // added to under mutex_
+  SegmentTable table_;  // added to under mutex_, retired from under retire_mutex_
 
   Mutex mutex_;
   Segment* current_ STRATA_GUARDED_BY(mutex_) = nullptr;
@@ -118,6 +132,7 @@ class LogJournal final : public Journal {
   std::size_t buffered_ STRATA_GUARDED_BY(mutex_) = 0;
   std::vector<Segment*> unsynced_ STRATA_GUARDED_BY(mutex_);  // written to since the last sync; the last is current_
   bool directory_unsynced_ STRATA_GUARDED_BY(mutex_) = false;
+  std::uint32_t last_check_ STRATA_GUARDED_BY(mutex_) = 0;  // Frame::check of the last record
   std::atomic<std::uint64_t> written_;  // everything before has reached the operating system; stored under mutex_
   std::atomic<std::uint64_t> end_;      // stored under mutex_
   std::atomic<std::uint64_t> disk_bytes_{0};
@@ -127,6 +142,9 @@ class LogJournal final : public Journal {
   Mutex touched_mutex_;  // taken last
   std::vector<const Segment*> touched_ STRATA_GUARDED_BY(touched_mutex_);
 
+  Mutex walk_mutex_;
+  Window window_ STRATA_GUARDED_BY(walk_mutex_);  // of Next
+  Mutex retire_mutex_;
   Mutex commit_mutex_;  // one commit at a time: the committer's thread, and the destructor after it
   std::vector<Segment*> syncing_ STRATA_GUARDED_BY(commit_mutex_);
   std::uint64_t synced_ STRATA_GUARDED_BY(commit_mutex_) = 0;  // everything before is durable
@@ -158,7 +176,7 @@ Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload) {
   frame.position = begin;
   frame.durable = committer_->durable();
   std::byte* at = buffer_.data() + buffered_;
-  EncodeFrame(frame, salt_, at);
+  const std::uint32_t check = EncodeFrame(frame, salt_, at);
   at += kFrameBytes;
   if (!head.empty()) std::memcpy(at, head.data(), head.size());
   at += head.size();
@@ -167,12 +185,14 @@ Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload) {
     if (!payload.empty()) std::memcpy(at, payload.data(), payload.size());
     std::memset(at + payload.size(), 0, padding);
     buffered_ += size;
+    last_check_ = check;
     end_.store(begin + size, std::memory_order_release);
     return appended;
   }
   static constexpr std::array<std::byte, 8> kPadding{};
   const ByteSpan pieces[] = {ByteSpan(buffer_).first(buffered_ + copied), payload, ByteSpan(kPadding).first(padding)};
   STRATA_TRY(Write(pieces, begin + size));
+  last_check_ = check;
   end_.store(begin + size, std::memory_order_release);
   return appended;
 }
@@ -218,6 +238,7 @@ Result<void> LogJournal::Roll(std::uint64_t record_bytes) {
                              .index = current_->index + 1,
                              .segment_size = segment_size_,
                              .previous_end = end_.load(std::memory_order_relaxed),
+                             .previous_check = last_check_,
                              .durable = committer_->durable()};
   if (header.index > kMaxSegmentIndex) return Fail(Errc::kNoSpace, "the journal has used up all its positions");
   auto created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes);
@@ -248,8 +269,6 @@ Result<std::uint64_t> LogJournal::CommitAll() {
   }
   for (Segment* segment : syncing_) {
     if (auto synced = segment->file->SyncData(); !synced) return failure_.Set(synced.error());
-    // All but the last are complete: no one writes to them any more, and reading needs the mapping alone.
-    if (segment != syncing_.back()) segment->file.reset();
   }
   if (sync_directory) {
     if (auto synced = env_.SyncDirectory(directory_); !synced) return failure_.Set(synced.error());
@@ -258,7 +277,7 @@ Result<std::uint64_t> LogJournal::CommitAll() {
   return target;
 }
 
-Result<PinnedBytes> LogJournal::Data(Lsn position, std::uint64_t length) {
+Result<PinnedBytes> LogJournal::Data(Lsn record, Lsn position, std::uint64_t length, bool may_block) {
   const std::uint64_t begin = position.value;
   if (length == 0) return PinnedBytes{};
   const auto none = [&] {
@@ -267,14 +286,55 @@ Result<PinnedBytes> LogJournal::Data(Lsn position, std::uint64_t length) {
                                     "; the index and the journal do not belong together");
   };
   const std::uint64_t end = end_.load(std::memory_order_acquire);
-  if (begin >= end || length > end - begin) return none();
+  if (begin >= end || length > end - begin || record.value >= begin) return none();
   if (written_.load(std::memory_order_acquire) < begin + length) STRATA_TRY(Flush());
-  const Segment* segment = table_.Find(begin / segment_size_);
-  if (segment == nullptr || begin < segment->FirstRecord()) return none();
+  const SegmentTable::Use segment(table_, begin / segment_size_);
+  if (!segment || record.value < segment->FirstRecord()) return none();
   const std::uint64_t readable = ReadableEnd(*segment, written_.load(std::memory_order_acquire));
   if (begin + length > readable || begin + length - segment->base > segment->bytes.size()) return none();
+  if (record.value < trusted_from_ && !segment->IsChecked(record.value)) {
+    if (!may_block) return Fail(Errc::kWouldBlock);
+    STRATA_TRY(Check(*segment, record.value, begin, begin + length));
+  }
   Touch(*segment, begin - segment->base, length);
   return PinnedBytes{.bytes = segment->bytes.subspan(begin - segment->base, length), .pin = segment->mapping};
+}
+
+Result<void> LogJournal::Check(Segment& segment, std::uint64_t record, std::uint64_t begin, std::uint64_t end) const {
+  static thread_local Window window;
+  window.Forget();
+  const std::uint64_t limit = ReadableEnd(segment, written_.load(std::memory_order_acquire)) - segment.base;
+  STRATA_ASSIGN(const auto found, ReadRecord(window, segment, record, limit, salt_));
+  const std::uint64_t payload = record + kFrameBytes + (found ? found->frame.head_size : 0);
+  if (!found || begin < payload || end > payload + found->frame.payload_size) {
+    return Fail(Errc::kCorrupt, segment.path + ": the record with file data at journal position " + std::to_string(record) +
+                                    " (byte " + std::to_string(record - segment.base) +
+                                    " of the file) does not check; restore the file from a copy");
+  }
+  segment.SetChecked(record, segment_size_);
+  return {};
+}
+
+Result<void> LogJournal::Retire(Lsn lsn) {
+  if (!committer_) return Fail(Errc::kReadOnly, "giving up segments of a journal that is open for reading");
+  const MutexLock one(retire_mutex_);
+  // A segment is looked at without a Use by who commits; what is durable is not synced again.
+  if (lsn.value > committer_->durable()) return Fail(Errc::kInvalid, "giving up journal segments that are not durable");
+  bool removed = false;
+  while (true) {
+    const std::uint64_t index = table_.first_index();
+    Segment* const first = table_.Find(index);
+    if (table_.Find(index + 1) == nullptr || (index + 1) * segment_size_ > lsn.value) break;
+    STRATA_TRY(env_.Remove(first->path));
+    disk_bytes_.fetch_sub(first->allocated, std::memory_order_relaxed);
+    mapped_.fetch_sub(static_cast<std::int64_t>(first->Release()), std::memory_order_relaxed);
+    const MutexLock commit_lock(commit_mutex_);
+    table_.RetireFirst();
+    const MutexLock walk_lock(walk_mutex_);
+    window_.Forget();  // it knows the file by where it lay in memory
+    removed = true;
+  }
+  return removed ? env_.SyncDirectory(directory_) : Result<void>{};
 }
 
 void LogJournal::Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length) {
@@ -295,7 +355,8 @@ void LogJournal::ReleasePages() {
   const MutexLock lock(touched_mutex_);
   for (const Segment* segment : touched_) {
     segment->listed.store(false);  // first: what is touched from here on lists it again
-    mapped_.fetch_sub(static_cast<std::int64_t>(segment->Release()), std::memory_order_relaxed);
+    const SegmentTable::Use use(table_, segment->index);
+    if (use) mapped_.fetch_sub(static_cast<std::int64_t>(segment->Release()), std::memory_order_relaxed);
   }
   touched_.clear();
 }
@@ -304,8 +365,8 @@ Result<std::optional<RecordView>> LogJournal::Next(Lsn from) {
   std::uint64_t written = written_.load(std::memory_order_acquire);
   std::uint64_t position = std::max(from.value, table_.first_index() * segment_size_);
   while (true) {
-    const Segment* segment = table_.Find(position / segment_size_);
-    if (segment != nullptr) position = std::max(position, segment->FirstRecord());
+    const SegmentTable::Use segment(table_, position / segment_size_);
+    if (segment) position = std::max(position, segment->FirstRecord());
     if (position >= written) {
       // Only now is it worth a write to see what is still buffered.
       STRATA_TRY(Flush());
@@ -313,27 +374,27 @@ Result<std::optional<RecordView>> LogJournal::Next(Lsn from) {
       if (position >= written) return std::nullopt;
       continue;
     }
-    if (segment == nullptr) return std::nullopt;
+    if (!segment) return std::nullopt;
     if (position >= segment->end.load(std::memory_order_acquire)) {
       position = segment->base + segment_size_;
       continue;
     }
     const std::uint64_t end = ReadableEnd(*segment, written);
-    Touch(*segment, position - segment->base, kFrameBytes);
-    const auto frame = ReadFrame(*segment, position, end - segment->base, salt_);
-    if (!frame) {
+    const MutexLock lock(walk_mutex_);
+    STRATA_ASSIGN(const auto found, ReadRecord(window_, *segment, position, end - segment->base, salt_));
+    if (!found) {
       return Fail(Errc::kCorrupt, segment->path + ": there is no whole record at journal position " +
                                       std::to_string(position) + " (byte " + std::to_string(position - segment->base) +
                                       " of the file); restore the file from a copy");
     }
-    Touch(*segment, position - segment->base, frame->RecordBytes());
-    const ByteSpan bytes = segment->bytes.subspan(position - segment->base);
+    const Frame& frame = found->frame;
     return RecordView{.begin = Lsn(position),
-                      .end = Lsn(position + frame->RecordBytes()),
-                      .payload_position = Lsn(position + kFrameBytes + frame->head_size),
-                      .head = bytes.subspan(kFrameBytes, frame->head_size),
-                      .payload = bytes.subspan(kFrameBytes + frame->head_size, frame->payload_size),
-                      .pin = segment->mapping};
+                      .end = Lsn(position + frame.RecordBytes()),
+                      .payload_position = Lsn(position + kFrameBytes + frame.head_size),
+                      .head = found->bytes.subspan(kFrameBytes, frame.head_size),
+                      .payload = found->bytes.subspan(kFrameBytes + frame.head_size, frame.payload_size),
+                      .check = frame.check,
+                      .pin = window_.pin()};
   }
 }
 

@@ -33,11 +33,12 @@ struct JournalOptions {
   // so that small reads far apart may hold as much more of the process's memory for as long as the page cache holds it; letting go for each such
   // block would cost a READ of 4 KiB more than twice its time.
   std::uint64_t mapped_bytes = 64 << 20;
+  std::function<void(const Status&)> on_failure = {};  // told once, from any thread, when the journal fails for good; must not use it
 };
 
 // Where a record came to lie.
 struct Appended {
-  Lsn begin;    // of the record's frame
+  Lsn begin;    // of the record's frame: what Data takes as `record`
   Lsn end;      // of the next record; Sync(end) makes this one durable
   Lsn payload;  // of the payload's first byte
 };
@@ -49,6 +50,7 @@ struct RecordView {
   Lsn payload_position;
   ByteSpan head;
   ByteSpan payload;
+  std::uint32_t check = 0;  // of the frame: with `begin` it names the record among those of all journals with the same salt, such as copies of one
   std::shared_ptr<const void> pin;
 };
 
@@ -81,14 +83,23 @@ class Journal {
   // How often a flush or sync has failed: 0 or 1.
   virtual bool failed() const = 0;
 
-  // `length` bytes of payload at `position`, flushed first if need be. They lie in one segment and so in one span. kCorrupt where the journal
-  // holds no such range. Checks no checksum: that is for Next and recovery.
-  virtual Result<PinnedBytes> Data(Lsn position, std::uint64_t length) = 0;
+  // `length` bytes at `position`, of the payload of the record that begins at `record`; flushed first if need be. They lie in one segment and so in
+  // one span. A record that this process did not write is checked in full the first time; kWouldBlock where that is due and `may_block` is
+  // false. kCorrupt where it does not check, or the journal holds no such range.
+  virtual Result<PinnedBytes> Data(Lsn record, Lsn position, std::uint64_t length, bool may_block) = 0;
   // The first record at or after `from` (a record's begin or end, or 0), checked in full; nothing at the end. Flushes first if need be.
   virtual Result<std::optional<RecordView>> Next(Lsn from) = 0;
   // Lets the pages that were read through the mappings leave this process's memory; they come back as they are read again. Happens by itself
   // beyond JournalOptions::mapped_bytes; this is for a quiet moment, so that a process that read much once is not seen to hold it for ever.
   virtual void ReleasePages() = 0;
+  // Gives up the segments that lie wholly before `lsn`, which must be durable: their files are removed, the oldest first. What still points into them
+  // is lost.
+  virtual Result<void> Retire(Lsn lsn) = 0;
+  // The first position that may hold a record: segments before it were given up.
+  virtual Lsn begin() const = 0;
+  virtual std::uint64_t segment_size() const = 0;
+  // Bytes that Open cut from the end: of records that were not whole when the process or the machine before stopped.
+  virtual std::uint64_t cut_bytes() const = 0;
   // Bytes that the journal occupies on disk.
   virtual std::uint64_t disk_bytes() const = 0;
 };

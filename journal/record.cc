@@ -21,7 +21,9 @@ enum Tag : std::uint8_t {
   kTagData = 4,
   kTagTruncate = 5,
   kTagPurge = 6,
+  kTagBegin = 11,
   kFirstAdvisoryTag = 128,  // from here on, a reader that does not know a tag skips the effect
+  kTagRequest = 130,
 };
 
 enum InodeFlag : std::uint8_t {
@@ -186,6 +188,21 @@ Result<void> VisitEffect(std::uint8_t tag, ByteSpan body, std::uint64_t payload_
       if (!whole()) return Corrupt("a purge effect of the wrong length");
       return visitor.On(purge);
     }
+    case kTagBegin: {
+      const BeginEffect begin{.begin = Lsn(reader.Read<std::uint64_t>())};
+      if (!whole()) return Corrupt("a begin effect of the wrong length");
+      return visitor.On(begin);
+    }
+    case kTagRequest: {
+      RequestEffect request;
+      request.made = InodeNumber(reader.Read<std::uint64_t>());
+      request.generation = Generation(reader.Read<std::uint32_t>());
+      request.request = reader.ReadBytes(reader.remaining());
+      if (!reader.ok() || request.request.empty() || request.request.size() > kMaxRequestBytes) {
+        return Corrupt("a request effect of the wrong length");
+      }
+      return visitor.On(request);
+    }
     case 0:
       return Corrupt("an effect with tag 0");
     default:
@@ -239,6 +256,8 @@ std::string_view RecordKindName(RecordKind kind) {
       return "rename";
     case RecordKind::kLink:
       return "link";
+    case RecordKind::kMove:
+      return "move";
   }
   return "unknown";
 }
@@ -342,6 +361,18 @@ void RecordWriter::Add(const TruncateEffect& effect) {
 void RecordWriter::Add(const PurgeEffect& effect) {
   EffectWriter writer(bytes_, kTagPurge, 8);
   writer.Put(effect.ino.value);
+}
+
+void RecordWriter::Add(const BeginEffect& effect) {
+  EffectWriter writer(bytes_, kTagBegin, 8);
+  writer.Put(effect.begin.value);
+}
+
+void RecordWriter::Add(const RequestEffect& effect) {
+  EffectWriter writer(bytes_, kTagRequest, 12 + effect.request.size());
+  writer.Put(effect.made.value);
+  writer.Put(effect.generation.value);
+  writer.PutBytes(AsText(effect.request));
 }
 
 Result<RecordHeader> ReadRecordHeader(ByteSpan head) {

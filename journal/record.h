@@ -27,6 +27,7 @@ enum class RecordKind : std::uint8_t {
   kRemoveDirectory = 10,
   kRename = 11,
   kLink = 12,
+  kMove = 13,  // what lives in old segments is written anew, so that they can be given up; nothing changes
 };
 std::string_view RecordKindName(RecordKind kind);
 
@@ -81,6 +82,21 @@ struct PurgeEffect {
   friend bool operator==(const PurgeEffect&, const PurgeEffect&) = default;
 };
 
+// Effect: segments that lie wholly before `begin` may have been given up; all that is true without them is told from there on.
+struct BeginEffect {
+  Lsn begin;
+  friend bool operator==(const BeginEffect&, const BeginEffect&) = default;
+};
+
+inline constexpr std::size_t kMaxRequestBytes = 64;
+
+// Effect: the change was asked for by this request, which may be asked again by a client that heard no answer.
+struct RequestEffect {
+  ByteSpan request = {};       // 1 to kMaxRequestBytes, opaque
+  InodeNumber made = {};       // what it made; kNoInode for nothing
+  Generation generation = {};  // of what it made
+};
+
 struct RecordHeader {
   RecordKind kind = RecordKind::kFormat;
   Time time{};
@@ -98,6 +114,8 @@ class RecordWriter {
   void Add(const DataEffect& effect);
   void Add(const TruncateEffect& effect);
   void Add(const PurgeEffect& effect);
+  void Add(const BeginEffect& effect);
+  void Add(const RequestEffect& effect);
   // Valid until the next Begin or Add.
   ByteSpan head() const { return bytes_; }
 
@@ -115,6 +133,9 @@ class EffectVisitor {
   virtual Result<void> On(const DataEffect& effect) = 0;
   virtual Result<void> On(const TruncateEffect& effect) = 0;
   virtual Result<void> On(const PurgeEffect& effect) = 0;
+  // These change nothing that a volume shows.
+  virtual Result<void> On(const BeginEffect&) { return {}; }
+  virtual Result<void> On(const RequestEffect&) { return {}; }
 };
 
 // The header alone. kCorrupt for bytes that are no record head.

@@ -16,6 +16,8 @@ struct Candidate {
   SegmentHeader header;
 };
 
+constexpr std::uint64_t kScanBytes = 256 << 10;
+
 std::size_t NonZeroPrefix(ByteSpan bytes) {
   if (bytes.empty() || (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0)) {
     return 0;
@@ -80,8 +82,8 @@ class Recovery {
       if (candidates_.size() == 1 && first.segment->index == 0) {
         if (first.size == 0) return true;
         const std::uint64_t size = std::min(first.size, kMaxSegmentSize);
-        STRATA_TRY(first.segment->MapFile(size));
-        if (NonZeroPrefix(first.segment->bytes) == 0) return true;
+        STRATA_ASSIGN(const std::uint64_t end, EndOfContent(*first.segment, 0, size));
+        if (end == 0) return true;
       }
       return Fail(Errc::kCorrupt, path + " does not begin with a journal segment's header; restore the file from a copy");
     }
@@ -127,48 +129,73 @@ class Recovery {
     }
     last_ = start;
     end_ = candidates_[start].segment->FirstRecord();
+    last_check_ = candidates_[start].header.previous_check;
     return {};
   }
 
   Result<void> Walk() {
     while (true) {
-      ScanSegment();
+      STRATA_TRY(ScanSegment());
       if (NextFollows()) {
         candidates_[last_].segment->end.store(end_, std::memory_order_relaxed);
         end_ = candidates_[++last_].segment->FirstRecord();
         continue;
       }
-      if (LatestPromise() <= end_) return {};
+      STRATA_ASSIGN(const std::uint64_t promise, LatestPromise());
+      if (promise <= end_) return {};
       // A process that appends meanwhile may have completed the record after it was looked at, and said so in the next.
       const std::uint64_t before = end_;
-      if (options_.read_only) ScanSegment();
+      if (options_.read_only) STRATA_TRY(ScanSegment());
       if (end_ == before) return Corrupt(last_, end_);
     }
   }
 
-  void ScanSegment() {
+  Result<void> ScanSegment() {
     const Candidate& c = candidates_[last_];
-    while (const auto frame = ReadFrame(*c.segment, end_, c.size, salt_)) end_ += frame->RecordBytes();
+    window_.Forget();
+    while (true) {
+      STRATA_ASSIGN(const auto record, ReadRecord(window_, *c.segment, end_, c.size, salt_));
+      if (!record) return {};
+      end_ += record->frame.RecordBytes();
+      last_check_ = record->frame.check;
+    }
   }
 
   bool NextFollows() const {
     if (last_ + 1 >= usable_) return false;
     const Candidate& next = candidates_[last_ + 1];
-    return next.state == HeaderState::kValid && next.header.previous_end == end_;
+    return next.state == HeaderState::kValid && next.header.previous_end == end_ &&
+           next.header.previous_check == last_check_;
+  }
+
+  // Where the last byte of the segment's file that is not zero ends, from `from` on; `from` where there is none.
+  Result<std::uint64_t> EndOfContent(const Segment& segment, std::uint64_t from, std::uint64_t size) {
+    std::uint64_t end = from;
+    for (std::uint64_t at = from; at < size;) {
+      STRATA_ASSIGN(const ByteSpan bytes, window_.Read(*segment.file, at, kScanBytes, size));
+      if (bytes.empty()) break;
+      if (const std::size_t content = NonZeroPrefix(bytes); content > 0) end = at + content;
+      at += bytes.size();
+    }
+    return end;
   }
 
   // The highest durable position that anything from `end_` on speaks of.
-  std::uint64_t LatestPromise() const {
+  Result<std::uint64_t> LatestPromise() {
     std::uint64_t promise = promised_;
     for (std::size_t i = last_; i < candidates_.size(); ++i) {
       const Candidate& c = candidates_[i];
-      const std::uint64_t from = i == last_ ? end_ - c.segment->base : 0;
-      if (from >= c.size) continue;
-      const ByteSpan rest = c.segment->bytes.subspan(from, c.size - from);
-      const std::size_t size = NonZeroPrefix(rest);
-      for (std::size_t at = 0; at + kFrameBytes <= size; at += 8) {
-        const auto frame = DecodeFrame(rest.subspan(at), c.segment->base + from + at, salt_);
-        if (frame) promise = std::max(promise, frame->durable);
+      std::uint64_t at = i == last_ ? end_ - c.segment->base : 0;
+      while (at + kFrameBytes <= c.size) {
+        STRATA_ASSIGN(const ByteSpan bytes, window_.Read(*c.segment->file, at, kScanBytes, c.size));
+        if (bytes.size() < kFrameBytes) break;
+        // A frame that this piece cuts is seen whole in the next.
+        std::size_t within = 0;
+        for (; within + kFrameBytes <= bytes.size(); within += 8) {
+          const auto frame = DecodeFrame(bytes.subspan(within), c.segment->base + at + within, salt_);
+          if (frame) promise = std::max(promise, frame->durable);
+        }
+        at += within;
       }
     }
     return promise;
@@ -178,7 +205,9 @@ class Recovery {
     Segment& last = *candidates_[last_].segment;
     const std::uint64_t from = end_ - last.base;
     const std::uint64_t size = candidates_[last_].size;
-    const std::uint64_t stale = from < size ? NonZeroPrefix(last.bytes.subspan(from, size - from)) : 0;
+    STRATA_ASSIGN(const std::uint64_t content_end, EndOfContent(last, from, size));
+    const std::uint64_t stale = content_end - from;
+    cut_bytes_ = stale;
     static constexpr std::array<std::byte, 64 << 10> kZeros{};
     for (std::uint64_t done = 0; done < stale; done += kZeros.size()) {
       const ByteSpan pieces[] = {ByteSpan(kZeros).first(std::min<std::uint64_t>(kZeros.size(), stale - done))};
@@ -200,12 +229,13 @@ class Recovery {
     Recovered recovered;
     for (std::size_t i = 0; i <= last_; ++i) {
       candidates_[i].segment->allocated = candidates_[i].size;
-      if (i < last_ || options_.read_only) candidates_[i].segment->file.reset();
       recovered.segments.push_back(std::move(candidates_[i].segment));
     }
     recovered.salt = salt_;
     recovered.segment_size = segment_size_;
     recovered.end = end_;
+    recovered.last_check = last_check_;
+    recovered.cut_bytes = cut_bytes_;
     return recovered;
   }
 
@@ -227,6 +257,9 @@ class Recovery {
   std::uint64_t promised_ = 0;  // the highest durable position that a segment header speaks of
   std::size_t last_ = 0;        // the candidate that holds end_
   std::uint64_t end_ = 0;
+  std::uint32_t last_check_ = 0;  // Frame::check of the last record before end_
+  std::uint64_t cut_bytes_ = 0;
+  Window window_;
 };
 
 }  // namespace

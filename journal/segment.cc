@@ -1,6 +1,7 @@
 #include "journal/segment.h"
 
 #include <algorithm>
+#include <thread>
 
 namespace strata::journal {
 namespace {
@@ -21,6 +22,22 @@ Result<void> FillNewSegment(Segment& segment, const SegmentHeader& header, std::
 
 }  // namespace
 
+bool Segment::IsChecked(std::uint64_t record) const {
+  const std::uint64_t stretch = (record - base) / kCheckedStretch;
+  const std::atomic<std::uint64_t>* bits = checked.load(std::memory_order_acquire);
+  return bits != nullptr && (bits[stretch / 64].load(std::memory_order_relaxed) >> (stretch % 64) & 1) != 0;
+}
+
+void Segment::SetChecked(std::uint64_t record, std::uint64_t segment_size) {
+  std::atomic<std::uint64_t>* bits = checked.load(std::memory_order_acquire);
+  if (bits == nullptr) {
+    auto made = std::make_unique<std::atomic<std::uint64_t>[]>(segment_size / kCheckedStretch / 64 + 1);
+    if (checked.compare_exchange_strong(bits, made.get(), std::memory_order_acq_rel)) bits = made.release();
+  }
+  const std::uint64_t stretch = (record - base) / kCheckedStretch;
+  bits[stretch / 64].fetch_or(std::uint64_t{1} << (stretch % 64), std::memory_order_relaxed);
+}
+
 Result<void> Segment::MapFile(std::uint64_t length) {
   STRATA_ASSIGN(mapping, file->Map(length));
   bytes = mapping->bytes();
@@ -37,14 +54,15 @@ std::uint64_t Segment::Release() const {
   return pages;
 }
 
-std::optional<Frame> ReadFrame(const Segment& segment, std::uint64_t position, std::uint64_t limit, std::uint32_t salt) {
+Result<std::optional<FoundRecord>> ReadRecord(Window& window, const Segment& segment, std::uint64_t position,
+                                              std::uint64_t limit, std::uint32_t salt) {
   const std::uint64_t offset = position - segment.base;
-  limit = std::min<std::uint64_t>(limit, segment.bytes.size());
-  if (offset >= limit) return std::nullopt;
-  const ByteSpan bytes = segment.bytes.subspan(offset, limit - offset);
+  STRATA_ASSIGN(ByteSpan bytes, window.Read(*segment.file, offset, kFrameBytes, limit));
   const std::optional<Frame> frame = DecodeFrame(bytes, position, salt);
-  if (!frame || frame->RecordBytes() > bytes.size() || !CheckRecord(*frame, bytes)) return std::nullopt;
-  return frame;
+  if (!frame) return std::nullopt;
+  STRATA_ASSIGN(bytes, window.Read(*segment.file, offset, frame->RecordBytes(), limit));
+  if (bytes.size() < frame->RecordBytes() || !CheckRecord(*frame, bytes)) return std::nullopt;
+  return FoundRecord{*frame, bytes};
 }
 
 Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,
@@ -78,7 +96,10 @@ Result<void> GrowSegment(Segment& segment, std::uint64_t needed, std::uint64_t s
 }
 
 void SegmentTable::Add(std::unique_ptr<Segment> segment) {
-  if (segments_.empty()) first_index_ = segment->index;
+  if (segments_.empty()) {
+    base_index_ = segment->index;
+    first_index_.store(segment->index, std::memory_order_release);
+  }
   const std::size_t place = segments_.size();
   if (generations_.empty() || place == generations_.back()->at.size()) {
     auto wider = std::make_unique<Slots>(std::max<std::size_t>(64, place * 2));
@@ -92,8 +113,29 @@ void SegmentTable::Add(std::unique_ptr<Segment> segment) {
 
 Segment* SegmentTable::Find(std::uint64_t index) const {
   const Slots* slots = slots_.load(std::memory_order_acquire);
-  if (slots == nullptr || index < first_index_ || index - first_index_ >= slots->at.size()) return nullptr;
-  return slots->at[index - first_index_].load(std::memory_order_acquire);
+  if (slots == nullptr || index < base_index_ || index - base_index_ >= slots->at.size()) return nullptr;
+  return slots->at[index - base_index_].load(std::memory_order_acquire);
+}
+
+SegmentTable::Use::Use(const SegmentTable& table, std::uint64_t index) : segment_(table.Find(index)) {
+  if (segment_ == nullptr) return;
+  // Either this sees that it is retired, or RetireFirst sees the user: both are in the one order of all such operations.
+  segment_->users.fetch_add(1, std::memory_order_seq_cst);
+  if (!segment_->retired.load(std::memory_order_seq_cst)) return;
+  segment_->users.fetch_sub(1, std::memory_order_release);
+  segment_ = nullptr;
+}
+
+void SegmentTable::RetireFirst() {
+  Segment& first = *Find(first_index());
+  first.retired.store(true, std::memory_order_seq_cst);
+  first_index_.fetch_add(1, std::memory_order_acq_rel);
+  // Each use is a few reads long.
+  while (first.users.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
+  first.mapping.reset();
+  first.bytes = {};
+  first.file.reset();
+  delete[] first.checked.exchange(nullptr);
 }
 
 }  // namespace strata::journal

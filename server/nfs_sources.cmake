@@ -8,6 +8,7 @@ set(STRATA_NFS_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/handle.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/lookup.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/operation.cc
+    nfs3/past.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/program.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/remove.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/status.cc

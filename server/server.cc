@@ -95,6 +95,25 @@ class ServerImpl final : public Server {
     return handover;
   }
 
+  // What the volumes' clients may ask for again, having heard no answer of the process before this one.
+  void RememberPastRequests() {
+    std::vector<rpc::AnsweredCall> answered;
+    for (const Export& entry : exports_.all()) {
+      for (const vfs::PastRequest& past : entry.volume->PastRequests()) {
+        const auto call = rpc::DecodeDuplicateKey(past.request);
+        if (!call || call->program != nfs_->number() || call->version != nfs_->high_version()) continue;
+        rpc::ReplyBuffer reply;
+        std::byte* const header = rpc::BeginReply(reply);
+        if (!WritePastResults(call->procedure, entry.volume->Volume(), past, reply)) continue;
+        rpc::FinishReply(header, reply.size(), call->xid, SUCCESS);
+        rpc::AnsweredCall answer{.key = *call, .reply = {}};
+        reply.CopyTo(0, answer.reply);
+        answered.push_back(std::move(answer));
+      }
+    }
+    transport_->Remember(answered);
+  }
+
   const std::vector<Endpoint>& endpoints() const override { return endpoints_; }
 
   ServerStatistics statistics() const override {
@@ -151,6 +170,7 @@ Result<std::unique_ptr<ServerImpl>> Make(const ServerOptions& options, std::vect
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, std::vector<Export> exports) {
   STRATA_ASSIGN(auto server, Make(options, std::move(exports)));
+  server->RememberPastRequests();
   STRATA_TRY(server->Listen(options));
   return server;
 }

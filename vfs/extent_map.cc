@@ -4,41 +4,37 @@
 
 namespace strata::vfs {
 
-void ExtentMap::Insert(std::uint64_t offset, std::uint64_t length, Lsn position) {
-  if (length == 0) return;
-  const std::uint64_t end = offset + length;
-  auto next = extents_.lower_bound(offset);
+void ExtentMap::Insert(const Extent& extent) {
+  if (extent.length == 0) return;
+  const std::uint64_t end = extent.end();
+  auto next = extents_.lower_bound(extent.offset);
   if (next != extents_.begin()) {
     auto previous = std::prev(next);
-    const std::uint64_t previous_end = previous->first + previous->second.length;
-    if (previous_end > offset) {
-      const Piece old = previous->second;
-      const std::uint64_t kept = offset - previous->first;
-      previous->second.length = kept;
-      bytes_ -= old.length - kept;
-      if (previous_end > end) {  // the new extent lies within an old one, which becomes two
-        const std::uint64_t skipped = end - previous->first;
-        bytes_ += old.length - skipped;
-        extents_.emplace(end, Piece{old.length - skipped, Lsn(old.position.value + skipped)});
+    const Extent old = Whole(previous->first, previous->second);
+    if (old.end() > extent.offset) {
+      previous->second.length = extent.offset - old.offset;
+      bytes_ -= old.length - previous->second.length;
+      if (old.end() > end) {  // the new extent lies within an old one, which becomes two
+        const Extent tail = old.From(end);
+        bytes_ += tail.length;
+        Add(tail);
       }
-      next = extents_.lower_bound(offset);
+      next = extents_.lower_bound(extent.offset);
     }
   }
   while (next != extents_.end() && next->first < end) {
-    const std::uint64_t next_end = next->first + next->second.length;
-    bytes_ -= next->second.length;
-    if (next_end > end) {
-      const std::uint64_t skipped = end - next->first;
-      const Piece tail{next->second.length - skipped, Lsn(next->second.position.value + skipped)};
-      extents_.erase(next);
-      extents_.emplace(end, tail);
+    const Extent old = Whole(next->first, next->second);
+    bytes_ -= old.length;
+    next = extents_.erase(next);
+    if (old.end() > end) {
+      const Extent tail = old.From(end);
       bytes_ += tail.length;
+      Add(tail);
       break;
     }
-    next = extents_.erase(next);
   }
-  extents_.emplace(offset, Piece{length, position});
-  bytes_ += length;
+  Add(extent);
+  bytes_ += extent.length;
 }
 
 void ExtentMap::Truncate(std::uint64_t size) {
@@ -57,18 +53,15 @@ void ExtentMap::Truncate(std::uint64_t size) {
   }
 }
 
-std::optional<ExtentMap::Extent> ExtentMap::FirstAt(std::uint64_t offset) const {
+std::optional<Extent> ExtentMap::FirstAt(std::uint64_t offset) const {
   auto next = extents_.upper_bound(offset);
   if (next != extents_.begin()) {
     auto previous = std::prev(next);
-    const std::uint64_t end = previous->first + previous->second.length;
-    if (end > offset) {
-      const std::uint64_t skipped = offset - previous->first;
-      return Extent{offset, previous->second.length - skipped, Lsn(previous->second.position.value + skipped)};
-    }
+    const Extent extent = Whole(previous->first, previous->second);
+    if (extent.end() > offset) return extent.From(offset);
   }
   if (next == extents_.end()) return std::nullopt;
-  return Extent{next->first, next->second.length, next->second.position};
+  return Whole(next->first, next->second);
 }
 
 }  // namespace strata::vfs

@@ -6,21 +6,15 @@
 #include <cstdint>
 #include <optional>
 
-#include "base/ids.h"
+#include "base/extent.h"
 
 namespace strata::vfs {
 
 // Extents do not overlap. Not thread-safe: guarded by its inode's lock.
 class ExtentMap {
  public:
-  struct Extent {
-    std::uint64_t offset = 0;
-    std::uint64_t length = 0;
-    Lsn position;  // of the first byte
-  };
-
-  // Bytes [offset, offset + length) now lie at `position`; what they lay over before is cut or dropped.
-  void Insert(std::uint64_t offset, std::uint64_t length, Lsn position);
+  // What it lies over is cut or dropped.
+  void Insert(const Extent& extent);
   // Drops everything at and beyond `size`.
   void Truncate(std::uint64_t size);
   // The part at or after `offset` of the first extent that ends beyond `offset`.
@@ -35,7 +29,13 @@ class ExtentMap {
   struct Piece {
     std::uint64_t length;
     Lsn position;
+    Lsn record;
   };
+  static Extent Whole(std::uint64_t offset, const Piece& piece) {
+    return {offset, piece.length, piece.position, piece.record};
+  }
+  void Add(const Extent& extent) { extents_.emplace(extent.offset, Piece{extent.length, extent.position, extent.record}); }
+
   absl::btree_map<std::uint64_t, Piece> extents_;  // by offset
   std::uint64_t bytes_ = 0;                        // sum of lengths
 };

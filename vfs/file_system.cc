@@ -115,6 +115,8 @@ Result<void> FileSystem::Commit(const OpContext& context, const ObjectId& id, Mu
 
 WriteVerifier FileSystem::CurrentWriteVerifier() const { return {}; }
 
+std::vector<PastRequest> FileSystem::PastRequests() { return {}; }
+
 Result<void> FileSystem::Flush() { return {}; }
 
 void FileSystem::Sync(Lsn, std::move_only_function<void(Result<void>)> done) { done({}); }

@@ -12,6 +12,13 @@
 
 namespace strata::vfs {
 
+// A change of before the file system was opened, which a client may ask for again because it heard no answer.
+struct PastRequest {
+  std::vector<std::byte> request;        // OpContext::request
+  ObjectId made;                         // what it made; ino kNoInode for nothing
+  std::optional<Attributes> attributes;  // of that, as they are now; none where it is gone again
+};
+
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
@@ -76,6 +83,8 @@ class FileSystem {
 
   // Changes with each start of the process, and when data that was answered may have been lost (RFC 1813 3.3.7).
   virtual WriteVerifier CurrentWriteVerifier() const;
+  // The last changes of before it was opened that were made for a named request, the oldest first; a bounded number. Default: none.
+  virtual std::vector<PastRequest> PastRequests();
   // Hands everything changed so far to the operating system. Called once for a batch of calls, before its answers leave.
   virtual Result<void> Flush();
   // Calls `done`, from any thread and perhaps before it returns, once everything up to `lsn` is durable, or has failed to be.

@@ -7,6 +7,7 @@ Result<void> MemoryReplay::Run() {
   for (;;) {
     STRATA_ASSIGN(std::optional<journal::RecordView> record, workspace_.journal_->Next(at));
     if (!record) return {};
+    begin_ = record->begin;
     payload_ = record->payload_position;
     end_ = record->end;
     STRATA_TRY(journal::VisitRecord(record->head, record->payload.size(), *this));
@@ -110,7 +111,7 @@ Result<void> MemoryReplay::On(const journal::EntryEffect& effect) {
 
 Result<void> MemoryReplay::On(const journal::DataEffect& effect) {
   STRATA_ASSIGN(Inode * inode, Existing(effect.ino));
-  inode->extents.Insert(effect.offset, effect.length, Lsn(payload_.value + effect.payload_offset));
+  inode->extents.Insert({effect.offset, effect.length, Lsn(payload_.value + effect.payload_offset), begin_});
   return {};
 }
 

@@ -26,6 +26,7 @@ class MemoryReplay final : public journal::EffectVisitor {
   Result<Inode*> Existing(InodeNumber ino);
 
   WorkspaceImpl& workspace_;
+  Lsn begin_;
   Lsn payload_;
   Lsn end_;
 };

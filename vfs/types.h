@@ -55,6 +55,9 @@ struct OpContext {
   // False: the call answers from memory or fails with kWouldBlock, having changed nothing; the caller then repeats it on a
   // thread that may wait, with true.
   bool may_block = true;
+  // Names the request to the file system, which keeps the name with the change that it makes (FileSystem::PastRequests). At most 64 bytes; empty for a
+  // request that does the same when it is made twice.
+  ByteSpan request = {};
 };
 
 // When the answer to a change may leave.

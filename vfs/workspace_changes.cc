@@ -371,7 +371,7 @@ Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& 
   if (record->base_size > 0 && changed_beneath) {
     return true;  // it was changed beneath us, and cannot be read any more
   }
-  std::vector<ExtentMap::Extent> written;
+  std::vector<Extent> written;
   auto found = workspace_.Run(context_, [&](StripeLock& lock, Need& need) -> Result<void> {
     lock.Lock({id.ino});
     STRATA_ASSIGN(Inode * inode, workspace_.Get(id, need));
@@ -383,7 +383,7 @@ Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& 
     return {};
   });
   if (!found) return IsGone(found.error()) ? Result<bool>(false) : Fail(found.error());
-  for (const ExtentMap::Extent& extent : written) {
+  for (const Extent& extent : written) {
     STRATA_ASSIGN(const bool differs, RangeDiffers(id, base.node, extent.offset, extent.offset + extent.length));
     if (differs) return true;
   }

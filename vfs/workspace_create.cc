@@ -63,7 +63,7 @@ Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& dire
   if (is_directory) ++parent.nlink;
   parent.AddTo(writer);
   writer.Add(journal::EntryEffect{directory.record.ino, name, journal::EntryEffect::State::kPresent, ino, what.type});
-  STRATA_ASSIGN(journal::Appended appended, Log(writer));
+  STRATA_ASSIGN(journal::Appended appended, Log(context, writer, {}, inode.get()));
 
   NameSlot made;
   made.ino = ino;
@@ -217,7 +217,7 @@ Result<void> WorkspaceImpl::Link(const OpContext& context, const ObjectId& id, c
     holder.AddTo(writer);
     writer.Add(journal::EntryEffect{directory.ino, name, journal::EntryEffect::State::kPresent, id.ino,
                                     inode->record.type});
-    STRATA_ASSIGN(journal::Appended appended, Log(writer));
+    STRATA_ASSIGN(journal::Appended appended, Log(context, writer));
 
     NameSlot made;
     made.ino = id.ino;

@@ -23,9 +23,11 @@
 #include "journal/journal.h"
 #include "journal/record.h"
 #include "store/index/index.h"
+#include "vfs/checkpointer.h"
 #include "vfs/inode_table.h"
 #include "vfs/lower_tree.h"
 #include "vfs/number_filter.h"
+#include "vfs/past_requests.h"
 #include "vfs/workspace.h"
 
 namespace strata::vfs {
@@ -166,6 +168,7 @@ class WorkspaceImpl final : public Workspace {
                     std::optional<Attributes>* after, Mutation& mutation) override;
   Result<void> Commit(const OpContext& context, const ObjectId& id, Mutation& mutation) override;
   WriteVerifier CurrentWriteVerifier() const override;
+  std::vector<PastRequest> PastRequests() override;
   Result<void> Flush() override;
   void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) override;
 
@@ -238,8 +241,9 @@ class WorkspaceImpl final : public Workspace {
   Result<void> LoadLower(const LowerFound& found);
 
   // workspace_write.cc -------------------------------------------------------------------------------------------------
-  // Appends the record; then all that it touches is changed by the caller.
-  Result<journal::Appended> Log(const journal::RecordWriter& writer, ByteSpan payload = {});
+  // Appends the record, with the request that it serves and what it made for it; then all that it touches is changed by the caller.
+  Result<journal::Appended> Log(const OpContext& context, journal::RecordWriter& writer, ByteSpan payload = {},
+                                const Inode* made = nullptr);
   Result<void> SetUnderLock(const OpContext& context, Inode& inode, const SetAttributes& set, std::optional<Time> guard,
                             Mutation& mutation);
   void CommitNameSpace(Mutation& mutation, Lsn lsn) const;
@@ -288,6 +292,8 @@ class WorkspaceImpl final : public Workspace {
 
   // workspace_open.cc --------------------------------------------------------------------------------------------------
   Result<void> OpenIndex();
+  // kCorrupt unless the index was made from this journal, and the journal has all that the index counts on.
+  Result<void> CheckBelongTogether(const store::Index::Checkpoint& checkpoint);
   Result<void> RunCheckpoint() STRATA_EXCLUDES(checkpoint_mutex_, keeper_mutex_);
   void KeeperLoop();
   // Waits until there is something to do, at most `interval`. False: the workspace closes.
@@ -331,6 +337,7 @@ class WorkspaceImpl final : public Workspace {
   WriteVerifier verifier_{};
   Generation generation_;  // of what is made by this process
   std::atomic<std::uint64_t> next_ino_{2};
+  std::deque<FoundRequest> past_requests_;  // until they are asked for
   // Renames of directories across directories, one at a time: ancestry stands still meanwhile.
   Mutex rename_mutex_;
 
@@ -341,6 +348,7 @@ class WorkspaceImpl final : public Workspace {
   std::atomic<std::int64_t> dirty_bytes_{0};
   std::atomic<std::uint64_t> dirty_since_{0};  // Lsn
   Mutex checkpoint_mutex_;  // one checkpoint at a time; held over the disk; of the others only keeper_mutex_ within
+  std::optional<Checkpointer> checkpointer_ STRATA_GUARDED_BY(checkpoint_mutex_);
   Mutex keeper_mutex_;
   CondVar keeper_wakes_;
   CondVar checkpoint_ended_;
@@ -374,7 +382,8 @@ auto WorkspaceImpl::Run(const OpContext& context, Body body)
 template <typename Body>
 auto WorkspaceImpl::RunChange(const OpContext& context, Body body)
     -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
-  if (volume_.read_only) return Fail(Errc::kReadOnly);
+  // A journal that has failed takes nothing more: what it holds is served until the workspace is opened anew.
+  if (volume_.read_only || journal_->failed()) return Fail(Errc::kReadOnly);
   if (FarBehind()) {
     if (!context.may_block) return Fail(Errc::kWouldBlock);
     AwaitCheckpoint();

@@ -69,7 +69,7 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromIndex(InodeNumber ino) {
     inode->directory->upper_only = inode->record.opaque || !inode->lower;
   } else if (inode->record.type == FileType::kRegular) {
     STRATA_ASSIGN(auto extents, index_->LoadExtents(ino));
-    for (const store::IndexExtent& extent : extents) inode->extents.Insert(extent.offset, extent.length, extent.position);
+    for (const Extent& extent : extents) inode->extents.Insert(extent);
     if (inode->record.base_size > 0 && inode->lower) {
       auto base = lower_.Stat(*inode->lower);
       inode->base_changed = !base || base->attributes.size != inode->record.origin.size ||

@@ -106,6 +106,23 @@ Result<void> WorkspaceImpl::OpenIndex() {
   return {};
 }
 
+Result<void> WorkspaceImpl::CheckBelongTogether(const store::Index::Checkpoint& checkpoint) {
+  const std::string what_to_do = "; restore " + path_ + "/journal as it was, or go on with what the journal in it holds: strata check --repair " + path_;
+  if (checkpoint.lsn > journal_->end()) {
+    return Fail(Errc::kCorrupt, "the index of " + path_ + " is ahead of its journal: segments or records are missing at the end" + what_to_do);
+  }
+  if (checkpoint.lsn.value != 0 && journal_->begin().value > checkpoint.journal_begin.value + journal::kSegmentHeaderBytes) {
+    return Fail(Errc::kCorrupt, "the first segments of the journal of " + path_ + " are missing: it begins at position " +
+                                    std::to_string(journal_->begin().value) + what_to_do);
+  }
+  if (checkpoint.record.value == 0) return {};
+  STRATA_ASSIGN(const std::optional<journal::RecordView> record, journal_->Next(checkpoint.record));
+  if (!record || record->begin != checkpoint.record || record->check != checkpoint.record_check) {
+    return Fail(Errc::kCorrupt, "the index of " + path_ + " was made from another journal than the one beside it" + what_to_do);
+  }
+  return {};
+}
+
 Result<void> WorkspaceImpl::Start() {
   if (!options_.read_only) {
     STRATA_ASSIGN(lock_file_, env_.Open(path_ + "/lock", OpenMode::kCreate));
@@ -120,16 +137,23 @@ Result<void> WorkspaceImpl::Start() {
   journal_options.volume_id = config_.volume_id;
   journal_options.read_only = options_.read_only;
   journal_options.mapped_bytes = budget_.journal_pages;
+  journal_options.on_failure = [path = path_](const Status& status) {
+    log::Error("the journal failed: nothing is changed any more until the workspace is opened anew, and clients are told to send again what "
+               "was not durable; look after its disk, then start again path=" + path + " error=" + status.ToString());
+  };
   STRATA_ASSIGN(journal_, journal::Journal::Open(env_, path_ + "/journal", journal_options));
 
+  if (journal_->cut_bytes() != 0) {
+    log::Warning("cut the journal's tail, which was not whole when it was last written to; nothing that was answered as durable is in it path=" +
+                 path_ + " position=" + std::to_string(journal_->end().value) + " bytes=" + std::to_string(journal_->cut_bytes()));
+  }
   if (index_) {
     STRATA_ASSIGN(store::Index::Checkpoint checkpoint, index_->LastCheckpoint());
-    if (checkpoint.lsn > journal_->end()) {
-      return Fail(Errc::kCorrupt, "the index of " + path_ + " is ahead of the journal: segments are missing. Restore " +
-                                      path_ + "/journal from a backup, or remove index.db to go back to what the journal holds");
-    }
+    STRATA_TRY(CheckBelongTogether(checkpoint));
     checkpoint_.store(checkpoint.lsn.value);
     dirty_since_.store(checkpoint.lsn.value);
+    const MutexLock lock(checkpoint_mutex_);
+    checkpointer_.emplace(*journal_, *index_, config_.name_key, *copied_up_, checkpoint, budget_.index_batch);
     STRATA_TRY(index_->VisitNumbers(InodeNumber(1ULL << kLayerIdBits), [&](InodeNumber ino) { copied_up_->Add(ino); }));
   }
   std::array<std::uint64_t, 2> random;
@@ -148,6 +172,7 @@ Result<void> WorkspaceImpl::Start() {
     }
     STRATA_ASSIGN(store::Index::Checkpoint checkpoint, index_->LastCheckpoint());
     next_ino_.store(std::max<std::uint64_t>(2, checkpoint.highest_ino.value + 1));
+    STRATA_ASSIGN(past_requests_, FindPastRequests(*journal_, checkpoint.requests));
   }
   STRATA_TRY(LoadObject({kRootInode, Generation(0), 0}, true));
   {
@@ -187,11 +212,11 @@ Result<void> WorkspaceImpl::RunCheckpoint() {
   dirty_since_.store(target.value);
   const std::int64_t dirty = dirty_bytes_.load();
   std::int64_t cleaned = 0;
-  for (Lsn at = from; at < target;) {
-    STRATA_ASSIGN(Lsn reached, ApplyToIndex(*journal_, *index_, config_.name_key, *copied_up_, at, target, budget_.index_batch));
+  while (checkpointer_->reached().lsn < target) {
+    STRATA_ASSIGN(const bool advanced, checkpointer_->Apply(target));
     // No record more: the journal has begun a new segment, and nothing lies in it yet.
-    if (reached == at) break;
-    at = reached;
+    if (!advanced) break;
+    const Lsn at = checkpointer_->reached().lsn;
     checkpoint_.store(at.value);
     // About as much of it as there was of the journal.
     const double part = static_cast<double>(at.value - from.value) / static_cast<double>(target.value - from.value);
@@ -202,7 +227,21 @@ Result<void> WorkspaceImpl::RunCheckpoint() {
   }
   dirty_bytes_.fetch_sub(dirty - cleaned);
   records_since_checkpoint_.fetch_sub(records);
+  if (auto settled = index_->Settle(); !settled) return Fail(settled.error());
   return {};
+}
+
+std::vector<PastRequest> WorkspaceImpl::PastRequests() {
+  std::vector<PastRequest> past;
+  for (FoundRequest& found : past_requests_) {
+    PastRequest request{.request = std::move(found.request), .made = {found.made, found.generation, 0}, .attributes = {}};
+    if (found.made != kNoInode) {
+      if (auto attributes = GetAttributes({}, request.made)) request.attributes = *attributes;
+    }
+    past.push_back(std::move(request));
+  }
+  past_requests_.clear();
+  return past;
 }
 
 Result<void> WorkspaceImpl::Checkpoint() {

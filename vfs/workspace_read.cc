@@ -83,6 +83,7 @@ struct Stretch {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
   Lsn position;
+  Lsn record;
 };
 using Stretches = absl::InlinedVector<Stretch, 8>;
 
@@ -93,7 +94,7 @@ void Plan(const Inode& inode, std::uint64_t offset, std::uint64_t end, Stretches
     const auto extent = inode.extents.FirstAt(offset);
     if (extent && extent->offset == offset) {
       const std::uint64_t length = std::min(extent->length, end - offset);
-      plan.push_back({Stretch::Source::kJournal, offset, length, extent->position});
+      plan.push_back({Stretch::Source::kJournal, offset, length, extent->position, extent->record});
       offset += length;
       continue;
     }
@@ -103,7 +104,7 @@ void Plan(const Inode& inode, std::uint64_t offset, std::uint64_t end, Stretches
       source = Stretch::Source::kLower;
       gap_end = std::min(gap_end, base_end);
     }
-    plan.push_back({source, offset, gap_end - offset, Lsn()});
+    plan.push_back({source, offset, gap_end - offset, Lsn(), Lsn()});
     offset = gap_end;
   }
 }
@@ -147,7 +148,7 @@ Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId&
   for (const Stretch& stretch : plan) {
     switch (stretch.source) {
       case Stretch::Source::kJournal: {
-        STRATA_ASSIGN(journal::PinnedBytes data, journal_->Data(stretch.position, stretch.length));
+        STRATA_ASSIGN(journal::PinnedBytes data, journal_->Data(stretch.record, stretch.position, stretch.length, context.may_block));
         sink.Reference(data.bytes, std::move(data.pin));
         break;
       }

@@ -41,7 +41,16 @@ void Touched::Take(Lsn end) const {
   inode->changed = end;
 }
 
-Result<journal::Appended> WorkspaceImpl::Log(const journal::RecordWriter& writer, ByteSpan payload) {
+Result<journal::Appended> WorkspaceImpl::Log(const OpContext& context, journal::RecordWriter& writer, ByteSpan payload,
+                                             const Inode* made) {
+  if (!context.request.empty()) {
+    journal::RequestEffect request{.request = context.request};
+    if (made != nullptr) {
+      request.made = made->record.ino;
+      request.generation = made->record.generation;
+    }
+    writer.Add(request);
+  }
   auto appended = journal_->Append(writer.head(), payload);
   if (appended) records_since_checkpoint_.fetch_add(1, std::memory_order_relaxed);
   return appended;
@@ -93,7 +102,7 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
   writer.Add(changed);
   const bool shrinks = set.size && *set.size < record.size;
   if (shrinks) writer.Add(journal::TruncateEffect{record.ino, *set.size});
-  STRATA_ASSIGN(journal::Appended appended, Log(writer));
+  STRATA_ASSIGN(journal::Appended appended, Log(context, writer));
 
   changed.origin.sources.clear();
   record = std::move(changed);
@@ -141,10 +150,10 @@ Result<std::uint32_t> WorkspaceImpl::Write(const OpContext& context, const Objec
     touched.mode = ModeAfterWrite(inode->record.mode, caller);
     touched.AddTo(writer);
     writer.Add(journal::DataEffect{id.ino, offset, count, 0});
-    STRATA_ASSIGN(journal::Appended appended, Log(writer, data.first(count)));
+    STRATA_ASSIGN(journal::Appended appended, Log(context, writer, data.first(count)));
 
     Take(touched, appended.end, ExtentMap::kExtentFootprint);
-    inode->extents.Insert(offset, count, appended.payload);
+    inode->extents.Insert({offset, count, appended.payload, appended.begin});
     table_.Recount(*inode);
     mutation.target.after = inode->attributes();
     mutation.commitment = stability == Stability::kUnstable ? Commitment::kWritten : Commitment::kDurable;

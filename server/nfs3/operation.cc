@@ -17,6 +17,7 @@ Operation::Operation(rpc::Program& program, const rpc::Call& call, Proc procedur
   id_ = found->id;
   context_.credentials = entry_->Squashed(call);
   context_.may_block = call.may_block;
+  context_.request = call.request();
 }
 
 std::optional<Attributes> Operation::AttributesNow() const {

@@ -17,4 +17,8 @@ inline constexpr std::uint32_t kNfsProgram = 100003;
 // handle's export does not admit by address and source port.
 std::unique_ptr<rpc::Program> MakeNfs3Program(const Exports& exports);
 
+// Writes the results (not the RPC header) of a call that was done before this process began, by what the volume knows of it. They say less than the first
+// answer did where that is optional: no attributes of directories. False, with nothing written: there are none to give.
+bool WritePastResults(std::uint32_t procedure, const vfs::VolumeInfo& volume, const vfs::PastRequest& past, rpc::ReplyBuffer& reply);
+
 }  // namespace strata

@@ -304,7 +304,7 @@ void Connection::Serve(ByteSpan record) {
       return Close();
   }
   ReplyKey key{route.call.xid, route.procedure, DuplicateCache::Id::kNone};
-  if (route.procedure->cached && !ClaimFirst(route, &key)) return;
+  if (route.procedure->cached && !ClaimFirst(&route, &key)) return;
   if (route.procedure->always_blocks) return Block(route, key);
   Run(route, key);
 }
@@ -335,15 +335,15 @@ void Connection::Block(const Route& route, const ReplyKey& key) {
   thread_.shared().workers.Submit(call);
 }
 
-bool Connection::ClaimFirst(const Route& route, ReplyKey* key) {
+bool Connection::ClaimFirst(Route* route, ReplyKey* key) {
   DuplicateCache& cache = thread_.shared().duplicates;
   const DuplicateKey duplicate{.address = address_,
-                               .xid = route.call.xid,
-                               .program = route.call.program,
-                               .version = route.call.version,
-                               .procedure = route.call.procedure,
-                               .checksum = Crc32c(route.arguments),
-                               .size = static_cast<std::uint32_t>(route.arguments.size())};
+                               .xid = route->call.xid,
+                               .program = route->call.program,
+                               .version = route->call.version,
+                               .procedure = route->call.procedure,
+                               .checksum = Crc32c(route->arguments),
+                               .size = static_cast<std::uint32_t>(route->arguments.size())};
   std::vector<std::byte>& replay = thread_.replay();
   replay.clear();
   DuplicateCache::Claim claim = cache.Begin(duplicate, &key->duplicate, replay, nullptr);
@@ -359,7 +359,11 @@ bool Connection::ClaimFirst(const Route& route, ReplyKey* key) {
       delete waiter;
     }
   }
-  if (claim == DuplicateCache::Claim::kRun) return true;
+  if (claim == DuplicateCache::Claim::kRun) {
+    route->call.request_bytes = EncodeDuplicateKey(duplicate);
+    route->call.has_request = true;
+    return true;
+  }
   thread_.counters().duplicates.Add();
   thread_.batch().replies().Raw(replay);
   return false;

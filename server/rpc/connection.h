@@ -94,7 +94,7 @@ class Connection {
   // To the worker pool.
   void Block(const Route& route, const ReplyKey& key);
   // False: it was answered, or will be, by the first call.
-  bool ClaimFirst(const Route& route, ReplyKey* key);
+  bool ClaimFirst(Route* route, ReplyKey* key);
   void Refuse(const char* why);
   // Meets the commitments and sends.
   void EndBatch();

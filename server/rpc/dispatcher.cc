@@ -71,6 +71,7 @@ void Dispatcher::Find(ByteSpan record, const Peer& peer, CredentialCache& creden
   call.procedure = header.procedure;
   call.peer = &peer;
   call.may_block = false;
+  call.has_request = false;
   const auth_stat auth = credentials.Decode(header.flavor, header.credentials, &call.credentials, &call.anonymous);
   if (auth != AUTH_OK) {
     // NULL is a ping: it takes any credentials.

@@ -23,6 +23,29 @@ SipHashKey RandomKey() {
 
 }  // namespace
 
+std::array<std::byte, kDuplicateKeyBytes> EncodeDuplicateKey(const DuplicateKey& key) {
+  std::array<std::byte, kDuplicateKeyBytes> bytes;
+  std::ranges::copy(key.address, bytes.begin());
+  std::byte* at = bytes.data() + key.address.size();
+  for (const std::uint32_t word : {key.xid, key.program, key.version, key.procedure, key.checksum, key.size}) {
+    StoreLe(at, word);
+    at += sizeof word;
+  }
+  return bytes;
+}
+
+std::optional<DuplicateKey> DecodeDuplicateKey(ByteSpan bytes) {
+  if (bytes.size() != kDuplicateKeyBytes) return std::nullopt;
+  DuplicateKey key;
+  std::ranges::copy(bytes.first(key.address.size()), key.address.begin());
+  const std::byte* at = bytes.data() + key.address.size();
+  for (std::uint32_t* word : {&key.xid, &key.program, &key.version, &key.procedure, &key.checksum, &key.size}) {
+    *word = LoadLe<std::uint32_t>(at);
+    at += sizeof *word;
+  }
+  return key;
+}
+
 struct DuplicateCache::Shard {
   struct Entry {
     DuplicateKey key;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
@@ -24,6 +25,11 @@ struct DuplicateKey {
   friend bool operator==(const DuplicateKey&, const DuplicateKey&) = default;
 };
 static_assert(sizeof(DuplicateKey) == 40, "hashed as bytes: no padding");
+
+// The key as bytes that a volume keeps with the change that the call made (vfs::OpContext::request), and back.
+inline constexpr std::size_t kDuplicateKeyBytes = 40;
+std::array<std::byte, kDuplicateKeyBytes> EncodeDuplicateKey(const DuplicateKey& key);
+std::optional<DuplicateKey> DecodeDuplicateKey(ByteSpan bytes);
 
 // A call that was done, and what it was answered: the whole record.
 struct AnsweredCall {

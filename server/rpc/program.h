@@ -3,6 +3,7 @@
 
 #include <rpc/rpc.h>
 
+#include <array>
 #include <boost/asio/ip/address.hpp>
 #include <cstdint>
 #include <span>
@@ -36,6 +37,10 @@ struct Call {
   // False on the thread that read the call: a handler that must wait returns Outcome::WouldBlock(), having changed nothing, and is run again, from
   // the beginning, on the worker pool with true.
   bool may_block = false;
+  // What names the call to the volume that it changes (vfs::OpContext::request): of procedures in the duplicate request cache.
+  std::array<std::byte, 40> request_bytes;
+  bool has_request = false;
+  ByteSpan request() const { return has_request ? ByteSpan(request_bytes) : ByteSpan(); }
 };
 
 struct Outcome {

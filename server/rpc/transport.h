@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "server/rpc/handed_socket.h"
+#include "server/rpc/duplicate_cache.h"
 #include "server/rpc/program.h"
 
 namespace strata::rpc {

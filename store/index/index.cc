@@ -18,9 +18,9 @@ struct ReadConnection {
   std::unique_ptr<Database> database;
   Statement inode, entry, entries, extents, meta;
 
-  static Result<ReadConnection> Open(const std::string& path, Database::Mode mode) {
+  static Result<ReadConnection> Open(const std::string& path, Database::Mode mode, const PageSequence* sequence) {
     ReadConnection c;
-    STRATA_ASSIGN(c.database, Database::Open(path, mode));
+    STRATA_ASSIGN(c.database, Database::Open(path, mode, sequence));
     STRATA_ASSIGN(c.inode, c.database->Prepare(kSelectInode));
     STRATA_ASSIGN(c.entry, c.database->Prepare(
                                "SELECT hash, name, ino, kind FROM entries WHERE dir = ?1 AND hash = ?2 AND name = ?3"));
@@ -28,16 +28,20 @@ struct ReadConnection {
                   c.database->Prepare("SELECT hash, name, ino, kind FROM entries WHERE dir = ?1 AND hash >= ?2 "
                                         "ORDER BY hash, name"));
     STRATA_ASSIGN(c.extents,
-                  c.database->Prepare("SELECT offset, length, position FROM extents WHERE ino = ?1 ORDER BY offset"));
+                  c.database->Prepare("SELECT offset, length, position, record FROM extents WHERE ino = ?1 ORDER BY offset"));
     STRATA_ASSIGN(c.meta, c.database->Prepare("SELECT key, value FROM meta"));
     return c;
   }
 };
 
 struct Meta {
-  std::uint64_t volume = 0, lsn = 0, highest_ino = 0;
-  std::int64_t inodes = 0;
+  std::uint64_t volume = 0;
+  std::uint64_t sequence = 0;
+  std::uint64_t inodes = 0;
+  Index::Checkpoint checkpoint;
 };
+
+constexpr int kMetaRows = 9;
 
 // One statement, and so one view of the database.
 Result<Meta> ReadMeta(Statement& statement, const std::string& path) {
@@ -48,38 +52,48 @@ Result<Meta> ReadMeta(Statement& statement, const std::string& path) {
     STRATA_ASSIGN(const bool row, statement.Step());
     if (!row) break;
     const std::string_view key = statement.Blob(0);
+    const std::uint64_t value = statement.Uint(1);
     ++found;
     if (key == "volume") {
-      meta.volume = statement.Uint(1);
-    } else if (key == "lsn") {
-      meta.lsn = statement.Uint(1);
-    } else if (key == "highest_ino") {
-      meta.highest_ino = statement.Uint(1);
+      meta.volume = value;
+    } else if (key == "sequence") {
+      meta.sequence = value;
     } else if (key == "inodes") {
-      meta.inodes = statement.Int(1);
+      meta.inodes = value;
+    } else if (key == "lsn") {
+      meta.checkpoint.lsn = Lsn(value);
+    } else if (key == "record") {
+      meta.checkpoint.record = Lsn(value);
+    } else if (key == "record_check") {
+      meta.checkpoint.record_check = static_cast<std::uint32_t>(value);
+    } else if (key == "requests") {
+      meta.checkpoint.requests = Lsn(value);
+    } else if (key == "journal_begin") {
+      meta.checkpoint.journal_begin = Lsn(value);
+    } else if (key == "highest_ino") {
+      meta.checkpoint.highest_ino = InodeNumber(value);
     } else {
       --found;
     }
   }
-  if (found != 4) return Fail(Errc::kCorrupt, path + " lacks its meta rows; move the file away, to have it rebuilt");
+  if (found != kMetaRows) {
+    return Fail(Errc::kCorrupt, path + " lacks its meta rows; move the file away, to have it rebuilt");
+  }
   return meta;
 }
 
 class SqliteIndex final : public Index {
  public:
-  SqliteIndex(std::string path, ReadConnection reader, std::unique_ptr<WriteConnection> writer, const Meta& meta)
+  SqliteIndex(std::string path, IndexMode mode)
       : path_(std::move(path)),
-        reads_(writer ? Database::Mode::kRead : Database::Mode::kObserve),
-        reader_(std::move(reader)) {
-    write_.connection = std::move(writer);
-    write_.highest_ino = meta.highest_ino;
-    write_.inode_count = meta.inodes;
-  }
+        reads_(mode == IndexMode::kReadWrite ? Database::Mode::kRead : Database::Mode::kObserve) {}
+
+  Result<void> Start(std::uint64_t volume_id, const IndexMemory& memory);
 
   Result<Checkpoint> LastCheckpoint() override {
     const MutexLock lock(read_mutex_);
     STRATA_ASSIGN(const Meta meta, ReadMeta(reader_.meta, path_));
-    return Checkpoint{Lsn(meta.lsn), InodeNumber(meta.highest_ino)};
+    return meta.checkpoint;
   }
 
   Result<std::optional<InodeRecord>> LoadInode(InodeNumber ino) override {
@@ -125,16 +139,16 @@ class SqliteIndex final : public Index {
     return more;
   }
 
-  Result<std::vector<IndexExtent>> LoadExtents(InodeNumber ino) override {
+  Result<std::vector<Extent>> LoadExtents(InodeNumber ino) override {
     const MutexLock lock(read_mutex_);
     const StatementScope scope(reader_.extents);
     reader_.extents.Bind(1, ino.value);
-    std::vector<IndexExtent> extents;
+    std::vector<Extent> extents;
     while (true) {
       STRATA_ASSIGN(const bool row, reader_.extents.Step());
       if (!row) return extents;
       const std::uint64_t after = extents.empty() ? 0 : extents.back().offset + extents.back().length;
-      STRATA_ASSIGN(const IndexExtent extent, ReadExtent(reader_.extents, after, path_));
+      STRATA_ASSIGN(const Extent extent, ReadExtent(reader_.extents, after, path_));
       extents.push_back(extent);
     }
   }
@@ -142,7 +156,7 @@ class SqliteIndex final : public Index {
   Result<std::uint64_t> CountInodes() override {
     const MutexLock lock(read_mutex_);
     STRATA_ASSIGN(const Meta meta, ReadMeta(reader_.meta, path_));
-    return static_cast<std::uint64_t>(meta.inodes);
+    return meta.inodes;
   }
 
   // On a connection of its own: it may take long, sees one state throughout, and `visit` may use the index.
@@ -156,7 +170,7 @@ class SqliteIndex final : public Index {
       for (const InodeRecord& inode : inodes) visit(inode);
       return {};
     }
-    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_));
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_, Sequence()));
     return EachInode(*database, visit);
   }
 
@@ -170,12 +184,12 @@ class SqliteIndex final : public Index {
       for (const InodeNumber ino : inodes) visit(ino);
       return {};
     }
-    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_));
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_, Sequence()));
     return EachNumber(*database, first, visit);
   }
 
   Result<void> Check() override {
-    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_));
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_, Sequence()));
     STRATA_ASSIGN(Statement check, database->Prepare("PRAGMA integrity_check"));
     std::string words;
     while (true) {
@@ -195,6 +209,13 @@ class SqliteIndex final : public Index {
       return Fail(Errc::kBusy, "another writer of the index has not ended yet");
     }
     return MakeWriter(write_);
+  }
+
+  Result<bool> Settle() override {
+    if (!write_.connection || write_.busy.load(std::memory_order_acquire)) {
+      return Fail(Errc::kBusy, "settling an index that is not open for writing, or is being written");
+    }
+    return write_.connection->database->SettleLog();
   }
 
  private:
@@ -218,6 +239,9 @@ class SqliteIndex final : public Index {
     }
   }
 
+  // A reader beside the server cannot know how far that has come.
+  const PageSequence* Sequence() const { return reads_ == Database::Mode::kRead ? &write_.sequence : nullptr; }
+
   const std::string path_;
   const Database::Mode reads_;  // how connections that only read are opened
   WriteState write_;  // first, so that it is closed last: that is when SQLite folds the write-ahead log into the file
@@ -239,7 +263,8 @@ Result<void> Prepare(Database& database, IndexMode mode, std::uint64_t volume_id
         "BEGIN IMMEDIATE;" + std::string(kSchema) + "PRAGMA application_id = " + std::to_string(kApplicationId) +
         "; PRAGMA user_version = " + std::to_string(kSchemaVersion) + "; INSERT INTO meta VALUES ('volume', " +
         std::to_string(static_cast<std::int64_t>(volume_id)) +
-        "), ('lsn', 0), ('highest_ino', 0), ('inodes', 0); COMMIT;";
+        "), ('sequence', 0), ('inodes', 0), ('lsn', 0), ('record', 0), ('record_check', 0), ('requests', 0), "
+        "('journal_begin', 0), ('highest_ino', 0); COMMIT;";
     return database.Execute(sql.c_str());
   }
   if (application != kApplicationId) return Fail(Errc::kCorrupt, database.path() + " is no index of Strata");
@@ -249,35 +274,47 @@ Result<void> Prepare(Database& database, IndexMode mode, std::uint64_t volume_id
   return {};
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Index>> Index::Open(const std::string& path, IndexMode mode, std::uint64_t volume_id,
-                                           const IndexMemory& memory) {
-  const bool writes = mode == IndexMode::kReadWrite;
+Result<void> SqliteIndex::Start(std::uint64_t volume_id, const IndexMemory& memory) {
+  const bool writes = reads_ == Database::Mode::kRead;
   STRATA_ASSIGN(std::unique_ptr<Database> database,
-                Database::Open(path, writes ? Database::Mode::kCreate : Database::Mode::kObserve));
+                Database::Open(path_, writes ? Database::Mode::kCreate : Database::Mode::kObserve, Sequence()));
   if (writes) {
     database->KeepLog();
+    // The log is brought into the file by Settle alone.
     STRATA_TRY(
-        database->Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; "
-                          "PRAGMA journal_size_limit = 67108864"));
+        database->Execute("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; "
+                          "PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 0; PRAGMA temp_store = MEMORY"));
     STRATA_TRY(SetCache(*database, memory.written_pages));
   }
-  STRATA_TRY(Prepare(*database, mode, volume_id));
-  STRATA_ASSIGN(ReadConnection reader, ReadConnection::Open(path, writes ? Database::Mode::kRead : Database::Mode::kObserve));
+  STRATA_TRY(Prepare(*database, writes ? IndexMode::kReadWrite : IndexMode::kReadOnly, volume_id));
+  STRATA_ASSIGN(ReadConnection reader, ReadConnection::Open(path_, reads_, Sequence()));
   STRATA_TRY(SetCache(*reader.database, memory.read_pages));
   // Who only looks sees one state for as long as it looks, the one that ReadMeta finds, whatever the server checkpoints
   // meanwhile. (Until it ends, the server's write-ahead log grows by what it checkpoints.)
   if (!writes) STRATA_TRY(reader.database->Execute("BEGIN"));
-  STRATA_ASSIGN(const Meta meta, ReadMeta(reader.meta, path));
+  STRATA_ASSIGN(const Meta meta, ReadMeta(reader.meta, path_));
   if (meta.volume != volume_id) {
-    return Fail(Errc::kCorrupt, path + " belongs to another volume; move the file away, to have it rebuilt");
+    return Fail(Errc::kCorrupt, path_ + " belongs to another volume; move the file away, to have it rebuilt");
   }
-  std::unique_ptr<WriteConnection> writer;
   if (writes) {
-    STRATA_ASSIGN(writer, WriteConnection::Make(std::move(database)));
+    write_.sequence.newest.store(static_cast<std::uint32_t>(meta.sequence));
+    write_.sequence.limit.store(static_cast<std::uint32_t>(meta.sequence));
+    STRATA_ASSIGN(write_.connection, WriteConnection::Make(std::move(database)));
+    write_.highest_ino = meta.checkpoint.highest_ino.value;
+    write_.inode_count = static_cast<std::int64_t>(meta.inodes);
   }
-  return std::make_unique<SqliteIndex>(path, std::move(reader), std::move(writer), meta);
+  const MutexLock lock(read_mutex_);
+  reader_ = std::move(reader);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Index>> Index::Open(const std::string& path, IndexMode mode, std::uint64_t volume_id,
+                                           const IndexMemory& memory) {
+  auto index = std::make_unique<SqliteIndex>(path, mode);
+  STRATA_TRY(index->Start(volume_id, memory));
+  return index;
 }
 
 }  // namespace strata::store

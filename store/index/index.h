@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/extent.h"
 #include "base/inode_record.h"
 #include "base/status.h"
 
@@ -25,14 +26,6 @@ struct IndexEntry {
   friend bool operator==(const IndexEntry&, const IndexEntry&) = default;
 };
 
-// Bytes [offset, offset + length) of a file are the journal's payload bytes from `position` on. Extents of a file do not overlap.
-struct IndexExtent {
-  std::uint64_t offset = 0;
-  std::uint64_t length = 0;
-  Lsn position;
-  friend bool operator==(const IndexExtent&, const IndexExtent&) = default;
-};
-
 // What the connections may keep of the database in memory.
 struct IndexMemory {
   std::size_t written_pages = 32 << 20;
@@ -44,16 +37,20 @@ enum class IndexMode : std::uint8_t { kReadOnly, kReadWrite };
 
 class Index {
  public:
-  // Opens, or with kReadWrite makes, the database at `path`. kCorrupt where it is damaged or of another volume (it may then be rebuilt),
+  // Opens, or with kReadWrite makes, the database at `path`. Every page is checked as it is read: damage gives kCorrupt, here or from any call. kCorrupt where it is damaged or of another volume (it may then be rebuilt),
   // kNotSupported where its version is newer than this program.
   static Result<std::unique_ptr<Index>> Open(const std::string& path, IndexMode mode, std::uint64_t volume_id,
                                              const IndexMemory& memory = {});
   virtual ~Index() = default;
 
-  // The journal position that the database covers, and the highest inode number of the upper's own that was ever used up to there.
+  // What the database says of the journal.
   struct Checkpoint {
-    Lsn lsn;
-    InodeNumber highest_ino;
+    Lsn lsn = {};                   // it covers the journal up to here
+    Lsn record = {};                // where the last record before begins, and the check in its frame: the journal is the one that the database was
+    std::uint32_t record_check = 0; // made from if it has that record. 0 where there is none.
+    Lsn requests = {};              // records from here on may carry requests that clients may still ask for again
+    Lsn journal_begin = {};         // journal segments before may have been given up
+    InodeNumber highest_ino = {};   // the highest number of the upper's own that was ever used
   };
   virtual Result<Checkpoint> LastCheckpoint() = 0;
   virtual Result<std::optional<InodeRecord>> LoadInode(InodeNumber ino) = 0;
@@ -63,7 +60,7 @@ class Index {
   virtual Result<bool> LoadEntries(InodeNumber directory, std::uint64_t first, std::size_t limit,
                                    const std::function<void(const IndexEntry&)>& visit) = 0;
   // In file order.
-  virtual Result<std::vector<IndexExtent>> LoadExtents(InodeNumber ino) = 0;
+  virtual Result<std::vector<Extent>> LoadExtents(InodeNumber ino) = 0;
   // How many inodes there are (for FSSTAT).
   virtual Result<std::uint64_t> CountInodes() = 0;
   // Calls visit for each directory that has entries or whiteouts, and each inode (for `strata diff`).
@@ -83,16 +80,18 @@ class Index {
     virtual Result<void> PutEntry(InodeNumber directory, const IndexEntry& entry) = 0;
     virtual Result<void> RemoveEntry(InodeNumber directory, std::uint64_t hash, std::string_view name) = 0;
     // Extents that the range covers are cut or dropped.
-    virtual Result<void> PutExtent(InodeNumber ino, const IndexExtent& extent) = 0;
+    virtual Result<void> PutExtent(InodeNumber ino, const Extent& extent) = 0;
     virtual Result<void> Truncate(InodeNumber ino, std::uint64_t size) = 0;
     virtual Result<void> Purge(InodeNumber ino) = 0;
     // About how much memory it takes: all that was given is held until Commit.
     virtual std::size_t bytes() const = 0;
-    // Ends the transaction with the checkpoint at `lsn`. The Writer is spent.
-    virtual Result<void> Commit(Lsn lsn) = 0;
+    // Ends the transaction with the checkpoint (its highest_ino is not looked at). The Writer is spent.
+    virtual Result<void> Commit(const Checkpoint& checkpoint) = 0;
   };
   // kBusy while another Writer of this Index lives.
   virtual Result<std::unique_ptr<Writer>> Begin() = 0;
+  // Makes what was committed durable in the database's own file. False: a reader of an older state is in the way. Not while a Writer lives.
+  virtual Result<bool> Settle() = 0;
 };
 
 }  // namespace strata::store

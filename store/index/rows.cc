@@ -63,6 +63,7 @@ CREATE TABLE entries (
   PRIMARY KEY (dir, hash, name)) WITHOUT ROWID;
 CREATE TABLE extents (
   ino INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, position INTEGER NOT NULL,
+  record INTEGER NOT NULL,
   PRIMARY KEY (ino, offset)) WITHOUT ROWID;
 )";
 
@@ -148,11 +149,11 @@ Result<IndexEntry> ReadEntry(const Statement& statement, const std::string& path
   return entry;
 }
 
-Result<IndexExtent> ReadExtent(const Statement& statement, std::uint64_t after, const std::string& path) {
-  const IndexExtent extent{statement.Uint(0), statement.Uint(1), Lsn(statement.Uint(2))};
+Result<Extent> ReadExtent(const Statement& statement, std::uint64_t after, const std::string& path) {
+  const Extent extent{statement.Uint(0), statement.Uint(1), Lsn(statement.Uint(2)), Lsn(statement.Uint(3))};
   constexpr std::uint64_t kEnd = std::numeric_limits<std::int64_t>::max();
   const bool sound = extent.offset >= after && extent.offset < kEnd && extent.length > 0 &&
-                     extent.length <= kEnd - extent.offset && extent.position.value <= kEnd - extent.length;
+                     extent.length <= kEnd - extent.offset && extent.position.value <= kEnd - extent.length && extent.record < extent.position;
   if (!sound) return BadRow(path, "an extent");
   return extent;
 }

@@ -9,6 +9,7 @@ namespace {
 constexpr int kBusyTimeoutMs = 10'000;
 
 Errc CodeOf(int rc) {
+  if (rc == SQLITE_IOERR_DATA) return Errc::kCorrupt;  // a page does not check
   switch (rc & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -102,17 +103,24 @@ std::string_view Statement::Blob(int column) const {
   return {static_cast<const char*>(data), static_cast<std::size_t>(size)};
 }
 
-Result<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
+Result<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode, const PageSequence* sequence) {
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   flags |= mode == Mode::kRead || mode == Mode::kObserve ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
   if (mode == Mode::kCreate) flags |= SQLITE_OPEN_CREATE;
   if (mode == Mode::kObserve) flags |= SQLITE_OPEN_URI;
   sqlite3* handle = nullptr;
-  const int rc = sqlite3_open_v2((mode == Mode::kObserve ? ObservedUri(path) : path).c_str(), &handle, flags, nullptr);
+  const int rc = sqlite3_open_v2((mode == Mode::kObserve ? ObservedUri(path) : path).c_str(), &handle, flags, CheckedVfs());
   // SQLite gives a handle, which must be closed, on most failures too.
   std::unique_ptr<Database> database(new Database(handle, path));
   if (rc != SQLITE_OK) return Failure(rc, handle, path);
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
+  if (sequence != nullptr) {
+    sqlite3_file_control(handle, "main", kSetPageSequence, const_cast<PageSequence*>(sequence));
+  }
+  if (mode == Mode::kCreate) {
+    int reserved = kPageCheckBytes;
+    sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
+  }
   return database;
 }
 
@@ -121,6 +129,15 @@ Database::~Database() { sqlite3_close_v2(handle_); }
 void Database::KeepLog() {
   int keep = 1;
   sqlite3_file_control(handle_, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+}
+
+Result<bool> Database::SettleLog() {
+  sqlite3_busy_timeout(handle_, 0);
+  const int rc = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  sqlite3_busy_timeout(handle_, kBusyTimeoutMs);
+  if (rc == SQLITE_OK) return true;
+  if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED) return false;
+  return Failure(rc, handle_, path_);
 }
 
 Result<void> Database::Execute(const char* sql) {

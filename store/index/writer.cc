@@ -22,7 +22,8 @@ struct Touched {
 
 struct Piece {
   std::uint64_t length = 0;
-  std::uint64_t position = 0;
+  Lsn position;
+  Lsn record;
 };
 using Pieces = absl::btree_map<std::uint64_t, Piece>;  // by offset; they do not overlap
 
@@ -36,7 +37,7 @@ void CutPieces(Pieces& pieces, std::uint64_t begin, std::uint64_t end) {
       const Piece whole = before->second;
       before->second.length = begin - before->first;
       if (before_end > end) {
-        pieces.emplace(end, Piece{before_end - end, whole.position + (end - before->first)});
+        pieces.emplace(end, Piece{before_end - end, Lsn(whole.position.value + (end - before->first)), whole.record});
         return;
       }
     }
@@ -45,7 +46,10 @@ void CutPieces(Pieces& pieces, std::uint64_t begin, std::uint64_t end) {
   auto stop = at;
   for (; stop != pieces.end() && stop->first < end; ++stop) {
     const std::uint64_t piece_end = stop->first + stop->second.length;
-    if (piece_end > end) tail = {end, Piece{piece_end - end, stop->second.position + (end - stop->first)}};
+    if (piece_end > end) {
+      const Lsn position(stop->second.position.value + (end - stop->first));
+      tail = {end, Piece{piece_end - end, position, stop->second.record}};
+    }
   }
   pieces.erase(at, stop);
   if (tail) pieces.insert(*tail);
@@ -122,14 +126,14 @@ class BatchWriter final : public Index::Writer {
 
   std::size_t bytes() const override { return bytes_; }
 
-  Result<void> PutExtent(InodeNumber ino, const IndexExtent& extent) override {
+  Result<void> PutExtent(InodeNumber ino, const Extent& extent) override {
     Pieces& pieces = Of(ino).pieces;
     if (extent.length == 0) return {};
     bytes_ += kPieceBytes;
     if (extent.offset > kLargestSigned || extent.length > kLargestSigned - extent.offset) {
       return Fail(Errc::kInvalid, "an extent beyond the largest file");
     }
-    const Piece piece{extent.length, extent.position.value};
+    const Piece piece{extent.length, extent.position, extent.record};
     // By far most writes append.
     if (pieces.empty() || std::prev(pieces.end())->first + std::prev(pieces.end())->second.length <= extent.offset) {
       pieces.emplace_hint(pieces.end(), extent.offset, piece);
@@ -159,17 +163,20 @@ class BatchWriter final : public Index::Writer {
     return {};
   }
 
-  Result<void> Commit(Lsn lsn) override {
+  Result<void> Commit(const Index::Checkpoint& checkpoint) override {
     if (spent_) return Fail(Errc::kInvalid, "a second commit of one index writer");
     spent_ = true;
     inode_count_ = state_.inode_count;
+    const std::uint32_t sequence = state_.sequence.newest.load(std::memory_order_relaxed) + 1;
+    state_.sequence.limit.store(sequence, std::memory_order_release);
     STRATA_TRY(c_.begin.Run());
-    auto written = WriteAll(lsn);
+    auto written = WriteAll(checkpoint, sequence);
     if (written) written = c_.commit.Run();
     if (!written) {
       (void)c_.rollback.Run();
       return written;
     }
+    state_.sequence.newest.store(sequence, std::memory_order_relaxed);
     state_.highest_ino = highest_ino_;
     state_.inode_count = inode_count_;
     return {};
@@ -196,7 +203,7 @@ class BatchWriter final : public Index::Writer {
     if (added) bytes_ += kEntryBytes;
   }
 
-  Result<void> WriteAll(Lsn lsn) {
+  Result<void> WriteAll(const Index::Checkpoint& checkpoint, std::uint32_t sequence) {
     // In the tables' order, so that each page is visited once.
     std::vector<std::pair<std::uint64_t, const Pending*>> order;
     order.reserve(pending_.size());
@@ -205,9 +212,14 @@ class BatchWriter final : public Index::Writer {
     for (const auto& [ino, pending] : order) STRATA_TRY(WriteInode(ino, *pending));
     for (const auto& [ino, pending] : order) STRATA_TRY(WriteEntries(ino, *pending));
     for (const auto& [ino, pending] : order) STRATA_TRY(WriteExtents(ino, *pending));
-    STRATA_TRY(SetMeta("lsn", static_cast<std::int64_t>(lsn.value)));
-    STRATA_TRY(SetMeta("highest_ino", static_cast<std::int64_t>(highest_ino_)));
-    return SetMeta("inodes", inode_count_);
+    STRATA_TRY(SetMeta("lsn", checkpoint.lsn.value));
+    STRATA_TRY(SetMeta("record", checkpoint.record.value));
+    STRATA_TRY(SetMeta("record_check", checkpoint.record_check));
+    STRATA_TRY(SetMeta("requests", checkpoint.requests.value));
+    STRATA_TRY(SetMeta("journal_begin", checkpoint.journal_begin.value));
+    STRATA_TRY(SetMeta("highest_ino", highest_ino_));
+    STRATA_TRY(SetMeta("sequence", sequence));
+    return SetMeta("inodes", static_cast<std::uint64_t>(inode_count_));
   }
 
   Result<void> WriteInode(std::uint64_t ino, const Pending& pending) {
@@ -269,13 +281,13 @@ class BatchWriter final : public Index::Writer {
     }
     for (const auto& [offset, piece] : pending.pieces) {
       if (offset < held) STRATA_TRY(CutRows(ino, offset, offset + piece.length));
-      STRATA_TRY(PutRow(ino, {offset, piece.length, Lsn(piece.position)}));
+      STRATA_TRY(PutRow(ino, {offset, piece.length, piece.position, piece.record}));
     }
     return {};
   }
 
   // The extent with the greatest offset below `offset`.
-  Result<std::optional<IndexExtent>> ExtentBefore(std::uint64_t ino, std::uint64_t offset) {
+  Result<std::optional<Extent>> ExtentBefore(std::uint64_t ino, std::uint64_t offset) {
     const StatementScope scope(c_.extent_before);
     c_.extent_before.Bind(1, ino);
     c_.extent_before.Bind(2, offset);
@@ -284,11 +296,12 @@ class BatchWriter final : public Index::Writer {
     return ReadExtent(c_.extent_before, 0, c_.database->path());
   }
 
-  Result<void> PutRow(std::uint64_t ino, const IndexExtent& extent) {
+  Result<void> PutRow(std::uint64_t ino, const Extent& extent) {
     c_.put_extent.Bind(1, ino);
     c_.put_extent.Bind(2, extent.offset);
     c_.put_extent.Bind(3, extent.length);
     c_.put_extent.Bind(4, extent.position.value);
+    c_.put_extent.Bind(5, extent.record.value);
     return c_.put_extent.Run();
   }
 
@@ -312,10 +325,9 @@ class BatchWriter final : public Index::Writer {
   Result<void> CutRows(std::uint64_t ino, std::uint64_t begin, std::uint64_t end) {
     STRATA_ASSIGN(const auto before, ExtentBefore(ino, begin));
     // What of the last one cut lies behind the range.
-    std::optional<IndexExtent> tail;
-    const auto keep_tail = [&](const IndexExtent& extent) {
-      const std::uint64_t extent_end = extent.offset + extent.length;
-      if (extent_end > end) tail = {end, extent_end - end, Lsn(extent.position.value + (end - extent.offset))};
+    std::optional<Extent> tail;
+    const auto keep_tail = [&](const Extent& extent) {
+      if (extent.end() > end) tail = extent.From(end);
     };
     if (before && before->offset + before->length > begin) {
       keep_tail(*before);
@@ -333,7 +345,7 @@ class BatchWriter final : public Index::Writer {
     return {};
   }
 
-  Result<void> SetMeta(std::string_view key, std::int64_t value) {
+  Result<void> SetMeta(std::string_view key, std::uint64_t value) {
     c_.set_meta.Bind(1, value);
     c_.set_meta.BindText(2, key);
     return c_.set_meta.Run();
@@ -369,13 +381,13 @@ Result<std::unique_ptr<WriteConnection>> WriteConnection::Make(std::unique_ptr<D
       {&c->put_entry, "INSERT OR REPLACE INTO entries (dir, hash, name, ino, kind) VALUES (?1, ?2, ?3, ?4, ?5)"},
       {&c->delete_entry, "DELETE FROM entries WHERE dir = ?1 AND hash = ?2 AND name = ?3"},
       {&c->delete_entries, "DELETE FROM entries WHERE dir = ?1"},
-      {&c->put_extent, "INSERT INTO extents (ino, offset, length, position) VALUES (?1, ?2, ?3, ?4)"},
+      {&c->put_extent, "INSERT INTO extents (ino, offset, length, position, record) VALUES (?1, ?2, ?3, ?4, ?5)"},
       {&c->shorten_extent, "UPDATE extents SET length = ?3 WHERE ino = ?1 AND offset = ?2"},
       {&c->delete_extents, "DELETE FROM extents WHERE ino = ?1 AND offset >= ?2 AND offset < ?3"},
       {&c->delete_extents_from, "DELETE FROM extents WHERE ino = ?1 AND offset >= ?2"},
       {&c->delete_all_extents, "DELETE FROM extents WHERE ino = ?1"},
       {&c->extent_before,
-       "SELECT offset, length, position FROM extents WHERE ino = ?1 AND offset < ?2 ORDER BY offset DESC LIMIT 1"},
+       "SELECT offset, length, position, record FROM extents WHERE ino = ?1 AND offset < ?2 ORDER BY offset DESC LIMIT 1"},
       {&c->set_meta, "UPDATE meta SET value = ?1 WHERE key = ?2"},
   };
   for (const Row& row : rows) {

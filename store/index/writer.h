@@ -38,6 +38,7 @@ struct WriteState {
   // Of the last commit; belongs to the Writer that lives.
   std::uint64_t highest_ino = 0;
   std::int64_t inode_count = 0;
+  PageSequence sequence;
 };
 
 // Takes over `state.busy`, and gives it back when destroyed. `state` must outlive it.

@@ -40,6 +40,8 @@ class Wire {
   Wire& operator=(const Wire&) = delete;
   ~Wire();
   bool connected() const { return fd_ >= 0; }
+  // The next call gets this xid.
+  void SetXid(std::uint32_t xid) { xid_ = xid - 1; }
   // One call as root (AUTH_SYS), and its reply.
   WireReply Call(std::uint32_t program, std::uint32_t version, std::uint32_t procedure, std::string_view arguments = {},
                  std::uint32_t rpc_version = 2);

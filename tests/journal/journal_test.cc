@@ -1,5 +1,6 @@
 #include "journal/journal.h"
 
+#include <algorithm>
 #include <atomic>
 #include <barrier>
 #include <future>
@@ -26,7 +27,7 @@ TEST(Journal, GivesBackWhatWasAppendedBeforeAndAfterReopening) {
     for (std::uint32_t i = 0; i < 200; ++i) {
       records.push_back(Sample(i));
       const Appended appended = MustAppend(*journal, records.back());
-      auto data = journal->Data(appended.payload, records.back().payload.size());
+      auto data = journal->Data(appended.begin, appended.payload, records.back().payload.size(), false);
       ASSERT_TRUE(data) << data.error().ToString();
       EXPECT_EQ(AsText(data->bytes), records.back().payload);
       end = appended.end;
@@ -52,7 +53,7 @@ TEST(Journal, KeepsDataPinnedBeyondItsOwnLife) {
   {
     auto journal = MustOpen(Env::System(), folder / "j");
     const Appended appended = MustAppend(*journal, {"h", "payload"});
-    data = journal->Data(appended.payload, 7).value();
+    data = journal->Data(appended.begin, appended.payload, 7, false).value();
   }
   EXPECT_EQ(AsText(data.bytes), "payload");
 }
@@ -67,7 +68,7 @@ TEST(Journal, TakesPayloadsOfEverySizeUpToTheLargest) {
       Written record{std::string(size % 91, 'x'), std::string(size, '\0')};
       for (char& byte : record.payload) byte = static_cast<char>(random());
       const Appended appended = MustAppend(*journal, record);
-      EXPECT_EQ(AsText(journal->Data(appended.payload, size).value().bytes), record.payload);
+      EXPECT_EQ(AsText(journal->Data(appended.begin, appended.payload, size, false).value().bytes), record.payload);
       records.push_back(std::move(record));
     }
     EXPECT_EQ(ReadAll(*journal).records, records);
@@ -89,7 +90,7 @@ TEST(Journal, RefusesRangesThatItDoesNotHold) {
   const std::uint64_t end = journal->end().value;
   ASSERT_GT(end, kSmallSegment);
   const auto code = [&](std::uint64_t position, std::uint64_t length) {
-    auto data = journal->Data(Lsn(position), length);
+    auto data = journal->Data(Lsn(position - std::min<std::uint64_t>(position, 48)), Lsn(position), length, true);
     return data ? std::optional<Errc>() : data.error().code();
   };
   EXPECT_EQ(code(first.payload.value, 1), std::nullopt);
@@ -227,7 +228,7 @@ TEST(Journal, HoldsUnderManyThreads) {
             EXPECT_TRUE(journal->SyncAndWait(appended.end));
             EXPECT_GE(journal->durable(), appended.end);
           }
-          auto data = journal->Data(appended.payload, record.payload.size());
+          auto data = journal->Data(appended.begin, appended.payload, record.payload.size(), false);
           ASSERT_TRUE(data) << data.error().ToString();
           EXPECT_EQ(AsText(data->bytes), record.payload);
           auto next = journal->Next(appended.begin);
@@ -390,6 +391,89 @@ TEST(Journal, ReadsTheSameFromEveryBorder) {
     }
   }
   EXPECT_EQ(journal->Next(Lsn(places[5].begin.value + 8)).error().code(), Errc::kCorrupt);
+}
+
+TEST(Journal, ChecksARecordOfBeforeTheFirstTimeItsDataIsRead) {
+  TempFolder folder;
+  std::vector<Appended> places;
+  {
+    auto journal = MustOpen(Env::System(), folder / "j");
+    for (std::uint32_t i = 20; i < 60; ++i) {
+      places.push_back(MustAppend(*journal, Sample(i)));
+      ASSERT_TRUE(journal->SyncAndWait(journal->end()));  // each is known to be durable by the next
+    }
+  }
+  // One byte of the third record's data, in the first segment, which a start does not read.
+  const std::string path = folder / ("j/" + SegmentName(0));
+  std::string content = Slurp(path);
+  const std::size_t at = places[2].payload.value + 5;
+  content[at] = static_cast<char>(content[at] ^ 1);
+  Spill(path, content);
+  auto journal = MustOpen(Env::System(), folder / "j");
+  EXPECT_EQ(journal->Data(places[1].begin, places[1].payload, 3, false).error().code(), Errc::kWouldBlock)
+      << "checking reads the disk";
+  auto whole = journal->Data(places[1].begin, Lsn(places[1].payload.value + 1), 3, true);
+  ASSERT_TRUE(whole) << whole.error().ToString();
+  EXPECT_EQ(AsText(whole->bytes), Sample(21).payload.substr(1, 3));
+  EXPECT_TRUE(journal->Data(places[1].begin, places[1].payload, 3, false)) << "it has been checked";
+  for (int again = 0; again < 2; ++again) {
+    auto damaged = journal->Data(places[2].begin, places[2].payload, 1, true);
+    ASSERT_FALSE(damaged) << "the byte asked for is right, the record is not";
+    EXPECT_EQ(damaged.error().code(), Errc::kCorrupt);
+    EXPECT_NE(damaged.error().message().find(path), std::string::npos) << damaged.error().ToString();
+  }
+}
+
+TEST(Journal, GivesUpItsFirstSegmentsWhileTheyAreRead) {
+  TempFolder folder;
+  std::vector<Written> records;
+  std::vector<Appended> places;
+  Lsn begin;
+  {
+    auto journal = MustOpen(Env::System(), folder / "j");
+    for (std::uint32_t i = 0; i < 400; ++i) {
+      records.push_back(Sample(i));
+      places.push_back(MustAppend(*journal, records.back()));
+    }
+    EXPECT_EQ(journal->Retire(journal->end()).error().code(), Errc::kInvalid) << "what is not durable stays";
+    ASSERT_TRUE(journal->SyncAndWait(journal->end()));
+    EXPECT_TRUE(journal->Retire(Lsn(kSmallSegment - 1)));
+    EXPECT_EQ(journal->begin(), Lsn(kSegmentHeaderBytes)) << "a segment goes whole or not at all";
+    const PinnedBytes pinned = journal->Data(places[40].begin, places[40].payload, 5, false).value();
+    std::atomic<bool> ends{false};
+    std::thread reader([&] {
+      while (!ends) {
+        for (std::size_t i = 1; i < places.size(); i += 7) {
+          auto data = journal->Data(places[i].begin, places[i].payload, records[i].payload.size(), true);
+          if (data) {
+            EXPECT_EQ(AsText(data->bytes), records[i].payload);
+          } else {
+            EXPECT_EQ(data.error().code(), Errc::kCorrupt);
+          }
+          (void)journal->Next(places[i].begin);
+        }
+      }
+    });
+    const std::uint64_t before = journal->disk_bytes();
+    for (std::uint64_t segment = 1; segment < 6; ++segment) {
+      EXPECT_TRUE(journal->Retire(Lsn(segment * kSmallSegment + 100)));
+      EXPECT_FALSE(std::filesystem::exists(folder / ("j/" + SegmentName(segment - 1))));
+    }
+    ends = true;
+    reader.join();
+    EXPECT_LT(journal->disk_bytes(), before - 4 * kSmallSegment);
+    EXPECT_EQ(AsText(pinned.bytes), records[40].payload.substr(0, 5)) << "what is pinned stays";
+    begin = journal->begin();
+    EXPECT_EQ(begin, Lsn(5 * kSmallSegment + kSegmentHeaderBytes));
+    EXPECT_FALSE(journal->Data(places[40].begin, places[40].payload, 5, true));
+  }
+  auto journal = MustOpen(Env::System(), folder / "j");
+  EXPECT_EQ(journal->begin(), begin);
+  const std::size_t first = static_cast<std::size_t>(
+      std::ranges::find_if(places, [&](const Appended& place) { return place.begin >= begin; }) - places.begin());
+  ASSERT_LT(first, records.size());
+  EXPECT_EQ(ReadAll(*journal).records, std::vector<Written>(records.begin() + static_cast<std::ptrdiff_t>(first), records.end()));
+  MustAppend(*journal, Sample(7));
 }
 
 }  // namespace

@@ -210,7 +210,7 @@ TEST(JournalFormat, IsWhatTheDocumentShows) {
                     .position = 64,
                     .durable = 64};
   std::byte bytes[kFrameBytes];
-  EncodeFrame(frame, 0xdeadbeef, bytes);
+  EXPECT_EQ(EncodeFrame(frame, 0xdeadbeef, bytes), 0x18d04c6fu);
   EXPECT_EQ(Hex(bytes),
             "53544a5258000000050000003933c2054cbb719a400000000000000040000000"
             "000000006f4cd018");
@@ -221,10 +221,11 @@ TEST(JournalFormat, IsWhatTheDocumentShows) {
                              .index = 1,
                              .segment_size = 64 << 20,
                              .previous_end = 0x3fff000,
+                             .previous_check = 0x18d04c6f,
                              .durable = 0x3ff0000};
   EXPECT_EQ(Hex(EncodeSegmentHeader(header)),
             "5354524154414a0a01000000efbeadde88776655443322110100000000000000"
-            "000000040000000000f0ff03000000000000ff030000000000000000dcd7c5fa");
+            "000000040000000000f0ff03000000000000ff03000000006f4cd018460f7ea9");
 }
 
 TEST(JournalFormat, NamesSegmentsInHex) {

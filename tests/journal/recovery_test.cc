@@ -137,7 +137,7 @@ TEST(JournalRecovery, MissesASegmentThatIsGone) {
     if (gone == 0) {
       // Segments before the first may have been given up; what needs them will not find them.
       ASSERT_TRUE(journal);
-      EXPECT_EQ((*journal)->Data(Lsn(100), 1).error().code(), Errc::kCorrupt);
+      EXPECT_EQ((*journal)->Data(Lsn(64), Lsn(110), 1, true).error().code(), Errc::kCorrupt);
     } else {
       ASSERT_FALSE(journal) << gone;
       EXPECT_EQ(journal.error().code(), Errc::kCorrupt);
@@ -204,6 +204,29 @@ TEST(JournalRecovery, LosesNothingDurableWhenThePowerGoes) {
       ASSERT_TRUE(IsPrefix(left.records, records));
     }
   }
+}
+
+// Two copies of a journal went different ways, and a segment of one was put among those of the other.
+TEST(JournalRecovery, RefusesASegmentOfACopyThatWentAnotherWay) {
+  TempFolder folder;
+  Env& env = Env::System();
+  { MustAppend(*MustOpen(env, folder / "one"), Sample(3)); }
+  std::filesystem::copy(folder / "one", folder / "other");
+  for (const char* name : {"one", "other"}) {
+    auto journal = MustOpen(env, folder / name);
+    // The same sizes, so that positions say nothing; only what is written differs.
+    for (int i = 0; i < 60; ++i) {
+      MustAppend(*journal, {name[1] == 'n' ? "a" : "b", std::string(1000, 'x')});
+      ASSERT_TRUE(journal->SyncAndWait(journal->end()));
+    }
+  }
+  const std::string last = SegmentName(3);
+  ASSERT_TRUE(std::filesystem::exists(folder / ("one/" + last)));
+  std::filesystem::copy_file(folder / ("one/" + last), folder / ("other/" + last),
+                             std::filesystem::copy_options::overwrite_existing);
+  auto journal = Journal::Open(env, folder / "other", Options());
+  ASSERT_FALSE(journal);
+  EXPECT_EQ(journal.error().code(), Errc::kCorrupt);
 }
 
 }  // namespace

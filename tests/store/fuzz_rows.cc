@@ -102,12 +102,12 @@ void ReadAsEntry(Row& row, Input& input) {
 void ReadAsExtent(Row& row, Input& input) {
   Statement& statement = row.statement();
   const auto after = static_cast<std::uint64_t>(input.Integer());
-  for (int i = 1; i <= 3; ++i) statement.Bind(i, input.Integer());
+  for (int i = 1; i <= 4; ++i) statement.Bind(i, input.Integer());
   row.Step();
   const auto read = ReadExtent(statement, after, "fuzz");
   statement.Reset();
   if (!read) return;
-  Require(read->length > 0 && read->offset >= after);
+  Require(read->length > 0 && read->offset >= after && read->record < read->position);
   Require(read->offset + read->length > read->offset && read->position.value + read->length > read->position.value);
 }
 

@@ -32,7 +32,7 @@ class Pair {
     const int steps = Pick(40);
     for (int i = 0; i < steps; ++i) Step(**writer);
     ++lsn_;
-    ASSERT_TRUE((*writer)->Commit(Lsn(lsn_)));
+    ASSERT_TRUE((*writer)->Commit({.lsn = Lsn(lsn_)}));
     if (Pick(4) == 0) next_ino_ += 5;  // numbers that are skipped
     Compare();
   }
@@ -96,9 +96,9 @@ class Pair {
       case 5: {
         const std::uint64_t begin = random_() % kFileBytes;
         const std::uint64_t length = random_() % (kFileBytes - begin);
-        const std::uint64_t position = random_();
+        const std::uint64_t position = 1 + random_();
         for (std::uint64_t i = 0; i < length; ++i) model_.bytes[ino.value][begin + i] = position + i;
-        ASSERT_TRUE(w.PutExtent(ino, {begin, length, Lsn(position)}));
+        ASSERT_TRUE(w.PutExtent(ino, {begin, length, Lsn(position), Lsn(position - 1)}));
         break;
       }
       case 6: {
@@ -136,7 +136,7 @@ class Pair {
       std::map<std::uint64_t, std::uint64_t> bytes;
       const auto extents = index_.LoadExtents(InodeNumber(ino));
       ASSERT_TRUE(extents);
-      for (const IndexExtent& extent : *extents) {
+      for (const Extent& extent : *extents) {
         EXPECT_GT(extent.length, 0u);
         for (std::uint64_t i = 0; i < extent.length; ++i) {
           const bool added = bytes.emplace(extent.offset + i, extent.position.value + i).second;

@@ -206,8 +206,8 @@ TEST_P(FailingDisk, FailsWhatWaitsAndAllLaterChangesAndReadsGoOn) {
   EXPECT_CODE(Settle(subject.fs(), mutation), Errc::kIo);
   EXPECT_NE(subject.fs().CurrentWriteVerifier(), verifier) << "clients must send again what was UNSTABLE";
   // The fault is over; the journal stays refused, since nobody knows what the disk holds.
-  EXPECT_CODE(client.MakeFile("later"), Errc::kIo);
-  EXPECT_CODE(client.WriteAt("kept", 0, "x"), Errc::kIo);
+  EXPECT_CODE(client.MakeFile("later"), Errc::kReadOnly);
+  EXPECT_CODE(client.WriteAt("kept", 0, "x"), Errc::kReadOnly);
   EXPECT_CODE(Settle(subject.fs(), mutation), Errc::kIo);
   EXPECT_CODE(subject.fs().Flush(), Errc::kIo);
   EXPECT_CODE(subject.workspace().Checkpoint(), Errc::kIo);

@@ -1,0 +1,31 @@
+#include "journal/window.h"
+
+#include <algorithm>
+
+namespace strata::journal {
+namespace {
+
+constexpr std::uint64_t kReadAhead = 256 << 10;
+
+}  // namespace
+
+Result<ByteSpan> Window::Read(File& file, std::uint64_t offset, std::uint64_t length, std::uint64_t limit) {
+  length = offset < limit ? std::min(length, limit - offset) : 0;
+  if (length == 0) return ByteSpan{};
+  const bool held = file_ == &file && offset >= begin_ && offset + length <= begin_ + size_;
+  if (!held) {
+    const std::uint64_t wanted = std::min(std::max(length, kReadAhead), limit - offset);
+    file_ = nullptr;
+    // Somebody may still look at what was read before.
+    if (!bytes_ || bytes_.use_count() > 1 || bytes_->size() < wanted) {
+      bytes_ = std::make_shared<std::vector<std::byte>>(std::max(wanted, kReadAhead));
+    }
+    STRATA_ASSIGN(size_, file.ReadAt(offset, MutableByteSpan(*bytes_).first(wanted)));
+    begin_ = offset;
+    file_ = &file;
+  }
+  const ByteSpan all = ByteSpan(*bytes_).first(size_).subspan(std::min<std::size_t>(offset - begin_, size_));
+  return all.first(std::min<std::size_t>(all.size(), length));
+}
+
+}  // namespace strata::journal

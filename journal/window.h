@@ -1,0 +1,31 @@
+// Window: a file read piece by piece with read(2). What a reader walks through comes this way rather than through the mapping, in which a bad block
+// of the disk is a signal and not an error, and whose pages count for the process.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/env.h"
+#include "base/status.h"
+
+namespace strata::journal {
+
+// Not thread-safe.
+class Window {
+ public:
+  // Bytes [offset, offset + length) of the file, or as many of them as lie before `limit` and the file's end. What lies before `limit` must not change
+  // any more: it may be read ahead. The bytes stay valid until the next call, and for as long as what pin() gave after this one lives.
+  Result<ByteSpan> Read(File& file, std::uint64_t offset, std::uint64_t length, std::uint64_t limit);
+  std::shared_ptr<const void> pin() const { return bytes_; }
+  // What was read is read anew: it may have changed.
+  void Forget() { file_ = nullptr; }
+
+ private:
+  const File* file_ = nullptr;
+  std::uint64_t begin_ = 0;
+  std::size_t size_ = 0;
+  std::shared_ptr<std::vector<std::byte>> bytes_;
+};
+
+}  // namespace strata::journal

@@ -1,0 +1,30 @@
+// PageCheck: every page of an index file carries a checksum, written and checked as the page goes to and comes from the file. SQLite has none of its
+// own in the main file, and a row that a bad disk changed would be served as if it were true.
+//
+// A page's last 8 bytes, which SQLite leaves alone: the sequence number of the newest transaction when the page was written into the file (4 bytes), and
+// crc32c of the page number and of the page up to here (4 bytes). Little-endian.
+//
+// The sequence number finds what checksums cannot: if the write-ahead log was damaged after part of it had been brought into the file, SQLite reads the
+// log up to the damage, and pages of two states mix. Then the file holds a page that is newer than the newest transaction which can be seen.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace strata::store {
+
+inline constexpr int kPageBytes = 4096;
+inline constexpr int kPageCheckBytes = 8;
+
+// The sequence numbers of the transactions of one index in this process, shared by its connections.
+struct PageSequence {
+  std::atomic<std::uint32_t> newest{0};           // put into pages as they are written
+  std::atomic<std::uint32_t> limit{0xffff'ffff};  // a page read with a higher one is damage
+};
+
+// The name of SQLite's file layer with these checks; registered at the first call.
+const char* CheckedVfs();
+// What sqlite3_file_control takes to tell a connection's main file of its PageSequence (the argument), which must outlive it.
+inline constexpr int kSetPageSequence = 0x53545249;
+
+}  // namespace strata::store

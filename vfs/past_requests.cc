@@ -1,0 +1,40 @@
+#include "vfs/past_requests.h"
+
+#include "journal/record.h"
+
+namespace strata::vfs {
+namespace {
+
+class RequestVisitor final : public journal::EffectVisitor {
+ public:
+  Result<void> On(const InodeRecord&) override { return {}; }
+  Result<void> On(const journal::TouchEffect&) override { return {}; }
+  Result<void> On(const journal::EntryEffect&) override { return {}; }
+  Result<void> On(const journal::DataEffect&) override { return {}; }
+  Result<void> On(const journal::TruncateEffect&) override { return {}; }
+  Result<void> On(const journal::PurgeEffect&) override { return {}; }
+  Result<void> On(const journal::RequestEffect& effect) override {
+    found_.push_back({{effect.request.begin(), effect.request.end()}, effect.made, effect.generation});
+    if (found_.size() > kMaxPastRequests) found_.pop_front();
+    return {};
+  }
+
+  std::deque<FoundRequest> Take() { return std::move(found_); }
+
+ private:
+  std::deque<FoundRequest> found_;
+};
+
+}  // namespace
+
+Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn from) {
+  RequestVisitor visitor;
+  while (true) {
+    STRATA_ASSIGN(const std::optional<journal::RecordView> record, journal.Next(from));
+    if (!record) return visitor.Take();
+    STRATA_TRY(journal::VisitRecord(record->head, record->payload.size(), visitor));
+    from = record->end;
+  }
+}
+
+}  // namespace strata::vfs

@@ -1,0 +1,26 @@
+// The requests whose changes the journal holds: what a client that heard no answer may ask for again after a restart (spec nfsv3 1.6).
+#pragma once
+
+#include <deque>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/status.h"
+#include "journal/journal.h"
+
+namespace strata::vfs {
+
+// How many requests are remembered over a restart, and from how much of the journal's end.
+inline constexpr std::size_t kMaxPastRequests = 4096;
+inline constexpr std::uint64_t kPastRequestBytes = 32 << 20;
+
+struct FoundRequest {
+  std::vector<std::byte> request;
+  InodeNumber made;
+  Generation generation;
+};
+
+// The last requests of the journal, the oldest first, of records from `from` on.
+Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn from);
+
+}  // namespace strata::vfs
