@@ -128,8 +128,8 @@ SegmentTable::Use::Use(const SegmentTable& table, std::uint64_t index) : segment
 
 void SegmentTable::RetireFirst() {
   Segment& first = *Find(first_index());
+  first_index_.fetch_add(1, std::memory_order_seq_cst);  // before: who is refused the segment can see why
   first.retired.store(true, std::memory_order_seq_cst);
-  first_index_.fetch_add(1, std::memory_order_acq_rel);
   // Each use is a few reads long.
   while (first.users.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
   first.mapping.reset();

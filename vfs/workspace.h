@@ -53,6 +53,12 @@ enum class Durability : std::uint8_t {
   kRelaxed,  // they may be answered before: a power cut loses at most `relaxed_interval_ns` of them; COMMIT and stable writes still wait
 };
 
+// How much of the past stays in the journal, beside what a workspace still consists of.
+struct HistoryPolicy {
+  std::int64_t age_ns = 0;  // what was changed within this time stays
+  std::uint64_t bytes = 0;  // the last so many bytes stay
+};
+
 struct WorkspaceOptions {
   // Nothing is written, no lock is taken; what another process that serves the workspace does later is not seen.
   bool read_only = false;
@@ -62,6 +68,7 @@ struct WorkspaceOptions {
   std::size_t memory_bytes = kDefaultMemoryBytes;
   // Instead of MemoryBudget's whole_directory_names and shed_names: for tests of directories of which only a part is in memory. 0: as it says.
   std::size_t whole_directory_names = 0;
+  HistoryPolicy history;
   // A checkpoint begins when the journal has grown by so many bytes, or so many records.
   std::uint64_t checkpoint_bytes = 128 << 20;
   std::uint64_t checkpoint_records = 100'000;

@@ -3,6 +3,7 @@
 //   workspace_read.cc    attributes, lookup, file data        workspace_write.cc    SETATTR, WRITE, COMMIT
 //   workspace_names.cc   names of directories in memory       workspace_list.cc     READDIR; whether a directory is empty
 //   workspace_create.cc  CREATE and its like, LINK            workspace_remove.cc   REMOVE, RMDIR, RENAME
+//   workspace_clean.cc   giving up old journal segments
 //   workspace_changes.cc `strata diff`                        checkpointer.{h,cc}   the journal's way into the index
 //   replay.{h,cc}        the journal's tail into memory, for a reader beside the server
 //
@@ -294,8 +295,24 @@ class WorkspaceImpl final : public Workspace {
   Result<void> OpenIndex();
   // kCorrupt unless the index was made from this journal, and the journal has all that the index counts on.
   Result<void> CheckBelongTogether(const store::Index::Checkpoint& checkpoint);
+  // kCorrupt where the journal begins later than it may.
+  Result<void> CheckBegin(const store::Index::Checkpoint& checkpoint) const;
   Result<void> RunCheckpoint() STRATA_EXCLUDES(checkpoint_mutex_, keeper_mutex_);
+  Result<void> ApplyToIndex(Lsn target) STRATA_REQUIRES(checkpoint_mutex_) STRATA_EXCLUDES(keeper_mutex_);
   void KeeperLoop();
+
+  // workspace_clean.cc -------------------------------------------------------------------------------------------------
+  // Gives up the first segments for as long as there is enough to gain.
+  Result<void> CleanJournal();
+  Result<bool> WorthCleaning(Lsn until);
+  // Writes anew what lives in the records between; false: the workspace closes.
+  Result<bool> MoveLiving(Lsn from, Lsn until);
+  Result<void> MoveInode(InodeNumber ino);
+  Result<void> MoveEntry(InodeNumber directory, std::string_view name);
+  Result<void> MoveData(const journal::RecordView& record, const journal::DataEffect& effect);
+  void CleanerLoop();
+  // False: the workspace closes.
+  bool CleanerRests(std::chrono::nanoseconds interval);
   // Waits until there is something to do, at most `interval`. False: the workspace closes.
   bool KeeperRests(std::chrono::nanoseconds interval);
   void NoteChange();
@@ -347,6 +364,7 @@ class WorkspaceImpl final : public Workspace {
   // under way, or the last one, was begun.
   std::atomic<std::int64_t> dirty_bytes_{0};
   std::atomic<std::uint64_t> dirty_since_{0};  // Lsn
+  std::atomic<std::uint64_t> settled_{0};  // Lsn that the index's own file covers, synced
   Mutex checkpoint_mutex_;  // one checkpoint at a time; held over the disk; of the others only keeper_mutex_ within
   std::optional<Checkpointer> checkpointer_ STRATA_GUARDED_BY(checkpoint_mutex_);
   Mutex keeper_mutex_;
@@ -357,6 +375,12 @@ class WorkspaceImpl final : public Workspace {
   // The last one failed: none is asked for, nor waited for, until the keeper next wakes by itself.
   std::atomic<bool> checkpoint_failed_{false};
   std::thread keeper_;
+  // Of the cleaner's thread alone: below this it does not look again; what it has moved, and where the record that says so ends.
+  std::uint64_t clean_above_ = 0;
+  Lsn moved_until_;
+  Lsn moved_end_;
+  CondVar cleaner_wakes_;
+  std::thread cleaner_;
 };
 
 template <typename Body>

@@ -106,15 +106,20 @@ Result<void> WorkspaceImpl::OpenIndex() {
   return {};
 }
 
+Result<void> WorkspaceImpl::CheckBegin(const store::Index::Checkpoint& checkpoint) const {
+  if (journal_->begin().value <= checkpoint.journal_begin.value + journal::kSegmentHeaderBytes) return {};
+  return Fail(Errc::kCorrupt, "the first segments of the journal of " + path_ + " are missing: it begins at position " +
+                                  std::to_string(journal_->begin().value) + ", and all before " +
+                                  std::to_string(checkpoint.journal_begin.value) + " may be; put them back into " + path_ +
+                                  "/journal, or go on with what the rest of it holds: strata check --repair " + path_);
+}
+
 Result<void> WorkspaceImpl::CheckBelongTogether(const store::Index::Checkpoint& checkpoint) {
   const std::string what_to_do = "; restore " + path_ + "/journal as it was, or go on with what the journal in it holds: strata check --repair " + path_;
   if (checkpoint.lsn > journal_->end()) {
     return Fail(Errc::kCorrupt, "the index of " + path_ + " is ahead of its journal: segments or records are missing at the end" + what_to_do);
   }
-  if (checkpoint.lsn.value != 0 && journal_->begin().value > checkpoint.journal_begin.value + journal::kSegmentHeaderBytes) {
-    return Fail(Errc::kCorrupt, "the first segments of the journal of " + path_ + " are missing: it begins at position " +
-                                    std::to_string(journal_->begin().value) + what_to_do);
-  }
+  if (checkpoint.lsn.value != 0) STRATA_TRY(CheckBegin(checkpoint));
   if (checkpoint.record.value == 0) return {};
   STRATA_ASSIGN(const std::optional<journal::RecordView> record, journal_->Next(checkpoint.record));
   if (!record || record->begin != checkpoint.record || record->check != checkpoint.record_check) {
@@ -171,6 +176,7 @@ Result<void> WorkspaceImpl::Start() {
                                       ", or look at it meanwhile with --read-only");
     }
     STRATA_ASSIGN(store::Index::Checkpoint checkpoint, index_->LastCheckpoint());
+    STRATA_TRY(CheckBegin(checkpoint));  // an index that was made anew knows only now
     next_ino_.store(std::max<std::uint64_t>(2, checkpoint.highest_ino.value + 1));
     STRATA_ASSIGN(past_requests_, FindPastRequests(*journal_, checkpoint.requests));
   }
@@ -182,7 +188,10 @@ Result<void> WorkspaceImpl::Start() {
     if (!root->is_directory()) return Fail(Errc::kNotDirectory, "the root of " + path_ + " is not a directory");
     root_ = root->id();
   }
-  if (!options_.read_only) keeper_ = std::thread([this] { KeeperLoop(); });
+  if (!options_.read_only) {
+    keeper_ = std::thread([this] { KeeperLoop(); });
+    cleaner_ = std::thread([this] { CleanerLoop(); });
+  }
   return {};
 }
 
@@ -193,6 +202,8 @@ WorkspaceImpl::~WorkspaceImpl() {
       keeper_stops_ = true;
     }
     keeper_wakes_.NotifyOne();
+    cleaner_wakes_.NotifyOne();
+    cleaner_.join();
     keeper_.join();
     if (auto done = RunCheckpoint(); !done) {
       log::Error("closing checkpoint failed; the next start replays the journal path=" + path_ +
@@ -204,8 +215,15 @@ WorkspaceImpl::~WorkspaceImpl() {
 Result<void> WorkspaceImpl::RunCheckpoint() {
   const MutexLock one(checkpoint_mutex_);
   const Lsn target = journal_->end();
+  if (checkpoint_.load() < target.value) STRATA_TRY(ApplyToIndex(target));
+  if (settled_.load() >= checkpointer_->reached().lsn.value) return {};
+  STRATA_ASSIGN(const bool settled, index_->Settle());
+  if (settled) settled_.store(checkpointer_->reached().lsn.value);
+  return {};
+}
+
+Result<void> WorkspaceImpl::ApplyToIndex(Lsn target) {
   const Lsn from(checkpoint_.load());
-  if (from >= target) return {};
   STRATA_TRY(journal_->SyncAndWait(target));
   const std::uint64_t records = records_since_checkpoint_.load();
   // Only after `target` was taken: what is counted in between is forgotten too early, once, rather than kept for ever.
@@ -227,7 +245,6 @@ Result<void> WorkspaceImpl::RunCheckpoint() {
   }
   dirty_bytes_.fetch_sub(dirty - cleaned);
   records_since_checkpoint_.fetch_sub(records);
-  if (auto settled = index_->Settle(); !settled) return Fail(settled.error());
   return {};
 }
 

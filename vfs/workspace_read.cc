@@ -115,7 +115,8 @@ Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId&
                                        std::uint32_t count, ReadSink& sink) {
   Stretches plan;
   std::shared_ptr<const LowerNode> lower;
-  auto result = Run(context, [&](StripeLock& lock, Need& need) -> Result<ReadResult> {
+  auto look = [&](StripeLock& lock, Need& need) -> Result<ReadResult> {
+    plan.clear();
     lock.Lock({id.ino});
     STRATA_ASSIGN(Inode * inode, Get(id, need));
     if (inode->is_directory()) return Fail(Errc::kIsDirectory);
@@ -143,12 +144,29 @@ Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId&
       break;
     }
     return read;
-  });
+  };
+  auto result = Run(context, look);
+  absl::InlinedVector<journal::PinnedBytes, 8> pinned;
+  for (std::size_t i = 0; result && i < plan.size();) {
+    const Stretch& stretch = plan[i++];
+    if (stretch.source != Stretch::Source::kJournal) continue;
+    auto data = journal_->Data(stretch.record, stretch.position, stretch.length, context.may_block);
+    if (data) {
+      pinned.push_back(std::move(*data));
+      continue;
+    }
+    // Its segment may have been given up since we looked, after what it held was moved.
+    if (stretch.record >= journal_->begin()) return Fail(data.error());
+    pinned.clear();
+    i = 0;
+    result = Run(context, look);
+  }
   if (!result) return result;
+  auto next_pinned = pinned.begin();
   for (const Stretch& stretch : plan) {
     switch (stretch.source) {
       case Stretch::Source::kJournal: {
-        STRATA_ASSIGN(journal::PinnedBytes data, journal_->Data(stretch.record, stretch.position, stretch.length, context.may_block));
+        journal::PinnedBytes& data = *next_pinned++;
         sink.Reference(data.bytes, std::move(data.pin));
         break;
       }

@@ -188,6 +188,17 @@ class SqliteIndex final : public Index {
     return EachNumber(*database, first, visit);
   }
 
+  Result<std::uint64_t> LivingBytes() override {
+    // What a record takes beside file data, about.
+    constexpr std::int64_t kInode = 200, kEntry = 120, kExtent = 100;
+    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_, Sequence()));
+    STRATA_ASSIGN(const std::int64_t inodes, database->QueryInt("SELECT value FROM meta WHERE key = 'inodes'"));
+    STRATA_ASSIGN(const std::int64_t entries, database->QueryInt("SELECT count(*) FROM entries"));
+    STRATA_ASSIGN(const std::int64_t extents, database->QueryInt("SELECT count(*) FROM extents"));
+    STRATA_ASSIGN(const std::int64_t data, database->QueryInt("SELECT sum(length) FROM extents"));
+    return static_cast<std::uint64_t>(data + inodes * kInode + entries * kEntry + extents * kExtent);
+  }
+
   Result<void> Check() override {
     STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_, Sequence()));
     STRATA_ASSIGN(Statement check, database->Prepare("PRAGMA integrity_check"));

@@ -67,6 +67,8 @@ class Index {
   virtual Result<void> VisitInodes(const std::function<void(const InodeRecord&)>& visit) = 0;
   // Calls visit for each inode's number from `first` on, ascending.
   virtual Result<void> VisitNumbers(InodeNumber first, const std::function<void(InodeNumber)>& visit) = 0;
+  // About how many bytes of journal all that it holds would take, file data included. Reads much of the database.
+  virtual Result<std::uint64_t> LivingBytes() = 0;
   // PRAGMA integrity_check; kCorrupt with its words.
   virtual Result<void> Check() = 0;
 

@@ -356,7 +356,7 @@ TEST(Journal, HoldsNoMorePagesOfWhatIsReadThanItIsAllowed) {
   for (int turn = 0; turn < 2; ++turn) {
     for (const Appended& record : written) {
       if (turn == 0) {
-        auto data = journal->Data(record.payload, payload.size());
+        auto data = journal->Data(record.begin, record.payload, payload.size(), false);
         ASSERT_TRUE(data) << data.error().ToString();
         ASSERT_EQ(AsText(data->bytes), payload);
       } else {

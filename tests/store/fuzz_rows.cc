@@ -24,7 +24,7 @@ void Require(bool condition) {
 class Row {
  public:
   Row() {
-    auto database = Database::Open(":memory:", Database::Mode::kCreate);
+    auto database = Database::Open(":memory:", Database::Mode::kCreate, nullptr);
     Require(database.has_value());
     database_ = std::move(*database);
     std::string sql = "SELECT ?1";

@@ -376,7 +376,7 @@ TEST(Index, NeverGivesAWrongRowForAFlippedBit) {
         }
       }
       std::uint64_t next = 2;
-      found |= !(*index)->LoadEntries(kRootInode, [&](const IndexEntry& entry) {
+      found |= !(*index)->LoadEntries(kRootInode, 0, ~0ULL, [&](const IndexEntry& entry) {
         EXPECT_EQ(entry, Entry(100 + next, "name" + std::to_string(next), next)) << "byte " << at;
         ++next;
       });
