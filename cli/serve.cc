@@ -35,6 +35,8 @@ struct ServeArguments {
   std::string durability = "strict";
   std::string portmap = "auto";
   std::string memory = "256M";
+  std::string history = "none";
+  std::string relaxed_interval = "1s";
 };
 
 // "ADDR:PORT", "[V6ADDR]:PORT", "ADDR" (port 2049) or ":PORT" (127.0.0.1).
@@ -95,6 +97,34 @@ Result<std::uint64_t> ParseMemory(const std::string& text) {
     if (number <= kMost / factor && number * factor >= kLeast) return number * factor;
   }
   return Fail(Errc::kInvalid, "--memory " + text + ": not a size that can be served with; give one from 16M to 1024G, such as 256M");
+}
+
+// A number and the one letter of `units` behind it; nothing for anything else, or for what 2^62 nanoseconds or bytes do not hold.
+std::optional<std::int64_t> ParseQuantity(std::string_view text, std::initializer_list<std::pair<char, std::int64_t>> units) {
+  std::int64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || end - rest != 1 || number <= 0) return std::nullopt;
+  for (const auto& [unit, factor] : units) {
+    if (unit == *rest && number <= (std::int64_t{1} << 62) / factor) return number * factor;
+  }
+  return std::nullopt;
+}
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+std::optional<std::int64_t> ParseDuration(std::string_view text) {
+  return ParseQuantity(text, {{'s', kSecond}, {'m', 60 * kSecond}, {'h', 3600 * kSecond}, {'d', 86400 * kSecond}});
+}
+
+Result<vfs::HistoryPolicy> ParseHistory(const std::string& text) {
+  if (text == "none") return vfs::HistoryPolicy{};
+  if (text == "all") return vfs::HistoryPolicy{.all = true};
+  if (const auto age = ParseDuration(text)) return vfs::HistoryPolicy{.age_ns = *age};
+  if (const auto bytes = ParseQuantity(text, {{'K', 1LL << 10}, {'M', 1LL << 20}, {'G', 1LL << 30}, {'T', 1LL << 40}})) {
+    return vfs::HistoryPolicy{.bytes = static_cast<std::uint64_t>(*bytes)};
+  }
+  return Fail(Errc::kInvalid, "--history " + text + ": give none, all, a time such as 12h or 7d (s, m, h, d), or a size such as 10G (K, M, G, T)");
 }
 
 // The kernel's client may be mounted on this machine: then this process is what its dirty pages wait for when memory is short, and it must not be made to
@@ -213,6 +243,11 @@ Result<void> Serve(const ServeArguments& arguments, std::optional<Takeover>& tak
     exported.allow.push_back(std::move(cidr));
   }
   STRATA_ASSIGN(const std::uint64_t memory, ParseMemory(arguments.memory));
+  STRATA_ASSIGN(const vfs::HistoryPolicy history, ParseHistory(arguments.history));
+  const auto relaxed_interval = ParseDuration(arguments.relaxed_interval);
+  if (!relaxed_interval) {
+    return Fail(Errc::kInvalid, "--relaxed-interval " + arguments.relaxed_interval + ": give a time such as 1s or 2m (s, m, h, d)");
+  }
   options.duplicate_cache_bytes = options.max_buffered_bytes = vfs::MemoryBudget::Of(memory).server / 2;
   if (arguments.takeover) {
     STRATA_ASSIGN(serving.workspace, FindWorkspace(arguments));
@@ -253,6 +288,8 @@ Result<void> Serve(const ServeArguments& arguments, std::optional<Takeover>& tak
   workspace_options.durability =
       arguments.durability == "relaxed" ? vfs::Durability::kRelaxed : vfs::Durability::kStrict;
   workspace_options.memory_bytes = memory;
+  workspace_options.history = history;
+  workspace_options.relaxed_interval_ns = *relaxed_interval;
   return ServeUntilTold(serving, takeover ? &*takeover : nullptr,
                         [&](const Server& server) { PrintReady(server, serving.workspace, arguments.read_only); });
 }
@@ -308,6 +345,17 @@ void AddServe(CLI::App& app, Action& action) {
       ->excludes(listen)
       ->excludes(read_only)
       ->excludes(portmap);
+  command
+      ->add_option("--relaxed-interval", arguments->relaxed_interval,
+                   "With --durability relaxed: how much a power cut may lose at most, such as 1s or 30s")
+      ->type_name("TIME")
+      ->capture_default_str();
+  command
+      ->add_option("--history", arguments->history,
+                   "How much of the past the journal keeps beside what the workspace still consists of: none, all, what is younger than a "
+                   "time (12h, 7d) or the last so many bytes (10G)")
+      ->type_name("none|all|TIME|SIZE")
+      ->capture_default_str();
   command
       ->add_option("--memory", arguments->memory,
                    "Memory for caches, changes not yet in the index and buffers, all together, in MiB or with K, M or G; "

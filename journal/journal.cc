@@ -320,7 +320,6 @@ Result<void> LogJournal::Retire(Lsn lsn) {
   const MutexLock one(retire_mutex_);
   // A segment is looked at without a Use by who commits; what is durable is not synced again.
   if (lsn.value > committer_->durable()) return Fail(Errc::kInvalid, "giving up journal segments that are not durable");
-  bool removed = false;
   while (true) {
     const std::uint64_t index = table_.first_index();
     Segment* const first = table_.Find(index);
@@ -332,9 +331,10 @@ Result<void> LogJournal::Retire(Lsn lsn) {
     table_.RetireFirst();
     const MutexLock walk_lock(walk_mutex_);
     window_.Forget();  // it knows the file by where it lay in memory
-    removed = true;
+    // Each by itself: if the power goes, no segment is there again without those behind it.
+    STRATA_TRY(env_.SyncDirectory(directory_));
   }
-  return removed ? env_.SyncDirectory(directory_) : Result<void>{};
+  return {};
 }
 
 void LogJournal::Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length) {

@@ -55,6 +55,7 @@ enum class Durability : std::uint8_t {
 
 // How much of the past stays in the journal, beside what a workspace still consists of.
 struct HistoryPolicy {
+  bool all = false;         // nothing is given up
   std::int64_t age_ns = 0;  // what was changed within this time stays
   std::uint64_t bytes = 0;  // the last so many bytes stay
 };
@@ -99,6 +100,8 @@ class Workspace : public FileSystem {
   // Makes everything changed so far durable, in the journal and in the index.
   virtual Result<void> Checkpoint() = 0;
   virtual Lsn journal_end() const = 0;
+  // Gives up as much of the journal's past as `policy` allows and is worth it; happens by itself too, by WorkspaceOptions::history.
+  virtual Result<void> GiveUpHistory(const HistoryPolicy& policy) = 0;
   // Bytes of memory that the caches hold, by their own count.
   virtual std::size_t cache_bytes() const = 0;
   // What differs from the layers, ordered by path, as a comparison of the two trees would tell it: what was renamed is deleted there and added here.

@@ -141,29 +141,33 @@ Result<bool> WorkspaceImpl::MoveLiving(Lsn from, Lsn until) {
   }
 }
 
-Result<bool> WorkspaceImpl::WorthCleaning(Lsn until) {
+Result<bool> WorkspaceImpl::WorthCleaning(const HistoryPolicy& policy, Lsn until) {
   const std::uint64_t held = journal_->end().value - journal_->begin().value;
-  const HistoryPolicy& history = options_.history;
-  // The index must have what is moved from there, and tells where that lies.
-  if (until.value > checkpoint_.load() || held <= clean_above_) return false;
-  STRATA_ASSIGN(const std::uint64_t living, index_->LivingBytes());
-  clean_above_ = 2 * living + kSlackSegments * journal_->segment_size() + history.bytes;
-  if (held <= clean_above_) return false;
-  if (history.age_ns == 0) return true;
+  // What lives may be moved once for all that is gained.
+  const std::uint64_t kept = kSlackSegments * journal_->segment_size() + policy.bytes;
+  if (policy.all || held <= 2 * living_bytes_ + kept) return false;
+  // The index tells what lives, and must have what is moved from there.
+  if (until.value > checkpoint_.load()) STRATA_TRY(RunCheckpoint());
+  if (until.value > checkpoint_.load()) return false;
+  STRATA_ASSIGN(living_bytes_, index_->LivingBytes());
+  if (held <= 2 * living_bytes_ + kept) return false;
+  if (policy.age_ns == 0) return true;
   // As old as what comes next, or older.
   STRATA_ASSIGN(const std::optional<journal::RecordView> next, journal_->Next(until));
   if (!next) return false;
   STRATA_ASSIGN(const journal::RecordHeader header, journal::ReadRecordHeader(next->head));
-  return Now().ns - header.time.ns >= history.age_ns;
+  return Now().ns - header.time.ns >= policy.age_ns;
 }
 
-Result<void> WorkspaceImpl::CleanJournal() {
+Result<void> WorkspaceImpl::CleanJournal(const HistoryPolicy& policy) {
+  const MutexLock one(clean_mutex_);
+  if (options_.read_only) return Fail(Errc::kReadOnly, "giving up history of a workspace that is open for reading");
   const std::uint64_t segment_size = journal_->segment_size();
   while (true) {
     const std::uint64_t first = journal_->begin().value / segment_size;
     const Lsn until((first + 1) * segment_size);
     if (moved_until_ < until) {
-      STRATA_ASSIGN(const bool worth, WorthCleaning(until));
+      STRATA_ASSIGN(const bool worth, WorthCleaning(policy, until));
       if (!worth) return {};
       STRATA_ASSIGN(const bool whole, MoveLiving(journal_->begin(), until));
       if (!whole) return {};
@@ -192,7 +196,7 @@ bool WorkspaceImpl::CleanerRests(std::chrono::nanoseconds interval) {
 void WorkspaceImpl::CleanerLoop() {
   bool failed = false;
   while (CleanerRests(kCleanInterval)) {
-    auto cleaned = CleanJournal();
+    auto cleaned = CleanJournal(options_.history);
     // Once, until it works again: it is tried every time.
     if (!cleaned && !std::exchange(failed, true)) {
       log::Warning("old journal segments cannot be given up now; the journal grows meanwhile path=" + path_ +

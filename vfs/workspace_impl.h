@@ -174,6 +174,7 @@ class WorkspaceImpl final : public Workspace {
   void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) override;
 
   Result<void> Checkpoint() override;
+  Result<void> GiveUpHistory(const HistoryPolicy& policy) override { return CleanJournal(policy); }
   Lsn journal_end() const override { return journal_->end(); }
   std::size_t cache_bytes() const override { return table_.bytes(); }
   Result<std::vector<PathChange>> Changes() override;
@@ -303,8 +304,8 @@ class WorkspaceImpl final : public Workspace {
 
   // workspace_clean.cc -------------------------------------------------------------------------------------------------
   // Gives up the first segments for as long as there is enough to gain.
-  Result<void> CleanJournal();
-  Result<bool> WorthCleaning(Lsn until);
+  Result<void> CleanJournal(const HistoryPolicy& policy) STRATA_EXCLUDES(clean_mutex_);
+  Result<bool> WorthCleaning(const HistoryPolicy& policy, Lsn until) STRATA_REQUIRES(clean_mutex_);
   // Writes anew what lives in the records between; false: the workspace closes.
   Result<bool> MoveLiving(Lsn from, Lsn until);
   Result<void> MoveInode(InodeNumber ino);
@@ -375,10 +376,11 @@ class WorkspaceImpl final : public Workspace {
   // The last one failed: none is asked for, nor waited for, until the keeper next wakes by itself.
   std::atomic<bool> checkpoint_failed_{false};
   std::thread keeper_;
-  // Of the cleaner's thread alone: below this it does not look again; what it has moved, and where the record that says so ends.
-  std::uint64_t clean_above_ = 0;
-  Lsn moved_until_;
-  Lsn moved_end_;
+  Mutex clean_mutex_;  // one at a time gives up segments; before all other locks
+  // Below so much it is not looked what lives; what has been moved, and where the record that says so ends.
+  std::uint64_t living_bytes_ STRATA_GUARDED_BY(clean_mutex_) = 0;
+  Lsn moved_until_ STRATA_GUARDED_BY(clean_mutex_);
+  Lsn moved_end_ STRATA_GUARDED_BY(clean_mutex_);
   CondVar cleaner_wakes_;
   std::thread cleaner_;
 };

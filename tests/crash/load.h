@@ -24,7 +24,7 @@ namespace strata::crash {
 
 // A non-idempotent call that was executed, not answered, and came again after the death of the process gets the first
 // answer. False leaves such calls unrepeated.
-inline constexpr bool kAnswersSurvive = false;
+inline constexpr bool kAnswersSurvive = true;
 
 struct LoadOptions {
   std::uint64_t seed = 0;

@@ -25,6 +25,7 @@ inline WorkspaceOptions QuietOptions() {
   options.memory_bytes = 16 << 20;
   options.checkpoint_bytes = ~0ULL;
   options.checkpoint_records = ~0ULL;
+  options.history.all = true;
   return options;
 }
 
