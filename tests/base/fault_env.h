@@ -42,6 +42,15 @@ class FaultEnv final : public Env {
     const std::lock_guard lock(mutex_);
     faults_[call] = {successes, code, forever, true};
   }
+  // The machine stops at the call that changes anything after `calls` more: that one and all later ones give kIo. (PowerLoss starts it again.)
+  void StopAfter(int calls) {
+    const std::lock_guard lock(mutex_);
+    until_stop_ = calls;
+  }
+  bool stopped() const {
+    const std::lock_guard lock(mutex_);
+    return until_stop_ == 0;
+  }
   // A write that fails has written this much before.
   void SetTornWrite(std::size_t bytes) { torn_bytes_ = bytes; }
   int Count(Call call) const {
@@ -58,6 +67,7 @@ class FaultEnv final : public Env {
     const std::lock_guard lock(mutex_);
     ++epoch_;
     faults_ = {};
+    until_stop_ = -1;
     std::mt19937 random(seed);
     const auto kept = [&] { return static_cast<int>(random() % 1000) < keep; };
     struct Left {
@@ -223,6 +233,10 @@ class FaultEnv final : public Env {
   Result<void> Enter(Call call) {
     const std::lock_guard lock(mutex_);
     ++counts_[call];
+    if (call != kMap && until_stop_ >= 0) {
+      if (until_stop_ == 0) return Fail(Errc::kIo, "the machine has stopped");
+      if (--until_stop_ == 0) return Fail(Errc::kIo, "the machine stops");
+    }
     Fault& fault = faults_[call];
     if (!fault.set || fault.successes-- > 0) return {};
     if (fault.forever) {
@@ -242,6 +256,7 @@ class FaultEnv final : public Env {
   std::array<Fault, kCalls> faults_{};
   std::array<int, kCalls> counts_{};
   std::size_t torn_bytes_ = 0;
+  int until_stop_ = -1;  // calls; 0: it has stopped, below: it does not
   std::function<void()> on_sync_;
   int epoch_ = 0;
   std::vector<std::shared_ptr<Node>> nodes_;

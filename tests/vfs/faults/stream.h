@@ -19,6 +19,8 @@ class Stream {
 
   // One change. With `wait`, its commitment is waited for and must be met.
   void Step(bool wait);
+  // As Step, while the machine may stop: false, with nothing remembered, where it did before the change was made.
+  bool StepOrStop(bool wait);
   // Waits until everything so far is durable.
   void SyncAll();
 
