@@ -59,6 +59,15 @@ class SystemFile final : public File {
     return done;
   }
 
+  Result<std::size_t> ReadCached(std::uint64_t offset, MutableByteSpan out) override {
+    const iovec vector{out.data(), out.size()};
+    const ssize_t got = ::preadv2(fd_, &vector, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+    if (got == static_cast<ssize_t>(out.size())) return out.size();
+    if (got < 0 && errno != EAGAIN && errno != EINTR) return ReadAt(offset, out);  // such as EOPNOTSUPP
+    // A part is in memory, or nothing; or the file ends here, which who may wait will find.
+    return Fail(Errc::kWouldBlock);
+  }
+
   Result<void> WriteAt(std::uint64_t offset, std::span<const ByteSpan> pieces) override {
     std::size_t next = 0;     // the first piece not yet written in full
     std::size_t skipped = 0;  // how much of it is written

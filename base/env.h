@@ -31,6 +31,8 @@ class File {
   virtual ~File() = default;
   // Reads until `out` is full or the file ends; the number of bytes read.
   virtual Result<std::size_t> ReadAt(std::uint64_t offset, MutableByteSpan out) = 0;
+  // As ReadAt, but kWouldBlock where the disk would have to be asked. (Where the system cannot tell, it is asked.)
+  virtual Result<std::size_t> ReadCached(std::uint64_t offset, MutableByteSpan out) { return ReadAt(offset, out); }
   // Writes all pieces, one after the other, from `offset` on; on an error an unknown part of them is written.
   virtual Result<void> WriteAt(std::uint64_t offset, std::span<const ByteSpan> pieces) = 0;
   // Makes sure that [offset, offset + length) can be written without running out of space, and that the file reaches its

@@ -19,6 +19,7 @@ namespace strata::journal {
 namespace {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
+constexpr std::uint64_t kCopied = 16 << 10;  // up to here reads are copied rather than that pages are let go for them
 constexpr std::size_t kDirectPayload = 32 << 10;  // from here on a payload is written from the caller's memory
 static_assert(kBufferBytes >= kFrameBytes + kMaxHeadBytes + kDirectPayload + 8);
 
@@ -38,7 +39,7 @@ class LogJournal final : public Journal {
         volume_id_(options.volume_id),
         salt_(found.salt),
         segment_size_(found.segment_size),
-        mapped_limit_(static_cast<std::int64_t>(options.mapped_bytes / kPage)),
+        mapped_limit_(static_cast<std::int64_t>(options.mapped_bytes / kMappedBlock)),
         lock_(std::move(lock)),
         cut_bytes_(found.cut_bytes),
         trusted_from_(found.end),
@@ -91,6 +92,7 @@ class LogJournal final : public Journal {
   Lsn begin() const override { return Lsn(table_.first_index() * segment_size_ + kSegmentHeaderBytes); }
 
   Result<PinnedBytes> Data(Lsn record, Lsn position, std::uint64_t length, bool may_block) override;
+  Result<void> Copy(Lsn position, MutableByteSpan out, bool may_block) override;
   Result<void> Retire(Lsn lsn) override;
   Result<std::optional<RecordView>> Next(Lsn from) override;
   void ReleasePages() override;
@@ -104,8 +106,8 @@ class LogJournal final : public Journal {
   // One gathered write at written_, which moves to `end`.
   Result<void> Write(std::span<const ByteSpan> pieces, std::uint64_t end) STRATA_REQUIRES(mutex_);
   Result<std::uint64_t> CommitAll() STRATA_EXCLUDES(commit_mutex_, mutex_);
-  // To be called before bytes of the segment are read through its mapping.
-  void Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length);
+  // To be called before bytes of the segment are read through its mapping. False: they are better copied.
+  bool Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length);
   // Reads the record, checks it, and that [begin, end) lies in its payload.
   Result<void> Check(Segment& segment, std::uint64_t record, std::uint64_t begin, std::uint64_t end) const;
   // The segment's part of the log that has reached the operating system.
@@ -118,7 +120,7 @@ class LogJournal final : public Journal {
   const std::uint64_t volume_id_;
   const std::uint32_t salt_;
   const std::uint64_t segment_size_;
-  const std::int64_t mapped_limit_;  // pages
+  const std::int64_t mapped_limit_;  // blocks
   const std::unique_ptr<File> lock_;
   const std::uint64_t cut_bytes_;
   // Records from here on were written by this process, as it has them.
@@ -296,8 +298,17 @@ Result<PinnedBytes> LogJournal::Data(Lsn record, Lsn position, std::uint64_t len
     if (!may_block) return Fail(Errc::kWouldBlock);
     STRATA_TRY(Check(*segment, record.value, begin, begin + length));
   }
-  Touch(*segment, begin - segment->base, length);
+  if (!Touch(*segment, begin - segment->base, length)) return PinnedBytes{.bytes = {}, .pin = {}, .unmapped = true};
   return PinnedBytes{.bytes = segment->bytes.subspan(begin - segment->base, length), .pin = segment->mapping};
+}
+
+Result<void> LogJournal::Copy(Lsn position, MutableByteSpan out, bool may_block) {
+  const SegmentTable::Use segment(table_, position.value / segment_size_);
+  if (!segment) return Fail(Errc::kCorrupt, "the journal in " + directory_ + " holds nothing at position " + std::to_string(position.value));
+  const std::uint64_t offset = position.value - segment->base;
+  STRATA_ASSIGN(const std::size_t got, may_block ? segment->file->ReadAt(offset, out) : segment->file->ReadCached(offset, out));
+  if (got != out.size()) return Fail(Errc::kIo, segment->path + " is shorter than it was");
+  return {};
 }
 
 Result<void> LogJournal::Check(Segment& segment, std::uint64_t record, std::uint64_t begin, std::uint64_t end) const {
@@ -337,18 +348,20 @@ Result<void> LogJournal::Retire(Lsn lsn) {
   return {};
 }
 
-void LogJournal::Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length) {
-  auto pages = static_cast<std::int64_t>(segment.Touch(offset, length));
-  if (pages == 0) return;
-  if (mapped_.load(std::memory_order_relaxed) + pages > mapped_limit_) {
+bool LogJournal::Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length) {
+  if (length <= kCopied && mapped_.load(std::memory_order_relaxed) >= mapped_limit_ && !segment.Touched(offset, length)) return false;
+  auto blocks = static_cast<std::int64_t>(segment.Touch(offset, length));
+  if (blocks == 0) return true;
+  if (mapped_.load(std::memory_order_relaxed) + blocks > mapped_limit_) {
     ReleasePages();
     // That may have taken the note of what is read now.
-    pages += static_cast<std::int64_t>(segment.Touch(offset, length));
+    blocks += static_cast<std::int64_t>(segment.Touch(offset, length));
   }
-  mapped_.fetch_add(pages, std::memory_order_relaxed);
-  if (segment.listed.load(std::memory_order_relaxed) || segment.listed.exchange(true)) return;
+  mapped_.fetch_add(blocks, std::memory_order_relaxed);
+  if (segment.listed.load(std::memory_order_relaxed) || segment.listed.exchange(true)) return true;
   const MutexLock lock(touched_mutex_);
   touched_.push_back(&segment);
+  return true;
 }
 
 void LogJournal::ReleasePages() {

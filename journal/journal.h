@@ -29,9 +29,7 @@ struct JournalOptions {
   std::uint64_t segment_size = kDefaultSegmentSize;  // of a new journal; an old one keeps its own
   bool read_only = false;                            // never writes, cuts nothing; Append fails with kReadOnly
   std::uint64_t volume_id = 0;                       // must match that in the segments' headers
-  // Bytes that may be read through the mapped segments before all their pages are let go. The kernel maps up to fifteen pages around one that is read,
-  // so that small reads far apart may hold as much more of the process's memory for as long as the page cache holds it; letting go for each such
-  // block would cost a READ of 4 KiB more than twice its time.
+  // Bytes of the mapped segments that reading may hold in this process's memory; beyond, small reads are copied, and for large ones pages are let go.
   std::uint64_t mapped_bytes = 64 << 20;
   std::function<void(const Status&)> on_failure = {};  // told once, from any thread, when the journal fails for good; must not use it
 };
@@ -57,6 +55,8 @@ struct RecordView {
 struct PinnedBytes {
   ByteSpan bytes;
   std::shared_ptr<const void> pin;
+  // Nothing is pinned: the process holds as many mapped pages as it may, and so few bytes are better copied (Journal::Copy).
+  bool unmapped = false;
 };
 
 class Journal {
@@ -87,6 +87,8 @@ class Journal {
   // one span. A record that this process did not write is checked in full the first time; kWouldBlock where that is due and `may_block` is
   // false. kCorrupt where it does not check, or the journal holds no such range.
   virtual Result<PinnedBytes> Data(Lsn record, Lsn position, std::uint64_t length, bool may_block) = 0;
+  // Copies out.size() bytes at `position`, for which Data gave `unmapped`. kWouldBlock where the disk would have to be asked and `may_block` is false.
+  virtual Result<void> Copy(Lsn position, MutableByteSpan out, bool may_block) = 0;
   // The first record at or after `from` (a record's begin or end, or 0), checked in full; nothing at the end. Flushes first if need be.
   virtual Result<std::optional<RecordView>> Next(Lsn from) = 0;
   // Lets the pages that were read through the mappings leave this process's memory; they come back as they are read again. Happens by itself

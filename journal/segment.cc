@@ -41,7 +41,7 @@ void Segment::SetChecked(std::uint64_t record, std::uint64_t segment_size) {
 Result<void> Segment::MapFile(std::uint64_t length) {
   STRATA_ASSIGN(mapping, file->Map(length));
   bytes = mapping->bytes();
-  touched = std::vector<std::atomic<std::uint64_t>>(length / kPage / 64 + 1);
+  touched = std::vector<std::atomic<std::uint64_t>>(length / kMappedBlock / 64 + 1);
   return {};
 }
 

@@ -16,7 +16,8 @@
 
 namespace strata::journal {
 
-inline constexpr std::uint64_t kPage = 4 << 10;
+// What the kernel maps at one touch: sixteen pages around it.
+inline constexpr std::uint64_t kMappedBlock = 64 << 10;
 
 // A record with file data is never shorter than this: a frame, a head, a data effect.
 inline constexpr std::uint64_t kCheckedStretch = 64;
@@ -31,7 +32,7 @@ struct Segment {
   // For reading file data, and replies that refer to it; only what holds records may be touched.
   ByteSpan bytes;
   std::shared_ptr<const Mapping> mapping;
-  // Which pages were read through the mapping since they were last released, a bit each.
+  // Which blocks were read through the mapping since they were last released, a bit each.
   mutable std::vector<std::atomic<std::uint64_t>> touched;
   mutable std::atomic<bool> listed{false};  // the journal knows that there are such
   std::uint64_t allocated = 0;  // of the file
@@ -49,9 +50,9 @@ struct Segment {
   Segment& operator=(const Segment&) = delete;
 
   std::uint64_t FirstRecord() const { return base + kSegmentHeaderBytes; }
-  // Notes that `length` bytes (not 0) from `offset` on are read through the mapping. How many of their pages had not been.
+  // Notes that `length` bytes (not 0) from `offset` on are read through the mapping. How many of their blocks had not been.
   std::uint64_t Touch(std::uint64_t offset, std::uint64_t length) const {
-    const std::uint64_t first = offset / kPage, last = (offset + length - 1) / kPage;
+    const std::uint64_t first = offset / kMappedBlock, last = (offset + length - 1) / kMappedBlock;
     std::uint64_t fresh = 0;
     for (std::uint64_t word = first / 64; word <= last / 64; ++word) {
       std::uint64_t bits = ~0ULL;
@@ -62,7 +63,14 @@ struct Segment {
     }
     return fresh;
   }
-  // Lets the pages of the mapping go; how many had been read.
+  // Whether all of it has been read through the mapping.
+  bool Touched(std::uint64_t offset, std::uint64_t length) const {
+    for (std::uint64_t block = offset / kMappedBlock; block <= (offset + length - 1) / kMappedBlock; ++block) {
+      if ((touched[block / 64].load(std::memory_order_relaxed) >> (block % 64) & 1) == 0) return false;
+    }
+    return true;
+  }
+  // Lets the pages of the mapping go; of how many blocks some had been read.
   std::uint64_t Release() const;
   bool IsChecked(std::uint64_t record) const;
   void SetChecked(std::uint64_t record, std::uint64_t segment_size);

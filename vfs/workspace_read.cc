@@ -167,7 +167,15 @@ Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId&
     switch (stretch.source) {
       case Stretch::Source::kJournal: {
         journal::PinnedBytes& data = *next_pinned++;
-        sink.Reference(data.bytes, std::move(data.pin));
+        if (!data.unmapped) {
+          sink.Reference(data.bytes, std::move(data.pin));
+          break;
+        }
+        if (auto copied = journal_->Copy(stretch.position, sink.Allocate(stretch.length), context.may_block); !copied) {
+          // Its segment was given up just now: the call comes again.
+          if (stretch.record < journal_->begin()) return Fail(context.may_block ? Errc::kJukebox : Errc::kWouldBlock);
+          return Fail(copied.error());
+        }
         break;
       }
       case Stretch::Source::kZeros:

@@ -372,6 +372,44 @@ TEST(Journal, HoldsNoMorePagesOfWhatIsReadThanItIsAllowed) {
   EXPECT_LT(MappedPages(), before + (1 << 10));
 }
 
+TEST(Journal, CopiesSmallReadsWhereNoMorePagesMayBeMapped) {
+  const TempFolder folder;
+  JournalOptions options = Options(4 << 20);
+  options.mapped_bytes = 256 << 10;
+  auto journal = MustOpen(Env::System(), folder / "journal", options);
+  std::vector<std::pair<Appended, std::string>> written;
+  for (int i = 0; i < 256; ++i) {
+    std::string payload(16 << 10, static_cast<char>('a' + i % 26));
+    payload += std::to_string(i);
+    written.emplace_back(MustAppend(*journal, {"head", payload}), payload);
+  }
+  ASSERT_TRUE(journal->Flush());
+  int mapped = 0, copied = 0;
+  for (const auto& [record, payload] : written) {
+    const std::size_t skip = payload.size() - 5000;
+    auto data = journal->Data(record.begin, Lsn(record.payload.value + skip), 5000, false);
+    ASSERT_TRUE(data) << data.error().ToString();
+    if (!data->unmapped) {
+      ++mapped;
+      EXPECT_EQ(AsText(data->bytes), payload.substr(skip));
+      continue;
+    }
+    ++copied;
+    std::string bytes(5000, '\0');
+    const auto out = std::as_writable_bytes(std::span(bytes));
+    auto cached = journal->Copy(Lsn(record.payload.value + skip), out, false);
+    if (!cached) {
+      EXPECT_EQ(cached.error().code(), Errc::kWouldBlock);
+      ASSERT_TRUE(journal->Copy(Lsn(record.payload.value + skip), out, true));
+    }
+    EXPECT_EQ(bytes, payload.substr(skip));
+  }
+  EXPECT_GE(mapped, 4);
+  EXPECT_GE(copied, 150);
+  journal->ReleasePages();
+  EXPECT_FALSE(journal->Data(written[200].first.begin, written[200].first.payload, 10, false)->unmapped) << "there is room again";
+}
+
 TEST(Journal, ReadsTheSameFromEveryBorder) {
   TempFolder folder;
   auto journal = MustOpen(Env::System(), folder / "j");
