@@ -51,6 +51,15 @@ TEST_F(Refusal, AMemoryThatIsNoSizeOrTooSmall) {
   }
 }
 
+TEST_F(Refusal, AHistoryOrAnIntervalThatIsNone) {
+  for (const std::string history : {"", "some", "7", "7w", "0d", "-1d", "1.5h", "10GB", "99999999999999999999d", "300000d"}) {
+    ExpectRefused({"serve", dir_, "--workspace", workspace_, "--history", history}, 1, {"--history", "7d", "10G"});
+  }
+  for (const std::string interval : {"", "1", "0s", "soon", "1M", "-1s"}) {
+    ExpectRefused({"serve", dir_, "--workspace", workspace_, "--relaxed-interval", interval}, 1, {"--relaxed-interval", "1s"});
+  }
+}
+
 TEST_F(Refusal, AFolderThatIsMissingOrNone) {
   ExpectRefused({"serve", folder_ / "missing", "--workspace", workspace_}, 1, {"missing"});
   ExpectRefused({"serve", dir_ + "/readme", "--workspace", workspace_}, 1, {"readme"});
