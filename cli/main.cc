@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
   strata::cli::AddCat(app, action);
   strata::cli::AddStat(app, action);
   strata::cli::AddDiff(app, action);
+  strata::cli::AddCheck(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -46,13 +46,16 @@ Result<void> MakeParents(const std::string& path) {
 
 vfs::OpContext LocalContext() { return {.credentials = {}, .may_block = true}; }
 
+Result<std::string> WorkspaceOf(const std::string& path) {
+  STRATA_ASSIGN(std::string workspace, AbsolutePath(path));
+  if (vfs::IsWorkspace(Env::System(), workspace)) return workspace;
+  STRATA_ASSIGN(std::string made_for, DefaultWorkspace(workspace));
+  return vfs::IsWorkspace(Env::System(), made_for) ? made_for : workspace;
+}
+
 Result<std::unique_ptr<vfs::Workspace>> OpenForReading(const std::string& path) {
   Env& env = Env::System();
-  STRATA_ASSIGN(std::string workspace, AbsolutePath(path));
-  if (!vfs::IsWorkspace(env, workspace)) {
-    STRATA_ASSIGN(std::string made_for, DefaultWorkspace(workspace));
-    if (vfs::IsWorkspace(env, made_for)) workspace = made_for;
-  }
+  STRATA_ASSIGN(std::string workspace, WorkspaceOf(path));
   vfs::WorkspaceOptions options;
   options.read_only = true;
   return vfs::Workspace::Open(env, workspace, options);

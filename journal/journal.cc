@@ -42,6 +42,7 @@ class LogJournal final : public Journal {
         mapped_limit_(static_cast<std::int64_t>(options.mapped_bytes / kMappedBlock)),
         lock_(std::move(lock)),
         cut_bytes_(found.cut_bytes),
+        cut_segments_(found.cut_segments),
         trusted_from_(found.end),
         failure_(options.on_failure),
         written_(found.end),
@@ -89,6 +90,7 @@ class LogJournal final : public Journal {
   std::uint64_t disk_bytes() const override { return disk_bytes_.load(std::memory_order_relaxed); }
   std::uint64_t segment_size() const override { return segment_size_; }
   std::uint64_t cut_bytes() const override { return cut_bytes_; }
+  std::uint64_t cut_segments() const override { return cut_segments_; }
   Lsn begin() const override { return Lsn(table_.first_index() * segment_size_ + kSegmentHeaderBytes); }
 
   Result<PinnedBytes> Data(Lsn record, Lsn position, std::uint64_t length, bool may_block) override;
@@ -122,7 +124,7 @@ class LogJournal final : public Journal {
   const std::uint64_t segment_size_;
   const std::int64_t mapped_limit_;  // blocks
   const std::unique_ptr<File> lock_;
-  const std::uint64_t cut_bytes_;
+  const std::uint64_t cut_bytes_, cut_segments_;
   // Records from here on were written by this process, as it has them.
   const std::uint64_t trusted_from_;
   FailureLatch failure_;

@@ -29,6 +29,15 @@ struct JournalOptions {
   std::uint64_t segment_size = kDefaultSegmentSize;  // of a new journal; an old one keeps its own
   bool read_only = false;                            // never writes, cuts nothing; Append fails with kReadOnly
   std::uint64_t volume_id = 0;                       // must match that in the segments' headers
+  // A record that is known to be durable, as `check` of its frame. If it is there, what lies before it is not read when the journal is opened: damage
+  // there is found when it is read.
+  struct Known {
+    Lsn begin;
+    std::uint32_t check = 0;
+  };
+  std::optional<Known> known = {};
+  // For a repair: the journal is what lies before this position (where a record begins or ends), whatever was promised behind it.
+  std::optional<Lsn> ends_at = {};
   // Bytes of the mapped segments that reading may hold in this process's memory; beyond, small reads are copied, and for large ones pages are let go.
   std::uint64_t mapped_bytes = 64 << 20;
   std::function<void(const Status&)> on_failure = {};  // told once, from any thread, when the journal fails for good; must not use it
@@ -102,6 +111,8 @@ class Journal {
   virtual std::uint64_t segment_size() const = 0;
   // Bytes that Open cut from the end: of records that were not whole when the process or the machine before stopped.
   virtual std::uint64_t cut_bytes() const = 0;
+  // Whole segments that Open removed from the end: no record in them followed on.
+  virtual std::uint64_t cut_segments() const = 0;
   // Bytes that the journal occupies on disk.
   virtual std::uint64_t disk_bytes() const = 0;
 };

@@ -108,16 +108,36 @@ class Recovery {
       if (c.state == HeaderState::kValid) promised_ = std::max(promised_, h.durable);
       c.segment->base = c.segment->index * segment_size_;
       c.size = std::min(c.size, segment_size_);
-      if (c.segment->index != first_index + i) usable_ = std::min(usable_, i);
+      if (c.segment->index != first_index + i || (options_.ends_at && i > 0 && c.segment->base >= options_.ends_at->value)) {
+        usable_ = std::min(usable_, i);
+      }
       if (c.segment->mapping == nullptr) STRATA_TRY(c.segment->MapFile(segment_size_));
     }
+    if (options_.ends_at) promised_ = std::min(promised_, options_.ends_at->value);
     return {};
   }
 
-  // Complete segments that are known to be durable are not read: the next one's header says where their records end.
+  // The record that the caller knows, if it is there as known.
+  Result<std::optional<FoundRecord>> FindKnown() {
+    if (!options_.known || (options_.ends_at && options_.known->begin >= *options_.ends_at)) return std::nullopt;
+    const std::uint64_t first_index = candidates_.front().segment->index;
+    const std::uint64_t index = options_.known->begin.value / segment_size_;
+    if (index < first_index || index - first_index >= usable_) return std::nullopt;
+    const Candidate& c = candidates_[index - first_index];
+    if (c.state != HeaderState::kValid || options_.known->begin.value < c.segment->FirstRecord()) return std::nullopt;
+    STRATA_ASSIGN(auto record, ReadRecord(window_, *c.segment, options_.known->begin.value, c.size, salt_));
+    if (record && record->frame.check != options_.known->check) record.reset();
+    return record;
+  }
+
+  // Complete segments that are known to be durable are not read: the next one's header says where their records end. Nor is what lies before a
+  // record that is known to be durable.
   Result<void> SkipDurable() {
     const std::uint64_t first_index = candidates_.front().segment->index;
-    const std::uint64_t wanted = promised_ == 0 ? 0 : (promised_ - 1) / segment_size_;
+    STRATA_ASSIGN(const std::optional<FoundRecord> known, FindKnown());
+    const std::uint64_t known_end = known ? options_.known->begin.value + known->frame.RecordBytes() : 0;
+    const std::uint64_t durable = std::max(promised_, known_end);
+    const std::uint64_t wanted = durable == 0 ? 0 : (durable - 1) / segment_size_;
     const std::size_t start = wanted <= first_index ? 0 : std::min<std::size_t>(wanted - first_index, usable_ - 1);
     for (std::size_t i = 1; i <= start; ++i) {
       const Candidate& before = candidates_[i - 1];
@@ -130,6 +150,10 @@ class Recovery {
     last_ = start;
     end_ = candidates_[start].segment->FirstRecord();
     last_check_ = candidates_[start].header.previous_check;
+    if (known && known_end > end_) {
+      end_ = known_end;
+      last_check_ = known->frame.check;
+    }
     return {};
   }
 
@@ -141,6 +165,7 @@ class Recovery {
         end_ = candidates_[++last_].segment->FirstRecord();
         continue;
       }
+      if (options_.ends_at) return {};
       STRATA_ASSIGN(const std::uint64_t promise, LatestPromise());
       if (promise <= end_) return {};
       // A process that appends meanwhile may have completed the record after it was looked at, and said so in the next.
@@ -153,12 +178,13 @@ class Recovery {
   Result<void> ScanSegment() {
     const Candidate& c = candidates_[last_];
     window_.Forget();
-    while (true) {
+    while (!options_.ends_at || end_ < options_.ends_at->value) {
       STRATA_ASSIGN(const auto record, ReadRecord(window_, *c.segment, end_, c.size, salt_));
       if (!record) return {};
       end_ += record->frame.RecordBytes();
       last_check_ = record->frame.check;
     }
+    return {};
   }
 
   bool NextFollows() const {
@@ -218,6 +244,7 @@ class Recovery {
       const Segment& segment = *candidates_[i].segment;
       if (segment.base + segment_size_ >= promised_) STRATA_TRY(segment.file->SyncData());
     }
+    cut_segments_ = candidates_.size() - last_ - 1;
     while (candidates_.size() > last_ + 1) {
       STRATA_TRY(env_.Remove(candidates_.back().segment->path));
       candidates_.pop_back();
@@ -236,6 +263,7 @@ class Recovery {
     recovered.end = end_;
     recovered.last_check = last_check_;
     recovered.cut_bytes = cut_bytes_;
+    recovered.cut_segments = cut_segments_;
     return recovered;
   }
 
@@ -258,7 +286,7 @@ class Recovery {
   std::size_t last_ = 0;        // the candidate that holds end_
   std::uint64_t end_ = 0;
   std::uint32_t last_check_ = 0;  // Frame::check of the last record before end_
-  std::uint64_t cut_bytes_ = 0;
+  std::uint64_t cut_bytes_ = 0, cut_segments_ = 0;
   Window window_;
 };
 

@@ -29,6 +29,7 @@ struct Recovered {
   std::uint32_t salt = 0;
   std::uint64_t segment_size = 0;
   std::uint64_t end = 0;
+  std::uint64_t cut_segments = 0;  // files that were removed at the end
   std::uint64_t cut_bytes = 0;   // what lay behind the end and was cut: records that never were whole
   std::uint32_t last_check = 0;  // Frame::check of the last record; 0 where there is none
 };

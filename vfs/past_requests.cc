@@ -1,5 +1,6 @@
 #include "vfs/past_requests.h"
 
+#include "base/log.h"
 #include "journal/record.h"
 
 namespace strata::vfs {
@@ -27,13 +28,20 @@ class RequestVisitor final : public journal::EffectVisitor {
 
 }  // namespace
 
-Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn from) {
+Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn from, Lsn sound) {
   RequestVisitor visitor;
   while (true) {
-    STRATA_ASSIGN(const std::optional<journal::RecordView> record, journal.Next(from));
-    if (!record) return visitor.Take();
-    STRATA_TRY(journal::VisitRecord(record->head, record->payload.size(), visitor));
-    from = record->end;
+    const auto record = journal.Next(from);
+    if (!record && record.error().code() == Errc::kCorrupt && from < sound) {
+      log::Warning("requests that the journal remembers cannot be read; if a client has not heard the answer to one of them and asks again, it is done again error=" +
+                   record.error().ToString());
+      from = sound;
+      continue;
+    }
+    if (!record) return Fail(record.error());
+    if (!*record) return visitor.Take();
+    STRATA_TRY(journal::VisitRecord((*record)->head, (*record)->payload.size(), visitor));
+    from = (*record)->end;
   }
 }
 

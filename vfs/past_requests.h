@@ -20,7 +20,8 @@ struct FoundRequest {
   Generation generation;
 };
 
-// The last requests of the journal, the oldest first, of records from `from` on.
-Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn from);
+// The last requests of the journal, the oldest first, of records from `from` on. Where a record before `sound` does not check, those from there to `sound`
+// are left out, with a warning.
+Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn from, Lsn sound);
 
 }  // namespace strata::vfs

@@ -1,9 +1,11 @@
 // workspace.json: what a workspace folder says of itself.
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/hash.h"
 #include "journal/journal.h"
 #include "journal/record.h"
 #include "vfs/host_layer.h"
@@ -32,6 +34,17 @@ std::uint64_t FromHex(const nlohmann::json& value) {
   return number;
 }
 
+// A turned bit in the name key would hide every name, and one in the handle key make every handle stale.
+std::uint32_t KeysCheck(const WorkspaceConfig& config) {
+  std::array<std::byte, 40> bytes;
+  StoreLe(bytes.data(), config.volume_id);
+  for (std::size_t i = 0; i < 2; ++i) {
+    StoreLe(&bytes[8 + 8 * i], config.handle_key[i]);
+    StoreLe(&bytes[24 + 8 * i], config.name_key[i]);
+  }
+  return Crc32c(bytes);
+}
+
 // Numbers of JSON may be larger than any integer of ours, or have fractions.
 std::int64_t VersionFrom(const nlohmann::json& value) {
   if (!value.is_number_unsigned()) throw std::invalid_argument("the version is not a whole number");
@@ -52,6 +65,7 @@ MarkerStyles MarkersFromJson(const nlohmann::json& list) {
     if (style == "files") markers.files = true;
     if (style == "chardev") markers.chardev = true;
     if (style == "xattr") markers.xattr = true;
+    if (style != "files" && style != "chardev" && style != "xattr") throw std::invalid_argument("no such markers: " + style);
   }
   return markers;
 }
@@ -134,6 +148,7 @@ Result<std::string> FormatWorkspaceConfig(const WorkspaceConfig& config) {
   json["volume_id"] = Hex(config.volume_id);
   json["handle_key"] = {Hex(config.handle_key[0]), Hex(config.handle_key[1])};
   json["name_key"] = {Hex(config.name_key[0]), Hex(config.name_key[1])};
+  json["keys_check"] = Hex(KeysCheck(config)).substr(8);
   json["layers"] = nlohmann::json::array();
   for (const LayerSpec& layer : config.layers) {
     json["layers"].push_back({{"path", layer.path}, {"markers", MarkersToJson(layer.markers)}});
@@ -160,13 +175,16 @@ Result<WorkspaceConfig> ParseWorkspaceConfig(std::string_view text, const std::s
   try {
     const nlohmann::json json = nlohmann::json::parse(text);
     if (json.at("format") != "strata workspace") throw std::invalid_argument("not a strata workspace");
-    if (VersionFrom(json.at("version")) > kFormatVersion) {
+    const std::int64_t version = VersionFrom(json.at("version"));
+    if (version > kFormatVersion) {
       return Fail(Errc::kNotSupported, file + " was made by a newer version of strata; use that one");
     }
+    if (version != kFormatVersion) throw std::invalid_argument("there is no version " + std::to_string(version));
     WorkspaceConfig config;
     config.volume_id = FromHex(json.at("volume_id"));
     config.handle_key = {FromHex(json.at("handle_key").at(0)), FromHex(json.at("handle_key").at(1))};
     config.name_key = {FromHex(json.at("name_key").at(0)), FromHex(json.at("name_key").at(1))};
+    if (FromHex(json.at("keys_check")) != KeysCheck(config)) throw std::invalid_argument("its keys do not check");
     for (const nlohmann::json& layer : json.at("layers")) {
       config.layers.push_back({layer.at("path").get<std::string>(), MarkersFromJson(layer.at("markers"))});
     }

@@ -293,7 +293,11 @@ class WorkspaceImpl final : public Workspace {
   Result<void> CheckNotBeneath(const OpContext& context, InodeNumber ancestor, const ObjectId& directory);
 
   // workspace_open.cc --------------------------------------------------------------------------------------------------
+  // Everything but the lock.
+  Result<void> StartLocked();
   Result<void> OpenIndex();
+  // Says, once, that the index was found damaged while it was used, and sees to it that the next start makes it anew.
+  void NoteDamage();
   // kCorrupt unless the index was made from this journal, and the journal has all that the index counts on.
   Result<void> CheckBelongTogether(const store::Index::Checkpoint& checkpoint);
   // kCorrupt where the journal begins later than it may.
@@ -348,6 +352,7 @@ class WorkspaceImpl final : public Workspace {
   std::unique_ptr<File> lock_file_;
   LowerTree lower_;
   std::unique_ptr<journal::Journal> journal_;
+  bool damage_noted_ = false;            // of the index; the keeper's
   std::unique_ptr<store::Index> index_;  // null for a reader of a workspace that was never served
   // Which of the layers' numbers the index holds.
   const std::unique_ptr<NumberFilter> copied_up_ = std::make_unique<NumberFilter>();

@@ -3,8 +3,10 @@
 #include <utility>
 
 #include "base/log.h"
+#include "vfs/check.h"
 #include "vfs/checkpointer.h"
 #include "vfs/host_layer.h"
+#include "vfs/index_file.h"
 #include "vfs/replay.h"
 #include "vfs/workspace_impl.h"
 
@@ -75,9 +77,13 @@ WorkspaceImpl::WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config,
 }
 
 Result<void> WorkspaceImpl::OpenIndex() {
-  const std::string file = path_ + "/index.db";
+  const std::string file = IndexPath(path_);
   const auto mode = options_.read_only ? store::IndexMode::kReadOnly : store::IndexMode::kReadWrite;
   const store::IndexMemory memory{budget_.index_written_pages, budget_.index_read_pages};
+  if (!options_.read_only && IsIndexMarkedDamaged(env_, path_)) {
+    log::Warning("the index was found damaged when it was last used, and is rebuilt from the journal file=" + file + " kept_as=" + DamagedIndexPath(path_));
+    STRATA_TRY(MoveIndexAside(env_, path_));
+  }
   auto opened = store::Index::Open(file, mode, config_.volume_id, memory);
   if (options_.read_only) {
     if (opened) {
@@ -89,12 +95,7 @@ Result<void> WorkspaceImpl::OpenIndex() {
   }
   if (!opened && opened.error().code() == Errc::kCorrupt) {
     log::Warning("the index is damaged and is rebuilt from the journal file=" + file + " error=" + opened.error().ToString());
-    STRATA_TRY(env_.Rename(file, file + ".damaged"));
-    for (const char* suffix : {"-wal", "-shm"}) {
-      if (auto removed = env_.Remove(file + suffix); !removed && removed.error().code() != Errc::kNotFound) {
-        return Fail(removed.error());
-      }
-    }
+    STRATA_TRY(MoveIndexAside(env_, path_));
     opened = store::Index::Open(file, mode, config_.volume_id, memory);
   }
   if (!opened && opened.error().code() == Errc::kNoSpace) {
@@ -135,7 +136,26 @@ Result<void> WorkspaceImpl::Start() {
       if (locked.error().code() != Errc::kBusy && locked.error().code() != Errc::kWouldBlock) return locked;
       return Fail(Errc::kBusy, path_ + " is being served by another process; end that one first, or use --read-only");
     }
+    RemoveCheckLeftovers(env_, path_);
   }
+  auto started = StartLocked();
+  if (started || started.error().code() != Errc::kCorrupt || options_.read_only || !index_) return started;
+  // What else does not check cannot be mended here.
+  if (!index_->damaged() && index_->Check()) return started;
+  log::Warning("the index is damaged and is rebuilt from the journal file=" + IndexPath(path_) + " kept_as=" + DamagedIndexPath(path_) +
+               " error=" + started.error().ToString());
+  {
+    const MutexLock lock(checkpoint_mutex_);
+    checkpointer_.reset();
+  }
+  journal_.reset();
+  index_.reset();
+  STRATA_TRY(MoveIndexAside(env_, path_));
+  settled_.store(0);
+  return StartLocked();
+}
+
+Result<void> WorkspaceImpl::StartLocked() {
   // A reader beside the server takes the index first: what it does not hold is then in the journal, whatever is checkpointed meanwhile.
   STRATA_TRY(OpenIndex());
   journal::JournalOptions journal_options;
@@ -146,11 +166,19 @@ Result<void> WorkspaceImpl::Start() {
     log::Error("the journal failed: nothing is changed any more until the workspace is opened anew, and clients are told to send again what "
                "was not durable; look after its disk, then start again path=" + path + " error=" + status.ToString());
   };
+  if (index_) {
+    STRATA_ASSIGN(const store::Index::Checkpoint checkpoint, index_->LastCheckpoint());
+    if (checkpoint.record.value != 0) journal_options.known = {checkpoint.record, checkpoint.record_check};
+  }
   STRATA_ASSIGN(journal_, journal::Journal::Open(env_, path_ + "/journal", journal_options));
 
-  if (journal_->cut_bytes() != 0) {
-    log::Warning("cut the journal's tail, which was not whole when it was last written to; nothing that was answered as durable is in it path=" +
-                 path_ + " position=" + std::to_string(journal_->end().value) + " bytes=" + std::to_string(journal_->cut_bytes()));
+  if (journal_->end().value == journal::kSegmentHeaderBytes) {
+    return Fail(Errc::kCorrupt, "the journal in " + path_ + "/journal is empty, and has not even the record of the workspace's making; restore it from a copy");
+  }
+  if (journal_->cut_bytes() != 0 || journal_->cut_segments() != 0) {
+    log::Warning("cut the journal's tail, which was not whole; as far as the journal tells, nothing that was answered as durable was in it path=" + path_ +
+                 " position=" + std::to_string(journal_->end().value) + " bytes=" + std::to_string(journal_->cut_bytes()) +
+                 " segments=" + std::to_string(journal_->cut_segments()));
   }
   if (index_) {
     STRATA_ASSIGN(store::Index::Checkpoint checkpoint, index_->LastCheckpoint());
@@ -178,7 +206,7 @@ Result<void> WorkspaceImpl::Start() {
     STRATA_ASSIGN(store::Index::Checkpoint checkpoint, index_->LastCheckpoint());
     STRATA_TRY(CheckBegin(checkpoint));  // an index that was made anew knows only now
     next_ino_.store(std::max<std::uint64_t>(2, checkpoint.highest_ino.value + 1));
-    STRATA_ASSIGN(past_requests_, FindPastRequests(*journal_, checkpoint.requests));
+    STRATA_ASSIGN(past_requests_, FindPastRequests(*journal_, checkpoint.requests, checkpoint.record));
   }
   STRATA_TRY(LoadObject({kRootInode, Generation(0), 0}, true));
   {
@@ -205,6 +233,7 @@ WorkspaceImpl::~WorkspaceImpl() {
     cleaner_wakes_.NotifyOne();
     cleaner_.join();
     keeper_.join();
+    NoteDamage();
     if (auto done = RunCheckpoint(); !done) {
       log::Error("closing checkpoint failed; the next start replays the journal path=" + path_ +
                  " error=" + done.error().ToString());
@@ -309,12 +338,23 @@ bool WorkspaceImpl::KeeperRests(std::chrono::nanoseconds interval) {
   return !keeper_stops_;
 }
 
+void WorkspaceImpl::NoteDamage() {
+  if (damage_noted_ || !index_->damaged()) return;
+  damage_noted_ = true;
+  log::Error("the index is damaged: what it cannot tell is answered with EIO until the workspace is opened anew, which rebuilds it from the "
+             "journal; look after its disk, then start again file=" + IndexPath(path_));
+  if (auto marked = MarkIndexDamaged(env_, path_); !marked) {
+    log::Error("no mark could be left for the next start, which may find it by itself path=" + path_ + " error=" + marked.error().ToString());
+  }
+}
+
 void WorkspaceImpl::KeeperLoop() {
   // Often enough for both of its periodic tasks.
   const bool relaxed = options_.durability == Durability::kRelaxed;
   const std::chrono::nanoseconds interval(relaxed ? std::min(options_.relaxed_interval_ns, kReleaseIntervalNs)
                                                   : kReleaseIntervalNs);
   while (KeeperRests(interval)) {
+    NoteDamage();
     checkpoint_failed_.store(false);
     if (checkpoint_due_.load()) {
       if (auto done = RunCheckpoint(); !done) {

@@ -7,6 +7,7 @@
 
 #include "base/mutex.h"
 #include "store/index/rows.h"
+#include "store/index/scan_rows.h"
 #include "store/index/sqlite.h"
 #include "store/index/writer.h"
 
@@ -86,7 +87,8 @@ class SqliteIndex final : public Index {
  public:
   SqliteIndex(std::string path, IndexMode mode)
       : path_(std::move(path)),
-        reads_(mode == IndexMode::kReadWrite ? Database::Mode::kRead : Database::Mode::kObserve) {}
+        reads_(mode == IndexMode::kReadWrite ? Database::Mode::kRead : Database::Mode::kObserve),
+        alone_(mode != IndexMode::kReadOnly) {}
 
   Result<void> Start(std::uint64_t volume_id, const IndexMemory& memory);
 
@@ -214,6 +216,13 @@ class SqliteIndex final : public Index {
     return Fail(Errc::kCorrupt, path_ + ": " + words + "; move the file away, to have it rebuilt from the journal");
   }
 
+  bool damaged() const override { return write_.sequence.damaged.load(std::memory_order_relaxed); }
+
+  Result<std::unique_ptr<IndexScan>> Scan() override {
+    STRATA_ASSIGN(std::unique_ptr<Database> database, Database::Open(path_, reads_, Sequence()));
+    return ScanRows(std::move(database));
+  }
+
   Result<std::unique_ptr<Writer>> Begin() override {
     if (!write_.connection) return Fail(Errc::kReadOnly, "write to an index that is open for reading");
     if (write_.busy.exchange(true, std::memory_order_acquire)) {
@@ -251,10 +260,11 @@ class SqliteIndex final : public Index {
   }
 
   // A reader beside the server cannot know how far that has come.
-  const PageSequence* Sequence() const { return reads_ == Database::Mode::kRead ? &write_.sequence : nullptr; }
+  const PageSequence* Sequence() const { return alone_ ? &write_.sequence : nullptr; }
 
   const std::string path_;
   const Database::Mode reads_;  // how connections that only read are opened
+  const bool alone_;            // nobody else writes
   WriteState write_;  // first, so that it is closed last: that is when SQLite folds the write-ahead log into the file
   Mutex read_mutex_;
   ReadConnection reader_ STRATA_GUARDED_BY(read_mutex_);
@@ -307,9 +317,9 @@ Result<void> SqliteIndex::Start(std::uint64_t volume_id, const IndexMemory& memo
   if (meta.volume != volume_id) {
     return Fail(Errc::kCorrupt, path_ + " belongs to another volume; move the file away, to have it rebuilt");
   }
+  write_.sequence.newest.store(static_cast<std::uint32_t>(meta.sequence));
+  write_.sequence.limit.store(static_cast<std::uint32_t>(meta.sequence));
   if (writes) {
-    write_.sequence.newest.store(static_cast<std::uint32_t>(meta.sequence));
-    write_.sequence.limit.store(static_cast<std::uint32_t>(meta.sequence));
     STRATA_ASSIGN(write_.connection, WriteConnection::Make(std::move(database)));
     write_.highest_ino = meta.checkpoint.highest_ino.value;
     write_.inode_count = static_cast<std::int64_t>(meta.inodes);

@@ -32,8 +32,13 @@ struct IndexMemory {
   std::size_t read_pages = 2 << 20;
 };
 
-// kReadOnly: shows the state at Open for as long as it lives, whatever another process writes meanwhile.
-enum class IndexMode : std::uint8_t { kReadOnly, kReadWrite };
+enum class IndexMode : std::uint8_t {
+  kReadOnly,   // shows the state at Open for as long as it lives, whatever another process writes meanwhile
+  kInspect,    // as kReadOnly, for who knows that nobody writes: pages newer than the last transaction are damage too
+  kReadWrite,
+};
+
+class IndexScan;
 
 class Index {
  public:
@@ -69,8 +74,12 @@ class Index {
   virtual Result<void> VisitNumbers(InodeNumber first, const std::function<void(InodeNumber)>& visit) = 0;
   // About how many bytes of journal all that it holds would take, file data included. Reads much of the database.
   virtual Result<std::uint64_t> LivingBytes() = 0;
-  // PRAGMA integrity_check; kCorrupt with its words.
+  // PRAGMA integrity_check, through the checks of all pages; kCorrupt with its words.
   virtual Result<void> Check() = 0;
+  // Whether any page that was read since Open did not check: what it holds is told wrong, or not at all.
+  virtual bool damaged() const = 0;
+  // All rows, in order (scan.h).
+  virtual Result<std::unique_ptr<IndexScan>> Scan() = 0;
 
   // Effects of journal records, to be given in the journal's order. Nothing is visible before Commit. Destroying a Writer without Commit
   // leaves the database as it was.

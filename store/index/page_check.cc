@@ -35,14 +35,17 @@ int Read(sqlite3_file* file, void* bytes, int amount, sqlite3_int64 offset) {
   const int rc = Below(file)->pMethods->xRead(Below(file), bytes, amount, offset);
   // SQLite looks at the file's header by itself before it knows of pages, and then reads the first page whole.
   if (amount <= 100 || (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ)) return rc;
-  // Pages beyond the file's end are not read; one that is cut is damage.
-  if (rc == SQLITE_IOERR_SHORT_READ || amount != kPageBytes || offset % kPageBytes != 0) return SQLITE_IOERR_DATA;
-  const auto* page = static_cast<const std::byte*>(bytes);
-  if (LoadLe<std::uint32_t>(page + kChecked) != Checksum(page, offset)) return SQLITE_IOERR_DATA;
   const PageSequence* sequence = reinterpret_cast<CheckedFile*>(file)->sequence;
-  const bool newer = sequence != nullptr && LoadLe<std::uint32_t>(page + kChecked - 4) >
-                                                sequence->limit.load(std::memory_order_acquire);
-  return newer ? SQLITE_IOERR_DATA : SQLITE_OK;
+  const auto* page = static_cast<const std::byte*>(bytes);
+  // Pages beyond the file's end are not read; one that is cut is damage.
+  const bool whole = rc == SQLITE_OK && amount == kPageBytes && offset % kPageBytes == 0;
+  if (whole && LoadLe<std::uint32_t>(page + kChecked) == Checksum(page, offset)) {
+    const bool newer = sequence != nullptr && LoadLe<std::uint32_t>(page + kChecked - 4) >
+                                                  sequence->limit.load(std::memory_order_acquire);
+    if (!newer) return SQLITE_OK;
+  }
+  if (sequence != nullptr) sequence->damaged.store(true, std::memory_order_relaxed);
+  return SQLITE_IOERR_DATA;
 }
 
 int Write(sqlite3_file* file, const void* bytes, int amount, sqlite3_int64 offset) {

@@ -16,10 +16,11 @@ namespace strata::store {
 inline constexpr int kPageBytes = 4096;
 inline constexpr int kPageCheckBytes = 8;
 
-// The sequence numbers of the transactions of one index in this process, shared by its connections.
+// The sequence numbers of the transactions of one index in this process, and what its pages were found to be; shared by its connections.
 struct PageSequence {
   std::atomic<std::uint32_t> newest{0};           // put into pages as they are written
   std::atomic<std::uint32_t> limit{0xffff'ffff};  // a page read with a higher one is damage
+  mutable std::atomic<bool> damaged{false};       // a page that was read did not check
 };
 
 // The name of SQLite's file layer with these checks; registered at the first call.

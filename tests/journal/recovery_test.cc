@@ -229,5 +229,63 @@ TEST(JournalRecovery, RefusesASegmentOfACopyThatWentAnotherWay) {
   EXPECT_EQ(journal.error().code(), Errc::kCorrupt);
 }
 
+TEST(JournalRecovery, WhatLiesBeforeARecordThatIsKnownIsNotRead) {
+  TempFolder folder;
+  Env& env = Env::System();
+  std::vector<Appended> at;
+  Written last;
+  std::uint32_t check = 0;
+  {
+    auto journal = MustOpen(env, folder / "j");
+    for (std::uint32_t i = 1; i < 6; ++i) at.push_back(MustAppend(*journal, last = {"head", std::string(i * 90, 'p')}));
+    ASSERT_TRUE(journal->SyncAndWait(journal->end()));
+    at.push_back(MustAppend(*journal, last = {"vouches for those before", "x"}));
+    check = (*journal->Next(at[4].begin))->check;
+  }
+  const std::string file = folder / ("j/" + kFirst);
+  std::string damaged = Slurp(file);
+  damaged[at[1].begin.value + 50] ^= 1;
+  Spill(file, damaged);
+  EXPECT_FALSE(Journal::Open(env, folder / "j", Options())) << "the damage must be seen by who reads there";
+  JournalOptions options = Options();
+  options.known = {at[4].begin, check + 1};
+  EXPECT_FALSE(Journal::Open(env, folder / "j", options)) << "another record lies there";
+  EXPECT_EQ(Slurp(file), damaged);
+  options.known = {at[4].begin, check};
+  auto journal = MustOpen(env, folder / "j", options);
+  ASSERT_TRUE(journal);
+  EXPECT_EQ(journal->cut_bytes(), 0u);
+  EXPECT_EQ(journal->end(), at[5].end);
+  EXPECT_FALSE(journal->Data(at[1].begin, at[1].payload, 10, true)) << "what does not check is not given";
+  EXPECT_TRUE(journal->Data(at[2].begin, at[2].payload, 10, true));
+  MustAppend(*journal, {"more", "y"});
+}
+
+TEST(JournalRecovery, EndsWhereARepairSays) {
+  TempFolder folder;
+  Env& env = Env::System();
+  std::vector<Appended> at;
+  std::vector<Written> records;
+  {
+    auto journal = MustOpen(env, folder / "j", Options(4096));
+    for (std::uint32_t i = 0; i < 40; ++i) {
+      records.push_back(Sample(i));
+      at.push_back(MustAppend(*journal, records.back()));
+    }
+    ASSERT_TRUE(journal->SyncAndWait(journal->end()));
+    MustAppend(*journal, {"vouches for those before", "x"});
+  }
+  for (const std::size_t keep : {30u, 17u, 1u}) {
+    JournalOptions options = Options(4096);
+    options.ends_at = at[keep - 1].end;
+    const std::vector<Written> kept(records.begin(), records.begin() + static_cast<std::ptrdiff_t>(keep));
+    options.read_only = true;
+    EXPECT_EQ(ReadAll(*MustOpen(env, folder / "j", options)).records, kept);
+    options.read_only = false;
+    EXPECT_EQ(ReadAll(*MustOpen(env, folder / "j", options)).records, kept);
+    EXPECT_EQ(ReadAll(*MustOpen(env, folder / "j")).records, kept) << "nothing of the rest is left";
+  }
+}
+
 }  // namespace
 }  // namespace strata::journal
