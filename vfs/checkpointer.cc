@@ -88,6 +88,7 @@ Result<bool> Checkpointer::Apply(Lsn to) {
       break;
     }
     if (record->end > to) break;
+    ++records_;
     visitor.Begin(*record);
     STRATA_TRY(journal::VisitRecord(record->head, record->payload.size(), visitor));
     if (visitor.has_request()) Note(record->begin);

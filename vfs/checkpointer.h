@@ -24,6 +24,8 @@ class Checkpointer {
   // none before `to`. `to` must be durable, so that the index is never ahead of the journal after a power cut.
   Result<bool> Apply(Lsn to);
   const store::Index::Checkpoint& reached() const { return reached_; }
+  // How many were applied, in all.
+  std::uint64_t records() const { return records_; }
 
  private:
   // Where the records with requests lie, of those that still count.
@@ -35,6 +37,7 @@ class Checkpointer {
   NumberFilter& copied_up_;
   store::Index::Checkpoint reached_;
   const std::size_t batch_bytes_;
+  std::uint64_t records_ = 0;
   std::deque<Lsn> requests_;  // of this process
   bool trimmed_ = false;      // some of this process count no more
 };

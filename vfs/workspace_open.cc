@@ -244,10 +244,15 @@ WorkspaceImpl::~WorkspaceImpl() {
 Result<void> WorkspaceImpl::RunCheckpoint() {
   const MutexLock one(checkpoint_mutex_);
   const Lsn target = journal_->end();
-  if (checkpoint_.load() < target.value) STRATA_TRY(ApplyToIndex(target));
-  if (settled_.load() >= checkpointer_->reached().lsn.value) return {};
+  const Lsn from(checkpoint_.load());
+  if (from >= target && settled_.load() >= checkpointer_->reached().lsn.value) return {};
+  const std::uint64_t records = checkpointer_->records();
+  log::Debug("event=checkpoint_begun from=" + std::to_string(from.value) + " to=" + std::to_string(target.value));
+  if (from < target) STRATA_TRY(ApplyToIndex(target));
   STRATA_ASSIGN(const bool settled, index_->Settle());
   if (settled) settled_.store(checkpointer_->reached().lsn.value);
+  log::Debug("event=checkpoint_ended records=" + std::to_string(checkpointer_->records() - records) +
+             " settled=" + (settled ? "yes" : "no"));
   return {};
 }
 
