@@ -5,12 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "tests/bench/checkpoint.h"
 #include "tests/bench/disk_floor.h"
 #include "tests/bench/floor.h"
 #include "tests/bench/memory.h"
 #include "tests/bench/metrics.h"
 #include "tests/bench/options.h"
 #include "tests/bench/report.h"
+#include "tests/bench/restart.h"
 #include "tests/bench/support.h"
 
 namespace nfsbench {
@@ -58,6 +60,8 @@ int main(int argc, char** argv) {
   if (command == "floor") return nfsbench::FloorMain(arguments);
   if (command == "disk") return nfsbench::DiskFloorMain(arguments);
   if (command == "memory") return nfsbench::MemoryMain(arguments);
+  if (command == "checkpoint") return nfsbench::CheckpointMain(arguments);
+  if (command == "restart") return nfsbench::RestartMain(arguments);
   nfsbench::PrintUsage();
   return command == "--help" || command == "-h" ? 0 : 2;
 }

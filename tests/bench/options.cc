@@ -1,5 +1,6 @@
 #include "tests/bench/options.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -103,6 +104,15 @@ Options ParseOptions(const std::vector<std::string>& arguments) {
   return o;
 }
 
+std::string TakeOption(std::vector<std::string>& arguments, const std::string& name, const std::string& fallback) {
+  const auto at = std::ranges::find(arguments, name);
+  if (at == arguments.end()) return fallback;
+  if (at + 1 == arguments.end()) Die("%s wants a value", name.c_str());
+  std::string value = *(at + 1);
+  arguments.erase(at, at + 2);
+  return value;
+}
+
 void PrintUsage() {
   std::printf(
       "nfsbench suite --target LABEL,nfs://HOST/EXPORT?nfsport=P&mountport=P&version=3[,SERVER_PID] [--target ...] "
@@ -123,7 +133,13 @@ void PrintUsage() {
       "nfsbench disk DIR [--secs S]\n"
       "    What the disk under DIR allows: appends of 4 KiB with an fdatasync for each, and for each 64.\n"
       "nfsbench memory create|lookup --target LABEL,URL,SERVER_PID [--files N] [--dirs D (1)] [--conns N] [--depth N]\n"
-      "    Makes N files over D folders of the root, or looks up those that are there; the server's largest RSS meanwhile.\n");
+      "    Makes N files over D folders of the root, or looks up those that are there; the server's largest RSS "
+      "meanwhile.\n"
+      "nfsbench checkpoint --target LABEL,URL --log FILE [--creators N (64)] [--secs S]\n"
+      "    Files per second and latencies with and without a checkpoint under way, which the server's log tells.\n"
+      "nfsbench restart --target LABEL,URL --log FILE [--files N] [--dirs D (1000)] [--file-bytes B (1024)] [--reps R] "
+      "-- SERVER...\n"
+      "    Kills the server with -9, quiet and in a burst of changes: the time from its exec to its first answer.\n");
 }
 
 }  // namespace nfsbench

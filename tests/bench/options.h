@@ -35,6 +35,8 @@ struct Options {
 
 // Ends the program with a message if they cannot be understood.
 Options ParseOptions(const std::vector<std::string>& arguments);
+// Takes `NAME VALUE` out of the arguments; `fallback` if it is not there.
+std::string TakeOption(std::vector<std::string>& arguments, const std::string& name, const std::string& fallback);
 void PrintUsage();
 
 }  // namespace nfsbench
