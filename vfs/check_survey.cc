@@ -65,7 +65,15 @@ Result<void> Survey::Run() {
   STRATA_TRY(OpenIndex());
   STRATA_TRY(ReadJournal());
   JudgeIndex();
-  if (journal_readable()) STRATA_TRY(Replay());
+  if (journal_readable()) {
+    auto replayed = Replay();
+    if (!replayed && replayed.error().code() != Errc::kCorrupt) return replayed;
+    if (!replayed) {
+      findings_.Add(Severity::kDamage, path_ + "/journal",
+                    "the journal cannot be replayed: " + std::string(replayed.error().message()));
+      fresh_.reset();
+    }
+  }
   return CheckWhole();
 }
 
@@ -146,8 +154,11 @@ void Survey::JudgeJournal() {
   if (undecodable_ && *undecodable_ < sound_end_) sound_end_ = *undecodable_;
   const std::uint64_t base =
       journal_.segment_size == 0 ? 0 : journal_.begin.value / journal_.segment_size * journal_.segment_size;
-  begins_right_ = base <= begin_allowed_.value && (journal_.records > 0 || base == 0);
-  if (journal_.segment_size != 0 && !begins_right_) {
+  const bool told = journal_.faults.empty() || journal_.faults.front().kind != journal::JournalFault::Kind::kHeader ||
+                    journal_.faults.front().file != journal_.files.front();
+  const bool complete = base <= begin_allowed_.value && (journal_.records > 0 || base == 0);
+  begins_right_ = told && complete;
+  if (journal_.segment_size != 0 && told && !complete) {
     findings_.Add(Severity::kDamage, path_ + "/journal",
                   "the first segments are missing: it begins at position " + std::to_string(journal_.begin.value) +
                       ", and nothing in it says that those before were given up",

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <set>
 
 #include "journal/format.h"
@@ -15,6 +16,7 @@ namespace {
 
 enum class How { kTurned, kCut, kZeroedFromHere, kZeroedSector };
 constexpr std::size_t kSector = 512;
+constexpr int kChecked = 7;  // one of so many is also given to `strata check`
 
 std::string NameOf(How how) {
   static constexpr const char* kNames[] = {"turned", "cut", "zeroed from here", "sector zeroed"};
@@ -57,7 +59,17 @@ class BadBytes : public ::testing::Test {
     SCOPED_TRACE(what);
     ++seen_.tried;
     log_.Clear();
+    // A check of the same comes through, and finds what makes opening fail.
+    std::optional<CheckReport> checked;
+    if (seen_.tried % kChecked == 0) {
+      auto report = history_.Check();
+      if (report) checked = std::move(*report);
+      EXPECT_TRUE(report || report.error().code() == Errc::kNotSupported) << report.error().ToString();
+    }
     auto opened = history_.Open();
+    if (checked && !opened) {
+      EXPECT_TRUE(checked->damaged()) << "a check finds nothing of: " << opened.error().ToString();
+    }
     if (!opened) {
       const Status& status = opened.error();
       const std::string message(status.message());
