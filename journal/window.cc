@@ -1,6 +1,7 @@
 #include "journal/window.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace strata::journal {
 namespace {
@@ -16,8 +17,7 @@ Result<ByteSpan> Window::Read(File& file, std::uint64_t offset, std::uint64_t le
   if (!held) {
     const std::uint64_t wanted = std::min(std::max(length, kReadAhead), limit - offset);
     file_ = nullptr;
-    // Somebody may still look at what was read before.
-    if (!bytes_ || bytes_.use_count() > 1 || bytes_->size() < wanted) {
+    if (!bytes_ || std::exchange(given_, false) || bytes_->size() < wanted) {
       bytes_ = std::make_shared<std::vector<std::byte>>(std::max(wanted, kReadAhead));
     }
     STRATA_ASSIGN(size_, file.ReadAt(offset, MutableByteSpan(*bytes_).first(wanted)));

@@ -17,7 +17,10 @@ class Window {
   // Bytes [offset, offset + length) of the file, or as many of them as lie before `limit` and the file's end. What lies before `limit` must not change
   // any more: it may be read ahead. The bytes stay valid until the next call, and for as long as what pin() gave after this one lives.
   Result<ByteSpan> Read(File& file, std::uint64_t offset, std::uint64_t length, std::uint64_t limit);
-  std::shared_ptr<const void> pin() const { return bytes_; }
+  std::shared_ptr<const void> pin() {
+    given_ = true;
+    return bytes_;
+  }
   // What was read is read anew: it may have changed.
   void Forget() { file_ = nullptr; }
 
@@ -26,6 +29,7 @@ class Window {
   std::uint64_t begin_ = 0;
   std::size_t size_ = 0;
   std::shared_ptr<std::vector<std::byte>> bytes_;
+  bool given_ = false;  // somebody may look at `bytes_`
 };
 
 }  // namespace strata::journal
