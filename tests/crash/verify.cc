@@ -157,7 +157,7 @@ void Load::Judge(Seen& seen, Crash crash, double crashed) {
     for (ObjectId id : pending->objects) places[pending.get()].push_back(place(*objects_[id], *pending));
   }
 
-  std::map<ObjectId, std::size_t> newest;
+  std::map<ObjectId, Fit> fits;
   for (auto& [id, object] : objects_) {
     std::string why;
     const auto fit = FindFit(*object, seen.by_handle[object->handle], crash, options_.seed, &figures_.blocks, &why);
@@ -166,7 +166,7 @@ void Load::Judge(Seen& seen, Crash crash, double crashed) {
       Wrong(Name(*object) + " is in no state that it may be in:" + why);
       continue;
     }
-    newest[id] = fit->newest;
+    fits[id] = *fit;
     Settle(*object, *fit, crash == Crash::kPower || !options_.power);
   }
   for (std::string& wrong : JudgeOrder(events, crashed, kInterval + kPatience)) Wrong(std::move(wrong));
@@ -180,8 +180,11 @@ void Load::Judge(Seen& seen, Crash crash, double crashed) {
       objects_[id]->busy = false;
       const std::optional<std::size_t> at = places[pending.get()][i];
       if (!at) continue;
-      pending->executed = *at <= newest[id];
-      sensible &= *at <= newest[id] + 1;  // else what it builds on was lost
+      const Fit& fit = fits[id];
+      pending->executed = *at <= fit.newest;
+      sensible &= *at <= fit.newest + 1;  // else what it builds on was lost
+      // A file that was removed looks like one whose making was lost: whether the removal was executed cannot be told.
+      sensible &= !pending->executed || *at <= fit.oldest;
     }
     if (!sensible) pending.reset();
   }
