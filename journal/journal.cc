@@ -230,7 +230,7 @@ Result<void> LogJournal::MakeRoom(std::uint64_t record_bytes) {
   if (needed <= current_->allocated) return {};
   if (needed > segment_size_) return Roll(record_bytes);
   const std::uint64_t before = current_->allocated;
-  if (auto grown = GrowSegment(*current_, needed, record_bytes, segment_size_); !grown) return NoRoom(grown.error());
+  if (auto grown = GrowSegment(*current_, needed, segment_size_); !grown) return NoRoom(grown.error());
   disk_bytes_.fetch_add(current_->allocated - before, std::memory_order_relaxed);
   return {};
 }

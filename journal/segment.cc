@@ -1,40 +1,19 @@
 #include "journal/segment.h"
 
 #include <algorithm>
-#include <array>
-#include <span>
 #include <thread>
 
 namespace strata::journal {
 namespace {
 
 // A file grows by as much as it holds, within these: a small workspace is small on disk, a busy one seldom grows.
-// Space whose blocks were never written costs each sync that reaches into it a change of the file system's own (ext4 keeps them as unwritten), which has
-// to wait for all else that the file system has under way. So where records are small, and syncs many for the bytes, zeros are written ahead: the next
-// sync brings them to the disk in one go, and those after it write over blocks. Where records are large that would double what is written.
-constexpr std::uint64_t kWriteAheadBelow = 64 << 10;
-constexpr std::uint64_t kWriteAheadStep = 4 << 20;
 constexpr std::uint64_t kSmallestStep = 1 << 20;
 constexpr std::uint64_t kLargestStep = 16 << 20;
 
 bool IsOutOfSpace(const Status& status) { return status.code() == Errc::kNoSpace || status.code() == Errc::kQuota; }
 
-Result<void> WriteZeros(File& file, std::uint64_t begin, std::uint64_t end) {
-  static constexpr std::array<std::byte, 64 << 10> kZeros{};
-  std::array<ByteSpan, kWriteAheadStep / kZeros.size()> pieces;
-  while (begin < end) {
-    std::size_t count = 0;
-    const std::uint64_t from = begin;
-    for (; begin < end && count < pieces.size(); begin += pieces[count++].size()) {
-      pieces[count] = ByteSpan(kZeros).first(std::min<std::uint64_t>(kZeros.size(), end - begin));
-    }
-    STRATA_TRY(file.WriteAt(from, std::span(pieces).first(count)));
-  }
-  return {};
-}
-
 Result<void> FillNewSegment(Segment& segment, const SegmentHeader& header, std::uint64_t room) {
-  STRATA_TRY(GrowSegment(segment, room, room, header.segment_size));
+  STRATA_TRY(GrowSegment(segment, room, header.segment_size));
   const auto bytes = EncodeSegmentHeader(header);
   const ByteSpan pieces[] = {bytes};
   STRATA_TRY(segment.file->WriteAt(0, pieces));
@@ -101,14 +80,11 @@ Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& dire
   return segment;
 }
 
-Result<void> GrowSegment(Segment& segment, std::uint64_t needed, std::uint64_t record_bytes, std::uint64_t segment_size) {
+Result<void> GrowSegment(Segment& segment, std::uint64_t needed, std::uint64_t segment_size) {
   const std::uint64_t had = segment.allocated;
-  const bool writes_ahead = record_bytes < kWriteAheadBelow;
-  const std::uint64_t largest = writes_ahead ? kWriteAheadStep : kLargestStep;
-  const std::uint64_t generous = had + std::clamp(had, segment.index == 0 ? kSmallestStep : largest, largest);
+  const std::uint64_t generous = had + std::clamp(had, segment.index == 0 ? kSmallestStep : kLargestStep, kLargestStep);
   const std::uint64_t wanted = std::min(std::max(needed, generous), segment_size);
   auto grown = segment.file->Allocate(had, wanted - had);
-  if (grown && writes_ahead) grown = WriteZeros(*segment.file, had, wanted);
   if (grown) {
     segment.allocated = wanted;
     return {};

@@ -91,8 +91,7 @@ Result<std::optional<FoundRecord>> ReadRecord(Window& window, const Segment& seg
 Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,
                                                std::uint64_t room);
 // Makes room in the segment's file up to `needed` bytes and, where there is space, some more.
-// `record_bytes`: of the record that wants the room.
-Result<void> GrowSegment(Segment& segment, std::uint64_t needed, std::uint64_t record_bytes, std::uint64_t segment_size);
+Result<void> GrowSegment(Segment& segment, std::uint64_t needed, std::uint64_t segment_size);
 
 // The segments of a journal, in order. One thread at a time adds and retires; any thread reads. A Segment lives as long as the table; what it holds of
 // its file goes when it is retired, so that one which may be is looked at through Use.

@@ -288,44 +288,6 @@ TEST(Journal, AllocatesAsMuchAsThereIsWhenSpaceIsShort) {
   EXPECT_EQ(ReadAll(*journal).records, std::vector<Written>{record});
 }
 
-TEST(Journal, WritesToItsSpaceAheadWhereRecordsAreSmall) {
-  TempFolder folder;
-  FaultEnv env;
-  auto journal = MustOpen(env, folder / "j", Options(64 << 20));
-  const auto append = [&](std::size_t bytes, int records) {
-    const int writes = env.Count(FaultEnv::kWrite), steps = env.Count(FaultEnv::kAllocate);
-    for (int i = 0; i < records; ++i) {
-      MustAppend(*journal, {"h", std::string(bytes, 'p')});
-      EXPECT_TRUE(journal->Flush());
-    }
-    // What there is beside one for each record.
-    const int more = env.Count(FaultEnv::kWrite) - writes - records;
-    const int grown = env.Count(FaultEnv::kAllocate) - steps;
-    EXPECT_GT(grown, 0);
-    return std::pair(more, grown);
-  };
-  const auto [small, small_steps] = append(4000, 3000);
-  EXPECT_EQ(small, small_steps);
-  const auto [large, large_steps] = append(256 << 10, 100);
-  EXPECT_EQ(large, 0);
-}
-
-TEST(Journal, NeedsNoMoreSpaceThanItsRecordsWhereNoneIsLeftToWriteAheadTo) {
-  TempFolder folder;
-  FaultEnv env;
-  auto journal = MustOpen(env, folder / "j", Options(64 << 20));
-  std::vector<Written> records;
-  for (int steps = env.Count(FaultEnv::kAllocate); env.Count(FaultEnv::kAllocate) < steps + 4;) {
-    env.FailAfter(FaultEnv::kWrite, 0, Errc::kNoSpace);  // of the zeros, where there are some to write, else of none
-    records.push_back({"h", std::string(4000, 'p')});
-    MustAppend(*journal, records.back());
-    env.FailAfter(FaultEnv::kWrite, 1 << 30, Errc::kNoSpace);
-    EXPECT_TRUE(journal->Flush());
-  }
-  EXPECT_LT(journal->disk_bytes(), 2u << 20);
-  EXPECT_EQ(ReadAll(*journal).records, records);
-}
-
 TEST(Journal, HasFailedForGoodAfterAFailedWrite) {
   TempFolder folder;
   FaultEnv env;
