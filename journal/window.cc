@@ -17,14 +17,15 @@ Result<ByteSpan> Window::Read(File& file, std::uint64_t offset, std::uint64_t le
   if (!held) {
     const std::uint64_t wanted = std::min(std::max(length, kReadAhead), limit - offset);
     file_ = nullptr;
-    if (!bytes_ || std::exchange(given_, false) || bytes_->size() < wanted) {
-      bytes_ = std::make_shared<std::vector<std::byte>>(std::max(wanted, kReadAhead));
+    if (!bytes_ || std::exchange(given_, false) || room_ < wanted) {
+      room_ = std::max(wanted, kReadAhead);
+      bytes_ = std::make_shared_for_overwrite<std::byte[]>(room_);
     }
-    STRATA_ASSIGN(size_, file.ReadAt(offset, MutableByteSpan(*bytes_).first(wanted)));
+    STRATA_ASSIGN(size_, file.ReadAt(offset, MutableByteSpan(bytes_.get(), wanted)));
     begin_ = offset;
     file_ = &file;
   }
-  const ByteSpan all = ByteSpan(*bytes_).first(size_).subspan(std::min<std::size_t>(offset - begin_, size_));
+  const ByteSpan all = ByteSpan(bytes_.get(), size_).subspan(std::min<std::size_t>(offset - begin_, size_));
   return all.first(std::min<std::size_t>(all.size(), length));
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
 #include "base/bytes.h"
 #include "base/env.h"
@@ -28,7 +27,8 @@ class Window {
   const File* file_ = nullptr;
   std::uint64_t begin_ = 0;
   std::size_t size_ = 0;
-  std::shared_ptr<std::vector<std::byte>> bytes_;
+  std::shared_ptr<std::byte[]> bytes_;
+  std::uint64_t room_ = 0;  // of bytes_
   bool given_ = false;  // somebody may look at `bytes_`
 };
 
