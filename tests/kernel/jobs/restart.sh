@@ -10,5 +10,9 @@ for _ in $(seq 600); do [ -e /share/restarted ] && break; sleep 0.1; done
 forget_caches
 read -r word <&5 && [ "$word" = "held open" ] || die "the open file reads '${word:-}'"
 say "a file held open over the restart reads on"
-must "tar d: equal" tar -df /share/tree.tar -C /mnt/unpacked
+# A server that was started anew has another write verifier: data that the client had not committed yet it sends again, perhaps after tar set the file's
+# time, and the time is then that of the write. That is NFSv3's way; all else must be equal.
+differs=$(tar -df /share/tree.tar -C /mnt/unpacked 2>&1 | grep -v ': Mod time differs$')
+[ -z "$differs" ] || die "tar d: not equal: $differs"
+say "tar d: equal"
 must "rm -rf" rm -rf /mnt/unpacked
