@@ -78,9 +78,12 @@ std::optional<Frame> DecodeFrame(ByteSpan bytes, std::uint64_t position, std::ui
   return frame;
 }
 
-bool CheckRecord(const Frame& frame, ByteSpan bytes) {
-  return Crc32c(bytes.subspan(kFrameBytes, frame.head_size)) == frame.head_crc &&
-         Crc32c(bytes.subspan(kFrameBytes + frame.head_size, frame.payload_size)) == frame.payload_crc;
+bool CheckHead(const Frame& frame, ByteSpan bytes) {
+  return Crc32c(bytes.subspan(kFrameBytes, frame.head_size)) == frame.head_crc;
+}
+
+bool CheckPayload(const Frame& frame, ByteSpan bytes) {
+  return Crc32c(bytes.subspan(kFrameBytes + frame.head_size, frame.payload_size)) == frame.payload_crc;
 }
 
 std::string SegmentName(std::uint64_t index) {

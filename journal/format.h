@@ -49,8 +49,9 @@ std::uint32_t EncodeFrame(const Frame& frame, std::uint32_t salt, std::byte* at)
 // The frame at `bytes`, which begin at `position`; nothing unless it checks and its sizes are within the limits.
 // Whether the record is all there, and what it holds, is not looked at.
 std::optional<Frame> DecodeFrame(ByteSpan bytes, std::uint64_t position, std::uint32_t salt);
-// Whether the head and the payload of the record at `bytes` (which hold at least RecordBytes) check.
-bool CheckRecord(const Frame& frame, ByteSpan bytes);
+// Whether the head, and the payload, of the record at `bytes` (which hold at least as much of it) check.
+bool CheckHead(const Frame& frame, ByteSpan bytes);
+bool CheckPayload(const Frame& frame, ByteSpan bytes);
 
 // "000000000000002a.seg".
 std::string SegmentName(std::uint64_t index);

@@ -20,6 +20,8 @@ namespace {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr std::uint64_t kCopied = 16 << 10;  // up to here reads are copied rather than that pages are let go for them
+// Heads lie close to each other or far apart, by how large the payloads between them are: little is lost either way.
+constexpr std::uint64_t kHeadReadAhead = 16 << 10;
 constexpr std::size_t kDirectPayload = 32 << 10;  // from here on a payload is written from the caller's memory
 static_assert(kBufferBytes >= kFrameBytes + kMaxHeadBytes + kDirectPayload + 8);
 
@@ -96,10 +98,12 @@ class LogJournal final : public Journal {
   Result<PinnedBytes> Data(Lsn record, Lsn position, std::uint64_t length, bool may_block) override;
   Result<void> Copy(Lsn position, MutableByteSpan out, bool may_block) override;
   Result<void> Retire(Lsn lsn) override;
-  Result<std::optional<RecordView>> Next(Lsn from) override;
+  Result<std::optional<RecordView>> Next(Lsn from) override { return Walk(from, RecordPart::kWhole); }
+  Result<std::optional<RecordView>> NextHead(Lsn from) override { return Walk(from, RecordPart::kHead); }
   void ReleasePages() override;
 
  private:
+  Result<std::optional<RecordView>> Walk(Lsn from, RecordPart part);
   Result<void> FlushLocked() STRATA_REQUIRES(mutex_);
   Result<void> MakeRoom(std::uint64_t record_bytes) STRATA_REQUIRES(mutex_);
   Result<void> Roll(std::uint64_t record_bytes) STRATA_REQUIRES(mutex_);
@@ -147,7 +151,8 @@ class LogJournal final : public Journal {
   std::vector<const Segment*> touched_ STRATA_GUARDED_BY(touched_mutex_);
 
   Mutex walk_mutex_;
-  Window window_ STRATA_GUARDED_BY(walk_mutex_);  // of Next
+  Window window_ STRATA_GUARDED_BY(walk_mutex_);               // of Next
+  Window heads_ STRATA_GUARDED_BY(walk_mutex_){kHeadReadAhead};  // of NextHead
   Mutex retire_mutex_;
   Mutex commit_mutex_;  // one commit at a time: the committer's thread, and the destructor after it
   std::vector<Segment*> syncing_ STRATA_GUARDED_BY(commit_mutex_);
@@ -343,7 +348,8 @@ Result<void> LogJournal::Retire(Lsn lsn) {
     const MutexLock commit_lock(commit_mutex_);
     table_.RetireFirst();
     const MutexLock walk_lock(walk_mutex_);
-    window_.Forget();  // it knows the file by where it lay in memory
+    window_.Forget();  // they know the file by where it lay in memory
+    heads_.Forget();
     // Each by itself: if the power goes, no segment is there again without those behind it.
     STRATA_TRY(env_.SyncDirectory(directory_));
   }
@@ -376,7 +382,7 @@ void LogJournal::ReleasePages() {
   touched_.clear();
 }
 
-Result<std::optional<RecordView>> LogJournal::Next(Lsn from) {
+Result<std::optional<RecordView>> LogJournal::Walk(Lsn from, RecordPart part) {
   std::uint64_t written = written_.load(std::memory_order_acquire);
   std::uint64_t position = std::max(from.value, table_.first_index() * segment_size_);
   while (true) {
@@ -396,7 +402,8 @@ Result<std::optional<RecordView>> LogJournal::Next(Lsn from) {
     }
     const std::uint64_t end = ReadableEnd(*segment, written);
     const MutexLock lock(walk_mutex_);
-    STRATA_ASSIGN(const auto found, ReadRecord(window_, *segment, position, end - segment->base, salt_));
+    Window& window = part == RecordPart::kHead ? heads_ : window_;
+    STRATA_ASSIGN(const auto found, ReadRecord(window, *segment, position, end - segment->base, salt_, part));
     if (!found) {
       return Fail(Errc::kCorrupt, segment->path + ": there is no whole record at journal position " +
                                       std::to_string(position) + " (byte " + std::to_string(position - segment->base) +
@@ -406,10 +413,11 @@ Result<std::optional<RecordView>> LogJournal::Next(Lsn from) {
     return RecordView{.begin = Lsn(position),
                       .end = Lsn(position + frame.RecordBytes()),
                       .payload_position = Lsn(position + kFrameBytes + frame.head_size),
+                      .payload_size = frame.payload_size,
                       .head = found->bytes.subspan(kFrameBytes, frame.head_size),
-                      .payload = found->bytes.subspan(kFrameBytes + frame.head_size, frame.payload_size),
+                      .payload = part == RecordPart::kHead ? ByteSpan{} : found->bytes.subspan(kFrameBytes + frame.head_size, frame.payload_size),
                       .check = frame.check,
-                      .pin = window_.pin()};
+                      .pin = window.pin()};
   }
 }
 

@@ -55,8 +55,9 @@ struct RecordView {
   Lsn begin;
   Lsn end;
   Lsn payload_position;
+  std::uint32_t payload_size = 0;
   ByteSpan head;
-  ByteSpan payload;
+  ByteSpan payload = {};    // empty from NextHead
   std::uint32_t check = 0;  // of the frame: with `begin` it names the record among those of all journals with the same salt, such as copies of one
   std::shared_ptr<const void> pin;
 };
@@ -100,6 +101,8 @@ class Journal {
   virtual Result<void> Copy(Lsn position, MutableByteSpan out, bool may_block) = 0;
   // The first record at or after `from` (a record's begin or end, or 0), checked in full; nothing at the end. Flushes first if need be.
   virtual Result<std::optional<RecordView>> Next(Lsn from) = 0;
+  // The same with its frame and head checked and its payload not read: for who wants to know what changed, not the file data.
+  virtual Result<std::optional<RecordView>> NextHead(Lsn from) = 0;
   // Lets the pages that were read through the mappings leave this process's memory; they come back as they are read again. Happens by itself
   // beyond JournalOptions::mapped_bytes; this is for a quiet moment, so that a process that read much once is not seen to hold it for ever.
   virtual void ReleasePages() = 0;

@@ -55,13 +55,15 @@ std::uint64_t Segment::Release() const {
 }
 
 Result<std::optional<FoundRecord>> ReadRecord(Window& window, const Segment& segment, std::uint64_t position,
-                                              std::uint64_t limit, std::uint32_t salt) {
+                                              std::uint64_t limit, std::uint32_t salt, RecordPart part) {
   const std::uint64_t offset = position - segment.base;
   STRATA_ASSIGN(ByteSpan bytes, window.Read(*segment.file, offset, kFrameBytes, limit));
   const std::optional<Frame> frame = DecodeFrame(bytes, position, salt);
-  if (!frame) return std::nullopt;
-  STRATA_ASSIGN(bytes, window.Read(*segment.file, offset, frame->RecordBytes(), limit));
-  if (bytes.size() < frame->RecordBytes() || !CheckRecord(*frame, bytes)) return std::nullopt;
+  if (!frame || frame->RecordBytes() > limit - offset) return std::nullopt;
+  const std::uint64_t wanted = part == RecordPart::kHead ? kFrameBytes + frame->head_size : frame->RecordBytes();
+  STRATA_ASSIGN(bytes, window.Read(*segment.file, offset, wanted, limit));
+  if (bytes.size() < wanted || !CheckHead(*frame, bytes)) return std::nullopt;
+  if (part == RecordPart::kWhole && !CheckPayload(*frame, bytes)) return std::nullopt;
   return FoundRecord{*frame, bytes};
 }
 

@@ -78,14 +78,15 @@ struct Segment {
   Result<void> MapFile(std::uint64_t length);
 };
 
-// A whole record that checks, and its bytes from the frame on.
+// A record that checks, and its bytes from the frame on.
 struct FoundRecord {
   Frame frame;
   ByteSpan bytes;  // as Window::Read gives them
 };
-// The record at `position`, if one that checks lies there in the first `limit` bytes of the segment's file.
+enum class RecordPart : std::uint8_t { kHead, kWhole };
+// The record at `position`, if one that checks lies there in the first `limit` bytes of the segment's file. kHead: its payload is neither read nor checked.
 Result<std::optional<FoundRecord>> ReadRecord(Window& window, const Segment& segment, std::uint64_t position,
-                                              std::uint64_t limit, std::uint32_t salt);
+                                              std::uint64_t limit, std::uint32_t salt, RecordPart part = RecordPart::kWhole);
 
 // Makes the file of a new segment with room for at least `room` bytes and its header; nothing is left of it on an error.
 Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,

@@ -146,6 +146,7 @@ class Verifier {
     take_({.begin = Lsn(begin),
            .end = Lsn(at_),
            .payload_position = Lsn(begin + kFrameBytes + frame.head_size),
+           .payload_size = frame.payload_size,
            .head = record.bytes.subspan(kFrameBytes, frame.head_size),
            .payload = record.bytes.subspan(kFrameBytes + frame.head_size, frame.payload_size),
            .check = frame.check,

@@ -4,21 +4,16 @@
 #include <utility>
 
 namespace strata::journal {
-namespace {
-
-constexpr std::uint64_t kReadAhead = 256 << 10;
-
-}  // namespace
 
 Result<ByteSpan> Window::Read(File& file, std::uint64_t offset, std::uint64_t length, std::uint64_t limit) {
   length = offset < limit ? std::min(length, limit - offset) : 0;
   if (length == 0) return ByteSpan{};
   const bool held = file_ == &file && offset >= begin_ && offset + length <= begin_ + size_;
   if (!held) {
-    const std::uint64_t wanted = std::min(std::max(length, kReadAhead), limit - offset);
+    const std::uint64_t wanted = std::min(std::max(length, read_ahead_), limit - offset);
     file_ = nullptr;
     if (!bytes_ || std::exchange(given_, false) || room_ < wanted) {
-      room_ = std::max(wanted, kReadAhead);
+      room_ = std::max(wanted, read_ahead_);
       bytes_ = std::make_shared_for_overwrite<std::byte[]>(room_);
     }
     STRATA_ASSIGN(size_, file.ReadAt(offset, MutableByteSpan(bytes_.get(), wanted)));

@@ -13,6 +13,8 @@ namespace strata::journal {
 // Not thread-safe.
 class Window {
  public:
+  // `read_ahead`: so much is read at once where there is so much.
+  explicit Window(std::uint64_t read_ahead = 256 << 10) : read_ahead_(read_ahead) {}
   // Bytes [offset, offset + length) of the file, or as many of them as lie before `limit` and the file's end. What lies before `limit` must not change
   // any more: it may be read ahead. The bytes stay valid until the next call, and for as long as what pin() gave after this one lives.
   Result<ByteSpan> Read(File& file, std::uint64_t offset, std::uint64_t length, std::uint64_t limit);
@@ -24,6 +26,7 @@ class Window {
   void Forget() { file_ = nullptr; }
 
  private:
+  const std::uint64_t read_ahead_;
   const File* file_ = nullptr;
   std::uint64_t begin_ = 0;
   std::size_t size_ = 0;

@@ -81,7 +81,7 @@ Result<bool> Checkpointer::Apply(Lsn to) {
   store::Index::Checkpoint reached = reached_;
   // The writer gathers the transaction in memory.
   while (reached.lsn < to && writer->bytes() < batch_bytes_) {
-    STRATA_ASSIGN(std::optional<journal::RecordView> record, journal_.Next(reached.lsn));
+    STRATA_ASSIGN(std::optional<journal::RecordView> record, journal_.NextHead(reached.lsn));
     // A segment's beginning is a position too: it may have been made, and the power gone before it had a record.
     if (!record || record->begin >= to) {
       reached.lsn = to;
@@ -90,7 +90,7 @@ Result<bool> Checkpointer::Apply(Lsn to) {
     if (record->end > to) break;
     ++records_;
     visitor.Begin(*record);
-    STRATA_TRY(journal::VisitRecord(record->head, record->payload.size(), visitor));
+    STRATA_TRY(journal::VisitRecord(record->head, record->payload_size, visitor));
     if (visitor.has_request()) Note(record->begin);
     reached.lsn = record->end;
     reached.record = record->begin;

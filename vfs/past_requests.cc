@@ -31,7 +31,7 @@ class RequestVisitor final : public journal::EffectVisitor {
 Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn from, Lsn sound) {
   RequestVisitor visitor;
   while (true) {
-    const auto record = journal.Next(from);
+    const auto record = journal.NextHead(from);
     if (!record && record.error().code() == Errc::kCorrupt && from < sound) {
       log::Warning("requests that the journal remembers cannot be read; if a client has not heard the answer to one of them and asks again, it is done again error=" +
                    record.error().ToString());
@@ -40,7 +40,7 @@ Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn
     }
     if (!record) return Fail(record.error());
     if (!*record) return visitor.Take();
-    STRATA_TRY(journal::VisitRecord((*record)->head, (*record)->payload.size(), visitor));
+    STRATA_TRY(journal::VisitRecord((*record)->head, (*record)->payload_size, visitor));
     from = (*record)->end;
   }
 }

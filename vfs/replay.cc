@@ -5,12 +5,12 @@ namespace strata::vfs {
 Result<void> MemoryReplay::Run() {
   Lsn at(workspace_.checkpoint_.load());
   for (;;) {
-    STRATA_ASSIGN(std::optional<journal::RecordView> record, workspace_.journal_->Next(at));
+    STRATA_ASSIGN(std::optional<journal::RecordView> record, workspace_.journal_->NextHead(at));
     if (!record) return {};
     begin_ = record->begin;
     payload_ = record->payload_position;
     end_ = record->end;
-    STRATA_TRY(journal::VisitRecord(record->head, record->payload.size(), *this));
+    STRATA_TRY(journal::VisitRecord(record->head, record->payload_size, *this));
     at = record->end;
   }
 }

@@ -93,6 +93,22 @@ Result<void> WorkspaceImpl::MoveEntry(InodeNumber directory, std::string_view na
   }));
 }
 
+Result<bool> WorkspaceImpl::DataLives(const journal::RecordView& record, const journal::DataEffect& effect) {
+  bool lives = false;
+  STRATA_TRY(UnlessGone(Run(kBackground, [&](StripeLock& lock, Need& need) -> Result<void> {
+    lock.Lock({effect.ino});
+    const Inode* inode = table_.Find(effect.ino);
+    if (inode == nullptr) return need.Number(effect.ino);
+    if (inode->removed) return {};
+    for (auto extent = inode->extents.FirstAt(effect.offset); extent && extent->offset < effect.offset + effect.length && !lives;
+         extent = inode->extents.FirstAt(extent->end())) {
+      lives = extent->record == record.begin;
+    }
+    return {};
+  })));
+  return lives;
+}
+
 Result<void> WorkspaceImpl::MoveData(const journal::RecordView& record, const journal::DataEffect& effect) {
   const std::uint64_t begin = record.payload_position.value + effect.payload_offset;
   const std::uint64_t end = effect.offset + effect.length;
@@ -125,15 +141,23 @@ Result<bool> WorkspaceImpl::MoveLiving(Lsn from, Lsn until) {
   LiveVisitor living;
   std::uint64_t piece = journal_->end().value;
   while (true) {
-    STRATA_ASSIGN(const std::optional<journal::RecordView> record, journal_->Next(from));
+    STRATA_ASSIGN(const std::optional<journal::RecordView> record, journal_->NextHead(from));
     if (!record || record->begin >= until) return true;
     living.Clear();
-    STRATA_TRY(journal::VisitRecord(record->head, record->payload.size(), living));
+    STRATA_TRY(journal::VisitRecord(record->head, record->payload_size, living));
     for (const InodeNumber ino : living.inodes) {
       if (moved.insert(ino).second) STRATA_TRY(MoveInode(ino));
     }
     for (const LiveVisitor::Name& name : living.names) STRATA_TRY(MoveEntry(name.directory, name.name));
-    for (const journal::DataEffect& effect : living.data) STRATA_TRY(MoveData(*record, effect));
+    std::optional<journal::RecordView> whole;  // most of what is old has been overwritten or removed, and need not be read
+    for (const journal::DataEffect& effect : living.data) {
+      STRATA_ASSIGN(const bool lives, DataLives(*record, effect));
+      if (!lives) continue;
+      if (!whole) {
+        STRATA_ASSIGN(whole, journal_->Next(record->begin));
+      }
+      STRATA_TRY(MoveData(*whole, effect));
+    }
     from = record->end;
     if (journal_->end().value - piece < kMovePieceBytes) continue;
     if (!CleanerRests(std::chrono::nanoseconds(1'000'000'000ULL * kMovePieceBytes / kMoveBytesASecond))) return false;
@@ -153,7 +177,7 @@ Result<bool> WorkspaceImpl::WorthCleaning(const HistoryPolicy& policy, Lsn until
   if (held <= 2 * living_bytes_ + kept) return false;
   if (policy.age_ns == 0) return true;
   // As old as what comes next, or older.
-  STRATA_ASSIGN(const std::optional<journal::RecordView> next, journal_->Next(until));
+  STRATA_ASSIGN(const std::optional<journal::RecordView> next, journal_->NextHead(until));
   if (!next) return false;
   STRATA_ASSIGN(const journal::RecordHeader header, journal::ReadRecordHeader(next->head));
   return Now().ns - header.time.ns >= policy.age_ns;

@@ -314,6 +314,9 @@ class WorkspaceImpl final : public Workspace {
   Result<bool> MoveLiving(Lsn from, Lsn until);
   Result<void> MoveInode(InodeNumber ino);
   Result<void> MoveEntry(InodeNumber directory, std::string_view name);
+  // Whether the file still shows bytes of the effect.
+  Result<bool> DataLives(const journal::RecordView& record, const journal::DataEffect& effect);
+  // `record` with its payload.
   Result<void> MoveData(const journal::RecordView& record, const journal::DataEffect& effect);
   void CleanerLoop();
   // False: the workspace closes.

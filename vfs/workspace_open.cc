@@ -122,7 +122,7 @@ Result<void> WorkspaceImpl::CheckBelongTogether(const store::Index::Checkpoint& 
   }
   if (checkpoint.lsn.value != 0) STRATA_TRY(CheckBegin(checkpoint));
   if (checkpoint.record.value == 0) return {};
-  STRATA_ASSIGN(const std::optional<journal::RecordView> record, journal_->Next(checkpoint.record));
+  STRATA_ASSIGN(const std::optional<journal::RecordView> record, journal_->NextHead(checkpoint.record));
   if (!record || record->begin != checkpoint.record || record->check != checkpoint.record_check) {
     return Fail(Errc::kCorrupt, "the index of " + path_ + " was made from another journal than the one beside it" + what_to_do);
   }

@@ -80,12 +80,8 @@ std::uint64_t TakeDirectories(std::vector<std::string>& arguments) {
   return directories;
 }
 
-Handle LookUp(Pool& pool, const Handle& parent, const std::string& name) {
-  Call call;
-  call.procedure = Procedure::kLookup;
-  call.handle = &parent;
-  call.name = name;
-  const Reply reply = pool.One(call);
+Handle MustLookUp(Pool& pool, const Handle& parent, const std::string& name) {
+  const Reply reply = LookUp(pool, parent, name);
   if (!reply.ok()) Die("LOOKUP %s: status %u", name.c_str(), reply.status);
   return reply.handle;
 }
@@ -113,7 +109,7 @@ int MemoryMain(std::vector<std::string> arguments) {
   const Stopwatch stopwatch(spec.pid);
   for (std::uint64_t d = 0; d < directories; ++d) {
     const std::string name = NumberedName("dir", d);
-    const Handle directory = create ? MakeDirectory(pool, root, name) : LookUp(pool, root, name);
+    const Handle directory = create ? MakeDirectory(pool, root, name) : MustLookUp(pool, root, name);
     std::uint64_t issued = 0;
     pool.Run(
         [&](std::uint32_t, const Reply* previous, Call& call) {

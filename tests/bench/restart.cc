@@ -122,14 +122,6 @@ std::uint64_t MakeFiles(Pool& pool, std::uint32_t depth, const std::vector<Handl
   return errors;
 }
 
-Reply LookUp(Pool& pool, const Handle& parent, const std::string& name) {
-  Call call;
-  call.procedure = Procedure::kLookup;
-  call.handle = &parent;
-  call.name = name;
-  return pool.One(call);
-}
-
 struct Restart {
   double milliseconds = 0;
   CheckpointRun replay;  // the checkpoint of the start; nothing if there was none

@@ -13,6 +13,14 @@ constexpr std::uint32_t kExist = 17;  // NFS3ERR_EXIST
 constexpr std::uint64_t kPage = 4096;
 }  // namespace
 
+Reply LookUp(Pool& pool, const Handle& parent, const std::string& name) {
+  Call call;
+  call.procedure = Procedure::kLookup;
+  call.handle = &parent;
+  call.name = name;
+  return pool.One(call);
+}
+
 Handle MakeDirectory(Pool& pool, const Handle& parent, const std::string& name) {
   Call call;
   call.procedure = Procedure::kMkdir;

@@ -46,6 +46,7 @@ class Target {
   std::vector<Handle> names_;
 };
 
+Reply LookUp(Pool& pool, const Handle& parent, const std::string& name);
 // These end the program if they fail. MakeDirectory and MakeFile take an object that is there.
 Handle MakeDirectory(Pool& pool, const Handle& parent, const std::string& name);
 Handle MakeFile(Pool& pool, const Handle& parent, const std::string& name);

@@ -18,24 +18,6 @@ Tree Base() {
           SymlinkNode("c", "a/b")};
 }
 
-// The index as the file system has it when the power goes: SQLite's own files, which do not lie in the Env.
-class Index {
- public:
-  void Take(const FaultySubject& subject) {
-    for (const char* suffix : {"", "-wal"}) {
-      std::ifstream in(subject.index() + suffix, std::ios::binary);
-      if (in) files_[suffix] = {std::istreambuf_iterator<char>(in), {}};
-    }
-  }
-  void Restore(const FaultySubject& subject) const {
-    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(subject.index() + suffix);
-    for (const auto& [suffix, content] : files_) std::ofstream(subject.index() + suffix, std::ios::binary) << content;
-  }
-
- private:
-  std::map<std::string, std::string> files_;
-};
-
 // Until it ends or the machine stops.
 void Work(FaultySubject& subject, Stream& stream, std::uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -72,7 +54,7 @@ TEST_P(EveryStep, OfAWorkloadMayBeTheLast) {
       ASSERT_FALSE(HasFailure());
       ended = !subject.env().stopped();
       given_up = std::max(given_up, subject.env().Count(FaultEnv::kRemove));
-      Index index;
+      IndexCopy index;
       index.Take(subject);
       const std::size_t before = stream.steps();
       subject.env().PowerLoss(static_cast<std::uint32_t>(steps), keep);

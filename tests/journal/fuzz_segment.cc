@@ -73,6 +73,8 @@ int CountRecords(Journal& journal) {
     if (!next) return -1;
     if (!*next) return count;
     if ((*next)->end <= at) std::abort();
+    const auto head = journal.NextHead(at);
+    if (!head || !*head || (*head)->begin != (*next)->begin || (*head)->end != (*next)->end) std::abort();
     at = (*next)->end;
     ++count;
   }

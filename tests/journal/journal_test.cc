@@ -421,6 +421,14 @@ TEST(Journal, ReadsTheSameFromEveryBorder) {
     EXPECT_EQ((*at_begin)->begin, places[i].begin);
     EXPECT_EQ((*at_begin)->end, places[i].end);
     EXPECT_EQ((*at_begin)->payload_position, places[i].payload);
+    auto head = journal->NextHead(places[i].begin);
+    ASSERT_TRUE(head && *head);
+    EXPECT_EQ((*head)->begin, (*at_begin)->begin);
+    EXPECT_EQ((*head)->end, (*at_begin)->end);
+    EXPECT_EQ((*head)->check, (*at_begin)->check);
+    EXPECT_EQ((*head)->payload_position, (*at_begin)->payload_position);
+    EXPECT_EQ((*head)->payload_size, (*at_begin)->payload.size());
+    EXPECT_EQ(AsText((*head)->head), AsText((*at_begin)->head));
     auto at_end = journal->Next(places[i].end);
     ASSERT_TRUE(at_end);
     ASSERT_EQ(at_end->has_value(), i + 1 < places.size());
@@ -429,6 +437,40 @@ TEST(Journal, ReadsTheSameFromEveryBorder) {
     }
   }
   EXPECT_EQ(journal->Next(Lsn(places[5].begin.value + 8)).error().code(), Errc::kCorrupt);
+}
+
+TEST(Journal, NextHeadChecksTheHeadAndNotThePayload) {
+  TempFolder folder;
+  std::vector<Appended> places;
+  auto journal = MustOpen(Env::System(), folder / "j", Options(4 << 20));
+  const std::vector<std::string> payloads{std::string(100, 'p'), std::string(1 << 20, 'q'), std::string(5000, 'r'), ""};
+  for (const std::string& payload : payloads) places.push_back(MustAppend(*journal, {"head", payload}));
+  ASSERT_TRUE(journal->Flush());
+  const std::string path = folder / ("j/" + SegmentName(0));
+  const auto flip = [&](std::uint64_t at) {
+    std::string bytes = Slurp(path);
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    Spill(path, bytes);
+  };
+  flip(places[1].payload.value + 700'000);
+  EXPECT_EQ(journal->Next(places[1].begin).error().code(), Errc::kCorrupt);
+  Lsn at{0};
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    auto next = journal->NextHead(at);
+    ASSERT_TRUE(next && *next) << i;
+    EXPECT_EQ((*next)->begin, places[i].begin);
+    EXPECT_EQ(AsText((*next)->head), "head");
+    EXPECT_EQ((*next)->payload_size, payloads[i].size());
+    EXPECT_TRUE((*next)->payload.empty());
+    at = (*next)->end;
+  }
+  EXPECT_FALSE(journal->NextHead(at)->has_value());
+  flip(places[2].payload.value - 1);
+  JournalOptions options = Options();
+  options.read_only = true;
+  options.known = {{places[3].begin, (*journal->Next(places[3].begin))->check}};
+  auto reader = MustOpen(Env::System(), folder / "j", options);
+  EXPECT_EQ(reader->NextHead(places[2].begin).error().code(), Errc::kCorrupt);
 }
 
 TEST(Journal, ChecksARecordOfBeforeTheFirstTimeItsDataIsRead) {

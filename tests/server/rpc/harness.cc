@@ -197,13 +197,14 @@ std::uint32_t Reply::Word(std::size_t index) const {
   return LoadBe32(results.data() + 4 * index);
 }
 
-Client::Client(TestServer& server, const std::string& address, std::uint16_t port) {
+Client::Client(TestServer& server, const std::string& address, std::uint16_t port, ByteSpan waiting) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     ADD_FAILURE() << "socketpair: " << std::strerror(errno);
     return;
   }
   fd_ = ends[0];
+  Send(waiting);
   Peer peer;
   peer.address = boost::asio::ip::make_address(address);
   peer.port = port;

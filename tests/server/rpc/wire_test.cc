@@ -59,8 +59,9 @@ TEST_F(Wire, CallsThatComeTogetherAreAllAnswered) {
 TEST_F(Wire, ManyCallsTakeFewSystemCalls) {
   Bytes all;
   for (std::uint32_t xid = 0; xid < 100; ++xid) all = Joined({all, CallRecord(xid, FakeProgram::kNull)});
-  client_.Send(all);
-  for (int i = 0; i < 100; ++i) ASSERT_TRUE(client_.Receive());
+  // They lie in the socket before the server looks: how it is scheduled beside the sender does not matter.
+  Client client(server_, "127.0.0.1", 700, all);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(client.Receive());
   EXPECT_LE(server_.transport->statistics().system_calls, 10u);
   EXPECT_GE(server_.transport->statistics().system_calls, 2u);
 }

@@ -14,20 +14,6 @@
 namespace strata::vfs::testing {
 namespace {
 
-Tree Base() {
-  return {DirNode("a"),
-          FileNode("a/a", Pattern(50'000, 1)),
-          FileNode("a/b", "small"),
-          DirNode("a/c"),
-          FileNode("a/c/a", "deep"),
-          DirNode("b"),
-          DirNode("b/a"),
-          FileNode("b/a/b", Pattern(9000, 2)),
-          LinkNode("b/d", "a/b"),
-          SymlinkNode("c", "a/b"),
-          SparseNode("d", 40'000)};
-}
-
 void ExpectSound(Env& env, const std::string& folder, const std::vector<Tree>& trees) {
   std::vector<std::unique_ptr<Layer>> layers;
   for (const Tree& tree : trees) layers.push_back(MakeLayer(tree));
@@ -48,10 +34,10 @@ TEST_P(Sound, AfterARandomStreamOfChangesCheckpointsAndLossesOfPower) {
   for (std::uint64_t seed = first; seed < first + 12; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random(seed);
-    const std::vector<Tree> layers = GetParam() ? std::vector<Tree>{Base()} : std::vector<Tree>{};
+    const std::vector<Tree> layers = GetParam() ? std::vector<Tree>{StreamBase()} : std::vector<Tree>{};
     FaultySubject subject(layers, QuietOptions(), seed % 2 == 0 ? 128 << 10 : 1 << 20);
     ASSERT_OK(subject.Open());
-    Stream stream(subject, GetParam() ? Base() : Tree{}, seed);
+    Stream stream(subject, GetParam() ? StreamBase() : Tree{}, seed);
     for (int life = 0; life < 3; ++life) {
       for (std::uint64_t i = 0; i < 150; ++i) {
         stream.Step(random() % 20 == 0);

@@ -10,49 +10,11 @@
 namespace strata::vfs::testing {
 namespace {
 
-Tree Base() {
-  return {
-      DirNode("a"),
-      FileNode("a/a", Pattern(50'000, 1)),
-      FileNode("a/b", "small"),
-      DirNode("a/c"),
-      FileNode("a/c/a", "deep"),
-      DirNode("b"),
-      DirNode("b/a"),
-      FileNode("b/a/b", Pattern(9000, 2)),
-      LinkNode("b/d", "a/b"),
-      SymlinkNode("c", "a/b"),
-      SparseNode("d", 40'000),
-  };
-}
-
 enum class IndexFate { kSurvived, kOlder, kLost };
 
 struct Case {
   IndexFate fate;
   bool over_a_layer;
-};
-
-// The index as files, taken while nothing writes it.
-class IndexCopy {
- public:
-  void Take(const FaultySubject& subject) {
-    files_.clear();
-    for (const char* suffix : {"", "-wal"}) {
-      std::ifstream in(subject.index() + suffix, std::ios::binary);
-      if (in) files_[suffix] = {std::istreambuf_iterator<char>(in), {}};
-    }
-  }
-  // Puts it in the place of the index; where none was taken there is none.
-  void Restore(const FaultySubject& subject) const {
-    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(subject.index() + suffix);
-    for (const auto& [suffix, content] : files_) {
-      std::ofstream(subject.index() + suffix, std::ios::binary) << content;
-    }
-  }
-
- private:
-  std::map<std::string, std::string> files_;
 };
 
 class PowerLoss : public ::testing::TestWithParam<Case> {};
@@ -68,11 +30,11 @@ TEST_P(PowerLoss, LeavesExactlyTheFirstChangesAndAllThatWerePromised) {
     std::mt19937_64 random(seed * 977 + static_cast<std::uint64_t>(GetParam().fate));
     const auto draw = [&](std::uint64_t limit) { return random() % limit; };
     std::vector<Tree> layers;
-    if (GetParam().over_a_layer) layers.push_back(Base());
+    if (GetParam().over_a_layer) layers.push_back(StreamBase());
     // Small segments, so that the power goes while they are changed too.
     FaultySubject subject(layers, QuietOptions(), draw(2) == 0 ? 128 << 10 : 1 << 20);
     ASSERT_OK(subject.Open());
-    Stream stream(subject, GetParam().over_a_layer ? Base() : Tree{}, seed);
+    Stream stream(subject, GetParam().over_a_layer ? StreamBase() : Tree{}, seed);
     IndexCopy older;
     for (int life = 0; life < 4; ++life) {
       const std::uint64_t steps = draw(5) == 0 ? draw(3) : draw(120);

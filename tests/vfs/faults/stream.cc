@@ -2,6 +2,20 @@
 
 namespace strata::vfs::testing {
 
+Tree StreamBase() {
+  return {DirNode("a"),
+          FileNode("a/a", Pattern(50'000, 1)),
+          FileNode("a/b", "small"),
+          DirNode("a/c"),
+          FileNode("a/c/a", "deep"),
+          DirNode("b"),
+          DirNode("b/a"),
+          FileNode("b/a/b", Pattern(9000, 2)),
+          LinkNode("b/d", "a/b"),
+          SymlinkNode("c", "a/b"),
+          SparseNode("d", 40'000)};
+}
+
 Stream::Stream(FaultySubject& subject, Tree base, std::uint64_t seed)
     : subject_(subject), base_(std::move(base)), random_(seed) {
   BuildModel();

@@ -12,6 +12,9 @@
 
 namespace strata::vfs::testing {
 
+// A small layer of every kind of thing, for streams to begin with.
+Tree StreamBase();
+
 class Stream {
  public:
   // `base`: what the subject shows when it begins.

@@ -7,6 +7,21 @@
 
 namespace strata::vfs::testing {
 
+void IndexCopy::Take(const FaultySubject& subject) {
+  files_.clear();
+  for (const char* suffix : {"", "-wal"}) {
+    std::ifstream in(subject.index() + suffix, std::ios::binary);
+    if (in) files_[suffix] = {std::istreambuf_iterator<char>(in), {}};
+  }
+}
+
+void IndexCopy::Restore(const FaultySubject& subject) const {
+  for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(subject.index() + suffix);
+  for (const auto& [suffix, content] : files_) {
+    std::ofstream(subject.index() + suffix, std::ios::binary) << content;
+  }
+}
+
 void SilenceLog() { spdlog::set_level(spdlog::level::off); }
 
 std::string TreeImage(FileSystemHolder& holder, bool exact) {

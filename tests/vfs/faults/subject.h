@@ -96,6 +96,17 @@ class FaultySubject : public FileSystemHolder {
   std::unique_ptr<Workspace> workspace_;
 };
 
+// The index as files. It does not lie in the Env, and so is kept over a loss of power by hand. Taken while nothing writes it.
+class IndexCopy {
+ public:
+  void Take(const FaultySubject& subject);
+  // Puts it in the place of the index; where none was taken there is none.
+  void Restore(const FaultySubject& subject) const;
+
+ private:
+  std::map<std::string, std::string> files_;
+};
+
 // Any file system, to be called by a Client.
 class Holding : public FileSystemHolder {
  public:
