@@ -14,6 +14,7 @@
 #include "journal/format.h"
 #include "journal/recovery.h"
 #include "journal/segment.h"
+#include "journal/spare.h"
 
 namespace strata::journal {
 namespace {
@@ -22,6 +23,9 @@ constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr std::uint64_t kCopied = 16 << 10;  // up to here reads are copied rather than that pages are let go for them
 // Heads lie close to each other or far apart, by how large the payloads between them are: little is lost either way.
 constexpr std::uint64_t kHeadReadAhead = 16 << 10;
+// From here on the next segment's blocks are written ahead, where so few bytes come with each sync that a sync's own cost counts.
+constexpr std::uint64_t kSmallestSpared = 8 << 20;
+constexpr std::uint64_t kSparedBelow = 1 << 20;
 constexpr std::size_t kDirectPayload = 32 << 10;  // from here on a payload is written from the caller's memory
 static_assert(kBufferBytes >= kFrameBytes + kMaxHeadBytes + kDirectPayload + 8);
 
@@ -56,6 +60,7 @@ class LogJournal final : public Journal {
     last_check_ = found.last_check;
     if (options.read_only) return;
     current_ = table_.last();
+    if (segment_size_ >= kSmallestSpared) spare_.emplace(env, directory_, segment_size_);
     synced_ = found.end;
     unsynced_.push_back(current_);
     buffer_.resize(kBufferBytes);
@@ -154,9 +159,11 @@ class LogJournal final : public Journal {
   Window window_ STRATA_GUARDED_BY(walk_mutex_);               // of Next
   Window heads_ STRATA_GUARDED_BY(walk_mutex_){kHeadReadAhead};  // of NextHead
   Mutex retire_mutex_;
+  std::optional<SpareSegment> spare_;  // of a journal that is written and whose segments are large enough for it to matter
   Mutex commit_mutex_;  // one commit at a time: the committer's thread, and the destructor after it
   std::vector<Segment*> syncing_ STRATA_GUARDED_BY(commit_mutex_);
   std::uint64_t synced_ STRATA_GUARDED_BY(commit_mutex_) = 0;  // everything before is durable
+  std::uint64_t syncs_ STRATA_GUARDED_BY(commit_mutex_) = 0;   // of the segment that `synced_` lies in
   std::optional<Committer> committer_;  // last, so that its thread ends first
 };
 
@@ -235,7 +242,9 @@ Result<void> LogJournal::MakeRoom(std::uint64_t record_bytes) {
   if (needed <= current_->allocated) return {};
   if (needed > segment_size_) return Roll(record_bytes);
   const std::uint64_t before = current_->allocated;
-  if (auto grown = GrowSegment(*current_, needed, segment_size_); !grown) return NoRoom(grown.error());
+  auto grown = GrowSegment(*current_, needed, segment_size_);
+  if (!grown && spare_ && spare_->Drop()) grown = GrowSegment(*current_, needed, segment_size_);
+  if (!grown) return NoRoom(grown.error());
   disk_bytes_.fetch_add(current_->allocated - before, std::memory_order_relaxed);
   return {};
 }
@@ -250,7 +259,9 @@ Result<void> LogJournal::Roll(std::uint64_t record_bytes) {
                              .previous_check = last_check_,
                              .durable = committer_->durable()};
   if (header.index > kMaxSegmentIndex) return Fail(Errc::kNoSpace, "the journal has used up all its positions");
-  auto created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes);
+  std::unique_ptr<File> spare = spare_ ? spare_->Take(directory_ + '/' + SegmentName(header.index)) : nullptr;
+  auto created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes, std::move(spare));
+  if (!created && spare_ && spare_->Drop()) created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes);
   if (!created) return NoRoom(created.error());
   current_->end.store(header.previous_end, std::memory_order_release);
   current_ = created->get();
@@ -282,7 +293,10 @@ Result<std::uint64_t> LogJournal::CommitAll() {
   if (sync_directory) {
     if (auto synced = env_.SyncDirectory(directory_); !synced) return failure_.Set(synced.error());
   }
+  syncs_ = target / segment_size_ == synced_ / segment_size_ ? syncs_ + 1 : 1;
   synced_ = target;
+  const std::uint64_t filled = target % segment_size_;
+  if (spare_ && filled >= segment_size_ / 4 && filled < syncs_ * kSparedBelow) spare_->Make();
   return target;
 }
 
@@ -449,6 +463,7 @@ Result<std::unique_ptr<Journal>> Journal::Open(Env& env, const std::string& dire
     STRATA_TRY(env.CreateDirectory(directory));
     STRATA_ASSIGN(lock, env.Open(directory + "/lock", OpenMode::kCreate));
     STRATA_TRY(lock->Lock());
+    (void)env.Remove(directory + '/' + std::string(kSpareName));  // of a process that was killed
   }
   STRATA_ASSIGN(std::optional<Recovered> found, Recover(env, directory, options));
   if (!found) {

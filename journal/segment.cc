@@ -13,7 +13,7 @@ constexpr std::uint64_t kLargestStep = 16 << 20;
 bool IsOutOfSpace(const Status& status) { return status.code() == Errc::kNoSpace || status.code() == Errc::kQuota; }
 
 Result<void> FillNewSegment(Segment& segment, const SegmentHeader& header, std::uint64_t room) {
-  STRATA_TRY(GrowSegment(segment, room, header.segment_size));
+  if (segment.allocated < room) STRATA_TRY(GrowSegment(segment, room, header.segment_size));
   const auto bytes = EncodeSegmentHeader(header);
   const ByteSpan pieces[] = {bytes};
   STRATA_TRY(segment.file->WriteAt(0, pieces));
@@ -68,12 +68,17 @@ Result<std::optional<FoundRecord>> ReadRecord(Window& window, const Segment& seg
 }
 
 Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,
-                                               std::uint64_t room) {
+                                               std::uint64_t room, std::unique_ptr<File> spare) {
   auto segment = std::make_unique<Segment>();
   segment->index = header.index;
   segment->base = header.index * header.segment_size;
   segment->path = directory + '/' + SegmentName(header.index);
-  STRATA_ASSIGN(segment->file, env.Open(segment->path, OpenMode::kCreate));
+  if (spare) {
+    segment->file = std::move(spare);
+    segment->allocated = header.segment_size;
+  } else {
+    STRATA_ASSIGN(segment->file, env.Open(segment->path, OpenMode::kCreate));
+  }
   if (auto filled = FillNewSegment(*segment, header, room); !filled) {
     // If the removal fails too, the file stays without records, and the next attempt takes it over.
     (void)env.Remove(segment->path);

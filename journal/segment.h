@@ -88,9 +88,10 @@ enum class RecordPart : std::uint8_t { kHead, kWhole };
 Result<std::optional<FoundRecord>> ReadRecord(Window& window, const Segment& segment, std::uint64_t position,
                                               std::uint64_t limit, std::uint32_t salt, RecordPart part = RecordPart::kWhole);
 
-// Makes the file of a new segment with room for at least `room` bytes and its header; nothing is left of it on an error.
+// Makes the file of a new segment with room for at least `room` bytes and its header; nothing is left of it on an error. `spare`: its file, if there is one
+// already, as large as a segment becomes and under its name.
 Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,
-                                               std::uint64_t room);
+                                               std::uint64_t room, std::unique_ptr<File> spare = nullptr);
 // Makes room in the segment's file up to `needed` bytes and, where there is space, some more.
 Result<void> GrowSegment(Segment& segment, std::uint64_t needed, std::uint64_t segment_size);
 

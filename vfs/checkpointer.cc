@@ -75,7 +75,7 @@ void Checkpointer::Note(Lsn record) {
   }
 }
 
-Result<bool> Checkpointer::Apply(Lsn to) {
+Result<bool> Checkpointer::Apply(Lsn to, const std::function<void()>& step) {
   STRATA_ASSIGN(std::unique_ptr<store::Index::Writer> writer, index_.Begin());
   IndexVisitor visitor(*writer, name_key_, copied_up_, reached_.journal_begin);
   store::Index::Checkpoint reached = reached_;
@@ -95,13 +95,14 @@ Result<bool> Checkpointer::Apply(Lsn to) {
     reached.lsn = record->end;
     reached.record = record->begin;
     reached.record_check = record->check;
+    if (step) step();
   }
   reached.journal_begin = visitor.journal_begin();
   // Those of before this process count until enough has come since.
   if (trimmed_ || reached.lsn.value - reached.requests.value > kPastRequestBytes) {
     reached.requests = requests_.empty() ? reached.lsn : requests_.front();
   }
-  STRATA_TRY(writer->Commit(reached));
+  STRATA_TRY(writer->Commit(reached, step));
   const bool advanced = reached.lsn != reached_.lsn;
   reached_ = reached;
   return advanced;

@@ -3,6 +3,7 @@
 #include <absl/container/flat_hash_set.h>
 
 #include "base/log.h"
+#include "vfs/pace.h"
 #include "vfs/workspace_impl.h"
 
 namespace strata::vfs {
@@ -14,6 +15,8 @@ constexpr std::uint64_t kSlackSegments = 4;
 constexpr std::uint64_t kMoveBytesASecond = 64 << 20;
 constexpr std::uint64_t kMovePieceBytes = 1 << 20;
 constexpr std::chrono::seconds kCleanInterval(1);
+// It is never in a hurry.
+constexpr double kCleanerEase = 3;
 
 // What a record may hold that lives.
 class LiveVisitor final : public journal::EffectVisitor {
@@ -140,7 +143,9 @@ Result<bool> WorkspaceImpl::MoveLiving(Lsn from, Lsn until) {
   absl::flat_hash_set<InodeNumber> moved;  // a record says of an inode what it is now, so once is enough
   LiveVisitor living;
   std::uint64_t piece = journal_->end().value;
+  Pace pace([this] { return hurry_.load(std::memory_order_relaxed) > 0 ? 0.0 : kCleanerEase; });
   while (true) {
+    pace.Step();
     STRATA_ASSIGN(const std::optional<journal::RecordView> record, journal_->NextHead(from));
     if (!record || record->begin >= until) return true;
     living.Clear();

@@ -187,6 +187,9 @@ class WorkspaceImpl final : public Workspace {
   static constexpr int kMaxAttempts = 1000;
   // Changes wait once the index is so many checkpoints behind the journal: restarting replays that.
   static constexpr std::uint64_t kMostBehind = 4;
+  // A checkpoint at ease works a quarter of the time; as changes come in beside it, more, and all the time once so many times as much waits as makes one due.
+  static constexpr double kMostEase = 3;
+  static constexpr double kNoEaseFrom = 1.8;
   // After so many attempts a call keeps the evictor away until it is through.
   static constexpr int kPatience = 8;
 
@@ -303,8 +306,10 @@ class WorkspaceImpl final : public Workspace {
   // kCorrupt where the journal begins later than it may.
   Result<void> CheckBegin(const store::Index::Checkpoint& checkpoint) const;
   Result<void> RunCheckpoint() STRATA_EXCLUDES(checkpoint_mutex_, keeper_mutex_);
-  Result<void> ApplyToIndex(Lsn target) STRATA_REQUIRES(checkpoint_mutex_) STRATA_EXCLUDES(keeper_mutex_);
+  Result<void> ApplyToIndex(Lsn target, const std::function<void()>& step) STRATA_REQUIRES(checkpoint_mutex_) STRATA_EXCLUDES(keeper_mutex_);
   void KeeperLoop();
+  // For Pace: how much a checkpoint under way rests. The more there is to do, the less.
+  double CheckpointEase() const;
 
   // workspace_clean.cc -------------------------------------------------------------------------------------------------
   // Gives up the first segments for as long as there is enough to gain.
@@ -381,6 +386,7 @@ class WorkspaceImpl final : public Workspace {
   CondVar checkpoint_ended_;
   bool keeper_stops_ STRATA_GUARDED_BY(keeper_mutex_) = false;
   std::atomic<bool> checkpoint_due_{false};
+  std::atomic<int> hurry_{1};  // somebody waits for the checkpoint: who opens or closes the workspace, or asked for one
   // The last one failed: none is asked for, nor waited for, until the keeper next wakes by itself.
   std::atomic<bool> checkpoint_failed_{false};
   std::thread keeper_;

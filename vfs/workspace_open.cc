@@ -8,6 +8,7 @@
 #include "vfs/host_layer.h"
 #include "vfs/index_file.h"
 #include "vfs/replay.h"
+#include "vfs/pace.h"
 #include "vfs/workspace_impl.h"
 
 namespace strata::vfs {
@@ -217,6 +218,7 @@ Result<void> WorkspaceImpl::StartLocked() {
     root_ = root->id();
   }
   if (!options_.read_only) {
+    hurry_.fetch_sub(1);
     keeper_ = std::thread([this] { KeeperLoop(); });
     cleaner_ = std::thread([this] { CleanerLoop(); });
   }
@@ -225,6 +227,7 @@ Result<void> WorkspaceImpl::StartLocked() {
 
 WorkspaceImpl::~WorkspaceImpl() {
   if (keeper_.joinable()) {
+    hurry_.fetch_add(1);
     {
       const MutexLock hold(keeper_mutex_);
       keeper_stops_ = true;
@@ -248,15 +251,17 @@ Result<void> WorkspaceImpl::RunCheckpoint() {
   if (from >= target && settled_.load() >= checkpointer_->reached().lsn.value) return {};
   const std::uint64_t records = checkpointer_->records();
   log::Debug("event=checkpoint_begun from=" + std::to_string(from.value) + " to=" + std::to_string(target.value));
-  if (from < target) STRATA_TRY(ApplyToIndex(target));
-  STRATA_ASSIGN(const bool settled, index_->Settle());
+  Pace pace([this] { return CheckpointEase(); });
+  const auto step = [&pace] { pace.Step(); };
+  if (from < target) STRATA_TRY(ApplyToIndex(target, step));
+  STRATA_ASSIGN(const bool settled, index_->Settle(step));
   if (settled) settled_.store(checkpointer_->reached().lsn.value);
   log::Debug("event=checkpoint_ended records=" + std::to_string(checkpointer_->records() - records) +
              " settled=" + (settled ? "yes" : "no"));
   return {};
 }
 
-Result<void> WorkspaceImpl::ApplyToIndex(Lsn target) {
+Result<void> WorkspaceImpl::ApplyToIndex(Lsn target, const std::function<void()>& step) {
   const Lsn from(checkpoint_.load());
   STRATA_TRY(journal_->SyncAndWait(target));
   const std::uint64_t records = records_since_checkpoint_.load();
@@ -265,7 +270,7 @@ Result<void> WorkspaceImpl::ApplyToIndex(Lsn target) {
   const std::int64_t dirty = dirty_bytes_.load();
   std::int64_t cleaned = 0;
   while (checkpointer_->reached().lsn < target) {
-    STRATA_ASSIGN(const bool advanced, checkpointer_->Apply(target));
+    STRATA_ASSIGN(const bool advanced, checkpointer_->Apply(target, step));
     // No record more: the journal has begun a new segment, and nothing lies in it yet.
     if (!advanced) break;
     const Lsn at = checkpointer_->reached().lsn;
@@ -297,7 +302,20 @@ std::vector<PastRequest> WorkspaceImpl::PastRequests() {
 
 Result<void> WorkspaceImpl::Checkpoint() {
   if (options_.read_only) return {};
-  return RunCheckpoint();
+  hurry_.fetch_add(1);
+  auto done = RunCheckpoint();
+  hurry_.fetch_sub(1);
+  return done;
+}
+
+double WorkspaceImpl::CheckpointEase() const {
+  if (hurry_.load(std::memory_order_relaxed) > 0) return 0;
+  const auto share = [](auto part, auto whole) { return static_cast<double>(part) / static_cast<double>(whole); };
+  // 1: a checkpoint is due; 2: changes have to wait, or a restart takes long.
+  const double backlog = std::max({share(journal_->end().value - checkpoint_.load(std::memory_order_relaxed), options_.checkpoint_bytes),
+                                   share(records_since_checkpoint_.load(std::memory_order_relaxed), options_.checkpoint_records),
+                                   share(dirty_bytes_.load(std::memory_order_relaxed), budget_.dirty / 2)});
+  return std::clamp(kMostEase * (kNoEaseFrom - backlog), 0.0, kMostEase);
 }
 
 void WorkspaceImpl::NoteChange() {

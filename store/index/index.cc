@@ -231,11 +231,14 @@ class SqliteIndex final : public Index {
     return MakeWriter(write_);
   }
 
-  Result<bool> Settle() override {
+  Result<bool> Settle(const std::function<void()>& step) override {
     if (!write_.connection || write_.busy.load(std::memory_order_acquire)) {
       return Fail(Errc::kBusy, "settling an index that is not open for writing, or is being written");
     }
-    return write_.connection->database->SettleLog();
+    write_.sequence.written = step;
+    auto settled = write_.connection->database->SettleLog();
+    write_.sequence.written = {};
+    return settled;
   }
 
  private:

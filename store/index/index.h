@@ -97,12 +97,14 @@ class Index {
     // About how much memory it takes: all that was given is held until Commit.
     virtual std::size_t bytes() const = 0;
     // Ends the transaction with the checkpoint (its highest_ino is not looked at). The Writer is spent.
-    virtual Result<void> Commit(const Checkpoint& checkpoint) = 0;
+    // `step` is called in between, often: it may wait, and nobody waits for it who reads.
+    virtual Result<void> Commit(const Checkpoint& checkpoint, const std::function<void()>& step = {}) = 0;
   };
   // kBusy while another Writer of this Index lives.
   virtual Result<std::unique_ptr<Writer>> Begin() = 0;
   // Makes what was committed durable in the database's own file. False: a reader of an older state is in the way. Not while a Writer lives.
-  virtual Result<bool> Settle() = 0;
+  // `step`: as Commit's.
+  virtual Result<bool> Settle(const std::function<void()>& step = {}) = 0;
 };
 
 }  // namespace strata::store

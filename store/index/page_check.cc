@@ -55,7 +55,9 @@ int Write(sqlite3_file* file, const void* bytes, int amount, sqlite3_int64 offse
   const PageSequence* sequence = reinterpret_cast<CheckedFile*>(file)->sequence;
   StoreLe(&page[kChecked - 4], sequence != nullptr ? sequence->newest.load(std::memory_order_relaxed) : 0u);
   StoreLe(&page[kChecked], Checksum(page.data(), offset));
-  return Below(file)->pMethods->xWrite(Below(file), page.data(), amount, offset);
+  const int rc = Below(file)->pMethods->xWrite(Below(file), page.data(), amount, offset);
+  if (sequence != nullptr && sequence->written) sequence->written();
+  return rc;
 }
 
 int Close(sqlite3_file* file) { return Below(file)->pMethods->xClose(Below(file)); }

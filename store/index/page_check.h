@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 
 namespace strata::store {
 
@@ -21,6 +22,7 @@ struct PageSequence {
   std::atomic<std::uint32_t> newest{0};           // put into pages as they are written
   std::atomic<std::uint32_t> limit{0xffff'ffff};  // a page read with a higher one is damage
   mutable std::atomic<bool> damaged{false};       // a page that was read did not check
+  std::function<void()> written = {};             // called for each page that was written into the file; set by the one thread that writes
 };
 
 // The name of SQLite's file layer with these checks; registered at the first call.

@@ -163,14 +163,14 @@ class BatchWriter final : public Index::Writer {
     return {};
   }
 
-  Result<void> Commit(const Index::Checkpoint& checkpoint) override {
+  Result<void> Commit(const Index::Checkpoint& checkpoint, const std::function<void()>& step) override {
     if (spent_) return Fail(Errc::kInvalid, "a second commit of one index writer");
     spent_ = true;
     inode_count_ = state_.inode_count;
     const std::uint32_t sequence = state_.sequence.newest.load(std::memory_order_relaxed) + 1;
     state_.sequence.limit.store(sequence, std::memory_order_release);
     STRATA_TRY(c_.begin.Run());
-    auto written = WriteAll(checkpoint, sequence);
+    auto written = WriteAll(checkpoint, sequence, step);
     if (written) written = c_.commit.Run();
     if (!written) {
       (void)c_.rollback.Run();
@@ -203,15 +203,21 @@ class BatchWriter final : public Index::Writer {
     if (added) bytes_ += kEntryBytes;
   }
 
-  Result<void> WriteAll(const Index::Checkpoint& checkpoint, std::uint32_t sequence) {
+  Result<void> WriteAll(const Index::Checkpoint& checkpoint, std::uint32_t sequence, const std::function<void()>& step) {
     // In the tables' order, so that each page is visited once.
     std::vector<std::pair<std::uint64_t, const Pending*>> order;
     order.reserve(pending_.size());
     for (const auto& [ino, pending] : pending_) order.emplace_back(ino, pending.get());
     std::ranges::sort(order, {}, &std::pair<std::uint64_t, const Pending*>::first);
-    for (const auto& [ino, pending] : order) STRATA_TRY(WriteInode(ino, *pending));
-    for (const auto& [ino, pending] : order) STRATA_TRY(WriteEntries(ino, *pending));
-    for (const auto& [ino, pending] : order) STRATA_TRY(WriteExtents(ino, *pending));
+    for (const auto& [ino, pending] : order) {
+      STRATA_TRY(WriteInode(ino, *pending));
+      if (step) step();
+    }
+    for (const auto& [ino, pending] : order) STRATA_TRY(WriteEntries(ino, *pending, step));
+    for (const auto& [ino, pending] : order) {
+      STRATA_TRY(WriteExtents(ino, *pending));
+      if (step) step();
+    }
     STRATA_TRY(SetMeta("lsn", checkpoint.lsn.value));
     STRATA_TRY(SetMeta("record", checkpoint.record.value));
     STRATA_TRY(SetMeta("record_check", checkpoint.record_check));
@@ -248,7 +254,7 @@ class BatchWriter final : public Index::Writer {
     return c_.touch_inode.Run();
   }
 
-  Result<void> WriteEntries(std::uint64_t directory, const Pending& pending) {
+  Result<void> WriteEntries(std::uint64_t directory, const Pending& pending, const std::function<void()>& step) {
     if (pending.erased) {
       c_.delete_entries.Bind(1, directory);
       STRATA_TRY(c_.delete_entries.Run());
@@ -263,6 +269,7 @@ class BatchWriter final : public Index::Writer {
         statement.Bind(5, std::int64_t{entry.kind});
       }
       STRATA_TRY(statement.Run());
+      if (step) step();
     }
     return {};
   }

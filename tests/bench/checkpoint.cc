@@ -20,6 +20,10 @@ namespace {
 
 constexpr std::uint32_t kFileBytes = 4096;
 constexpr std::uint64_t kDirectories = 64;
+// Load comes in bursts, so that there is load without a checkpoint too: one that rests between its pieces would else be under way all the time. In between
+// what the last burst left is worked off.
+constexpr double kBurstSeconds = 1.5;
+constexpr useconds_t kRestMicroseconds = 2'000'000;
 constexpr useconds_t kPauseBeside = 500;  // of the calls beside the creators: they are to see, not to load
 
 enum What : std::uint32_t { kCreate, kWrite, kGetattr, kRead, kWhats };
@@ -35,16 +39,19 @@ struct Heard {
   std::uint64_t errors = 0;
 };
 
-// Each slot makes a file and writes it, then the next one, until `end`.
+struct Span {
+  std::uint64_t begin, end;  // NowNs()
+};
+
+// Each slot makes a file and writes it, then the next one, until `end`; they are numbered from `files` on, which counts them.
 void Create(Pool& pool, std::uint32_t creators, const std::vector<Handle>& directories, std::uint64_t end,
-            Heard& heard) {
+            std::uint64_t& files, Heard& heard) {
   struct Slot {
     bool created = false;
     std::uint64_t began = 0;
     Handle file;
   };
   std::vector<Slot> slots(creators);
-  std::uint64_t files = 0;
   pool.Run(
       [&](std::uint32_t index, const Reply* previous, Call& call) {
         Slot& slot = slots[index];
@@ -90,20 +97,24 @@ void LookOn(Pool& pool, const std::vector<Handle>& names, const Handle& large, s
   }
 }
 
-// The checkpoints' times within [begin, end).
+// The checkpoints' times within the bursts.
 class Stretches {
  public:
-  Stretches(const std::vector<CheckpointRun>& runs, std::uint64_t begin, std::uint64_t end) {
-    for (const CheckpointRun& run : runs) {
-      const std::uint64_t from = std::max(run.begin, begin), to = std::min(run.end == 0 ? end : run.end, end);
-      if (from >= to) continue;
-      runs_.push_back(run);
-      runs_.back().begin = from;
-      runs_.back().end = to;
-      with_ += to - from;
-      longest_ = std::max(longest_, to - from);
+  Stretches(const std::vector<CheckpointRun>& runs, const std::vector<Span>& bursts) {
+    for (const Span& burst : bursts) {
+      std::uint64_t with = 0;
+      for (const CheckpointRun& run : runs) {
+        const std::uint64_t from = std::max(run.begin, burst.begin), to = std::min(run.end == 0 ? burst.end : run.end, burst.end);
+        if (from >= to) continue;
+        runs_.push_back(run);
+        runs_.back().begin = from;
+        runs_.back().end = to;
+        with += to - from;
+        longest_ = std::max(longest_, to - from);
+      }
+      with_ += with;
+      without_ += burst.end - burst.begin - with;
     }
-    without_ = end - begin - with_;
   }
 
   std::size_t count() const { return runs_.size(); }
@@ -132,11 +143,12 @@ void PrintCalls(const char* label, What what, const char* when, std::vector<std:
       latencies.size());
 }
 
-int Report(const char* label, const Heard& heard, const Stretches& stretches, std::uint64_t begin, std::uint64_t end) {
+int Report(const char* label, const Heard& heard, const Stretches& stretches, const std::vector<Span>& bursts) {
   std::array<std::array<std::vector<std::uint32_t>, 2>, kWhats> latencies;
   std::array<std::uint64_t, 2> files{};
   for (const Answered& call : heard.calls) {
-    if (call.began < begin || call.ended > end) continue;
+    const auto burst = std::ranges::upper_bound(bursts, call.ended, {}, &Span::end);
+    if (burst == bursts.end() || call.began < burst->begin) continue;
     const auto took = static_cast<std::uint32_t>(std::min<std::uint64_t>(call.ended - call.began, ~0u));
     latencies[call.what][stretches.Meets(call.began, call.ended)].push_back(took);
     if (call.what == kWrite) ++files[stretches.Meets(call.ended, call.ended)];
@@ -179,17 +191,22 @@ int CheckpointMain(std::vector<std::string> arguments) {
 
   Heard made, seen;
   std::atomic<bool> over = false;
-  const std::uint64_t begin = NowNs();
-  const std::uint64_t end = begin + static_cast<std::uint64_t>(options.seconds * 1e9);
   std::thread looker([&] { LookOn(beside, target.names(), large, (options.file_mib << 20) / kFileBytes, over, seen); });
-  Create(pool, creators, directories, end, made);
+  std::vector<Span> bursts;
+  std::uint64_t files = 0;
+  for (double left = options.seconds; left > 0; left -= kBurstSeconds) {
+    if (!bursts.empty()) ::usleep(kRestMicroseconds);
+    const std::uint64_t begin = NowNs();
+    bursts.push_back({begin, begin + static_cast<std::uint64_t>(std::min(left, kBurstSeconds) * 1e9)});
+    Create(pool, creators, directories, bursts.back().end, files, made);
+  }
   over.store(true);
   looker.join();
 
-  const Stretches stretches(ReadCheckpoints(log), begin, end);
+  const Stretches stretches(ReadCheckpoints(log), bursts);
   made.calls.insert(made.calls.end(), seen.calls.begin(), seen.calls.end());
   made.errors += seen.errors;
-  return Report(target.spec().label.c_str(), made, stretches, begin, end);
+  return Report(target.spec().label.c_str(), made, stretches, bursts);
 }
 
 }  // namespace nfsbench
