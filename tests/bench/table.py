@@ -31,8 +31,10 @@ WALL_ROWS = [
     ("create64_write4k_filesync", "CREATE + WRITE 4 KiB FILE_SYNC, 64 creators", 4),
     ("create64_write4k_unstable_commit", "CREATE + WRITE 4 KiB + COMMIT, 64 creators", 4),
 ]
-# The share of the disk's appends (64 for each fdatasync) that a file made and written is to reach.
+# The share of a plain loop's appends (64 for each fdatasync) that a file made and written is to reach. An append makes a file longer; into blocks that were
+# written before, which is the best a disk can do, there is no mark.
 DISK_GOAL = 0.5
+DISK_ROWS = [("append_longer_fdatasync_64", "of a plain loop's", DISK_GOAL), ("append_fdatasync_64", "of the best loop's, into blocks written before,", None)]
 LATENCY_ROWS = [("lat_getattr", "GETATTR"), ("lat_read4k", "READ 4 KiB")]
 CHECKPOINT_ROWS = [("create", "CREATE"), ("write", "WRITE 4 KiB FILE_SYNC"), ("getattr", "GETATTR beside"), ("read", "READ 4 KiB beside")]
 CHECKPOINT_RATE, CHECKPOINT_P999_US = 0.8, 50_000
@@ -115,7 +117,6 @@ def cpu_table(results):
 
 def wall_table(results):
     rows = []
-    disk = results.get("append_fdatasync_64", "disk", "median")
     for metric, name, *_ in ROWS:
         if results.has(metric):
             rows.append([name] + [figure(results.get(metric, server, "median")) for server in SERVERS] +
@@ -125,10 +126,13 @@ def wall_table(results):
             strata = results.get(metric, "strata", "median")
             got = ratio(strata, results.get(metric, "ganesha", "median"))
             rows.append([name] + [figure(results.get(metric, server, "median")) for server in SERVERS] + [times(got), goal(got, wanted)])
-            if disk is not None and strata is not None:
+            for loop, title, mark in DISK_ROWS:
+                disk = results.get(loop, "disk", "median")
+                if disk is None or strata is None:
+                    continue
                 share = strata / disk
-                rows.append([f"{name}: of the disk's {figure(disk)} appends", "", "", f"{share:.2f}", "", "",
-                             f"{DISK_GOAL:g}: " + ("met" if share >= DISK_GOAL else "not met")])
+                rows.append([f"{name}: {title} {figure(disk)} appends", "", "", f"{share:.2f}", "", "",
+                             "-" if mark is None else f"{mark:g}: " + ("met" if share >= mark else "not met")])
     return table(["per second of wall time", "floor", "ganesha", "strata", "strata relaxed", "strata / ganesha", "to reach"], rows)
 
 
