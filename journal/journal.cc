@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "base/mutex.h"
+#include "base/resident.h"
 #include "journal/committer.h"
 #include "journal/format.h"
 #include "journal/recovery.h"
@@ -20,6 +21,7 @@ namespace strata::journal {
 namespace {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
+constexpr std::int64_t kLargestTouch = 32;  // blocks that one touch may map
 constexpr std::uint64_t kCopied = 16 << 10;  // up to here reads are copied rather than that pages are let go for them
 // Heads lie close to each other or far apart, by how large the payloads between them are: little is lost either way.
 constexpr std::uint64_t kHeadReadAhead = 16 << 10;
@@ -119,6 +121,7 @@ class LogJournal final : public Journal {
   Result<std::uint64_t> CommitAll() STRATA_EXCLUDES(commit_mutex_, mutex_);
   // To be called before bytes of the segment are read through its mapping. False: they are better copied.
   bool Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length);
+  void CountMapped();
   // Reads the record, checks it, and that [begin, end) lies in its payload.
   Result<void> Check(Segment& segment, std::uint64_t record, std::uint64_t begin, std::uint64_t end) const;
   // The segment's part of the log that has reached the operating system.
@@ -150,8 +153,11 @@ class LogJournal final : public Journal {
   std::atomic<std::uint64_t> end_;      // stored under mutex_
   std::atomic<std::uint64_t> disk_bytes_{0};
 
-  // Pages that were read through the mappings since they were released, and where they lie.
-  std::atomic<std::int64_t> mapped_{0};  // below 0 for a moment where a release comes between the touch and its count
+  // Blocks that were read through the mappings since they were released, and where they lie. Linux may map more at a touch than the block (a folio, of
+  // up to 2 MiB), so that now and then the count is set right by what it says there is.
+  std::atomic<std::int64_t> mapped_{0};  // a little wrong where a release comes between a touch and its count
+  std::atomic<std::int64_t> mapped_before_{static_cast<std::int64_t>(ResidentFileBytes() / kMappedBlock)};  // when all were last released
+  std::atomic<std::int64_t> look_at_{mapped_limit_ / kLargestTouch};                                         // of mapped_: when to look again
   Mutex touched_mutex_;  // taken last
   std::vector<const Segment*> touched_ STRATA_GUARDED_BY(touched_mutex_);
 
@@ -379,11 +385,21 @@ bool LogJournal::Touch(const Segment& segment, std::uint64_t offset, std::uint64
     // That may have taken the note of what is read now.
     blocks += static_cast<std::int64_t>(segment.Touch(offset, length));
   }
-  mapped_.fetch_add(blocks, std::memory_order_relaxed);
+  if (mapped_.fetch_add(blocks, std::memory_order_relaxed) + blocks >= look_at_.load(std::memory_order_relaxed)) CountMapped();
   if (segment.listed.load(std::memory_order_relaxed) || segment.listed.exchange(true)) return true;
   const MutexLock lock(touched_mutex_);
   touched_.push_back(&segment);
   return true;
+}
+
+void LogJournal::CountMapped() {
+  const auto now = static_cast<std::int64_t>(ResidentFileBytes() / kMappedBlock);
+  std::int64_t counted = mapped_.load(std::memory_order_relaxed);
+  const std::int64_t grown = now - mapped_before_.load(std::memory_order_relaxed);
+  while (grown > counted && !mapped_.compare_exchange_weak(counted, grown, std::memory_order_relaxed)) {
+  }
+  const std::int64_t left = std::max<std::int64_t>(mapped_limit_ - std::max(grown, counted), 0);
+  look_at_.store(std::max(grown, counted) + std::max<std::int64_t>(left / kLargestTouch, 1), std::memory_order_relaxed);
 }
 
 void LogJournal::ReleasePages() {
@@ -391,9 +407,12 @@ void LogJournal::ReleasePages() {
   for (const Segment* segment : touched_) {
     segment->listed.store(false);  // first: what is touched from here on lists it again
     const SegmentTable::Use use(table_, segment->index);
-    if (use) mapped_.fetch_sub(static_cast<std::int64_t>(segment->Release()), std::memory_order_relaxed);
+    if (use) (void)segment->Release();
   }
   touched_.clear();
+  mapped_before_.store(static_cast<std::int64_t>(ResidentFileBytes() / kMappedBlock), std::memory_order_relaxed);
+  mapped_.store(0, std::memory_order_relaxed);
+  look_at_.store(mapped_limit_ / kLargestTouch, std::memory_order_relaxed);
 }
 
 Result<std::optional<RecordView>> LogJournal::Walk(Lsn from, RecordPart part) {
