@@ -1,5 +1,5 @@
-// Locks, in their order: mutex_ (appending), then FailureLatch's. Neither is held over a sync; mutex_ is held over a write, which puts
-// bytes into the page cache. retire_mutex_ and commit_mutex_ come before it, in that order. Reading file data takes no lock: positions are atomics, bytes
+// Locks, in their order: mutex_ (appending), then FailureLatch's. Neither is held over a sync, nor over the writes of Flush and of a commit, beside which
+// others append into a second buffer. retire_mutex_ and commit_mutex_ come before it, in that order. Reading file data takes no lock: positions are atomics, bytes
 // once written never change, and a segment stays while it is used (SegmentTable::Use). walk_mutex_ is taken by itself.
 #include "journal/journal.h"
 
@@ -66,6 +66,7 @@ class LogJournal final : public Journal {
     synced_ = found.end;
     unsynced_.push_back(current_);
     buffer_.resize(kBufferBytes);
+    outgoing_.resize(kBufferBytes);
     committer_.emplace([this] { return CommitAll(); }, failure_, found.end);
   }
 
@@ -82,7 +83,9 @@ class LogJournal final : public Journal {
     const std::uint64_t wanted = end_.load(std::memory_order_acquire);
     if (written_.load(std::memory_order_acquire) >= wanted) return {};
     const MutexLock lock(mutex_);
-    return FlushLocked();
+    while (writing_) wrote_.Wait(mutex_);
+    if (written_.load(std::memory_order_relaxed) >= wanted) return {};
+    return FlushBeside();
   }
 
   void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) override {
@@ -111,13 +114,16 @@ class LogJournal final : public Journal {
 
  private:
   Result<std::optional<RecordView>> Walk(Lsn from, RecordPart part);
-  Result<void> FlushLocked() STRATA_REQUIRES(mutex_);
+  // Writes what is buffered. No write may be under way.
+  Result<void> FlushLocked() STRATA_REQUIRES(mutex_) { return Write({}, end_.load(std::memory_order_relaxed)); }
+  // The same, once none is under way, and others may append meanwhile: the mutex is free for a time.
+  Result<void> FlushBeside() STRATA_REQUIRES(mutex_);
   Result<void> MakeRoom(std::uint64_t record_bytes) STRATA_REQUIRES(mutex_);
   Result<void> Roll(std::uint64_t record_bytes) STRATA_REQUIRES(mutex_);
   // What a failure to make room means: without space nothing has happened; all else ends the journal.
   std::unexpected<Status> NoRoom(const Status& status);
-  // One gathered write at written_, which moves to `end`.
-  Result<void> Write(std::span<const ByteSpan> pieces, std::uint64_t end) STRATA_REQUIRES(mutex_);
+  // One gathered write of what is buffered and of `more`, at written_, which moves to `end`. No other may be under way.
+  Result<void> Write(std::span<const ByteSpan> more, std::uint64_t end) STRATA_REQUIRES(mutex_);
   Result<std::uint64_t> CommitAll() STRATA_EXCLUDES(commit_mutex_, mutex_);
   // To be called before bytes of the segment are read through its mapping. False: they are better copied.
   bool Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length);
@@ -144,8 +150,11 @@ class LogJournal final : public Journal {
 
   Mutex mutex_;
   Segment* current_ STRATA_GUARDED_BY(mutex_) = nullptr;
-  std::vector<std::byte> buffer_ STRATA_GUARDED_BY(mutex_);  // the bytes from written_ on
-  std::size_t buffered_ STRATA_GUARDED_BY(mutex_) = 0;
+  // The bytes from written_ on: first those that FlushBeside writes, or could not write for want of space, then those appended since.
+  std::vector<std::byte> outgoing_ STRATA_GUARDED_BY(mutex_), buffer_ STRATA_GUARDED_BY(mutex_);
+  std::size_t outgoing_bytes_ STRATA_GUARDED_BY(mutex_) = 0, buffered_ STRATA_GUARDED_BY(mutex_) = 0;
+  bool writing_ STRATA_GUARDED_BY(mutex_) = false;  // FlushBeside's write is under way: written_ and current_ stay as they are
+  CondVar wrote_;
   std::vector<Segment*> unsynced_ STRATA_GUARDED_BY(mutex_);  // written to since the last sync; the last is current_
   bool directory_unsynced_ STRATA_GUARDED_BY(mutex_) = false;
   std::uint32_t last_check_ STRATA_GUARDED_BY(mutex_) = 0;  // Frame::check of the last record
@@ -190,6 +199,10 @@ Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload) {
   const std::size_t copied = direct ? kFrameBytes + head.size() : size;
 
   const MutexLock lock(mutex_);
+  const auto writes = [&]() STRATA_REQUIRES(mutex_) {
+    return direct || buffer_.size() - buffered_ < copied || end_.load(std::memory_order_relaxed) - current_->base + size > segment_size_;
+  };
+  while (writing_ && writes()) wrote_.Wait(mutex_);
   if (failure_.failed()) return Fail(failure_.Check().error());
   STRATA_TRY(MakeRoom(size));
   if (buffer_.size() - buffered_ < copied) STRATA_TRY(FlushLocked());
@@ -212,30 +225,54 @@ Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload) {
     return appended;
   }
   static constexpr std::array<std::byte, 8> kPadding{};
-  const ByteSpan pieces[] = {ByteSpan(buffer_).first(buffered_ + copied), payload, ByteSpan(kPadding).first(padding)};
-  STRATA_TRY(Write(pieces, begin + size));
+  buffered_ += copied;
+  const ByteSpan more[] = {payload, ByteSpan(kPadding).first(padding)};
+  if (auto wrote = Write(more, begin + size); !wrote) {
+    buffered_ -= copied;
+    return Fail(wrote.error());
+  }
   last_check_ = check;
   end_.store(begin + size, std::memory_order_release);
   return appended;
 }
 
-Result<void> LogJournal::Write(std::span<const ByteSpan> pieces, std::uint64_t end) {
+Result<void> LogJournal::Write(std::span<const ByteSpan> more, std::uint64_t end) {
+  if (failure_.failed()) return failure_.Check();
+  if (outgoing_bytes_ + buffered_ == 0) return {};
+  std::array<ByteSpan, 4> pieces{ByteSpan(outgoing_).first(outgoing_bytes_), ByteSpan(buffer_).first(buffered_)};
+  std::ranges::copy(more, pieces.begin() + 2);
   const std::uint64_t offset = written_.load(std::memory_order_relaxed) - current_->base;
-  if (auto wrote = current_->file->WriteAt(offset, pieces); !wrote) {
+  if (auto wrote = current_->file->WriteAt(offset, std::span(pieces).first(2 + more.size())); !wrote) {
     // Where the file system cannot allocate ahead, it is here that the disk is found full. What is buffered stays so, and is
     // written over what is there in part once there is space.
     return NoRoom(wrote.error());
   }
-  buffered_ = 0;
+  outgoing_bytes_ = buffered_ = 0;
   written_.store(end, std::memory_order_release);
   return {};
 }
 
-Result<void> LogJournal::FlushLocked() {
+Result<void> LogJournal::FlushBeside() {
+  while (writing_) wrote_.Wait(mutex_);
+  if (outgoing_bytes_ != 0) return FlushLocked();
   if (failure_.failed()) return failure_.Check();
   if (buffered_ == 0) return {};
-  const ByteSpan pieces[] = {ByteSpan(buffer_).first(buffered_)};
-  return Write(pieces, end_.load(std::memory_order_relaxed));
+  outgoing_.swap(buffer_);
+  outgoing_bytes_ = std::exchange(buffered_, 0);
+  const std::uint64_t end = end_.load(std::memory_order_relaxed);
+  const std::uint64_t offset = written_.load(std::memory_order_relaxed) - current_->base;
+  const ByteSpan pieces[] = {ByteSpan(outgoing_).first(outgoing_bytes_)};
+  File& file = *current_->file;
+  writing_ = true;
+  mutex_.Unlock();
+  auto wrote = file.WriteAt(offset, pieces);
+  mutex_.Lock();
+  writing_ = false;
+  wrote_.NotifyAll();
+  if (!wrote) return NoRoom(wrote.error());
+  outgoing_bytes_ = 0;
+  written_.store(end, std::memory_order_release);
+  return {};
 }
 
 std::unexpected<Status> LogJournal::NoRoom(const Status& status) {
@@ -286,7 +323,7 @@ Result<std::uint64_t> LogJournal::CommitAll() {
   bool sync_directory;
   {
     const MutexLock lock(mutex_);
-    STRATA_TRY(FlushLocked());
+    STRATA_TRY(FlushBeside());
     target = written_.load(std::memory_order_relaxed);
     if (target == synced_) return target;
     sync_directory = std::exchange(directory_unsynced_, false);

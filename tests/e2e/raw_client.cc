@@ -59,19 +59,15 @@ const Answer& RawClient::Call::Get() {
 RawClient::RawClient(std::uint16_t port, const User& user, bool mount, const std::string& host)
     : rpc_(rpc_init_context()) {
   Become(user);
-  struct Connecting {
-    bool done = false, connected = false;
-  } connecting;
   auto on_connected = [](rpc_context*, int status, void*, void* context) {
     auto& state = *static_cast<Connecting*>(context);
     state.done = true;
     state.connected = status == RPC_STATUS_SUCCESS;
   };
-  if (rpc_connect_port_async(rpc_, host.c_str(), port, NFS_PROGRAM, NFS_V3, on_connected, &connecting) == 0) {
-    Wait(connecting.done);
+  if (rpc_connect_port_async(rpc_, host.c_str(), port, NFS_PROGRAM, NFS_V3, on_connected, &connecting_) == 0) {
+    Wait(connecting_.done);
   }
-  connected_ = connecting.connected;
-  if (connected_ && mount) Mount(port, "/", &root_, host);
+  if (connected() && mount) Mount(port, "/", &root_, host);
 }
 
 RawClient::~RawClient() { rpc_destroy_context(rpc_); }

@@ -86,7 +86,7 @@ class RawClient {
   RawClient(const RawClient&) = delete;
   RawClient& operator=(const RawClient&) = delete;
   ~RawClient();
-  bool connected() const { return connected_; }
+  bool connected() const { return connecting_.connected; }
   const Handle& root() const { return root_; }
   // Acts as `user` from now on.
   void Become(const User& user);
@@ -138,7 +138,10 @@ class RawClient {
   bool Wait(const bool& done);
 
   rpc_context* rpc_;
-  bool connected_ = false;
+  // libnfs may tell how connecting ended as late as in rpc_destroy_context.
+  struct Connecting {
+    bool done = false, connected = false;
+  } connecting_;
   Handle root_;
 };
 
