@@ -277,8 +277,8 @@ Result<std::string> ReadWholeFile(Env& env, const std::string& path, std::size_t
   STRATA_ASSIGN(const std::unique_ptr<File> file, env.Open(path, OpenMode::kRead));
   STRATA_ASSIGN(const std::uint64_t size, file->Size());
   if (size > limit) {
-    return Fail(Errc::kFileTooBig, path + " holds " + std::to_string(size) + " bytes; at most " + std::to_string(limit) +
-                                       " are expected");
+    return Fail(Errc::kFileTooBig,
+                path + " holds " + std::to_string(size) + " bytes; at most " + std::to_string(limit) + " are expected");
   }
   std::string content(size, '\0');
   STRATA_ASSIGN(const std::size_t got,

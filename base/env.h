@@ -35,8 +35,8 @@ class File {
   virtual Result<std::size_t> ReadCached(std::uint64_t offset, MutableByteSpan out) { return ReadAt(offset, out); }
   // Writes all pieces, one after the other, from `offset` on; on an error an unknown part of them is written.
   virtual Result<void> WriteAt(std::uint64_t offset, std::span<const ByteSpan> pieces) = 0;
-  // Makes sure that [offset, offset + length) can be written without running out of space, and that the file reaches its
-  // end. kNoSpace where it cannot be. Where the file system has no fallocate, only the size is set.
+  // Makes sure that [offset, offset + length) can be written without running out of space, and that the file reaches
+  // its end. kNoSpace where it cannot be. Where the file system has no fallocate, only the size is set.
   virtual Result<void> Allocate(std::uint64_t offset, std::uint64_t length) = 0;
   virtual Result<void> Truncate(std::uint64_t size) = 0;
   virtual Result<std::uint64_t> Size() = 0;
@@ -49,10 +49,10 @@ class File {
 };
 
 enum class OpenMode : std::uint8_t {
-  kRead,           // must exist
-  kReadWrite,      // must exist
-  kCreate,         // read and write, made if missing
-  kCreateExclusive // read and write, must not exist
+  kRead,            // must exist
+  kReadWrite,       // must exist
+  kCreate,          // read and write, made if missing
+  kCreateExclusive  // read and write, must not exist
 };
 
 class Env {
@@ -76,8 +76,8 @@ class Env {
   };
   virtual Result<Space> SpaceOf(const std::string& path) = 0;
 
-  virtual Time Now() = 0;                 // CLOCK_REALTIME
-  virtual std::int64_t MonotonicNs() = 0; // CLOCK_MONOTONIC
+  virtual Time Now() = 0;                  // CLOCK_REALTIME
+  virtual std::int64_t MonotonicNs() = 0;  // CLOCK_MONOTONIC
   // Fills `out` with cryptographically strong random bytes.
   virtual void Random(MutableByteSpan out) = 0;
 };

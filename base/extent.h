@@ -7,7 +7,8 @@
 
 namespace strata {
 
-// Bytes [offset, offset + length) of a file are the journal's payload bytes from `position` on, in the record that begins at `record`.
+// Bytes [offset, offset + length) of a file are the journal's payload bytes from `position` on, in the record that
+// begins at `record`.
 struct Extent {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;

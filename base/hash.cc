@@ -122,8 +122,9 @@ __attribute__((target("sse4.2"))) std::uint32_t HardwareCrc(std::uint32_t seed, 
 
 const bool kHaveSse42 = __builtin_cpu_supports("sse4.2") != 0;
 
-// Where the processor multiplies four pairs of polynomials at once, a block is folded over the next by two multiplications for each 128 bits (Gopal et al.,
-// "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction", 2009), several times as fast as the crc32 instruction.
+// Where the processor multiplies four pairs of polynomials at once, a block is folded over the next by two
+// multiplications for each 128 bits (Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ
+// Instruction", 2009), several times as fast as the crc32 instruction.
 constexpr std::size_t kFoldedBlock = 256;
 constexpr std::size_t kSmallestFolded = 2 * kFoldedBlock;
 
@@ -136,12 +137,14 @@ constexpr std::int64_t FoldFactor(std::size_t power) {
 constexpr std::int64_t kFoldLow = FoldFactor(8 * kFoldedBlock + 32);
 constexpr std::int64_t kFoldHigh = FoldFactor(8 * kFoldedBlock - 32);
 
-__attribute__((target("avx512f,vpclmulqdq,sse4.2"))) std::uint32_t FoldedCrc(std::uint32_t seed, const std::byte* at, std::size_t size) {
+__attribute__((target("avx512f,vpclmulqdq,sse4.2"))) std::uint32_t FoldedCrc(std::uint32_t seed, const std::byte* at,
+                                                                             std::size_t size) {
   constexpr int kLanes = kFoldedBlock / 64;
   __m512i lanes[kLanes];
   for (int i = 0; i < kLanes; ++i) lanes[i] = _mm512_loadu_si512(at + 64 * i);
   lanes[0] = _mm512_xor_si512(lanes[0], _mm512_zextsi128_si512(_mm_cvtsi32_si128(static_cast<int>(seed))));
-  const __m512i factors = _mm512_set_epi64(kFoldHigh, kFoldLow, kFoldHigh, kFoldLow, kFoldHigh, kFoldLow, kFoldHigh, kFoldLow);
+  const __m512i factors =
+      _mm512_set_epi64(kFoldHigh, kFoldLow, kFoldHigh, kFoldLow, kFoldHigh, kFoldLow, kFoldHigh, kFoldLow);
   at += kFoldedBlock;
   size -= kFoldedBlock;
   for (; size >= kFoldedBlock; at += kFoldedBlock, size -= kFoldedBlock) {
@@ -149,7 +152,8 @@ __attribute__((target("avx512f,vpclmulqdq,sse4.2"))) std::uint32_t FoldedCrc(std
     for (int i = 0; i < kLanes; ++i) {
       constexpr int kXorOfThree = 0x96;
       lanes[i] = _mm512_ternarylogic_epi64(_mm512_clmulepi64_epi128(lanes[i], factors, 0x00),
-                                           _mm512_clmulepi64_epi128(lanes[i], factors, 0x11), _mm512_loadu_si512(at + 64 * i), kXorOfThree);
+                                           _mm512_clmulepi64_epi128(lanes[i], factors, 0x11),
+                                           _mm512_loadu_si512(at + 64 * i), kXorOfThree);
     }
   }
   // What is left of all blocks has the checksum that they have.

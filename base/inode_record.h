@@ -49,7 +49,8 @@ struct InodeRecord {
   InodeNumber parent;
   // Of a directory: lower content no longer shows through. Set too where there is no lower content at all.
   bool opaque = false;
-  // Of a file with an origin: bytes [0, base_size) not covered by an extent are those of the lower file; all others are 0.
+  // Of a file with an origin: bytes [0, base_size) not covered by an extent are those of the lower file; all others are
+  // 0.
   std::uint64_t base_size = 0;
   // RFC 1813 3.3.8: the verifier of the exclusive CREATE that made it; all zero where there was none.
   std::array<std::uint8_t, 8> create_verifier{};

@@ -1,6 +1,7 @@
 // Mutex, MutexLock and CondVar: std::mutex and its kin, at no cost over them, in the terms of clang's thread safety
-// analysis (-Wthread-safety), which libstdc++'s own do not speak. A member says by which mutex it is guarded, a function
-// which one its caller holds, and a build with clang refuses code that does otherwise. With GCC the words mean nothing.
+// analysis (-Wthread-safety), which libstdc++'s own do not speak. A member says by which mutex it is guarded, a
+// function which one its caller holds, and a build with clang refuses code that does otherwise. With GCC the words mean
+// nothing.
 //
 // What the analysis does not follow: constructors and destructors, lambdas (it does not see that their caller holds a
 // mutex: hence no predicate in CondVar), and mutexes that are chosen at run time (vfs/inode_table.h).

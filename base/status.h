@@ -83,11 +83,11 @@ inline std::unexpected<Status> Fail(Errc code, std::string message) {
 inline std::unexpected<Status> Fail(Status status) { return std::unexpected(std::move(status)); }
 
 // Returns the Status of a failed Result from the enclosing function; else goes on.
-#define STRATA_TRY(expression)                                            \
-  do {                                                                    \
-    if (auto strata_try_result = (expression); !strata_try_result) {      \
-      return std::unexpected(std::move(strata_try_result.error()));       \
-    }                                                                     \
+#define STRATA_TRY(expression)                                       \
+  do {                                                               \
+    if (auto strata_try_result = (expression); !strata_try_result) { \
+      return std::unexpected(std::move(strata_try_result.error()));  \
+    }                                                                \
   } while (false)
 
 #define STRATA_CONCAT_INNER(a, b) a##b
@@ -95,9 +95,9 @@ inline std::unexpected<Status> Fail(Status status) { return std::unexpected(std:
 // `STRATA_ASSIGN(auto x, Call());` declares x from a Result or returns its Status.
 #define STRATA_ASSIGN(declaration, expression) \
   STRATA_ASSIGN_INNER(STRATA_CONCAT(strata_assign_, __LINE__), declaration, expression)
-#define STRATA_ASSIGN_INNER(temporary, declaration, expression)                \
-  auto temporary = (expression);                                               \
-  if (!temporary) return std::unexpected(std::move(temporary.error()));        \
+#define STRATA_ASSIGN_INNER(temporary, declaration, expression)         \
+  auto temporary = (expression);                                        \
+  if (!temporary) return std::unexpected(std::move(temporary.error())); \
   declaration = std::move(*temporary)
 
 }  // namespace strata

@@ -12,7 +12,8 @@ struct InitArguments {
   std::vector<std::string> layers;
 };
 
-// "DIR" or "DIR,markers=files+chardev+xattr" ("none" for none). A folder whose name holds ",markers=" is named through a link.
+// "DIR" or "DIR,markers=files+chardev+xattr" ("none" for none). A folder whose name holds ",markers=" is named through
+// a link.
 Result<vfs::LayerSpec> ParseLayer(const std::string& text) {
   vfs::LayerSpec spec;
   const std::size_t option = text.rfind(",markers=");
@@ -55,9 +56,11 @@ void AddInit(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<InitArguments>();
   CLI::App* command = app.add_subcommand("init", "Make a workspace, over layers or empty");
   command->add_option("WORKSPACE", arguments->workspace, "The folder to make")->required();
-  command->add_option("--layer", arguments->layers,
-                      "A folder to lay beneath, several times; the first is the highest. DIR,markers=files+chardev+xattr says "
-                      "which whiteouts of other overlays are understood in it (default chardev+xattr; none)")
+  command
+      ->add_option(
+          "--layer", arguments->layers,
+          "A folder to lay beneath, several times; the first is the highest. DIR,markers=files+chardev+xattr says "
+          "which whiteouts of other overlays are understood in it (default chardev+xattr; none)")
       ->type_name("DIR");
   command->footer(
       "Examples:\n"

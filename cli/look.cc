@@ -1,7 +1,7 @@
 // strata ls, cat, stat, diff: look at a workspace without a mount, also while it is being served.
-#include <CLI/CLI.hpp>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -190,7 +190,8 @@ Result<void> Diff(const LookArguments& arguments) {
   if (!prefix.empty() && prefix.front() != '/') prefix.insert(prefix.begin(), '/');
   STRATA_ASSIGN(std::vector<vfs::PathChange> changes, volume->Changes());
   std::erase_if(changes, [&](const vfs::PathChange& change) {
-    return !change.path.starts_with(prefix) || (change.path.size() > prefix.size() && change.path[prefix.size()] != '/');
+    return !change.path.starts_with(prefix) ||
+           (change.path.size() > prefix.size() && change.path[prefix.size()] != '/');
   });
   struct Row {
     const char* word;
@@ -214,7 +215,8 @@ Result<void> Diff(const LookArguments& arguments) {
   return {};
 }
 
-void Add(CLI::App& app, Action& action, const char* name, const char* help, const char* footer, Look look, bool path_required) {
+void Add(CLI::App& app, Action& action, const char* name, const char* help, const char* footer, Look look,
+         bool path_required) {
   auto arguments = std::make_shared<LookArguments>();
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("WORKSPACE", arguments->workspace, "A workspace, or a folder that was served")->required();
@@ -227,15 +229,15 @@ void Add(CLI::App& app, Action& action, const char* name, const char* help, cons
 }  // namespace
 
 void AddList(CLI::App& app, Action& action) {
-  Add(app, action, "ls", "List a directory of a workspace", "Examples:\n  strata ls ~/project src\n  strata ls ~/ws --json",
-      List, false);
+  Add(app, action, "ls", "List a directory of a workspace",
+      "Examples:\n  strata ls ~/project src\n  strata ls ~/ws --json", List, false);
 }
 void AddCat(CLI::App& app, Action& action) {
   Add(app, action, "cat", "Print a file of a workspace", "Example:\n  strata cat ~/project src/main.cc", Cat, true);
 }
 void AddStat(CLI::App& app, Action& action) {
-  Add(app, action, "stat", "Show what is known of a file of a workspace", "Example:\n  strata stat ~/ws bin/tool --json",
-      StatOne, false);
+  Add(app, action, "stat", "Show what is known of a file of a workspace",
+      "Example:\n  strata stat ~/ws bin/tool --json", StatOne, false);
 }
 void AddDiff(CLI::App& app, Action& action) {
   Add(app, action, "diff", "List what a workspace adds (A), modifies (M) and deletes (D) over its layers",

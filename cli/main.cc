@@ -1,18 +1,19 @@
 // strata: serves layered, versioned file trees over NFSv3.
-#include <CLI/CLI.hpp>
 #include <malloc.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "cli/command.h"
 
 namespace {
 
-// The heap as a process with a stated budget needs it. By default glibc gives each thread an arena of its own: what one has freed another cannot use,
-// so that a cache whose parts come and go on all threads would take several times its size. And it raises the size from which blocks are mapped
-// each by itself with the largest one freed, up to 32 MiB, so that a large buffer once used leaves a hole in the heap for ever.
+// The heap as a process with a stated budget needs it. By default glibc gives each thread an arena of its own: what one
+// has freed another cannot use, so that a cache whose parts come and go on all threads would take several times its
+// size. And it raises the size from which blocks are mapped each by itself with the largest one freed, up to 32 MiB, so
+// that a large buffer once used leaves a hole in the heap for ever.
 void TuneHeap() {
   ::mallopt(M_ARENA_MAX, 2);
   ::mallopt(M_MMAP_THRESHOLD, 4 << 20);

@@ -96,11 +96,14 @@ Result<std::uint64_t> ParseMemory(const std::string& text) {
     const std::uint64_t factor = 1ULL << (10 * (unit + 1));
     if (number <= kMost / factor && number * factor >= kLeast) return number * factor;
   }
-  return Fail(Errc::kInvalid, "--memory " + text + ": not a size that can be served with; give one from 16M to 1024G, such as 256M");
+  return Fail(Errc::kInvalid,
+              "--memory " + text + ": not a size that can be served with; give one from 16M to 1024G, such as 256M");
 }
 
-// A number and the one letter of `units` behind it; nothing for anything else, or for what 2^62 nanoseconds or bytes do not hold.
-std::optional<std::int64_t> ParseQuantity(std::string_view text, std::initializer_list<std::pair<char, std::int64_t>> units) {
+// A number and the one letter of `units` behind it; nothing for anything else, or for what 2^62 nanoseconds or bytes do
+// not hold.
+std::optional<std::int64_t> ParseQuantity(std::string_view text,
+                                          std::initializer_list<std::pair<char, std::int64_t>> units) {
   std::int64_t number = 0;
   const char* const end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, number);
@@ -121,15 +124,19 @@ Result<vfs::HistoryPolicy> ParseHistory(const std::string& text) {
   if (text == "none") return vfs::HistoryPolicy{};
   if (text == "all") return vfs::HistoryPolicy{.all = true};
   if (const auto age = ParseDuration(text)) return vfs::HistoryPolicy{.age_ns = *age};
-  if (const auto bytes = ParseQuantity(text, {{'K', 1LL << 10}, {'M', 1LL << 20}, {'G', 1LL << 30}, {'T', 1LL << 40}})) {
+  if (const auto bytes =
+          ParseQuantity(text, {{'K', 1LL << 10}, {'M', 1LL << 20}, {'G', 1LL << 30}, {'T', 1LL << 40}})) {
     return vfs::HistoryPolicy{.bytes = static_cast<std::uint64_t>(*bytes)};
   }
-  return Fail(Errc::kInvalid, "--history " + text + ": give none, all, a time such as 12h or 7d (s, m, h, d), or a size such as 10G (K, M, G, T)");
+  return Fail(Errc::kInvalid,
+              "--history " + text +
+                  ": give none, all, a time such as 12h or 7d (s, m, h, d), or a size such as 10G (K, M, G, T)");
 }
 
-// The kernel's client may be mounted on this machine: then this process is what its dirty pages wait for when memory is short, and it must not be made to
-// wait for them in turn. So its threads' allocations in the kernel start no write-back and are not slowed by it (PR_SET_IO_FLUSHER, inherited by threads
-// that are made later). Needs CAP_SYS_RESOURCE.
+// The kernel's client may be mounted on this machine: then this process is what its dirty pages wait for when memory is
+// short, and it must not be made to wait for them in turn. So its threads' allocations in the kernel start no
+// write-back and are not slowed by it (PR_SET_IO_FLUSHER, inherited by threads that are made later). Needs
+// CAP_SYS_RESOURCE.
 void BecomeIoFlusher() {
   if (::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0) return log::Debug("event=io_flusher");
   log::Debug("event=no_io_flusher error=\"" + std::string(std::strerror(errno)) +
@@ -246,7 +253,8 @@ Result<void> Serve(const ServeArguments& arguments, std::optional<Takeover>& tak
   STRATA_ASSIGN(const vfs::HistoryPolicy history, ParseHistory(arguments.history));
   const auto relaxed_interval = ParseDuration(arguments.relaxed_interval);
   if (!relaxed_interval) {
-    return Fail(Errc::kInvalid, "--relaxed-interval " + arguments.relaxed_interval + ": give a time such as 1s or 2m (s, m, h, d)");
+    return Fail(Errc::kInvalid,
+                "--relaxed-interval " + arguments.relaxed_interval + ": give a time such as 1s or 2m (s, m, h, d)");
   }
   options.duplicate_cache_bytes = options.max_buffered_bytes = vfs::MemoryBudget::Of(memory).server / 2;
   if (arguments.takeover) {
@@ -352,14 +360,16 @@ void AddServe(CLI::App& app, Action& action) {
       ->capture_default_str();
   command
       ->add_option("--history", arguments->history,
-                   "How much of the past the journal keeps beside what the workspace still consists of: none, all, what is younger than a "
+                   "How much of the past the journal keeps beside what the workspace still consists of: none, all, "
+                   "what is younger than a "
                    "time (12h, 7d) or the last so many bytes (10G)")
       ->type_name("none|all|TIME|SIZE")
       ->capture_default_str();
   command
-      ->add_option("--memory", arguments->memory,
-                   "Memory for caches, changes not yet in the index and buffers, all together, in MiB or with K, M or G; "
-                   "the process as a whole stays within 64 MiB more")
+      ->add_option(
+          "--memory", arguments->memory,
+          "Memory for caches, changes not yet in the index and buffers, all together, in MiB or with K, M or G; "
+          "the process as a whole stays within 64 MiB more")
       ->type_name("SIZE")
       ->capture_default_str();
   command->footer(

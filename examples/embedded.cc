@@ -1,5 +1,6 @@
 // A program that serves a tree of its own: one file, made when it is read. It prints its URL and ends with its input.
 #include <cstdio>
+
 #include "server/server.h"
 using namespace strata;
 using namespace strata::vfs;
@@ -14,11 +15,14 @@ struct Greeting final : FileSystem {
   }
   const VolumeInfo& Volume() const override { return info; }
   ObjectId Root() const override { return Node(1).id; }
-  Result<Attributes> GetAttributes(const OpContext&, const ObjectId& id) override { return Node(id.ino.value).attributes; }
+  Result<Attributes> GetAttributes(const OpContext&, const ObjectId& id) override {
+    return Node(id.ino.value).attributes;
+  }
   Result<Entry> Lookup(const OpContext&, const ObjectId&, std::string_view name, std::optional<Attributes>*) override {
     return name == "hello" ? Result<Entry>(Node(2)) : Fail(Errc::kNotFound);
   }
-  Result<ReadResult> Read(const OpContext&, const ObjectId&, std::uint64_t at, std::uint32_t n, ReadSink& sink) override {
+  Result<ReadResult> Read(const OpContext&, const ObjectId&, std::uint64_t at, std::uint32_t n,
+                          ReadSink& sink) override {
     const std::string_view part = at < text.size() ? std::string_view(text).substr(at, n) : "";
     sink.Reference(AsBytes(part), nullptr);
     return ReadResult{part.size(), at + part.size() >= text.size(), Node(2).attributes};
@@ -35,5 +39,6 @@ int main() {
   if (!server) return std::fprintf(stderr, "%s\n", server.error().ToString().c_str()), 1;
   const unsigned port = (*server)->endpoints()[0].port;
   std::printf("nfs://127.0.0.1/?nfsport=%u&mountport=%u\n", port, port), std::fflush(stdout);
-  while (std::getchar() != EOF) {}
+  while (std::getchar() != EOF) {
+  }
 }

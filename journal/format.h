@@ -23,9 +23,9 @@ struct SegmentHeader {
   std::uint64_t volume_id = 0;
   std::uint64_t index = 0;
   std::uint64_t segment_size = 0;
-  std::uint64_t previous_end = 0;  // where the records of the segment before end; 0 in segment 0
+  std::uint64_t previous_end = 0;    // where the records of the segment before end; 0 in segment 0
   std::uint32_t previous_check = 0;  // Frame::check of the last record before; 0 where there is none
-  std::uint64_t durable = 0;       // everything before this position was durable when the segment was made
+  std::uint64_t durable = 0;         // everything before this position was durable when the segment was made
 };
 
 std::array<std::byte, kSegmentHeaderBytes> EncodeSegmentHeader(const SegmentHeader& header);

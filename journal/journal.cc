@@ -1,6 +1,7 @@
-// Locks, in their order: mutex_ (appending), then FailureLatch's. Neither is held over a sync, nor over the writes of Flush and of a commit, beside which
-// others append into a second buffer. retire_mutex_ and commit_mutex_ come before it, in that order. Reading file data takes no lock: positions are atomics, bytes
-// once written never change, and a segment stays while it is used (SegmentTable::Use). walk_mutex_ is taken by itself.
+// Locks, in their order: mutex_ (appending), then FailureLatch's. Neither is held over a sync, nor over the writes of
+// Flush and of a commit, beside which others append into a second buffer. retire_mutex_ and commit_mutex_ come before
+// it, in that order. Reading file data takes no lock: positions are atomics, bytes once written never change, and a
+// segment stays while it is used (SegmentTable::Use). walk_mutex_ is taken by itself.
 #include "journal/journal.h"
 
 #include <algorithm>
@@ -21,11 +22,12 @@ namespace strata::journal {
 namespace {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
-constexpr std::int64_t kLargestTouch = 32;  // blocks that one touch may map
+constexpr std::int64_t kLargestTouch = 32;   // blocks that one touch may map
 constexpr std::uint64_t kCopied = 16 << 10;  // up to here reads are copied rather than that pages are let go for them
 // Heads lie close to each other or far apart, by how large the payloads between them are: little is lost either way.
 constexpr std::uint64_t kHeadReadAhead = 16 << 10;
-// From here on the next segment's blocks are written ahead, where so few bytes come with each sync that a sync's own cost counts.
+// From here on the next segment's blocks are written ahead, where so few bytes come with each sync that a sync's own
+// cost counts.
 constexpr std::uint64_t kSmallestSpared = 8 << 20;
 constexpr std::uint64_t kSparedBelow = 1 << 20;
 constexpr std::size_t kDirectPayload = 32 << 10;  // from here on a payload is written from the caller's memory
@@ -41,7 +43,8 @@ std::string ParentOf(const std::string& path) {
 
 class LogJournal final : public Journal {
  public:
-  LogJournal(Env& env, std::string directory, const JournalOptions& options, std::unique_ptr<File> lock, Recovered found)
+  LogJournal(Env& env, std::string directory, const JournalOptions& options, std::unique_ptr<File> lock,
+             Recovered found)
       : env_(env),
         directory_(std::move(directory)),
         volume_id_(options.volume_id),
@@ -150,10 +153,12 @@ class LogJournal final : public Journal {
 
   Mutex mutex_;
   Segment* current_ STRATA_GUARDED_BY(mutex_) = nullptr;
-  // The bytes from written_ on: first those that FlushBeside writes, or could not write for want of space, then those appended since.
+  // The bytes from written_ on: first those that FlushBeside writes, or could not write for want of space, then those
+  // appended since.
   std::vector<std::byte> outgoing_ STRATA_GUARDED_BY(mutex_), buffer_ STRATA_GUARDED_BY(mutex_);
   std::size_t outgoing_bytes_ STRATA_GUARDED_BY(mutex_) = 0, buffered_ STRATA_GUARDED_BY(mutex_) = 0;
-  bool writing_ STRATA_GUARDED_BY(mutex_) = false;  // FlushBeside's write is under way: written_ and current_ stay as they are
+  bool writing_ STRATA_GUARDED_BY(mutex_) =
+      false;  // FlushBeside's write is under way: written_ and current_ stay as they are
   CondVar wrote_;
   std::vector<Segment*> unsynced_ STRATA_GUARDED_BY(mutex_);  // written to since the last sync; the last is current_
   bool directory_unsynced_ STRATA_GUARDED_BY(mutex_) = false;
@@ -162,24 +167,27 @@ class LogJournal final : public Journal {
   std::atomic<std::uint64_t> end_;      // stored under mutex_
   std::atomic<std::uint64_t> disk_bytes_{0};
 
-  // Blocks that were read through the mappings since they were released, and where they lie. Linux may map more at a touch than the block (a folio, of
-  // up to 2 MiB), so that now and then the count is set right by what it says there is.
+  // Blocks that were read through the mappings since they were released, and where they lie. Linux may map more at a
+  // touch than the block (a folio, of up to 2 MiB), so that now and then the count is set right by what it says there
+  // is.
   std::atomic<std::int64_t> mapped_{0};  // a little wrong where a release comes between a touch and its count
-  std::atomic<std::int64_t> mapped_before_{static_cast<std::int64_t>(ResidentFileBytes() / kMappedBlock)};  // when all were last released
-  std::atomic<std::int64_t> look_at_{mapped_limit_ / kLargestTouch};                                         // of mapped_: when to look again
-  Mutex touched_mutex_;  // taken last
+  std::atomic<std::int64_t> mapped_before_{
+      static_cast<std::int64_t>(ResidentFileBytes() / kMappedBlock)};  // when all were last released
+  std::atomic<std::int64_t> look_at_{mapped_limit_ / kLargestTouch};   // of mapped_: when to look again
+  Mutex touched_mutex_;                                                // taken last
   std::vector<const Segment*> touched_ STRATA_GUARDED_BY(touched_mutex_);
 
   Mutex walk_mutex_;
-  Window window_ STRATA_GUARDED_BY(walk_mutex_);               // of Next
+  Window window_ STRATA_GUARDED_BY(walk_mutex_);                 // of Next
   Window heads_ STRATA_GUARDED_BY(walk_mutex_){kHeadReadAhead};  // of NextHead
   Mutex retire_mutex_;
-  std::optional<SpareSegment> spare_;  // of a journal that is written and whose segments are large enough for it to matter
+  std::optional<SpareSegment>
+      spare_;           // of a journal that is written and whose segments are large enough for it to matter
   Mutex commit_mutex_;  // one commit at a time: the committer's thread, and the destructor after it
   std::vector<Segment*> syncing_ STRATA_GUARDED_BY(commit_mutex_);
   std::uint64_t synced_ STRATA_GUARDED_BY(commit_mutex_) = 0;  // everything before is durable
   std::uint64_t syncs_ STRATA_GUARDED_BY(commit_mutex_) = 0;   // of the segment that `synced_` lies in
-  std::optional<Committer> committer_;  // last, so that its thread ends first
+  std::optional<Committer> committer_;                         // last, so that its thread ends first
 };
 
 Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload) {
@@ -200,7 +208,8 @@ Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload) {
 
   const MutexLock lock(mutex_);
   const auto writes = [&]() STRATA_REQUIRES(mutex_) {
-    return direct || buffer_.size() - buffered_ < copied || end_.load(std::memory_order_relaxed) - current_->base + size > segment_size_;
+    return direct || buffer_.size() - buffered_ < copied ||
+           end_.load(std::memory_order_relaxed) - current_->base + size > segment_size_;
   };
   while (writing_ && writes()) wrote_.Wait(mutex_);
   if (failure_.failed()) return Fail(failure_.Check().error());
@@ -215,7 +224,8 @@ Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload) {
   at += kFrameBytes;
   if (!head.empty()) std::memcpy(at, head.data(), head.size());
   at += head.size();
-  const Appended appended{.begin = Lsn(begin), .end = Lsn(begin + size), .payload = Lsn(begin + kFrameBytes + head.size())};
+  const Appended appended{
+      .begin = Lsn(begin), .end = Lsn(begin + size), .payload = Lsn(begin + kFrameBytes + head.size())};
   if (!direct) {
     if (!payload.empty()) std::memcpy(at, payload.data(), payload.size());
     std::memset(at + payload.size(), 0, padding);
@@ -243,8 +253,8 @@ Result<void> LogJournal::Write(std::span<const ByteSpan> more, std::uint64_t end
   std::ranges::copy(more, pieces.begin() + 2);
   const std::uint64_t offset = written_.load(std::memory_order_relaxed) - current_->base;
   if (auto wrote = current_->file->WriteAt(offset, std::span(pieces).first(2 + more.size())); !wrote) {
-    // Where the file system cannot allocate ahead, it is here that the disk is found full. What is buffered stays so, and is
-    // written over what is there in part once there is space.
+    // Where the file system cannot allocate ahead, it is here that the disk is found full. What is buffered stays so,
+    // and is written over what is there in part once there is space.
     return NoRoom(wrote.error());
   }
   outgoing_bytes_ = buffered_ = 0;
@@ -304,7 +314,8 @@ Result<void> LogJournal::Roll(std::uint64_t record_bytes) {
   if (header.index > kMaxSegmentIndex) return Fail(Errc::kNoSpace, "the journal has used up all its positions");
   std::unique_ptr<File> spare = spare_ ? spare_->Take(directory_ + '/' + SegmentName(header.index)) : nullptr;
   auto created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes, std::move(spare));
-  if (!created && spare_ && spare_->Drop()) created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes);
+  if (!created && spare_ && spare_->Drop())
+    created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes);
   if (!created) return NoRoom(created.error());
   current_->end.store(header.previous_end, std::memory_order_release);
   current_ = created->get();
@@ -368,9 +379,12 @@ Result<PinnedBytes> LogJournal::Data(Lsn record, Lsn position, std::uint64_t len
 
 Result<void> LogJournal::Copy(Lsn position, MutableByteSpan out, bool may_block) {
   const SegmentTable::Use segment(table_, position.value / segment_size_);
-  if (!segment) return Fail(Errc::kCorrupt, "the journal in " + directory_ + " holds nothing at position " + std::to_string(position.value));
+  if (!segment)
+    return Fail(Errc::kCorrupt,
+                "the journal in " + directory_ + " holds nothing at position " + std::to_string(position.value));
   const std::uint64_t offset = position.value - segment->base;
-  STRATA_ASSIGN(const std::size_t got, may_block ? segment->file->ReadAt(offset, out) : segment->file->ReadCached(offset, out));
+  STRATA_ASSIGN(const std::size_t got,
+                may_block ? segment->file->ReadAt(offset, out) : segment->file->ReadCached(offset, out));
   if (got != out.size()) return Fail(Errc::kIo, segment->path + " is shorter than it was");
   return {};
 }
@@ -382,8 +396,8 @@ Result<void> LogJournal::Check(Segment& segment, std::uint64_t record, std::uint
   STRATA_ASSIGN(const auto found, ReadRecord(window, segment, record, limit, salt_));
   const std::uint64_t payload = record + kFrameBytes + (found ? found->frame.head_size : 0);
   if (!found || begin < payload || end > payload + found->frame.payload_size) {
-    return Fail(Errc::kCorrupt, segment.path + ": the record with file data at journal position " + std::to_string(record) +
-                                    " (byte " + std::to_string(record - segment.base) +
+    return Fail(Errc::kCorrupt, segment.path + ": the record with file data at journal position " +
+                                    std::to_string(record) + " (byte " + std::to_string(record - segment.base) +
                                     " of the file) does not check; restore the file from a copy");
   }
   segment.SetChecked(record, segment_size_);
@@ -414,7 +428,8 @@ Result<void> LogJournal::Retire(Lsn lsn) {
 }
 
 bool LogJournal::Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length) {
-  if (length <= kCopied && mapped_.load(std::memory_order_relaxed) >= mapped_limit_ && !segment.Touched(offset, length)) return false;
+  if (length <= kCopied && mapped_.load(std::memory_order_relaxed) >= mapped_limit_ && !segment.Touched(offset, length))
+    return false;
   auto blocks = static_cast<std::int64_t>(segment.Touch(offset, length));
   if (blocks == 0) return true;
   if (mapped_.load(std::memory_order_relaxed) + blocks > mapped_limit_) {
@@ -422,7 +437,8 @@ bool LogJournal::Touch(const Segment& segment, std::uint64_t offset, std::uint64
     // That may have taken the note of what is read now.
     blocks += static_cast<std::int64_t>(segment.Touch(offset, length));
   }
-  if (mapped_.fetch_add(blocks, std::memory_order_relaxed) + blocks >= look_at_.load(std::memory_order_relaxed)) CountMapped();
+  if (mapped_.fetch_add(blocks, std::memory_order_relaxed) + blocks >= look_at_.load(std::memory_order_relaxed))
+    CountMapped();
   if (segment.listed.load(std::memory_order_relaxed) || segment.listed.exchange(true)) return true;
   const MutexLock lock(touched_mutex_);
   touched_.push_back(&segment);
@@ -485,7 +501,9 @@ Result<std::optional<RecordView>> LogJournal::Walk(Lsn from, RecordPart part) {
                       .payload_position = Lsn(position + kFrameBytes + frame.head_size),
                       .payload_size = frame.payload_size,
                       .head = found->bytes.subspan(kFrameBytes, frame.head_size),
-                      .payload = part == RecordPart::kHead ? ByteSpan{} : found->bytes.subspan(kFrameBytes + frame.head_size, frame.payload_size),
+                      .payload = part == RecordPart::kHead
+                                     ? ByteSpan{}
+                                     : found->bytes.subspan(kFrameBytes + frame.head_size, frame.payload_size),
                       .check = frame.check,
                       .pin = window.pin()};
   }
@@ -497,7 +515,8 @@ Result<Recovered> MakeNew(Env& env, const std::string& directory, const JournalO
     return Fail(Errc::kInvalid, "a journal segment size of " + std::to_string(options.segment_size) +
                                     "; it must be a multiple of 4096 up to 4 GiB");
   }
-  SegmentHeader header{.volume_id = options.volume_id, .segment_size = options.segment_size, .durable = kSegmentHeaderBytes};
+  SegmentHeader header{
+      .volume_id = options.volume_id, .segment_size = options.segment_size, .durable = kSegmentHeaderBytes};
   env.Random(std::as_writable_bytes(std::span(&header.salt, 1)));
   STRATA_ASSIGN(auto segment, CreateSegment(env, directory, header, kSegmentHeaderBytes));
   STRATA_TRY(segment->file->SyncData());

@@ -1,11 +1,13 @@
 // Journal: the append-only log of every change of a workspace. It is the truth. Grammar: docs/formats/journal.md.
 //
-// A position (Lsn) is a byte position in the log. Segment k is one file and holds the positions [k * S, (k + 1) * S), S being the segment
-// size; its first kSegmentHeaderBytes are its header. A record never spans segments; the rest of a segment that a record did not fit in
-// is unused. So a position leads to its segment by a division, and a READ of file data that lies in a record reads the mapped segment.
+// A position (Lsn) is a byte position in the log. Segment k is one file and holds the positions [k * S, (k + 1) * S), S
+// being the segment size; its first kSegmentHeaderBytes are its header. A record never spans segments; the rest of a
+// segment that a record did not fit in is unused. So a position leads to its segment by a division, and a READ of file
+// data that lies in a record reads the mapped segment.
 //
-// Appending copies small records into a buffer; Flush hands the buffer to the operating system in one write; Sync waits for one fdatasync
-// that serves all who wait (group commit). A large payload is written straight from the caller's memory.
+// Appending copies small records into a buffer; Flush hands the buffer to the operating system in one write; Sync waits
+// for one fdatasync that serves all who wait (group commit). A large payload is written straight from the caller's
+// memory.
 #pragma once
 
 #include <functional>
@@ -29,18 +31,21 @@ struct JournalOptions {
   std::uint64_t segment_size = kDefaultSegmentSize;  // of a new journal; an old one keeps its own
   bool read_only = false;                            // never writes, cuts nothing; Append fails with kReadOnly
   std::uint64_t volume_id = 0;                       // must match that in the segments' headers
-  // A record that is known to be durable, as `check` of its frame. If it is there, what lies before it is not read when the journal is opened: damage
-  // there is found when it is read.
+  // A record that is known to be durable, as `check` of its frame. If it is there, what lies before it is not read when
+  // the journal is opened: damage there is found when it is read.
   struct Known {
     Lsn begin;
     std::uint32_t check = 0;
   };
   std::optional<Known> known = {};
-  // For a repair: the journal is what lies before this position (where a record begins or ends), whatever was promised behind it.
+  // For a repair: the journal is what lies before this position (where a record begins or ends), whatever was promised
+  // behind it.
   std::optional<Lsn> ends_at = {};
-  // Bytes of the mapped segments that reading may hold in this process's memory; beyond, small reads are copied, and for large ones pages are let go.
+  // Bytes of the mapped segments that reading may hold in this process's memory; beyond, small reads are copied, and
+  // for large ones pages are let go.
   std::uint64_t mapped_bytes = 64 << 20;
-  std::function<void(const Status&)> on_failure = {};  // told once, from any thread, when the journal fails for good; must not use it
+  std::function<void(const Status&)> on_failure =
+      {};  // told once, from any thread, when the journal fails for good; must not use it
 };
 
 // Where a record came to lie.
@@ -58,31 +63,35 @@ struct RecordView {
   std::uint32_t payload_size = 0;
   ByteSpan head;
   ByteSpan payload = {};    // empty from NextHead
-  std::uint32_t check = 0;  // of the frame: with `begin` it names the record among those of all journals with the same salt, such as copies of one
+  std::uint32_t check = 0;  // of the frame: with `begin` it names the record among those of all journals with the same
+                            // salt, such as copies of one
   std::shared_ptr<const void> pin;
 };
 
 struct PinnedBytes {
   ByteSpan bytes;
   std::shared_ptr<const void> pin;
-  // Nothing is pinned: the process holds as many mapped pages as it may, and so few bytes are better copied (Journal::Copy).
+  // Nothing is pinned: the process holds as many mapped pages as it may, and so few bytes are better copied
+  // (Journal::Copy).
   bool unmapped = false;
 };
 
 class Journal {
  public:
-  // Opens the journal in `directory`, made if missing, finds its end and, unless read-only, cuts a torn tail. Everything that is found
-  // is durable when Open returns (unless read-only). kCorrupt, with what to do next, where a record before the tail does not check.
+  // Opens the journal in `directory`, made if missing, finds its end and, unless read-only, cuts a torn tail.
+  // Everything that is found is durable when Open returns (unless read-only). kCorrupt, with what to do next, where a
+  // record before the tail does not check.
   static Result<std::unique_ptr<Journal>> Open(Env& env, const std::string& directory, const JournalOptions& options);
   virtual ~Journal() = default;
 
-  // Appends one record. kNoSpace, kQuota: nothing was appended. A Flush or Sync that gives them has left what was appended before where it was, and may
-  // succeed later. After any other error of a write, and any of a sync, the journal has failed for good: every later Append, Flush and Sync gives it.
+  // Appends one record. kNoSpace, kQuota: nothing was appended. A Flush or Sync that gives them has left what was
+  // appended before where it was, and may succeed later. After any other error of a write, and any of a sync, the
+  // journal has failed for good: every later Append, Flush and Sync gives it.
   virtual Result<Appended> Append(ByteSpan head, ByteSpan payload) = 0;
   // Hands everything appended to the operating system.
   virtual Result<void> Flush() = 0;
-  // Calls `done` once everything before `lsn` is durable or the journal has failed; from the committer's thread, or from within Sync where it
-  // is so already. `done` must not wait.
+  // Calls `done` once everything before `lsn` is durable or the journal has failed; from the committer's thread, or
+  // from within Sync where it is so already. `done` must not wait.
   virtual void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) = 0;
   // Waits for Sync.
   Result<void> SyncAndWait(Lsn lsn);
@@ -93,21 +102,26 @@ class Journal {
   // How often a flush or sync has failed: 0 or 1.
   virtual bool failed() const = 0;
 
-  // `length` bytes at `position`, of the payload of the record that begins at `record`; flushed first if need be. They lie in one segment and so in
-  // one span. A record that this process did not write is checked in full the first time; kWouldBlock where that is due and `may_block` is
-  // false. kCorrupt where it does not check, or the journal holds no such range.
+  // `length` bytes at `position`, of the payload of the record that begins at `record`; flushed first if need be. They
+  // lie in one segment and so in one span. A record that this process did not write is checked in full the first time;
+  // kWouldBlock where that is due and `may_block` is false. kCorrupt where it does not check, or the journal holds no
+  // such range.
   virtual Result<PinnedBytes> Data(Lsn record, Lsn position, std::uint64_t length, bool may_block) = 0;
-  // Copies out.size() bytes at `position`, for which Data gave `unmapped`. kWouldBlock where the disk would have to be asked and `may_block` is false.
+  // Copies out.size() bytes at `position`, for which Data gave `unmapped`. kWouldBlock where the disk would have to be
+  // asked and `may_block` is false.
   virtual Result<void> Copy(Lsn position, MutableByteSpan out, bool may_block) = 0;
-  // The first record at or after `from` (a record's begin or end, or 0), checked in full; nothing at the end. Flushes first if need be.
+  // The first record at or after `from` (a record's begin or end, or 0), checked in full; nothing at the end. Flushes
+  // first if need be.
   virtual Result<std::optional<RecordView>> Next(Lsn from) = 0;
-  // The same with its frame and head checked and its payload not read: for who wants to know what changed, not the file data.
+  // The same with its frame and head checked and its payload not read: for who wants to know what changed, not the file
+  // data.
   virtual Result<std::optional<RecordView>> NextHead(Lsn from) = 0;
-  // Lets the pages that were read through the mappings leave this process's memory; they come back as they are read again. Happens by itself
-  // beyond JournalOptions::mapped_bytes; this is for a quiet moment, so that a process that read much once is not seen to hold it for ever.
+  // Lets the pages that were read through the mappings leave this process's memory; they come back as they are read
+  // again. Happens by itself beyond JournalOptions::mapped_bytes; this is for a quiet moment, so that a process that
+  // read much once is not seen to hold it for ever.
   virtual void ReleasePages() = 0;
-  // Gives up the segments that lie wholly before `lsn`, which must be durable: their files are removed, the oldest first. What still points into them
-  // is lost.
+  // Gives up the segments that lie wholly before `lsn`, which must be durable: their files are removed, the oldest
+  // first. What still points into them is lost.
   virtual Result<void> Retire(Lsn lsn) = 0;
   // The first position that may hold a record: segments before it were given up.
   virtual Lsn begin() const = 0;

@@ -1,7 +1,8 @@
 // The native records: what a workspace writes into the journal for each change. Grammar: docs/formats/journal.md.
 //
-// A record says what was done (its kind, by whom, when), for people and for history, and what came of it (its effects), for machines. Effects
-// are after-images: applying a record, or any suffix of the journal, a second time changes nothing.
+// A record says what was done (its kind, by whom, when), for people and for history, and what came of it (its effects),
+// for machines. Effects are after-images: applying a record, or any suffix of the journal, a second time changes
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -82,7 +83,8 @@ struct PurgeEffect {
   friend bool operator==(const PurgeEffect&, const PurgeEffect&) = default;
 };
 
-// Effect: segments that lie wholly before `begin` may have been given up; all that is true without them is told from there on.
+// Effect: segments that lie wholly before `begin` may have been given up; all that is true without them is told from
+// there on.
 struct BeginEffect {
   Lsn begin;
   friend bool operator==(const BeginEffect&, const BeginEffect&) = default;
@@ -104,7 +106,8 @@ struct RecordHeader {
   friend bool operator==(const RecordHeader&, const RecordHeader&) = default;
 };
 
-// Builds the head of a record. Reusable: Begin starts over and keeps the memory, so that a steady state allocates nothing.
+// Builds the head of a record. Reusable: Begin starts over and keeps the memory, so that a steady state allocates
+// nothing.
 class RecordWriter {
  public:
   void Begin(const RecordHeader& header);
@@ -140,8 +143,9 @@ class EffectVisitor {
 
 // The header alone. kCorrupt for bytes that are no record head.
 Result<RecordHeader> ReadRecordHeader(ByteSpan head);
-// Decodes and visits every effect. `payload_size`: that of the record, against which data effects are checked. kCorrupt for bytes that are no record
-// head; effects before the fault may have been visited. Stops at the first error a visit gives, and returns it.
+// Decodes and visits every effect. `payload_size`: that of the record, against which data effects are checked. kCorrupt
+// for bytes that are no record head; effects before the fault may have been visited. Stops at the first error a visit
+// gives, and returns it.
 Result<RecordHeader> VisitRecord(ByteSpan head, std::uint64_t payload_size, EffectVisitor& visitor);
 
 }  // namespace strata::journal

@@ -19,7 +19,8 @@ struct Candidate {
 constexpr std::uint64_t kScanBytes = 256 << 10;
 
 std::size_t NonZeroPrefix(ByteSpan bytes) {
-  if (bytes.empty() || (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0)) {
+  if (bytes.empty() ||
+      (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0)) {
     return 0;
   }
   std::size_t size = bytes.size();
@@ -85,7 +86,8 @@ class Recovery {
         STRATA_ASSIGN(const std::uint64_t end, EndOfContent(*first.segment, 0, size));
         if (end == 0) return true;
       }
-      return Fail(Errc::kCorrupt, path + " does not begin with a journal segment's header; restore the file from a copy");
+      return Fail(Errc::kCorrupt,
+                  path + " does not begin with a journal segment's header; restore the file from a copy");
     }
     if (first.header.volume_id != options_.volume_id) {
       return Fail(Errc::kCorrupt, path + " belongs to another volume; put the workspace's own journal back");
@@ -108,7 +110,8 @@ class Recovery {
       if (c.state == HeaderState::kValid) promised_ = std::max(promised_, h.durable);
       c.segment->base = c.segment->index * segment_size_;
       c.size = std::min(c.size, segment_size_);
-      if (c.segment->index != first_index + i || (options_.ends_at && i > 0 && c.segment->base >= options_.ends_at->value)) {
+      if (c.segment->index != first_index + i ||
+          (options_.ends_at && i > 0 && c.segment->base >= options_.ends_at->value)) {
         usable_ = std::min(usable_, i);
       }
       if (c.segment->mapping == nullptr) STRATA_TRY(c.segment->MapFile(segment_size_));
@@ -130,8 +133,8 @@ class Recovery {
     return record;
   }
 
-  // Complete segments that are known to be durable are not read: the next one's header says where their records end. Nor is what lies before a
-  // record that is known to be durable.
+  // Complete segments that are known to be durable are not read: the next one's header says where their records end.
+  // Nor is what lies before a record that is known to be durable.
   Result<void> SkipDurable() {
     const std::uint64_t first_index = candidates_.front().segment->index;
     STRATA_ASSIGN(const std::optional<FoundRecord> known, FindKnown());
@@ -144,7 +147,8 @@ class Recovery {
       const Candidate& c = candidates_[i];
       const std::uint64_t end = c.header.previous_end;
       if (c.state != HeaderState::kValid) return Corrupt(i, c.segment->base);
-      if (end < before.segment->FirstRecord() || end - before.segment->base > before.size) return Corrupt(i, c.segment->base);
+      if (end < before.segment->FirstRecord() || end - before.segment->base > before.size)
+        return Corrupt(i, c.segment->base);
       before.segment->end.store(end, std::memory_order_relaxed);
     }
     last_ = start;
@@ -269,10 +273,10 @@ class Recovery {
 
   std::unexpected<Status> Corrupt(std::size_t candidate, std::uint64_t position) const {
     const Segment& segment = *candidates_[candidate].segment;
-    return Fail(Errc::kCorrupt,
-                segment.path + ": journal position " + std::to_string(position) + " (byte " +
-                    std::to_string(position - segment.base) + " of the file) was durable and does not check any more; " +
-                    "restore the file from a copy. Nothing was changed");
+    return Fail(Errc::kCorrupt, segment.path + ": journal position " + std::to_string(position) + " (byte " +
+                                    std::to_string(position - segment.base) +
+                                    " of the file) was durable and does not check any more; " +
+                                    "restore the file from a copy. Nothing was changed");
   }
 
   Env& env_;

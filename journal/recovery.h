@@ -30,8 +30,8 @@ struct Recovered {
   std::uint64_t segment_size = 0;
   std::uint64_t end = 0;
   std::uint64_t cut_segments = 0;  // files that were removed at the end
-  std::uint64_t cut_bytes = 0;   // what lay behind the end and was cut: records that never were whole
-  std::uint32_t last_check = 0;  // Frame::check of the last record; 0 where there is none
+  std::uint64_t cut_bytes = 0;     // what lay behind the end and was cut: records that never were whole
+  std::uint32_t last_check = 0;    // Frame::check of the last record; 0 where there is none
 };
 
 // Nothing where the directory holds no journal yet. Unless `options.read_only`, cuts a torn tail and syncs what is

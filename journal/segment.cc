@@ -126,7 +126,8 @@ Segment* SegmentTable::Find(std::uint64_t index) const {
 
 SegmentTable::Use::Use(const SegmentTable& table, std::uint64_t index) : segment_(table.Find(index)) {
   if (segment_ == nullptr) return;
-  // Either this sees that it is retired, or RetireFirst sees the user: both are in the one order of all such operations.
+  // Either this sees that it is retired, or RetireFirst sees the user: both are in the one order of all such
+  // operations.
   segment_->users.fetch_add(1, std::memory_order_seq_cst);
   if (!segment_->retired.load(std::memory_order_seq_cst)) return;
   segment_->users.fetch_sub(1, std::memory_order_release);

@@ -1,4 +1,5 @@
-// Segment: one file of the journal, mapped for reading; and the table that leads from a position to its segment without a lock.
+// Segment: one file of the journal, mapped for reading; and the table that leads from a position to its segment without
+// a lock.
 #pragma once
 
 #include <atomic>
@@ -35,10 +36,11 @@ struct Segment {
   // Which blocks were read through the mapping since they were last released, a bit each.
   mutable std::vector<std::atomic<std::uint64_t>> touched;
   mutable std::atomic<bool> listed{false};  // the journal knows that there are such
-  std::uint64_t allocated = 0;  // of the file
+  std::uint64_t allocated = 0;              // of the file
   // Where its records end; kOpenEnd while it is the last. Set before the next segment is published.
   std::atomic<std::uint64_t> end{kOpenEnd};
-  // Of each stretch of kCheckedStretch bytes: the record with file data that begins in it has been checked. Null until the first is.
+  // Of each stretch of kCheckedStretch bytes: the record with file data that begins in it has been checked. Null until
+  // the first is.
   std::atomic<std::atomic<std::uint64_t>*> checked{nullptr};
   // Those who use the segment, and whether it is being given up (SegmentTable::Use).
   mutable std::atomic<std::uint32_t> users{0};
@@ -50,7 +52,8 @@ struct Segment {
   Segment& operator=(const Segment&) = delete;
 
   std::uint64_t FirstRecord() const { return base + kSegmentHeaderBytes; }
-  // Notes that `length` bytes (not 0) from `offset` on are read through the mapping. How many of their blocks had not been.
+  // Notes that `length` bytes (not 0) from `offset` on are read through the mapping. How many of their blocks had not
+  // been.
   std::uint64_t Touch(std::uint64_t offset, std::uint64_t length) const {
     const std::uint64_t first = offset / kMappedBlock, last = (offset + length - 1) / kMappedBlock;
     std::uint64_t fresh = 0;
@@ -84,19 +87,21 @@ struct FoundRecord {
   ByteSpan bytes;  // as Window::Read gives them
 };
 enum class RecordPart : std::uint8_t { kHead, kWhole };
-// The record at `position`, if one that checks lies there in the first `limit` bytes of the segment's file. kHead: its payload is neither read nor checked.
+// The record at `position`, if one that checks lies there in the first `limit` bytes of the segment's file. kHead: its
+// payload is neither read nor checked.
 Result<std::optional<FoundRecord>> ReadRecord(Window& window, const Segment& segment, std::uint64_t position,
-                                              std::uint64_t limit, std::uint32_t salt, RecordPart part = RecordPart::kWhole);
+                                              std::uint64_t limit, std::uint32_t salt,
+                                              RecordPart part = RecordPart::kWhole);
 
-// Makes the file of a new segment with room for at least `room` bytes and its header; nothing is left of it on an error. `spare`: its file, if there is one
-// already, as large as a segment becomes and under its name.
+// Makes the file of a new segment with room for at least `room` bytes and its header; nothing is left of it on an
+// error. `spare`: its file, if there is one already, as large as a segment becomes and under its name.
 Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,
                                                std::uint64_t room, std::unique_ptr<File> spare = nullptr);
 // Makes room in the segment's file up to `needed` bytes and, where there is space, some more.
 Result<void> GrowSegment(Segment& segment, std::uint64_t needed, std::uint64_t segment_size);
 
-// The segments of a journal, in order. One thread at a time adds and retires; any thread reads. A Segment lives as long as the table; what it holds of
-// its file goes when it is retired, so that one which may be is looked at through Use.
+// The segments of a journal, in order. One thread at a time adds and retires; any thread reads. A Segment lives as long
+// as the table; what it holds of its file goes when it is retired, so that one which may be is looked at through Use.
 class SegmentTable {
  public:
   SegmentTable() = default;
@@ -125,7 +130,7 @@ class SegmentTable {
   // Waits until nobody uses the first segment, and lets go of its file and mapping. There must be another one.
   void RetireFirst();
   std::uint64_t first_index() const { return first_index_.load(std::memory_order_acquire); }
-  Segment* last() const { return segments_.back().get(); }  // for the adding thread
+  Segment* last() const { return segments_.back().get(); }                             // for the adding thread
   const std::vector<std::unique_ptr<Segment>>& segments() const { return segments_; }  // for the adding thread
 
  private:
@@ -134,7 +139,7 @@ class SegmentTable {
     std::vector<std::atomic<Segment*>> at;
   };
 
-  std::uint64_t base_index_ = 0;                // of the first ever added
+  std::uint64_t base_index_ = 0;               // of the first ever added
   std::atomic<std::uint64_t> first_index_{0};  // of the first that is not retired
   std::vector<std::unique_ptr<Segment>> segments_;
   // Readers may still look at what was outgrown, so it is kept: in all no more than the present one.

@@ -12,7 +12,8 @@ namespace {
 constexpr std::uint64_t kPieceBytes = 2 << 20;
 
 Result<void> WriteZeros(File& file, std::uint64_t begin, std::uint64_t end) {
-  // Written in small pieces: what one write covers Linux may cache as one folio, which each later sync then walks through whole.
+  // Written in small pieces: what one write covers Linux may cache as one folio, which each later sync then walks
+  // through whole.
   static constexpr std::array<std::byte, 16 << 10> kZeros{};
   for (std::uint64_t at = begin; at < end; at += kZeros.size()) {
     const ByteSpan piece[] = {ByteSpan(kZeros).first(std::min<std::uint64_t>(kZeros.size(), end - at))};

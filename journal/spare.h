@@ -1,7 +1,9 @@
-// SpareSegment: the file of the segment that comes next, made ahead of need by a thread of its own, its blocks written with zeros.
+// SpareSegment: the file of the segment that comes next, made ahead of need by a thread of its own, its blocks written
+// with zeros.
 //
-// A sync that reaches into blocks which were never written waits for more than the data: the file system notes on the disk that they are written now (ext4:
-// the extent and the inode, or a commit of its own journal). Over blocks that were written before, data is all that it waits for.
+// A sync that reaches into blocks which were never written waits for more than the data: the file system notes on the
+// disk that they are written now (ext4: the extent and the inode, or a commit of its own journal). Over blocks that
+// were written before, data is all that it waits for.
 #pragma once
 
 #include <memory>
@@ -19,13 +21,16 @@ inline constexpr std::string_view kSpareName = "spare";
 // Thread-safe.
 class SpareSegment {
  public:
-  SpareSegment(Env& env, const std::string& directory, std::uint64_t size) : env_(env), path_(directory + '/' + std::string(kSpareName)), size_(size) {}
+  SpareSegment(Env& env, const std::string& directory, std::uint64_t size)
+      : env_(env), path_(directory + '/' + std::string(kSpareName)), size_(size) {}
   // Removes what is not taken.
   ~SpareSegment();
 
-  // Sees to it that there will be one. Does not wait. Where it cannot be made, such as for want of space, there will be none.
+  // Sees to it that there will be one. Does not wait. Where it cannot be made, such as for want of space, there will be
+  // none.
   void Make();
-  // The file under its new name, which is not durable yet; null where there is none (yet). What was dropped may be made again.
+  // The file under its new name, which is not durable yet; null where there is none (yet). What was dropped may be made
+  // again.
   std::unique_ptr<File> Take(const std::string& path);
   // Gives its space back, and makes no more until Take is asked; whether there was any. Waits for a write under way.
   bool Drop();

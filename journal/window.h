@@ -1,5 +1,5 @@
-// Window: a file read piece by piece with read(2). What a reader walks through comes this way rather than through the mapping, in which a bad block
-// of the disk is a signal and not an error, and whose pages count for the process.
+// Window: a file read piece by piece with read(2). What a reader walks through comes this way rather than through the
+// mapping, in which a bad block of the disk is a signal and not an error, and whose pages count for the process.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,9 @@ class Window {
  public:
   // `read_ahead`: so much is read at once where there is so much.
   explicit Window(std::uint64_t read_ahead = 256 << 10) : read_ahead_(read_ahead) {}
-  // Bytes [offset, offset + length) of the file, or as many of them as lie before `limit` and the file's end. What lies before `limit` must not change
-  // any more: it may be read ahead. The bytes stay valid until the next call, and for as long as what pin() gave after this one lives.
+  // Bytes [offset, offset + length) of the file, or as many of them as lie before `limit` and the file's end. What lies
+  // before `limit` must not change any more: it may be read ahead. The bytes stay valid until the next call, and for as
+  // long as what pin() gave after this one lives.
   Result<ByteSpan> Read(File& file, std::uint64_t offset, std::uint64_t length, std::uint64_t limit);
   std::shared_ptr<const void> pin() {
     given_ = true;
@@ -32,7 +33,7 @@ class Window {
   std::size_t size_ = 0;
   std::shared_ptr<std::byte[]> bytes_;
   std::uint64_t room_ = 0;  // of bytes_
-  bool given_ = false;  // somebody may look at `bytes_`
+  bool given_ = false;      // somebody may look at `bytes_`
 };
 
 }  // namespace strata::journal

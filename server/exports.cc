@@ -1,5 +1,3 @@
-#include <utility>
-
 #include "server/exports.h"
 
 #include <unistd.h>
@@ -8,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <utility>
 
 namespace strata {
 namespace {
@@ -28,7 +27,8 @@ struct AddressBytes {
       bits = 128;
       return;
     }
-    const auto v4 = from.is_v4() ? from.to_v4() : boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, from.to_v6());
+    const auto v4 =
+        from.is_v4() ? from.to_v4() : boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, from.to_v6());
     std::ranges::copy(v4.to_bytes(), bytes.begin());
     bits = 32;
   }
@@ -66,14 +66,17 @@ Result<Cidr> Cidr::Parse(std::string_view text) {
   boost::system::error_code error;
   Cidr cidr;
   cidr.address = boost::asio::ip::make_address(std::string(text.substr(0, slash)), error);
-  if (error) return Fail(Errc::kInvalid, "'" + std::string(text) + "' is no IP address or range; write one such as 10.0.0.0/8 or ::1");
+  if (error)
+    return Fail(Errc::kInvalid,
+                "'" + std::string(text) + "' is no IP address or range; write one such as 10.0.0.0/8 or ::1");
   const unsigned bits = AddressBytes(cidr.address).bits;
   cidr.prefix_length = bits;
   if (slash == std::string_view::npos) return cidr;
   const std::string_view length = text.substr(slash + 1);
   const auto [end, wrong] = std::from_chars(length.data(), length.data() + length.size(), cidr.prefix_length);
   if (wrong != std::errc{} || end != length.data() + length.size() || cidr.prefix_length > bits) {
-    return Fail(Errc::kInvalid, "'" + std::string(text) + "': the length after '/' must be a number from 0 to " + std::to_string(bits));
+    return Fail(Errc::kInvalid,
+                "'" + std::string(text) + "': the length after '/' must be a number from 0 to " + std::to_string(bits));
   }
   return cidr;
 }
@@ -82,7 +85,8 @@ bool Cidr::Contains(const boost::asio::ip::address& other) const {
   const AddressBytes range(address), tested(other);
   if (range.bits != tested.bits) return false;
   const std::size_t whole = prefix_length / 8;
-  if (!std::equal(range.bytes.begin(), range.bytes.begin() + static_cast<std::ptrdiff_t>(whole), tested.bytes.begin())) return false;
+  if (!std::equal(range.bytes.begin(), range.bytes.begin() + static_cast<std::ptrdiff_t>(whole), tested.bytes.begin()))
+    return false;
   const unsigned rest = prefix_length % 8;
   if (rest == 0) return true;
   return ((range.bytes[whole] ^ tested.bytes[whole]) >> (8 - rest)) == 0;
@@ -96,7 +100,8 @@ bool Export::AdmitsAddress(const rpc::Peer& peer) const {
 bool Export::Admits(const rpc::Peer& peer) const {
   if (!AdmitsAddress(peer)) return false;
   if (options.insecure_ports) return true;
-  // What a privileged port shows of a TCP peer, its uid shows of a local one. The server's own user can read all of this process anyway.
+  // What a privileged port shows of a TCP peer, its uid shows of a local one. The server's own user can read all of
+  // this process anyway.
   if (peer.local_socket) return peer.local_uid == 0 || peer.local_uid == geteuid();
   return peer.port < kFirstUnprivilegedPort;
 }
@@ -123,10 +128,12 @@ vfs::Credentials Export::Squashed(const rpc::Call& call) const {
 Result<void> Exports::Add(Export entry) {
   const std::string path = entry.options.path;
   if (entry.volume == nullptr) return Fail(Errc::kInvalid, "export '" + path + "' has no volume");
-  if (path.empty() || path.front() != '/') return Fail(Errc::kInvalid, "export path '" + path + "' must begin with '/'");
+  if (path.empty() || path.front() != '/')
+    return Fail(Errc::kInvalid, "export path '" + path + "' must begin with '/'");
   for (std::string_view rest = path; !rest.empty();) {
     const std::string_view component = TakeComponent(rest);
-    if (component == "." || component == "..") return Fail(Errc::kInvalid, "export path '" + path + "' must not hold '.' or '..'");
+    if (component == "." || component == "..")
+      return Fail(Errc::kInvalid, "export path '" + path + "' must not hold '.' or '..'");
   }
   if (FindVolume(entry.volume->Volume().id) != nullptr) {
     return Fail(Errc::kExists, "the volume of export '" + path + "' is exported already; a volume has one path");

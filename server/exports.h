@@ -25,9 +25,9 @@ struct Cidr {
 enum class Squash : std::uint8_t { kNone, kRoot, kAll };
 
 struct ExportOptions {
-  std::string path = "/";          // what clients mount
-  std::vector<Cidr> allow{};       // besides loopback, which is always allowed
-  bool insecure_ports = false;     // admit source ports of 1024 and above (spec nfsv3 2.4)
+  std::string path = "/";       // what clients mount
+  std::vector<Cidr> allow{};    // besides loopback, which is always allowed
+  bool insecure_ports = false;  // admit source ports of 1024 and above (spec nfsv3 2.4)
   Squash squash = Squash::kNone;
   std::uint32_t anonymous_uid = 65534;
   std::uint32_t anonymous_gid = 65534;
@@ -52,7 +52,8 @@ class Exports {
   const std::vector<Export>& all() const { return exports_; }
   // The export whose volume has this id; null if none.
   const Export* FindVolume(std::uint64_t volume_id) const;
-  // The export that `path` lies in (the longest that fits) and the rest of the path, without slashes at its ends; null if none.
+  // The export that `path` lies in (the longest that fits) and the rest of the path, without slashes at its ends; null
+  // if none.
   const Export* FindPath(std::string_view path, std::string_view* rest) const;
 
  private:

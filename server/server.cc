@@ -66,7 +66,8 @@ class ServerImpl final : public Server {
         continue;
       }
       if (socket.program != (datagrams ? mount_ : nfs_)->number()) {
-        log::Warning("event=socket_dropped reason=\"nothing here serves program " + std::to_string(socket.program) + '"');
+        log::Warning("event=socket_dropped reason=\"nothing here serves program " + std::to_string(socket.program) +
+                     '"');
         continue;
       }
       if (datagrams || socket.kind == rpc::HandedSocket::Kind::kTcpListener) {

@@ -5,7 +5,8 @@
 //     auto server = strata::Server::Start(options, {{strata::ExportOptions{}, volume}});
 //     ... (*server)->endpoints()[0].port ...
 //
-// Start returns once calls are answered; the destructor (or Stop) ends it: no new calls, those under way are answered, their changes flushed.
+// Start returns once calls are answered; the destructor (or Stop) ends it: no new calls, those under way are answered,
+// their changes flushed.
 #pragma once
 
 #include <chrono>
@@ -51,9 +52,9 @@ struct ServerStatistics {
 class Server {
  public:
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, std::vector<Export> exports);
-  // Serves on where another server ended, here or in another process (server/takeover.h): on its sockets, and on port 111
-  // as that one did, whatever `options` say of these. `serving` is called when nothing can fail any more, before the
-  // first byte is read or written.
+  // Serves on where another server ended, here or in another process (server/takeover.h): on its sockets, and on port
+  // 111 as that one did, whatever `options` say of these. `serving` is called when nothing can fail any more, before
+  // the first byte is read or written.
   static Result<std::unique_ptr<Server>> Resume(const ServerOptions& options, std::vector<Export> exports,
                                                 Handover handover, std::move_only_function<void()> serving);
   virtual ~Server() = default;
@@ -64,7 +65,8 @@ class Server {
   // Stops, but closes nothing: what is under way is answered, and everything else is given away for Resume. Where calls
   // are still under way after `limit` it serves on, and says kBusy.
   virtual Result<Handover> Release(std::chrono::milliseconds limit) = 0;
-  // Serves a connected stream socket, which the server then owns, as if it had been accepted from `peer`: for tests over a socketpair.
+  // Serves a connected stream socket, which the server then owns, as if it had been accepted from `peer`: for tests
+  // over a socketpair.
   virtual void Adopt(int socket, const rpc::Peer& peer) = 0;
 };
 

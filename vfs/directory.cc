@@ -67,7 +67,8 @@ std::size_t Directory::Footprint() const {
 }
 
 std::size_t Directory::NameFootprint(std::string_view name) {
-  // A B-tree leaf is on average three quarters full; names beyond the small-string size have an allocation of their own.
+  // A B-tree leaf is on average three quarters full; names beyond the small-string size have an allocation of their
+  // own.
   constexpr std::size_t kAllocation = 32;
   return sizeof(Names::value_type) * 4 / 3 + kAllocation + name.size() / 2;
 }

@@ -38,8 +38,9 @@ struct NameSlot {
   bool visible() const { return state == State::kUpper || state == State::kLower; }
 };
 
-// A directory of few names is loaded whole. One of many may be in memory in part (`large`): then a name that is missing here has to be asked of the
-// index, and what was removed stays as kAbsent until the index knows. Not thread-safe: guarded by its inode's lock.
+// A directory of few names is loaded whole. One of many may be in memory in part (`large`): then a name that is missing
+// here has to be asked of the index, and what was removed stays as kAbsent until the index knows. Not thread-safe:
+// guarded by its inode's lock.
 class Directory {
  public:
   struct Key {
@@ -63,7 +64,8 @@ class Directory {
   bool loaded = false;
   // Not loaded, because it has too many entries or some were given up.
   bool large = false;
-  // Of a loaded one: the end of the last record that took a name out of `names`. It must not become large before the index knows of that.
+  // Of a loaded one: the end of the last record that took a name out of `names`. It must not become large before the
+  // index knows of that.
   Lsn erased;
   // Of one with many names: which the index may hold, beside those in `names`. Null: any.
   std::shared_ptr<NameFilter> filter;
@@ -96,8 +98,9 @@ class Directory {
   // Whether nothing is visible. Needs loaded, and upper_only or a listing.
   bool IsEmpty();
 
-  // Gives up names that the index has too (changed <= `checkpoint`) and that were not looked up lately, looking at most at `limit` of those in memory,
-  // from where it stopped the last time. It is large then, with a filter of at most `filter_bytes`.
+  // Gives up names that the index has too (changed <= `checkpoint`) and that were not looked up lately, looking at most
+  // at `limit` of those in memory, from where it stopped the last time. It is large then, with a filter of at most
+  // `filter_bytes`.
   struct Shed {
     std::size_t dropped = 0;
     bool cleared = false;  // some are given up the next time unless they are looked up

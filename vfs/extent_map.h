@@ -34,7 +34,9 @@ class ExtentMap {
   static Extent Whole(std::uint64_t offset, const Piece& piece) {
     return {offset, piece.length, piece.position, piece.record};
   }
-  void Add(const Extent& extent) { extents_.emplace(extent.offset, Piece{extent.length, extent.position, extent.record}); }
+  void Add(const Extent& extent) {
+    extents_.emplace(extent.offset, Piece{extent.length, extent.position, extent.record});
+  }
 
   absl::btree_map<std::uint64_t, Piece> extents_;  // by offset
   std::uint64_t bytes_ = 0;                        // sum of lengths

@@ -1,8 +1,9 @@
-// FileSystem: the one interface between the protocol and what is served. The server calls it; Workspace implements it, and
-// so may any program that embeds strata::Server.
+// FileSystem: the one interface between the protocol and what is served. The server calls it; Workspace implements it,
+// and so may any program that embeds strata::Server.
 //
 // Calls come from several threads at once. Names are raw bytes as the client sent them; the implementation checks them
-// (CheckName). "." and ".." are resolved by Lookup. Nothing here knows of NFS or XDR, and nothing above knows of SQLite.
+// (CheckName). "." and ".." are resolved by Lookup. Nothing here knows of NFS or XDR, and nothing above knows of
+// SQLite.
 #pragma once
 
 #include <functional>
@@ -23,7 +24,8 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
-  // What an implementation must have. ------------------------------------------------------------------------------------
+  // What an implementation must have.
+  // ------------------------------------------------------------------------------------
 
   // Constant for the life of the object.
   virtual const VolumeInfo& Volume() const = 0;
@@ -33,17 +35,18 @@ class FileSystem {
   // `directory_after`, where not null, gets the directory's attributes, also when the name is not found.
   virtual Result<Entry> Lookup(const OpContext& context, const ObjectId& directory, std::string_view name,
                                std::optional<Attributes>* directory_after) = 0;
-  virtual Result<ReadResult> Read(const OpContext& context, const ObjectId& id, std::uint64_t offset, std::uint32_t count,
-                                  ReadSink& sink) = 0;
+  virtual Result<ReadResult> Read(const OpContext& context, const ObjectId& id, std::uint64_t offset,
+                                  std::uint32_t count, ReadSink& sink) = 0;
   // Entries after `cookie`, "." and ".." first, until the sink is full. An entry that stays in the directory is listed
   // exactly once, whatever comes and goes, also when the listing goes on after a restart.
   virtual Result<Listing> ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie,
                                         bool want_attributes, DirectorySink& sink) = 0;
 
-  // What has a default. --------------------------------------------------------------------------------------------------
+  // What has a default.
+  // --------------------------------------------------------------------------------------------------
 
-  // The bits of `wanted` (kAccess*) that the caller has. Default: by the mode bits; no changing bit on a read-only volume.
-  // `after`, where not null, gets the object's attributes.
+  // The bits of `wanted` (kAccess*) that the caller has. Default: by the mode bits; no changing bit on a read-only
+  // volume. `after`, where not null, gets the object's attributes.
   virtual Result<std::uint32_t> Access(const OpContext& context, const ObjectId& id, std::uint32_t wanted,
                                        std::optional<Attributes>* after);
   // Default: kInvalid, as for what is no symlink.
@@ -51,8 +54,8 @@ class FileSystem {
   // Default: zeros but for a terabyte of total space.
   virtual Result<SpaceUsage> Usage(const OpContext& context, const ObjectId& id);
 
-  // Changes; default: kReadOnly. Each fills `mutation`, also on failure, with what attributes it could get. After success the answer may
-  // leave once `mutation.commitment` is met.
+  // Changes; default: kReadOnly. Each fills `mutation`, also on failure, with what attributes it could get. After
+  // success the answer may leave once `mutation.commitment` is met.
 
   // `guard`: kNotSync unless it equals the object's ctime.
   virtual Result<void> SetAttributesOf(const OpContext& context, const ObjectId& id, const SetAttributes& set,
@@ -60,15 +63,16 @@ class FileSystem {
   // The number of bytes written; `data` need not outlive the call. The answer's stability is the one asked for.
   virtual Result<std::uint32_t> Write(const OpContext& context, const ObjectId& id, std::uint64_t offset, ByteSpan data,
                                       Stability stability, Mutation& mutation);
-  virtual Result<Entry> Create(const OpContext& context, const ObjectId& directory, std::string_view name, CreateMode mode,
-                               const SetAttributes& set, const CreateVerifier& verifier, Mutation& mutation);
+  virtual Result<Entry> Create(const OpContext& context, const ObjectId& directory, std::string_view name,
+                               CreateMode mode, const SetAttributes& set, const CreateVerifier& verifier,
+                               Mutation& mutation);
   virtual Result<Entry> MakeDirectory(const OpContext& context, const ObjectId& directory, std::string_view name,
                                       const SetAttributes& set, Mutation& mutation);
   virtual Result<Entry> MakeSymlink(const OpContext& context, const ObjectId& directory, std::string_view name,
                                     std::string_view target, const SetAttributes& set, Mutation& mutation);
   // A fifo, socket or device.
-  virtual Result<Entry> MakeNode(const OpContext& context, const ObjectId& directory, std::string_view name, FileType type,
-                                 DeviceNumber device, const SetAttributes& set, Mutation& mutation);
+  virtual Result<Entry> MakeNode(const OpContext& context, const ObjectId& directory, std::string_view name,
+                                 FileType type, DeviceNumber device, const SetAttributes& set, Mutation& mutation);
   virtual Result<void> Remove(const OpContext& context, const ObjectId& directory, std::string_view name,
                               Mutation& mutation);
   virtual Result<void> RemoveDirectory(const OpContext& context, const ObjectId& directory, std::string_view name,
@@ -76,18 +80,21 @@ class FileSystem {
   virtual Result<void> Rename(const OpContext& context, const ObjectId& from_directory, std::string_view from,
                               const ObjectId& to_directory, std::string_view to, Mutation& mutation);
   // `after`, where not null, gets the linked object's attributes; mutation.target is the directory's.
-  virtual Result<void> Link(const OpContext& context, const ObjectId& id, const ObjectId& directory, std::string_view name,
-                            std::optional<Attributes>* after, Mutation& mutation);
+  virtual Result<void> Link(const OpContext& context, const ObjectId& id, const ObjectId& directory,
+                            std::string_view name, std::optional<Attributes>* after, Mutation& mutation);
   // Asks that all data of the file written so far be durable; the caller waits for mutation.commitment.
   virtual Result<void> Commit(const OpContext& context, const ObjectId& id, Mutation& mutation);
 
   // Changes with each start of the process, and when data that was answered may have been lost (RFC 1813 3.3.7).
   virtual WriteVerifier CurrentWriteVerifier() const;
-  // The last changes of before it was opened that were made for a named request, the oldest first; a bounded number. Default: none.
+  // The last changes of before it was opened that were made for a named request, the oldest first; a bounded number.
+  // Default: none.
   virtual std::vector<PastRequest> PastRequests();
-  // Hands everything changed so far to the operating system. Called once for a batch of calls, before its answers leave.
+  // Hands everything changed so far to the operating system. Called once for a batch of calls, before its answers
+  // leave.
   virtual Result<void> Flush();
-  // Calls `done`, from any thread and perhaps before it returns, once everything up to `lsn` is durable, or has failed to be.
+  // Calls `done`, from any thread and perhaps before it returns, once everything up to `lsn` is durable, or has failed
+  // to be.
   virtual void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done);
 };
 
@@ -96,7 +103,8 @@ Result<void> CheckName(std::string_view name);
 // As CheckName, and `dots` for "." and "..": of a name about to be made or removed.
 Result<void> CheckNewName(std::string_view name, Errc dots);
 
-// POSIX access by the mode bits alone, for the bits of `wanted` (kAccess*); the superuser may do all but execute a regular file without an x bit.
+// POSIX access by the mode bits alone, for the bits of `wanted` (kAccess*); the superuser may do all but execute a
+// regular file without an x bit.
 std::uint32_t AccessByMode(const Attributes& attributes, const Credentials& credentials, std::uint32_t wanted);
 
 }  // namespace strata::vfs

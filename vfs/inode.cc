@@ -32,9 +32,7 @@ InodeRecord Inode::FullRecord() const {
   return full;
 }
 
-Time Inode::ChangeTime(Time now) const {
-  return Time{std::max({now.ns, record.ctime.ns + 1, record.mtime.ns + 1})};
-}
+Time Inode::ChangeTime(Time now) const { return Time{std::max({now.ns, record.ctime.ns + 1, record.mtime.ns + 1})}; }
 
 std::size_t Inode::OwnFootprint() const {
   // Table slot and allocator overhead are estimated.

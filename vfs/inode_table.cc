@@ -28,7 +28,8 @@ void InodeTable::Recount(Inode& inode) {
 // Whether the inode is to go, which is then counted as gone; if not, it may have given up some of what hangs on it.
 bool InodeTable::EvictOne(Inode& inode, Lsn checkpoint, std::size_t goal, bool& futile) {
   Directory* const names = inode.directory.get();
-  if (names != nullptr && names->names.size() > shed_names_ && bytes() > goal && (inode.referenced || inode.changed > checkpoint)) {
+  if (names != nullptr && names->names.size() > shed_names_ && bytes() > goal &&
+      (inode.referenced || inode.changed > checkpoint)) {
     // The directory is in use, most of its names are not.
     const Directory::Shed shed = names->ShedNames(checkpoint, kShedAtOnce, filter_bytes_);
     NoteDropped(shed.newest);
@@ -63,8 +64,8 @@ bool InodeTable::Evict(Lsn checkpoint) {
   const std::size_t goal = budget_ - step;
   if (checkpoint == futile_checkpoint_ && bytes() < futile_bytes_ + step) return false;
   bool futile = true;
-  // One turn: what was used since the last one stays, so that a call which brings in one object after another keeps those it has, however small
-  // the budget.
+  // One turn: what was used since the last one stays, so that a call which brings in one object after another keeps
+  // those it has, however small the budget.
   for (std::size_t looked = 0; looked < kStripes && bytes() > goal && holds_.load() == 0; ++looked) {
     Stripe& stripe = stripes_[hand_];
     hand_ = (hand_ + 1) % kStripes;

@@ -1,11 +1,12 @@
 // InodeTable: the inodes that are in memory, and their locks.
 //
-// Locks. Inodes are spread over stripes by their number; a stripe's mutex guards its inodes with all that hangs on them. A call that needs several inodes
-// takes their stripes together, in the order of the stripes (StripeLock), so that no two calls wait for each other. Order of all locks of a workspace:
+// Locks. Inodes are spread over stripes by their number; a stripe's mutex guards its inodes with all that hangs on
+// them. A call that needs several inodes takes their stripes together, in the order of the stripes (StripeLock), so
+// that no two calls wait for each other. Order of all locks of a workspace:
 //     WorkspaceImpl::rename_mutex_  ->  stripes, ascending  ->  the journal's own
-// No stripe is held while a call waits for a disk: what is not in memory is fetched without locks, put into the table, and the call starts over.
-// Which stripes a call holds is decided as it runs, which clang's thread safety analysis cannot follow: they are plain std::mutex, and what is said here of
-// who holds them is checked by no compiler.
+// No stripe is held while a call waits for a disk: what is not in memory is fetched without locks, put into the table,
+// and the call starts over. Which stripes a call holds is decided as it runs, which clang's thread safety analysis
+// cannot follow: they are plain std::mutex, and what is said here of who holds them is checked by no compiler.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -29,8 +30,8 @@ class InodeTable {
   };
   static constexpr std::size_t kStripes = 1024;
 
-  // `shed_names`: of directories in use with more names than this, single ones are dropped; what then tells which the index may hold takes at most
-  // `filter_bytes` a directory.
+  // `shed_names`: of directories in use with more names than this, single ones are dropped; what then tells which the
+  // index may hold takes at most `filter_bytes` a directory.
   InodeTable(std::size_t budget, std::size_t shed_names, std::size_t filter_bytes)
       : budget_(budget), shed_names_(shed_names), filter_bytes_(filter_bytes) {}
 
@@ -51,15 +52,17 @@ class InodeTable {
 
   std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   bool over_budget() const { return bytes() > budget_; }
-  // Whether something was dropped that had changed after `checkpoint`. What was read from the index while that was the checkpoint may then be older
-  // than what was dropped, and has to be read again. (What had not changed since, the index held already.) Of an object whose stripe is held, and which
-  // is not in memory.
+  // Whether something was dropped that had changed after `checkpoint`. What was read from the index while that was the
+  // checkpoint may then be older than what was dropped, and has to be read again. (What had not changed since, the
+  // index held already.) Of an object whose stripe is held, and which is not in memory.
   bool DroppedSince(Lsn checkpoint) const { return newest_dropped_.load(std::memory_order_acquire) > checkpoint.value; }
-  // Drops inodes that were not used lately and whose last change the index holds (changed <= `checkpoint`), until the budget is met.
-  // The caller holds no stripe. False: the budget could not be met. Costs little where it is called again before there can be anything to drop.
+  // Drops inodes that were not used lately and whose last change the index holds (changed <= `checkpoint`), until the
+  // budget is met. The caller holds no stripe. False: the budget could not be met. Costs little where it is called
+  // again before there can be anything to drop.
   bool Evict(Lsn checkpoint);
 
-  // While one of these lives nothing is evicted: for a call whose objects were dropped again and again before it had them all.
+  // While one of these lives nothing is evicted: for a call whose objects were dropped again and again before it had
+  // them all.
   class Hold {
    public:
     explicit Hold(InodeTable& table) : table_(table) { table_.holds_.fetch_add(1); }
@@ -86,7 +89,8 @@ class InodeTable {
   std::array<Stripe, kStripes> stripes_;
   bool EvictOne(Inode& inode, Lsn checkpoint, std::size_t goal, bool& futile) STRATA_REQUIRES(evictor_);
   void NoteDropped(Lsn changed) STRATA_REQUIRES(evictor_) {
-    if (changed.value > newest_dropped_.load(std::memory_order_relaxed)) newest_dropped_.store(changed.value, std::memory_order_release);
+    if (changed.value > newest_dropped_.load(std::memory_order_relaxed))
+      newest_dropped_.store(changed.value, std::memory_order_release);
   }
 
   const std::size_t budget_;

@@ -1,4 +1,5 @@
-// Layer: a read-only tree, one of those that a workspace is laid over. Thread-safe. Nothing here ever changes what it reads.
+// Layer: a read-only tree, one of those that a workspace is laid over. Thread-safe. Nothing here ever changes what it
+// reads.
 #pragma once
 
 #include <functional>
@@ -13,9 +14,9 @@
 
 namespace strata::vfs {
 
-// A node of a layer. `id` is unique in the layer, never 0, below 2^55, the same across restarts and the same for all hard
-// links of a file. `parent` is the id of a directory that holds it: with it the layer finds a node that it has forgotten. It is
-// 0 for the root and for a file with several links.
+// A node of a layer. `id` is unique in the layer, never 0, below 2^55, the same across restarts and the same for all
+// hard links of a file. `parent` is the id of a directory that holds it: with it the layer finds a node that it has
+// forgotten. It is 0 for the root and for a file with several links.
 struct LayerNode {
   std::uint64_t id = 0;
   std::uint64_t parent = 0;
@@ -24,11 +25,12 @@ struct LayerNode {
 
 inline constexpr int kLayerIdBits = 55;
 
-// How a layer's nodes may say that a name of the layers below is deleted, or that a directory hides theirs (specs overlay 7).
+// How a layer's nodes may say that a name of the layers below is deleted, or that a directory hides theirs (specs
+// overlay 7).
 struct MarkerStyles {
-  bool files = false;     // regular files .wh.NAME and .wh..wh..opq (OCI, AUFS)
-  bool chardev = false;   // character devices 0:0
-  bool xattr = false;     // {trusted,user}.overlay.opaque = "y", .whiteout
+  bool files = false;    // regular files .wh.NAME and .wh..wh..opq (OCI, AUFS)
+  bool chardev = false;  // character devices 0:0
+  bool xattr = false;    // {trusted,user}.overlay.opaque = "y", .whiteout
   friend bool operator==(const MarkerStyles&, const MarkerStyles&) = default;
 };
 
@@ -54,14 +56,19 @@ class Layer {
 
   virtual LayerNode Root() const = 0;
   virtual Result<LayerStat> Stat(const LayerNode& node) = 0;
-  // kNotFound where the layer says nothing of the name. `name` has been checked (vfs::CheckName) and is not "." or "..".
+  // kNotFound where the layer says nothing of the name. `name` has been checked (vfs::CheckName) and is not "." or
+  // "..".
   virtual Result<LayerStat> Lookup(const LayerNode& directory, std::string_view name) = 0;
-  // Each entry but "." and "..", in any order, whiteouts too, until `visit` says false. `opaque` markers are not entries.
-  virtual Result<void> ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) = 0;
+  // Each entry but "." and "..", in any order, whiteouts too, until `visit` says false. `opaque` markers are not
+  // entries.
+  virtual Result<void> ReadDirectory(const LayerNode& directory,
+                                     const std::function<bool(const LayerEntry&)>& visit) = 0;
   // Reads until `out` is full or the file ends. With may_block false, kWouldBlock rather than wait for a disk.
-  virtual Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block) = 0;
+  virtual Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out,
+                                   bool may_block) = 0;
   virtual Result<std::string> ReadLink(const LayerNode& node) = 0;
-  // The names from the root to the node, separated by '/', "" for the root. Of several links, any one. kStale if it is gone.
+  // The names from the root to the node, separated by '/', "" for the root. Of several links, any one. kStale if it is
+  // gone.
   virtual Result<std::string> PathOf(const LayerNode& node) = 0;
   // For messages: what this layer is, such as the host folder's path.
   virtual std::string Describe() const = 0;

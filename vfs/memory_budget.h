@@ -6,19 +6,21 @@
 
 namespace strata::vfs {
 
-// Bytes. The shares add up to the whole, for budgets that are not tiny. What they do not count (the program itself, the stacks of its threads,
-// holes in the heap) is the 64 MiB that the process may take beyond its budget.
+// Bytes. The shares add up to the whole, for budgets that are not tiny. What they do not count (the program itself, the
+// stacks of its threads, holes in the heap) is the 64 MiB that the process may take beyond its budget.
 struct MemoryBudget {
   std::size_t inodes = 0;  // inodes, names and listings in memory
-  // Of those, what the index does not hold yet and which so cannot be dropped: beyond it, changes wait for a checkpoint.
+  // Of those, what the index does not hold yet and which so cannot be dropped: beyond it, changes wait for a
+  // checkpoint.
   std::size_t dirty = 0;
-  std::size_t index_batch = 0;  // what one transaction of a checkpoint gathers
+  std::size_t index_batch = 0;                                // what one transaction of a checkpoint gathers
   std::size_t index_written_pages = 0, index_read_pages = 0;  // SQLite's page caches
-  std::size_t journal_pages = 0;  // of the journal's files, mapped and read
-  std::size_t host = 0;           // what the layers that are host folders remember, together
-  std::size_t server = 0;         // the protocol's: duplicate requests, received calls, replies not yet sent
-  // A directory of fewer names than this is loaded whole, so that what it does not hold is known without asking; of one of more, some are in memory
-  // and some are not. Where memory is short, names are given up of directories in use with more than shed_names.
+  std::size_t journal_pages = 0;                              // of the journal's files, mapped and read
+  std::size_t host = 0;    // what the layers that are host folders remember, together
+  std::size_t server = 0;  // the protocol's: duplicate requests, received calls, replies not yet sent
+  // A directory of fewer names than this is loaded whole, so that what it does not hold is known without asking; of one
+  // of more, some are in memory and some are not. Where memory is short, names are given up of directories in use with
+  // more than shed_names.
   std::size_t whole_directory_names = 0;
   std::size_t shed_names = 0;
   std::size_t name_filter = 0;  // a directory's NameFilter: enough for ten million names by default

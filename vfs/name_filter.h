@@ -1,5 +1,5 @@
-// NameFilter: whether the index may hold a name of a directory, in little memory. By it a new name in a directory of millions needs no question to the
-// index.
+// NameFilter: whether the index may hold a name of a directory, in little memory. By it a new name in a directory of
+// millions needs no question to the index.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@
 
 namespace strata::vfs {
 
-// Bloom filters of twelve to twenty-four bits a name, each twice as large as the one before; fewer than one name in a hundred that was never added is held
-// for one that was. Names are never taken out. Thread-safe.
+// Bloom filters of twelve to twenty-four bits a name, each twice as large as the one before; fewer than one name in a
+// hundred that was never added is held for one that was. Names are never taken out. Thread-safe.
 class NameFilter {
  public:
   // Once it would take more than `max_bytes` it gives up: it then holds every name for one that was added.

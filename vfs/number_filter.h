@@ -1,4 +1,5 @@
-// NumberFilter: whether the index may hold an inode, in fixed memory. Most of what a layer shows was never changed, and needs no question to the index.
+// NumberFilter: whether the index may hold an inode, in fixed memory. Most of what a layer shows was never changed, and
+// needs no question to the index.
 #pragma once
 
 #include <array>
@@ -9,7 +10,8 @@
 
 namespace strata::vfs {
 
-// A Bloom filter of 1 MiB with two bits a number: of a million numbers added, one in twenty others is held for one of them. Thread-safe.
+// A Bloom filter of 1 MiB with two bits a number: of a million numbers added, one in twenty others is held for one of
+// them. Thread-safe.
 class NumberFilter {
  public:
   void Add(InodeNumber ino) {

@@ -1,5 +1,5 @@
-// Pace: background work leaves room for those who are served. It rests, after each piece, in proportion to the time that it has worked, so that beside it
-// there is always a processor and a disk for a call that comes.
+// Pace: background work leaves room for those who are served. It rests, after each piece, in proportion to the time
+// that it has worked, so that beside it there is always a processor and a disk for a call that comes.
 #pragma once
 
 #include <time.h>
@@ -17,7 +17,9 @@ class Pace {
  public:
   using Rest = std::function<void(std::chrono::nanoseconds)>;
   // `ease`: how much rest there is for a time of work now; 0 for none. `rest` waits.
-  explicit Pace(std::function<double()> ease, Rest rest = [](std::chrono::nanoseconds time) { std::this_thread::sleep_for(time); })
+  explicit Pace(
+      std::function<double()> ease,
+      Rest rest = [](std::chrono::nanoseconds time) { std::this_thread::sleep_for(time); })
       : ease_(std::move(ease)), rest_(std::move(rest)) {}
 
   // To be called every few microseconds of work, with no lock held that others wait for.
@@ -31,7 +33,8 @@ class Pace {
   }
 
   static constexpr int kStepsAtOnce = 16;
-  // Shorter than what a call takes from the client and back: on few processors, whoever serves would wait for the end of a piece.
+  // Shorter than what a call takes from the client and back: on few processors, whoever serves would wait for the end
+  // of a piece.
   static constexpr std::chrono::microseconds kPiece{150};
   // What cannot be divided, such as a transaction's end, is not made up for by as long a rest.
   static constexpr std::chrono::nanoseconds kLongestPiece = std::chrono::milliseconds(5);

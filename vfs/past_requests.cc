@@ -33,8 +33,10 @@ Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn
   while (true) {
     const auto record = journal.NextHead(from);
     if (!record && record.error().code() == Errc::kCorrupt && from < sound) {
-      log::Warning("requests that the journal remembers cannot be read; if a client has not heard the answer to one of them and asks again, it is done again error=" +
-                   record.error().ToString());
+      log::Warning(
+          "requests that the journal remembers cannot be read; if a client has not heard the answer to one of them and "
+          "asks again, it is done again error=" +
+          record.error().ToString());
       from = sound;
       continue;
     }

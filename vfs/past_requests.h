@@ -1,4 +1,5 @@
-// The requests whose changes the journal holds: what a client that heard no answer may ask for again after a restart (spec nfsv3 1.6).
+// The requests whose changes the journal holds: what a client that heard no answer may ask for again after a restart
+// (spec nfsv3 1.6).
 #pragma once
 
 #include <deque>
@@ -20,8 +21,8 @@ struct FoundRequest {
   Generation generation;
 };
 
-// The last requests of the journal, the oldest first, of records from `from` on. Where a record before `sound` does not check, those from there to `sound`
-// are left out, with a warning.
+// The last requests of the journal, the oldest first, of records from `from` on. Where a record before `sound` does not
+// check, those from there to `sound` are left out, with a warning.
 Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn from, Lsn sound);
 
 }  // namespace strata::vfs

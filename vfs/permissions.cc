@@ -3,7 +3,8 @@
 namespace strata::vfs {
 namespace {
 
-// A file with setgid but no group-execute bit is marked for mandatory locking, not for set-group-id execution; the bit stays.
+// A file with setgid but no group-execute bit is marked for mandatory locking, not for set-group-id execution; the bit
+// stays.
 std::uint32_t WithoutSetIds(std::uint32_t mode) {
   mode &= ~kSetUid;
   if (mode & 0010) mode &= ~kSetGid;

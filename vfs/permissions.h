@@ -18,17 +18,19 @@ struct Ownership {
   std::uint32_t gid = 0;
 };
 
-// Whether the mode bits give the caller all of `wanted` (kMay*). The superuser may do anything to a directory, and anything but execute a file
-// that has no x bit.
+// Whether the mode bits give the caller all of `wanted` (kMay*). The superuser may do anything to a directory, and
+// anything but execute a file that has no x bit.
 bool Permits(const Ownership& object, bool is_directory, const Credentials& caller, std::uint32_t wanted);
 
-// The sticky bit: in such a directory only the owner of the object, of the directory, or the superuser removes or renames.
+// The sticky bit: in such a directory only the owner of the object, of the directory, or the superuser removes or
+// renames.
 bool StickyForbids(const Ownership& directory, std::uint32_t object_uid, const Credentials& caller);
 
 // The mode after data was written by `caller`: set-id bits go unless it is the superuser.
 std::uint32_t ModeAfterWrite(std::uint32_t mode, const Credentials& caller);
 
-// What an object that `caller` makes in `directory` gets; kPermission for an owner or group that the caller may not give.
+// What an object that `caller` makes in `directory` gets; kPermission for an owner or group that the caller may not
+// give.
 Result<Ownership> NewOwnership(const Ownership& directory, bool is_directory, const SetAttributes& set,
                                std::uint32_t default_mode, const Credentials& caller);
 

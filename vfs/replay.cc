@@ -31,7 +31,8 @@ Result<Inode*> MemoryReplay::Find(InodeNumber ino) {
 Result<Inode*> MemoryReplay::Existing(InodeNumber ino) {
   STRATA_ASSIGN(Inode * inode, Find(ino));
   if (inode == nullptr) {
-    return Fail(Errc::kCorrupt, "a journal record changes inode " + std::to_string(ino.value) + ", which no record before it made");
+    return Fail(Errc::kCorrupt,
+                "a journal record changes inode " + std::to_string(ino.value) + ", which no record before it made");
   }
   return inode;
 }

@@ -1,4 +1,5 @@
-// The journal's tail into memory: how a reader beside the server sees what the index does not hold yet, writing nothing.
+// The journal's tail into memory: how a reader beside the server sees what the index does not hold yet, writing
+// nothing.
 #pragma once
 
 #include "vfs/workspace_impl.h"
@@ -20,7 +21,8 @@ class MemoryReplay final : public journal::EffectVisitor {
   Result<void> On(const journal::PurgeEffect& effect) override;
 
  private:
-  // The inode in memory, brought from the index if need be; null where neither has it. Never evicted after: its last change is not in the index.
+  // The inode in memory, brought from the index if need be; null where neither has it. Never evicted after: its last
+  // change is not in the index.
   Result<Inode*> Find(InodeNumber ino);
   // As Find, but kCorrupt for null.
   Result<Inode*> Existing(InodeNumber ino);

@@ -29,7 +29,8 @@ struct ObjectId {
 
 inline constexpr std::size_t kMaxNameBytes = 255;
 inline constexpr std::size_t kMaxSymlinkBytes = 4096;
-inline constexpr std::uint32_t kMaxLinks = 65000;  // names of one file; a directory may have any number of sub-directories
+inline constexpr std::uint32_t kMaxLinks =
+    65000;  // names of one file; a directory may have any number of sub-directories
 inline constexpr std::uint64_t kMaxFileSize = 0x7fff'ffff'ffff'ffffULL;  // RFC 1813 maxfilesize: 2^63 - 1
 inline constexpr std::size_t kMaxGroups = 16;                            // RFC 5531 AUTH_SYS
 
@@ -52,11 +53,11 @@ struct Credentials {
 
 struct OpContext {
   Credentials credentials;
-  // False: the call answers from memory or fails with kWouldBlock, having changed nothing; the caller then repeats it on a
-  // thread that may wait, with true.
+  // False: the call answers from memory or fails with kWouldBlock, having changed nothing; the caller then repeats it
+  // on a thread that may wait, with true.
   bool may_block = true;
-  // Names the request to the file system, which keeps the name with the change that it makes (FileSystem::PastRequests). At most 64 bytes; empty for a
-  // request that does the same when it is made twice.
+  // Names the request to the file system, which keeps the name with the change that it makes
+  // (FileSystem::PastRequests). At most 64 bytes; empty for a request that does the same when it is made twice.
   ByteSpan request = {};
 };
 
@@ -67,8 +68,8 @@ enum class Commitment : std::uint8_t {
   kDurable,  // after FileSystem::Sync(lsn): survives a power cut
 };
 
-// An object's attributes on both sides of a change, taken atomically with it (RFC 1813 wcc_data). Either is absent where
-// it could not be had.
+// An object's attributes on both sides of a change, taken atomically with it (RFC 1813 wcc_data). Either is absent
+// where it could not be had.
 struct Change {
   std::optional<WccAttributes> before;
   std::optional<Attributes> after;
@@ -79,7 +80,7 @@ struct Mutation {
   Change target;  // the object changed; of a name-space call the directory; of RENAME the source directory
   Change second;  // of RENAME the target directory
   Commitment commitment = Commitment::kNone;
-  Lsn lsn;        // what Sync must reach
+  Lsn lsn;  // what Sync must reach
 };
 
 struct Entry {
@@ -141,7 +142,7 @@ struct ReadResult {
 
 struct DirectoryEntry {
   std::string_view name;
-  ObjectId id;  // whole where attributes are wanted; else the number alone
+  ObjectId id;                             // whole where attributes are wanted; else the number alone
   Cookie cookie;                           // resumes after this entry
   const Attributes* attributes = nullptr;  // absent where the caller did not ask
 };

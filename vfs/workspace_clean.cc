@@ -1,5 +1,6 @@
-// Giving up old journal segments. What still lives in the first of them is written anew at the journal's end (docs/formats/journal.md, "Giving up the
-// first segments"); once the index has that too, the files go. Changes nothing that a client can see.
+// Giving up old journal segments. What still lives in the first of them is written anew at the journal's end
+// (docs/formats/journal.md, "Giving up the first segments"); once the index has that too, the files go. Changes nothing
+// that a client can see.
 #include <absl/container/flat_hash_set.h>
 
 #include "base/log.h"
@@ -36,7 +37,8 @@ class LiveVisitor final : public journal::EffectVisitor {
     return {};
   }
   Result<void> On(const journal::EntryEffect& effect) override {
-    if (effect.state != journal::EntryEffect::State::kAbsent) names.push_back({effect.directory, std::string(effect.name)});
+    if (effect.state != journal::EntryEffect::State::kAbsent)
+      names.push_back({effect.directory, std::string(effect.name)});
     return {};
   }
   Result<void> On(const journal::DataEffect& effect) override {
@@ -103,7 +105,8 @@ Result<bool> WorkspaceImpl::DataLives(const journal::RecordView& record, const j
     const Inode* inode = table_.Find(effect.ino);
     if (inode == nullptr) return need.Number(effect.ino);
     if (inode->removed) return {};
-    for (auto extent = inode->extents.FirstAt(effect.offset); extent && extent->offset < effect.offset + effect.length && !lives;
+    for (auto extent = inode->extents.FirstAt(effect.offset);
+         extent && extent->offset < effect.offset + effect.length && !lives;
          extent = inode->extents.FirstAt(extent->end())) {
       lives = extent->record == record.begin;
     }
@@ -154,7 +157,8 @@ Result<bool> WorkspaceImpl::MoveLiving(Lsn from, Lsn until) {
       if (moved.insert(ino).second) STRATA_TRY(MoveInode(ino));
     }
     for (const LiveVisitor::Name& name : living.names) STRATA_TRY(MoveEntry(name.directory, name.name));
-    std::optional<journal::RecordView> whole;  // most of what is old has been overwritten or removed, and need not be read
+    std::optional<journal::RecordView>
+        whole;  // most of what is old has been overwritten or removed, and need not be read
     for (const journal::DataEffect& effect : living.data) {
       STRATA_ASSIGN(const bool lives, DataLives(*record, effect));
       if (!lives) continue;

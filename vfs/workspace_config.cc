@@ -48,7 +48,8 @@ std::uint32_t KeysCheck(const WorkspaceConfig& config) {
 // Numbers of JSON may be larger than any integer of ours, or have fractions.
 std::int64_t VersionFrom(const nlohmann::json& value) {
   if (!value.is_number_unsigned()) throw std::invalid_argument("the version is not a whole number");
-  return static_cast<std::int64_t>(std::min<std::uint64_t>(value.get<std::uint64_t>(), std::numeric_limits<std::int64_t>::max()));
+  return static_cast<std::int64_t>(
+      std::min<std::uint64_t>(value.get<std::uint64_t>(), std::numeric_limits<std::int64_t>::max()));
 }
 
 nlohmann::json MarkersToJson(const MarkerStyles& markers) {
@@ -65,7 +66,8 @@ MarkerStyles MarkersFromJson(const nlohmann::json& list) {
     if (style == "files") markers.files = true;
     if (style == "chardev") markers.chardev = true;
     if (style == "xattr") markers.xattr = true;
-    if (style != "files" && style != "chardev" && style != "xattr") throw std::invalid_argument("no such markers: " + style);
+    if (style != "files" && style != "chardev" && style != "xattr")
+      throw std::invalid_argument("no such markers: " + style);
   }
   return markers;
 }

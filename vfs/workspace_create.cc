@@ -215,8 +215,8 @@ Result<void> WorkspaceImpl::Link(const OpContext& context, const ObjectId& id, c
     linked.AddTo(writer);
     Touched holder = Touched::Content(*parent, now);
     holder.AddTo(writer);
-    writer.Add(journal::EntryEffect{directory.ino, name, journal::EntryEffect::State::kPresent, id.ino,
-                                    inode->record.type});
+    writer.Add(
+        journal::EntryEffect{directory.ino, name, journal::EntryEffect::State::kPresent, id.ino, inode->record.type});
     STRATA_ASSIGN(journal::Appended appended, Log(context, writer));
 
     NameSlot made;

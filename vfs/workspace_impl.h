@@ -1,15 +1,16 @@
 // WorkspaceImpl: Workspace as it is. Its parts:
-//   workspace_open.cc    opening, recovery, closing           workspace_load.cc     bringing objects and names into memory
-//   workspace_read.cc    attributes, lookup, file data        workspace_write.cc    SETATTR, WRITE, COMMIT
-//   workspace_names.cc   names of directories in memory       workspace_list.cc     READDIR; whether a directory is empty
-//   workspace_create.cc  CREATE and its like, LINK            workspace_remove.cc   REMOVE, RMDIR, RENAME
+//   workspace_open.cc    opening, recovery, closing           workspace_load.cc     bringing objects and names into
+//   memory workspace_read.cc    attributes, lookup, file data        workspace_write.cc    SETATTR, WRITE, COMMIT
+//   workspace_names.cc   names of directories in memory       workspace_list.cc     READDIR; whether a directory is
+//   empty workspace_create.cc  CREATE and its like, LINK            workspace_remove.cc   REMOVE, RMDIR, RENAME
 //   workspace_clean.cc   giving up old journal segments
 //   workspace_changes.cc `strata diff`                        checkpointer.{h,cc}   the journal's way into the index
 //   replay.{h,cc}        the journal's tail into memory, for a reader beside the server
 //
-// The shape of a call: take the locks, look. If all is in memory, check, write one record into the journal, change the inodes, answer. If something is
-// missing, say what (Need), let go of the locks, fetch it (Supply), start over. So no lock is held over a disk, and a call that may not
-// wait (OpContext::may_block) fails with kWouldBlock before it has changed anything.
+// The shape of a call: take the locks, look. If all is in memory, check, write one record into the journal, change the
+// inodes, answer. If something is missing, say what (Need), let go of the locks, fetch it (Supply), start over. So no
+// lock is held over a disk, and a call that may not wait (OpContext::may_block) fails with kWouldBlock before it has
+// changed anything.
 #pragma once
 
 #include <atomic>
@@ -33,13 +34,14 @@
 
 namespace strata::vfs {
 
-// A stretch of what the index holds of a directory's own entries, for a call that lists one which is not loaded. What is in memory is newer.
+// A stretch of what the index holds of a directory's own entries, for a call that lists one which is not loaded. What
+// is in memory is newer.
 struct OwnPage {
   std::uint64_t first = 0;  // of the hashes
   std::uint64_t last = 0;   // all up to and with this hash, if not `end`
   bool end = false;         // all there are
   bool loaded = false;
-  Lsn read_at;              // the index's position was at least this
+  Lsn read_at;                             // the index's position was at least this
   std::vector<store::IndexEntry> entries;  // in directory order
 
   bool Covers(std::uint64_t hash) const { return loaded && hash >= first && (end || hash <= last); }
@@ -121,8 +123,8 @@ struct Touched {
   // mtime and ctime change.
   static Touched Content(Inode& inode, Time now);
 
-  // Adds the after-image to the record: the whole inode where the journal has none of it yet (copy-up). In a record it stands before the
-  // effects on what hangs on the inode, its entries and data.
+  // Adds the after-image to the record: the whole inode where the journal has none of it yet (copy-up). In a record it
+  // stands before the effects on what hangs on the inode, its entries and data.
   void AddTo(journal::RecordWriter& writer) const;
   void Take(Lsn end) const;
 };
@@ -144,8 +146,8 @@ class WorkspaceImpl final : public Workspace {
   Result<std::string> ReadLink(const OpContext& context, const ObjectId& id, std::optional<Attributes>* after) override;
   Result<ReadResult> Read(const OpContext& context, const ObjectId& id, std::uint64_t offset, std::uint32_t count,
                           ReadSink& sink) override;
-  Result<Listing> ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie, bool want_attributes,
-                                DirectorySink& sink) override;
+  Result<Listing> ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie,
+                                bool want_attributes, DirectorySink& sink) override;
   Result<SpaceUsage> Usage(const OpContext& context, const ObjectId& id) override;
   Result<void> SetAttributesOf(const OpContext& context, const ObjectId& id, const SetAttributes& set,
                                std::optional<Time> guard, Mutation& mutation) override;
@@ -187,7 +189,8 @@ class WorkspaceImpl final : public Workspace {
   static constexpr int kMaxAttempts = 1000;
   // Changes wait once the index is so many checkpoints behind the journal: restarting replays that.
   static constexpr std::uint64_t kMostBehind = 4;
-  // A checkpoint at ease works a quarter of the time; as changes come in beside it, more, and all the time once so many times as much waits as makes one due.
+  // A checkpoint at ease works a quarter of the time; as changes come in beside it, more, and all the time once so many
+  // times as much waits as makes one due.
   static constexpr double kMostEase = 3;
   static constexpr double kNoEaseFrom = 1.8;
   // After so many attempts a call keeps the evictor away until it is through.
@@ -198,14 +201,17 @@ class WorkspaceImpl final : public Workspace {
   auto Run(const OpContext& context, Body body) -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>()));
   // As Run, for a change: refused on a read-only workspace; afterwards the checkpointer hears of it.
   template <typename Body>
-  auto RunChange(const OpContext& context, Body body) -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>()));
+  auto RunChange(const OpContext& context, Body body)
+      -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>()));
 
-  // workspace_names.cc -------------------------------------------------------------------------------------------------
-  // With the directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or kAbsent.
+  // workspace_names.cc
+  // ------------------------------------------------------------------------------------------------- With the
+  // directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or kAbsent.
   Result<NameSlot*> FindName(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
   // As FindName, but null unless visible.
   Result<NameSlot*> FindVisible(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
-  // With the directory's stripe held: the name is `slot` since the record that ends at `end`. The caller counts it in Take.
+  // With the directory's stripe held: the name is `slot` since the record that ends at `end`. The caller counts it in
+  // Take.
   void SetName(Inode& directory, std::uint64_t hash, std::string_view name, NameSlot slot, Lsn end);
   Result<void> LoadEntries(const ObjectId& directory);
   Result<void> LoadName(const Need& need);
@@ -213,8 +219,9 @@ class WorkspaceImpl final : public Workspace {
   // Puts into the directory's filter, which it makes, all names that the index holds of it.
   Result<void> FillFilter(const ObjectId& directory);
 
-  // workspace_list.cc --------------------------------------------------------------------------------------------------
-  // With the stripe held: whether the directory's names can be walked from `position` on; else fails with `need` filled.
+  // workspace_list.cc
+  // -------------------------------------------------------------------------------------------------- With the stripe
+  // held: whether the directory's names can be walked from `position` on; else fails with `need` filled.
   Result<void> CanWalk(Inode& directory, std::uint64_t position, bool with_layers, OwnPage& own, Need& need);
   Result<void> LoadOwnPage(const Need& need);
   Result<void> FindEmptiness(const Need& need);
@@ -223,8 +230,9 @@ class WorkspaceImpl final : public Workspace {
   // Calls visit for each entry and whiteout of the upper's own in the directory.
   Result<void> VisitOwn(const ObjectId& directory, const std::function<void(std::string_view, const NameSlot&)>& visit);
 
-  // workspace_load.cc --------------------------------------------------------------------------------------------------
-  // With the object's stripe held: the inode, or a failure with `need` filled. kStale for what is gone.
+  // workspace_load.cc
+  // -------------------------------------------------------------------------------------------------- With the
+  // object's stripe held: the inode, or a failure with `need` filled. kStale for what is gone.
   Result<Inode*> Get(const ObjectId& id, Need& need);
   // As Get, and kNotDirectory for anything else.
   Result<Inode*> GetDirectory(const ObjectId& id, Need& need);
@@ -245,15 +253,17 @@ class WorkspaceImpl final : public Workspace {
   // Loads `ino` by the index, else by `found`, and adopts it.
   Result<void> LoadLower(const LowerFound& found);
 
-  // workspace_write.cc -------------------------------------------------------------------------------------------------
-  // Appends the record, with the request that it serves and what it made for it; then all that it touches is changed by the caller.
+  // workspace_write.cc
+  // ------------------------------------------------------------------------------------------------- Appends the
+  // record, with the request that it serves and what it made for it; then all that it touches is changed by the caller.
   Result<journal::Appended> Log(const OpContext& context, journal::RecordWriter& writer, ByteSpan payload = {},
                                 const Inode* made = nullptr);
   Result<void> SetUnderLock(const OpContext& context, Inode& inode, const SetAttributes& set, std::optional<Time> guard,
                             Mutation& mutation);
   void CommitNameSpace(Mutation& mutation, Lsn lsn) const;
 
-  // workspace_create.cc ------------------------------------------------------------------------------------------------
+  // workspace_create.cc
+  // ------------------------------------------------------------------------------------------------
   struct NewObject {
     journal::RecordKind kind = journal::RecordKind::kCreate;
     FileType type = FileType::kRegular;
@@ -270,8 +280,10 @@ class WorkspaceImpl final : public Workspace {
                               Mutation& mutation);
   InodeNumber NewNumber() { return InodeNumber(next_ino_.fetch_add(1, std::memory_order_relaxed)); }
 
-  // workspace_remove.cc ------------------------------------------------------------------------------------------------
-  // Removes the entry `name` (its slot is visible, its `beneath` known) from the directory in memory, as the record that ends at `end` does.
+  // workspace_remove.cc
+  // ------------------------------------------------------------------------------------------------ Removes the entry
+  // `name` (its slot is visible, its `beneath` known) from the directory in memory, as the record that ends at `end`
+  // does.
   void DropEntry(Inode& directory, std::uint64_t hash, std::string_view name, Lsn end);
   static journal::EntryEffect DropEffect(const Inode& directory, std::string_view name, const NameSlot& slot);
   // Fills need unless it is known whether a layer has the name too.
@@ -279,8 +291,8 @@ class WorkspaceImpl final : public Workspace {
   // One link of `child` goes: what the record says of it, and what becomes of it.
   static void AddUnlink(journal::RecordWriter& writer, Inode& child, Time now);
   void TakeUnlink(Inode& child, Time now, Lsn end);
-  Result<void> RemoveName(const OpContext& context, const ObjectId& directory, std::string_view name, bool want_directory,
-                          Mutation& mutation);
+  Result<void> RemoveName(const OpContext& context, const ObjectId& directory, std::string_view name,
+                          bool want_directory, Mutation& mutation);
   // What a rename has found out so far, from one start-over to the next.
   struct RenameState {
     InodeNumber source;            // what `from` leads to
@@ -290,13 +302,14 @@ class WorkspaceImpl final : public Workspace {
     Emptiness emptiness;  // of the directory that is replaced
   };
   Result<void> RenameUnderLock(const OpContext& context, const ObjectId& from_directory, std::string_view from,
-                               const ObjectId& to_directory, std::string_view to, RenameState& state, Mutation& mutation,
-                               StripeLock& lock, Need& need);
+                               const ObjectId& to_directory, std::string_view to, RenameState& state,
+                               Mutation& mutation, StripeLock& lock, Need& need);
   // kInvalid if `ancestor` is `directory` or above it. Holds no stripe.
   Result<void> CheckNotBeneath(const OpContext& context, InodeNumber ancestor, const ObjectId& directory);
 
-  // workspace_open.cc --------------------------------------------------------------------------------------------------
-  // Everything but the lock.
+  // workspace_open.cc
+  // -------------------------------------------------------------------------------------------------- Everything but
+  // the lock.
   Result<void> StartLocked();
   Result<void> OpenIndex();
   // Says, once, that the index was found damaged while it was used, and sees to it that the next start makes it anew.
@@ -306,13 +319,15 @@ class WorkspaceImpl final : public Workspace {
   // kCorrupt where the journal begins later than it may.
   Result<void> CheckBegin(const store::Index::Checkpoint& checkpoint) const;
   Result<void> RunCheckpoint() STRATA_EXCLUDES(checkpoint_mutex_, keeper_mutex_);
-  Result<void> ApplyToIndex(Lsn target, const std::function<void()>& step) STRATA_REQUIRES(checkpoint_mutex_) STRATA_EXCLUDES(keeper_mutex_);
+  Result<void> ApplyToIndex(Lsn target, const std::function<void()>& step) STRATA_REQUIRES(checkpoint_mutex_)
+      STRATA_EXCLUDES(keeper_mutex_);
   void KeeperLoop();
   // For Pace: how much a checkpoint under way rests. The more there is to do, the less.
   double CheckpointEase() const;
 
-  // workspace_clean.cc -------------------------------------------------------------------------------------------------
-  // Gives up the first segments for as long as there is enough to gain.
+  // workspace_clean.cc
+  // ------------------------------------------------------------------------------------------------- Gives up the
+  // first segments for as long as there is enough to gain.
   Result<void> CleanJournal(const HistoryPolicy& policy) STRATA_EXCLUDES(clean_mutex_);
   Result<bool> WorthCleaning(const HistoryPolicy& policy, Lsn until) STRATA_REQUIRES(clean_mutex_);
   // Writes anew what lives in the records between; false: the workspace closes.
@@ -329,7 +344,8 @@ class WorkspaceImpl final : public Workspace {
   // Waits until there is something to do, at most `interval`. False: the workspace closes.
   bool KeeperRests(std::chrono::nanoseconds interval);
   void NoteChange();
-  // Before `inode` is marked as changed: counts what then cannot be dropped, the inode and `more` bytes that hang on it.
+  // Before `inode` is marked as changed: counts what then cannot be dropped, the inode and `more` bytes that hang on
+  // it.
   void NoteDirty(const Inode& inode, std::size_t more = 0) {
     const bool counted = inode.changed.value > dirty_since_.load(std::memory_order_relaxed);
     if (!counted) more += inode.OwnFootprint();
@@ -374,11 +390,11 @@ class WorkspaceImpl final : public Workspace {
 
   std::atomic<std::uint64_t> checkpoint_{0};  // Lsn that the index covers
   std::atomic<std::uint64_t> records_since_checkpoint_{0};
-  // What in memory cannot be dropped before the next checkpoint, in bytes: counted as it is first changed after the position at which the checkpoint
-  // under way, or the last one, was begun.
+  // What in memory cannot be dropped before the next checkpoint, in bytes: counted as it is first changed after the
+  // position at which the checkpoint under way, or the last one, was begun.
   std::atomic<std::int64_t> dirty_bytes_{0};
   std::atomic<std::uint64_t> dirty_since_{0};  // Lsn
-  std::atomic<std::uint64_t> settled_{0};  // Lsn that the index's own file covers, synced
+  std::atomic<std::uint64_t> settled_{0};      // Lsn that the index's own file covers, synced
   Mutex checkpoint_mutex_;  // one checkpoint at a time; held over the disk; of the others only keeper_mutex_ within
   std::optional<Checkpointer> checkpointer_ STRATA_GUARDED_BY(checkpoint_mutex_);
   Mutex keeper_mutex_;

@@ -47,15 +47,16 @@ struct Page {
 };
 
 // Whether the page has the name, as an entry or a whiteout.
-bool PageHas(const OwnPage& own, std::vector<store::IndexEntry>::const_iterator at, std::uint64_t hash, std::string_view name) {
+bool PageHas(const OwnPage& own, std::vector<store::IndexEntry>::const_iterator at, std::uint64_t hash,
+             std::string_view name) {
   for (; at != own.entries.end() && at->hash == hash; ++at) {
     if (at->name == name) return true;
   }
   return false;
 }
 
-// Merges the names in memory, those of the index where not all are in memory, and the layers' listing, from behind `after` on, as far as `own`
-// (null: all are in memory) goes. A page ends between two hashes, never within one.
+// Merges the names in memory, those of the index where not all are in memory, and the layers' listing, from behind
+// `after` on, as far as `own` (null: all are in memory) goes. A page ends between two hashes, never within one.
 void FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, Page& page) {
   static const LowerListing kNone;
   static const OwnPage kAllInMemory = [] {
@@ -92,7 +93,8 @@ void FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, Pag
     for (; lower != listing.items.end() && lower->hash == next; ++lower) {
       const std::string_view name = listing.Name(*lower);
       const NameSlot* slot = directory.Find(next, name);
-      const bool shown = slot == nullptr ? !PageHas(*own, index_begin, next, name) : slot->state == NameSlot::State::kLower;
+      const bool shown =
+          slot == nullptr ? !PageHas(*own, index_begin, next, name) : slot->state == NameSlot::State::kLower;
       if (!shown) continue;
       NameSlot entry;
       entry.state = NameSlot::State::kLower;
@@ -211,7 +213,8 @@ Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const Obj
   }
 }
 
-Result<void> WorkspaceImpl::CanWalk(Inode& directory, std::uint64_t position, bool with_layers, OwnPage& own, Need& need) {
+Result<void> WorkspaceImpl::CanWalk(Inode& directory, std::uint64_t position, bool with_layers, OwnPage& own,
+                                    Need& need) {
   const Directory& names = *directory.directory;
   if (!names.loaded && !names.large) return need.Of(Need::Kind::kEntries, directory);
   if (with_layers && !names.upper_only && !names.listing) return need.Of(Need::Kind::kListing, directory);
@@ -292,7 +295,8 @@ Result<void> WorkspaceImpl::VisitOwn(const ObjectId& directory,
       found.clear();
       end = names.loaded || own.end;
       const std::uint64_t last = end ? kNoHash : own.last;
-      for (auto at = names.names.lower_bound(Directory::KeyView{position, {}}); at != names.names.end() && at->first.hash <= last; ++at) {
+      for (auto at = names.names.lower_bound(Directory::KeyView{position, {}});
+           at != names.names.end() && at->first.hash <= last; ++at) {
         if (at->second.InIndex()) found.emplace_back(at->first.name, at->second);
       }
       if (!names.loaded) {

@@ -17,7 +17,8 @@ Result<Inode*> WorkspaceImpl::GetDirectory(const ObjectId& id, Need& need) {
   return inode;
 }
 
-Result<Inode*> WorkspaceImpl::GetChild(const Inode& directory, std::string_view name, const NameSlot& slot, Need& need) {
+Result<Inode*> WorkspaceImpl::GetChild(const Inode& directory, std::string_view name, const NameSlot& slot,
+                                       Need& need) {
   Inode* child = table_.Find(slot.ino);
   if (child == nullptr) return need.Child(directory.id(), directory.lower, name, slot);
   if (child->removed) return need.Again();
@@ -219,8 +220,9 @@ Result<void> WorkspaceImpl::LoadChild(const Need& need) {
                            ? nullptr
                            : directory->directory->Find(NameHash(config_.name_key, need.name), need.name);
       if (slot != nullptr && slot->state == NameSlot::State::kUpper && slot->ino == need.slot.ino) {
-        return Fail(Errc::kIo, "an entry of " + path_ + " leads to inode " + std::to_string(need.slot.ino.value) +
-                                   ", which the index does not have; remove index.db to have it rebuilt from the journal");
+        return Fail(Errc::kIo,
+                    "an entry of " + path_ + " leads to inode " + std::to_string(need.slot.ino.value) +
+                        ", which the index does not have; remove index.db to have it rebuilt from the journal");
       }
       return need.seen ? loaded : Result<void>();
     }

@@ -47,13 +47,14 @@ Result<void> WorkspaceImpl::LoadEntries(const ObjectId& id) {
   Directory::Names names;
   bool more = false;
   if (index_) {
-    STRATA_ASSIGN(more, index_->LoadEntries(id.ino, 0, budget_.whole_directory_names, [&](const store::IndexEntry& entry) {
-      NameSlot slot;
-      slot.ino = entry.ino;
-      slot.type = entry.type;
-      slot.state = entry.whiteout ? NameSlot::State::kWhiteout : NameSlot::State::kUpper;
-      names.emplace_hint(names.end(), Directory::Key{entry.hash, entry.name}, slot);
-    }));
+    STRATA_ASSIGN(more,
+                  index_->LoadEntries(id.ino, 0, budget_.whole_directory_names, [&](const store::IndexEntry& entry) {
+                    NameSlot slot;
+                    slot.ino = entry.ino;
+                    slot.type = entry.type;
+                    slot.state = entry.whiteout ? NameSlot::State::kWhiteout : NameSlot::State::kUpper;
+                    names.emplace_hint(names.end(), Directory::Key{entry.hash, entry.name}, slot);
+                  }));
   }
   StripeLock lock(table_);
   lock.Lock({id.ino});
@@ -103,7 +104,8 @@ Result<void> WorkspaceImpl::LoadName(const Need& need) {
       return {};
     }
     if (names.large) {
-      // What was read may be older than what was given up; or the name was made, and given up, since the filter did not hold it.
+      // What was read may be older than what was given up; or the name was made, and given up, since the filter did not
+      // hold it.
       const bool sound = ask_index ? !table_.DroppedSince(read_at) : names.filter && !names.filter->MayHold(hash);
       if (!sound) return {};
     } else if (!names.loaded || ask_index) {
@@ -137,7 +139,8 @@ Result<void> WorkspaceImpl::FillFilter(const ObjectId& id) {
     lock.Lock({id.ino});
     Inode* inode = table_.Find(id.ino);
     if (inode == nullptr || !inode->directory || !inode->directory->large || inode->directory->filter) return {};
-    // From here on it learns of every new name. What was made before and is not here is in the index, whose reading begins after this.
+    // From here on it learns of every new name. What was made before and is not here is in the index, whose reading
+    // begins after this.
     for (const auto& [key, slot] : inode->directory->names) {
       if (slot.InIndex()) filter->Add(key.hash);
     }

@@ -7,8 +7,8 @@
 #include "vfs/checkpointer.h"
 #include "vfs/host_layer.h"
 #include "vfs/index_file.h"
-#include "vfs/replay.h"
 #include "vfs/pace.h"
+#include "vfs/replay.h"
 #include "vfs/workspace_impl.h"
 
 namespace strata::vfs {
@@ -24,7 +24,8 @@ constexpr std::size_t kPlaceBytes = 130;
 
 MemoryBudget BudgetOf(const WorkspaceOptions& options) {
   MemoryBudget budget = MemoryBudget::Of(options.memory_bytes);
-  if (options.whole_directory_names != 0) budget.whole_directory_names = budget.shed_names = options.whole_directory_names;
+  if (options.whole_directory_names != 0)
+    budget.whole_directory_names = budget.shed_names = options.whole_directory_names;
   return budget;
 }
 
@@ -82,7 +83,8 @@ Result<void> WorkspaceImpl::OpenIndex() {
   const auto mode = options_.read_only ? store::IndexMode::kReadOnly : store::IndexMode::kReadWrite;
   const store::IndexMemory memory{budget_.index_written_pages, budget_.index_read_pages};
   if (!options_.read_only && IsIndexMarkedDamaged(env_, path_)) {
-    log::Warning("the index was found damaged when it was last used, and is rebuilt from the journal file=" + file + " kept_as=" + DamagedIndexPath(path_));
+    log::Warning("the index was found damaged when it was last used, and is rebuilt from the journal file=" + file +
+                 " kept_as=" + DamagedIndexPath(path_));
     STRATA_TRY(MoveIndexAside(env_, path_));
   }
   auto opened = store::Index::Open(file, mode, config_.volume_id, memory);
@@ -95,13 +97,15 @@ Result<void> WorkspaceImpl::OpenIndex() {
     return {};  // never served: all there is lies in the journal
   }
   if (!opened && opened.error().code() == Errc::kCorrupt) {
-    log::Warning("the index is damaged and is rebuilt from the journal file=" + file + " error=" + opened.error().ToString());
+    log::Warning("the index is damaged and is rebuilt from the journal file=" + file +
+                 " error=" + opened.error().ToString());
     STRATA_TRY(MoveIndexAside(env_, path_));
     opened = store::Index::Open(file, mode, config_.volume_id, memory);
   }
   if (!opened && opened.error().code() == Errc::kNoSpace) {
-    return Fail(Errc::kNoSpace, "opening " + file + ": " + std::string(opened.error().message()) +
-                                    "; nothing is lost: free space on its disk, or look at it meanwhile with --read-only");
+    return Fail(Errc::kNoSpace,
+                "opening " + file + ": " + std::string(opened.error().message()) +
+                    "; nothing is lost: free space on its disk, or look at it meanwhile with --read-only");
   }
   if (!opened) return Fail(opened.error().WithContext("opening " + file));
   index_ = std::move(*opened);
@@ -112,20 +116,26 @@ Result<void> WorkspaceImpl::CheckBegin(const store::Index::Checkpoint& checkpoin
   if (journal_->begin().value <= checkpoint.journal_begin.value + journal::kSegmentHeaderBytes) return {};
   return Fail(Errc::kCorrupt, "the first segments of the journal of " + path_ + " are missing: it begins at position " +
                                   std::to_string(journal_->begin().value) + ", and all before " +
-                                  std::to_string(checkpoint.journal_begin.value) + " may be; put them back into " + path_ +
-                                  "/journal, or go on with what the rest of it holds: strata check --repair " + path_);
+                                  std::to_string(checkpoint.journal_begin.value) + " may be; put them back into " +
+                                  path_ + "/journal, or go on with what the rest of it holds: strata check --repair " +
+                                  path_);
 }
 
 Result<void> WorkspaceImpl::CheckBelongTogether(const store::Index::Checkpoint& checkpoint) {
-  const std::string what_to_do = "; restore " + path_ + "/journal as it was, or go on with what the journal in it holds: strata check --repair " + path_;
+  const std::string what_to_do =
+      "; restore " + path_ + "/journal as it was, or go on with what the journal in it holds: strata check --repair " +
+      path_;
   if (checkpoint.lsn > journal_->end()) {
-    return Fail(Errc::kCorrupt, "the index of " + path_ + " is ahead of its journal: segments or records are missing at the end" + what_to_do);
+    return Fail(
+        Errc::kCorrupt,
+        "the index of " + path_ + " is ahead of its journal: segments or records are missing at the end" + what_to_do);
   }
   if (checkpoint.lsn.value != 0) STRATA_TRY(CheckBegin(checkpoint));
   if (checkpoint.record.value == 0) return {};
   STRATA_ASSIGN(const std::optional<journal::RecordView> record, journal_->NextHead(checkpoint.record));
   if (!record || record->begin != checkpoint.record || record->check != checkpoint.record_check) {
-    return Fail(Errc::kCorrupt, "the index of " + path_ + " was made from another journal than the one beside it" + what_to_do);
+    return Fail(Errc::kCorrupt,
+                "the index of " + path_ + " was made from another journal than the one beside it" + what_to_do);
   }
   return {};
 }
@@ -143,8 +153,8 @@ Result<void> WorkspaceImpl::Start() {
   if (started || started.error().code() != Errc::kCorrupt || options_.read_only || !index_) return started;
   // What else does not check cannot be mended here.
   if (!index_->damaged() && index_->Check()) return started;
-  log::Warning("the index is damaged and is rebuilt from the journal file=" + IndexPath(path_) + " kept_as=" + DamagedIndexPath(path_) +
-               " error=" + started.error().ToString());
+  log::Warning("the index is damaged and is rebuilt from the journal file=" + IndexPath(path_) +
+               " kept_as=" + DamagedIndexPath(path_) + " error=" + started.error().ToString());
   {
     const MutexLock lock(checkpoint_mutex_);
     checkpointer_.reset();
@@ -157,15 +167,19 @@ Result<void> WorkspaceImpl::Start() {
 }
 
 Result<void> WorkspaceImpl::StartLocked() {
-  // A reader beside the server takes the index first: what it does not hold is then in the journal, whatever is checkpointed meanwhile.
+  // A reader beside the server takes the index first: what it does not hold is then in the journal, whatever is
+  // checkpointed meanwhile.
   STRATA_TRY(OpenIndex());
   journal::JournalOptions journal_options;
   journal_options.volume_id = config_.volume_id;
   journal_options.read_only = options_.read_only;
   journal_options.mapped_bytes = budget_.journal_pages;
   journal_options.on_failure = [path = path_](const Status& status) {
-    log::Error("the journal failed: nothing is changed any more until the workspace is opened anew, and clients are told to send again what "
-               "was not durable; look after its disk, then start again path=" + path + " error=" + status.ToString());
+    log::Error(
+        "the journal failed: nothing is changed any more until the workspace is opened anew, and clients are told to "
+        "send again what "
+        "was not durable; look after its disk, then start again path=" +
+        path + " error=" + status.ToString());
   };
   if (index_) {
     STRATA_ASSIGN(const store::Index::Checkpoint checkpoint, index_->LastCheckpoint());
@@ -174,12 +188,16 @@ Result<void> WorkspaceImpl::StartLocked() {
   STRATA_ASSIGN(journal_, journal::Journal::Open(env_, path_ + "/journal", journal_options));
 
   if (journal_->end().value == journal::kSegmentHeaderBytes) {
-    return Fail(Errc::kCorrupt, "the journal in " + path_ + "/journal is empty, and has not even the record of the workspace's making; restore it from a copy");
+    return Fail(Errc::kCorrupt,
+                "the journal in " + path_ +
+                    "/journal is empty, and has not even the record of the workspace's making; restore it from a copy");
   }
   if (journal_->cut_bytes() != 0 || journal_->cut_segments() != 0) {
-    log::Warning("cut the journal's tail, which was not whole; as far as the journal tells, nothing that was answered as durable was in it path=" + path_ +
-                 " position=" + std::to_string(journal_->end().value) + " bytes=" + std::to_string(journal_->cut_bytes()) +
-                 " segments=" + std::to_string(journal_->cut_segments()));
+    log::Warning(
+        "cut the journal's tail, which was not whole; as far as the journal tells, nothing that was answered as "
+        "durable was in it path=" +
+        path_ + " position=" + std::to_string(journal_->end().value) +
+        " bytes=" + std::to_string(journal_->cut_bytes()) + " segments=" + std::to_string(journal_->cut_segments()));
   }
   if (index_) {
     STRATA_ASSIGN(store::Index::Checkpoint checkpoint, index_->LastCheckpoint());
@@ -290,7 +308,8 @@ Result<void> WorkspaceImpl::ApplyToIndex(Lsn target, const std::function<void()>
 std::vector<PastRequest> WorkspaceImpl::PastRequests() {
   std::vector<PastRequest> past;
   for (FoundRequest& found : past_requests_) {
-    PastRequest request{.request = std::move(found.request), .made = {found.made, found.generation, 0}, .attributes = {}};
+    PastRequest request{
+        .request = std::move(found.request), .made = {found.made, found.generation, 0}, .attributes = {}};
     if (found.made != kNoInode) {
       if (auto attributes = GetAttributes({}, request.made)) request.attributes = *attributes;
     }
@@ -312,9 +331,10 @@ double WorkspaceImpl::CheckpointEase() const {
   if (hurry_.load(std::memory_order_relaxed) > 0) return 0;
   const auto share = [](auto part, auto whole) { return static_cast<double>(part) / static_cast<double>(whole); };
   // 1: a checkpoint is due; 2: changes have to wait, or a restart takes long.
-  const double backlog = std::max({share(journal_->end().value - checkpoint_.load(std::memory_order_relaxed), options_.checkpoint_bytes),
-                                   share(records_since_checkpoint_.load(std::memory_order_relaxed), options_.checkpoint_records),
-                                   share(dirty_bytes_.load(std::memory_order_relaxed), budget_.dirty / 2)});
+  const double backlog =
+      std::max({share(journal_->end().value - checkpoint_.load(std::memory_order_relaxed), options_.checkpoint_bytes),
+                share(records_since_checkpoint_.load(std::memory_order_relaxed), options_.checkpoint_records),
+                share(dirty_bytes_.load(std::memory_order_relaxed), budget_.dirty / 2)});
   return std::clamp(kMostEase * (kNoEaseFrom - backlog), 0.0, kMostEase);
 }
 
@@ -364,10 +384,14 @@ bool WorkspaceImpl::KeeperRests(std::chrono::nanoseconds interval) {
 void WorkspaceImpl::NoteDamage() {
   if (damage_noted_ || !index_->damaged()) return;
   damage_noted_ = true;
-  log::Error("the index is damaged: what it cannot tell is answered with EIO until the workspace is opened anew, which rebuilds it from the "
-             "journal; look after its disk, then start again file=" + IndexPath(path_));
+  log::Error(
+      "the index is damaged: what it cannot tell is answered with EIO until the workspace is opened anew, which "
+      "rebuilds it from the "
+      "journal; look after its disk, then start again file=" +
+      IndexPath(path_));
   if (auto marked = MarkIndexDamaged(env_, path_); !marked) {
-    log::Error("no mark could be left for the next start, which may find it by itself path=" + path_ + " error=" + marked.error().ToString());
+    log::Error("no mark could be left for the next start, which may find it by itself path=" + path_ +
+               " error=" + marked.error().ToString());
   }
 }
 

@@ -121,7 +121,8 @@ Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId&
     STRATA_ASSIGN(Inode * inode, Get(id, need));
     if (inode->is_directory()) return Fail(Errc::kIsDirectory);
     if (inode->record.type != FileType::kRegular) return Fail(Errc::kInvalid);
-    // The owner may read through an open handle whatever the mode (spec nfsv3 4.6); a program that may be executed may be paged in.
+    // The owner may read through an open handle whatever the mode (spec nfsv3 4.6); a program that may be executed may
+    // be paged in.
     const Credentials& caller = context.credentials;
     if (caller.uid != inode->record.uid && !Permits(inode->ownership(), false, caller, kMayRead) &&
         !Permits(inode->ownership(), false, caller, kMayExecute)) {

@@ -107,7 +107,8 @@ Result<void> WorkspaceImpl::RemoveName(const OpContext& context, const ObjectId&
 
     const Time now = Now();
     static thread_local journal::RecordWriter writer;
-    writer.Begin({want_directory ? journal::RecordKind::kRemoveDirectory : journal::RecordKind::kRemove, now, caller.uid});
+    writer.Begin(
+        {want_directory ? journal::RecordKind::kRemoveDirectory : journal::RecordKind::kRemove, now, caller.uid});
     Touched holder = Touched::Content(*parent, now);
     if (want_directory) --holder.nlink;
     holder.AddTo(writer);

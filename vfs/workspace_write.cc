@@ -70,8 +70,10 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
   STRATA_ASSIGN(Ownership after, ChangedOwnership(inode.ownership(), inode.is_directory(), set, caller));
   const bool owner = caller.superuser() || caller.uid == record.uid;
   const bool may_write = owner || Permits(inode.ownership(), inode.is_directory(), caller, kMayWrite);
-  if ((set.set_atime == SetTime::kClient || set.set_mtime == SetTime::kClient) && !owner) return Fail(Errc::kPermission);
-  if ((set.set_atime == SetTime::kServer || set.set_mtime == SetTime::kServer) && !may_write) return Fail(Errc::kAccess);
+  if ((set.set_atime == SetTime::kClient || set.set_mtime == SetTime::kClient) && !owner)
+    return Fail(Errc::kPermission);
+  if ((set.set_atime == SetTime::kServer || set.set_mtime == SetTime::kServer) && !may_write)
+    return Fail(Errc::kAccess);
   if (set.size) {
     if (inode.is_directory()) return Fail(Errc::kIsDirectory);
     if (record.type != FileType::kRegular) return Fail(Errc::kInvalid);

@@ -1,4 +1,5 @@
-// MountList: who has mounted what, for DUMP. It is advice only (RFC 1813 I.3): nothing depends on it, and a restart forgets it.
+// MountList: who has mounted what, for DUMP. It is advice only (RFC 1813 I.3): nothing depends on it, and a restart
+// forgets it.
 #pragma once
 
 #include <cstddef>

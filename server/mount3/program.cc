@@ -1,10 +1,9 @@
-#include <utility>
-
 #include "server/mount3/program.h"
 
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <utility>
 
 #include "mount3_xdr.h"
 #include "server/mount3/mount_list.h"
@@ -15,7 +14,7 @@ namespace strata {
 namespace mount3 {
 namespace {
 
-constexpr std::size_t kMaxPathBytes = 1024;  // MNTPATHLEN
+constexpr std::size_t kMaxPathBytes = 1024;   // MNTPATHLEN
 constexpr std::size_t kMaxShownRanges = 256;  // of one export, in EXPORT
 constexpr std::size_t kMaxListReply = 2 << 20;
 
@@ -77,16 +76,25 @@ std::string Canonical(std::string_view path) {
 
 mount3_stat StatusOf(Errc code) {
   switch (code) {
-    case Errc::kPermission: return MNT3ERR_PERM;
+    case Errc::kPermission:
+      return MNT3ERR_PERM;
     case Errc::kNotFound:
-    case Errc::kStale: return MNT3ERR_NOENT;
-    case Errc::kAccess: return MNT3ERR_ACCES;
-    case Errc::kNotDirectory: return MNT3ERR_NOTDIR;
-    case Errc::kInvalid: return MNT3ERR_INVAL;
-    case Errc::kNameTooLong: return MNT3ERR_NAMETOOLONG;
-    case Errc::kNotSupported: return MNT3ERR_NOTSUPP;
-    case Errc::kServerFault: return MNT3ERR_SERVERFAULT;
-    default: return MNT3ERR_IO;
+    case Errc::kStale:
+      return MNT3ERR_NOENT;
+    case Errc::kAccess:
+      return MNT3ERR_ACCES;
+    case Errc::kNotDirectory:
+      return MNT3ERR_NOTDIR;
+    case Errc::kInvalid:
+      return MNT3ERR_INVAL;
+    case Errc::kNameTooLong:
+      return MNT3ERR_NAMETOOLONG;
+    case Errc::kNotSupported:
+      return MNT3ERR_NOTSUPP;
+    case Errc::kServerFault:
+      return MNT3ERR_SERVERFAULT;
+    default:
+      return MNT3ERR_IO;
   }
 }
 
@@ -192,10 +200,12 @@ rpc::Outcome ExportList(rpc::Program& program, const rpc::Call&, rpc::XdrReader&
     const ExportOptions& options = exports[i].options;
     Point(nodes[i].directory.mount3_path_len, nodes[i].directory.mount3_path_val, options.path);
     nodes[i].groups = nullptr;
-    // The list grows at its head: the last range first, and before all of them loopback, without which the list would read as "everyone".
+    // The list grows at its head: the last range first, and before all of them loopback, without which the list would
+    // read as "everyone".
     const std::size_t shown = std::min(options.allow.size(), kMaxShownRanges);
     for (std::size_t n = shown; n-- > 0;) {
-      add_group(nodes[i].groups, options.allow[n].address.to_string() + "/" + std::to_string(options.allow[n].prefix_length));
+      add_group(nodes[i].groups,
+                options.allow[n].address.to_string() + "/" + std::to_string(options.allow[n].prefix_length));
     }
     add_group(nodes[i].groups, "localhost");
     nodes[i].next = i + 1 < nodes.size() ? &nodes[i + 1] : nullptr;
@@ -205,7 +215,8 @@ rpc::Outcome ExportList(rpc::Program& program, const rpc::Call&, rpc::XdrReader&
 }
 
 constexpr rpc::Procedure Row(std::uint32_t number, std::string_view name,
-                             rpc::Outcome (*handler)(rpc::Program&, const rpc::Call&, rpc::XdrReader&, rpc::ReplyBuffer&)) {
+                             rpc::Outcome (*handler)(rpc::Program&, const rpc::Call&, rpc::XdrReader&,
+                                                     rpc::ReplyBuffer&)) {
   rpc::Procedure row;
   row.number = number;
   row.name = name;
@@ -214,8 +225,9 @@ constexpr rpc::Procedure Row(std::uint32_t number, std::string_view name,
 }
 
 constexpr std::array<rpc::Procedure, 6> Table() {
-  std::array<rpc::Procedure, 6> table = {Row(0, "NULL", Null), Row(1, "MNT", Mnt),         Row(2, "DUMP", Dump),
-                                         Row(3, "UMNT", Umnt), Row(4, "UMNTALL", UmntAll), Row(5, "EXPORT", ExportList)};
+  std::array<rpc::Procedure, 6> table = {Row(0, "NULL", Null),       Row(1, "MNT", Mnt),
+                                         Row(2, "DUMP", Dump),       Row(3, "UMNT", Umnt),
+                                         Row(4, "UMNTALL", UmntAll), Row(5, "EXPORT", ExportList)};
   table[1].always_blocks = true;  // it walks the tree, by Lookup
   table[2].largest_reply = kMaxListReply;
   table[5].largest_reply = kMaxListReply;
@@ -228,6 +240,8 @@ std::span<const rpc::Procedure> Mount3Program::Procedures(std::uint32_t) const {
 }  // namespace
 }  // namespace mount3
 
-std::unique_ptr<rpc::Program> MakeMount3Program(const Exports& exports) { return std::make_unique<mount3::Mount3Program>(exports); }
+std::unique_ptr<rpc::Program> MakeMount3Program(const Exports& exports) {
+  return std::make_unique<mount3::Mount3Program>(exports);
+}
 
 }  // namespace strata

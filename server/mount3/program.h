@@ -13,8 +13,8 @@ inline constexpr std::uint32_t kMountProgram = 100005;
 // Mounts that DUMP remembers; the oldest is forgotten for a new one.
 inline constexpr std::size_t kMaxRememberedMounts = 1024;
 
-// `exports` must outlive the program and no longer change. As with NFS, Admits() goes by the address alone, so that an unprivileged `showmount -e`
-// works; MNT also wants the source port that the export demands.
+// `exports` must outlive the program and no longer change. As with NFS, Admits() goes by the address alone, so that an
+// unprivileged `showmount -e` works; MNT also wants the source port that the export demands.
 std::unique_ptr<rpc::Program> MakeMount3Program(const Exports& exports);
 
 }  // namespace strata

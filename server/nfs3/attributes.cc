@@ -54,8 +54,8 @@ rpc::Outcome Access(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
   const Operation op(program, call, Proc::kAccess, handle);
   if (!op.ok()) return op.FailPostOp(reply, op.error());
-  constexpr std::uint32_t kKnown = vfs::kAccessRead | vfs::kAccessLookup | vfs::kAccessModify | vfs::kAccessExtend | vfs::kAccessDelete |
-                                   vfs::kAccessExecute;
+  constexpr std::uint32_t kKnown = vfs::kAccessRead | vfs::kAccessLookup | vfs::kAccessModify | vfs::kAccessExtend |
+                                   vfs::kAccessDelete | vfs::kAccessExecute;
   std::optional<Attributes> after;
   const auto granted = op.volume().Access(op.context(), op.id(), wanted & kKnown, &after);
   if (!granted) {

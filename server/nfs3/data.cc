@@ -40,7 +40,8 @@ rpc::Outcome Read(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& 
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
   const Operation op(program, call, Proc::kRead, handle);
   if (!op.ok()) return op.FailPostOp(reply, op.error());
-  // Spec nfsv3 6.1: cut, not refused. No file reaches beyond kMaxFileSize, so there the answer is the same as at it: nothing, and eof.
+  // Spec nfsv3 6.1: cut, not refused. No file reaches beyond kMaxFileSize, so there the answer is the same as at it:
+  // nothing, and eof.
   offset = std::min(offset, vfs::kMaxFileSize);
   count = static_cast<std::uint32_t>(std::min<std::uint64_t>({count, kMaxTransfer, vfs::kMaxFileSize - offset}));
 
@@ -86,18 +87,21 @@ rpc::Outcome Write(rpc::Program& program, const rpc::Call& call, rpc::XdrReader&
   const std::uint32_t count = arguments.U32();
   const std::uint32_t stable = arguments.U32();
   ByteSpan data = arguments.Opaque(~std::uint32_t{0});
-  if (!arguments.Finished() || stable > static_cast<std::uint32_t>(vfs::Stability::kFileSync)) return rpc::Outcome::Garbage();
+  if (!arguments.Finished() || stable > static_cast<std::uint32_t>(vfs::Stability::kFileSync))
+    return rpc::Outcome::Garbage();
   // RFC 1813 3.3.7: data carries count bytes. Fewer cannot be obeyed; of more, the rest is not meant.
   if (data.size() < count) return rpc::Outcome::Garbage();
   data = data.first(std::min(count, kMaxTransfer));
   const Operation op(program, call, Proc::kWrite, handle);
   if (!op.ok()) return op.FailWcc(reply, op.error());
-  if (offset > vfs::kMaxFileSize || data.size() > vfs::kMaxFileSize - offset) return op.FailWcc(reply, Errc::kFileTooBig);
+  if (offset > vfs::kMaxFileSize || data.size() > vfs::kMaxFileSize - offset)
+    return op.FailWcc(reply, Errc::kFileTooBig);
 
   // Taken before the write: if a flush fails in between, the client must see that the verifier changed.
   const vfs::WriteVerifier verifier = op.volume().CurrentWriteVerifier();
   vfs::Mutation mutation;
-  const auto written = op.volume().Write(op.context(), op.id(), offset, data, static_cast<vfs::Stability>(stable), mutation);
+  const auto written =
+      op.volume().Write(op.context(), op.id(), offset, data, static_cast<vfs::Stability>(stable), mutation);
   if (!written) {
     if (op.MustWait(written.error())) return rpc::Outcome::WouldBlock();
     return op.FailWcc(reply, written.error().code(), mutation.target);

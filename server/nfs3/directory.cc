@@ -9,7 +9,8 @@ namespace {
 
 // No listing is larger, whatever a client allows.
 constexpr std::size_t kMaxListingBytes = 1 << 20;
-// What READDIR3resok and READDIRPLUS3resok hold beside the attributes and the entries: cookieverf, the end of the list, eof.
+// What READDIR3resok and READDIRPLUS3resok hold beside the attributes and the entries: cookieverf, the end of the list,
+// eof.
 constexpr std::size_t kFrameBytes = 8 + 4 + 4;
 
 // Entries straight into the reply, to the byte of two budgets:
@@ -17,8 +18,14 @@ constexpr std::size_t kFrameBytes = 8 + 4 + 4;
 //     dircount  of each entry the file id, the name with its length and padding, and the cookie
 class EntrySink final : public vfs::DirectorySink {
  public:
-  EntrySink(rpc::ReplyBuffer& reply, const vfs::VolumeInfo& volume, bool plus, std::size_t max_bytes, std::size_t max_directory_bytes)
-      : reply_(reply), volume_(volume), plus_(plus), begin_(reply.size()), max_bytes_(max_bytes), max_directory_bytes_(max_directory_bytes) {}
+  EntrySink(rpc::ReplyBuffer& reply, const vfs::VolumeInfo& volume, bool plus, std::size_t max_bytes,
+            std::size_t max_directory_bytes)
+      : reply_(reply),
+        volume_(volume),
+        plus_(plus),
+        begin_(reply.size()),
+        max_bytes_(max_bytes),
+        max_directory_bytes_(max_directory_bytes) {}
 
   bool Add(const vfs::DirectoryEntry& entry) override {
     const std::size_t directory_size = 8 + 4 + rpc::XdrPadded(entry.name.size()) + 8;
@@ -61,7 +68,8 @@ class EntrySink final : public vfs::DirectorySink {
 };
 static_assert(sizeof(std::size_t) == 8 && kMaxListingBytes < 1ULL << 32);
 
-rpc::Outcome List(const Operation& op, rpc::ReplyBuffer& reply, Cookie cookie, bool plus, std::size_t max_bytes, std::size_t max_directory_bytes) {
+rpc::Outcome List(const Operation& op, rpc::ReplyBuffer& reply, Cookie cookie, bool plus, std::size_t max_bytes,
+                  std::size_t max_directory_bytes) {
   // Before the listing, never after it: what changes in between must look newer to the client than what it was given.
   const auto attributes = op.volume().GetAttributes(op.context(), op.id());
   if (!attributes) {
@@ -113,7 +121,8 @@ rpc::Outcome ReadDir(rpc::Program& program, const rpc::Call& call, rpc::XdrReade
   return List(op, reply, cookie, false, count, count);
 }
 
-rpc::Outcome ReadDirPlus(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+rpc::Outcome ReadDirPlus(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                         rpc::ReplyBuffer& reply) {
   const ByteSpan handle = ReadHandle(arguments);
   const Cookie cookie(arguments.U64());
   arguments.U64();  // cookieverf

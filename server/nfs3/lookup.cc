@@ -35,7 +35,8 @@ rpc::Outcome Lookup(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
   return {};
 }
 
-rpc::Outcome ReadLink(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+rpc::Outcome ReadLink(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                      rpc::ReplyBuffer& reply) {
   const ByteSpan handle = ReadHandle(arguments);
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
   const Operation op(program, call, Proc::kReadLink, handle);

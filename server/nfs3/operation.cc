@@ -2,7 +2,8 @@
 
 namespace strata::nfs3 {
 
-Operation::Operation(rpc::Program& program, const rpc::Call& call, Proc procedure, ByteSpan handle) : procedure_(procedure) {
+Operation::Operation(rpc::Program& program, const rpc::Call& call, Proc procedure, ByteSpan handle)
+    : procedure_(procedure) {
   const Exports& exports = static_cast<Nfs3Program&>(program).exports();
   auto found = ResolveHandle(exports, handle);
   if (!found) {

@@ -1,7 +1,8 @@
-// Operation: what all procedures share: from a handle to an object of a volume, under the caller's credentials, and the failure replies.
+// Operation: what all procedures share: from a handle to an object of a volume, under the caller's credentials, and the
+// failure replies.
 //
-// A handler decodes, asks Finished(), makes an Operation, calls one method of the volume, and encodes. Where the volume says that it must wait, the
-// handler returns Outcome::WouldBlock() with nothing written.
+// A handler decodes, asks Finished(), makes an Operation, calls one method of the volume, and encodes. Where the volume
+// says that it must wait, the handler returns Outcome::WouldBlock() with nothing written.
 #pragma once
 
 #include <memory>
@@ -32,7 +33,8 @@ class Nfs3Program final : public rpc::Program {
 
 class Operation {
  public:
-  // `handle` as it came. Where it names nothing that the caller may have, ok() is false, error() says why, and all that may be done is to Fail.
+  // `handle` as it came. Where it names nothing that the caller may have, ok() is false, error() says why, and all that
+  // may be done is to Fail.
   Operation(rpc::Program& program, const rpc::Call& call, Proc procedure, ByteSpan handle);
 
   bool ok() const { return entry_ != nullptr; }
@@ -50,7 +52,8 @@ class Operation {
   // `change` as the volume gave it; where it gave nothing, with the attributes of now.
   vfs::Change Complete(const vfs::Change& change) const;
 
-  // Failure replies: the status, and after it nothing, a post_op_attr (of `known`, else AttributesNow) or a wcc_data (of Complete(change)).
+  // Failure replies: the status, and after it nothing, a post_op_attr (of `known`, else AttributesNow) or a wcc_data
+  // (of Complete(change)).
   rpc::Outcome Fail(rpc::ReplyBuffer& reply, Errc code) const;
   rpc::Outcome FailPostOp(rpc::ReplyBuffer& reply, Errc code, std::optional<Attributes> known = std::nullopt) const;
   rpc::Outcome FailWcc(rpc::ReplyBuffer& reply, Errc code, const vfs::Change& change = {}) const;

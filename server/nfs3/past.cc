@@ -1,4 +1,5 @@
-// The answers of calls that were done before this process began (spec nfsv3 1.6): what a client that heard none gets when it asks again.
+// The answers of calls that were done before this process began (spec nfsv3 1.6): what a client that heard none gets
+// when it asks again.
 #include "server/nfs3/operation.h"
 #include "server/nfs3/program.h"
 

@@ -1,4 +1,5 @@
-// The table of procedures: numbers, names, what the duplicate request cache keeps, and the answers for commitments that could not be met.
+// The table of procedures: numbers, names, what the duplicate request cache keeps, and the answers for commitments that
+// could not be met.
 #include "server/nfs3/program.h"
 
 #include <algorithm>
@@ -35,8 +36,10 @@ constexpr rpc::Procedure Row(Proc number, std::string_view name, Handler* handle
   return row;
 }
 
-// One that changes something. `cached`: a second run of the same call would answer otherwise than the first (spec nfsv3 1.6).
-constexpr rpc::Procedure Change(Proc number, std::string_view name, Handler* handler, bool cached, void (*failure)(rpc::ReplyBuffer&) = kWccFailure) {
+// One that changes something. `cached`: a second run of the same call would answer otherwise than the first (spec
+// nfsv3 1.6).
+constexpr rpc::Procedure Change(Proc number, std::string_view name, Handler* handler, bool cached,
+                                void (*failure)(rpc::ReplyBuffer&) = kWccFailure) {
   rpc::Procedure row = Row(number, name, handler);
   row.cached = cached;
   row.failure = failure;
@@ -87,6 +90,8 @@ bool Nfs3Program::Admits(const rpc::Peer& peer) const {
 
 }  // namespace nfs3
 
-std::unique_ptr<rpc::Program> MakeNfs3Program(const Exports& exports) { return std::make_unique<nfs3::Nfs3Program>(exports); }
+std::unique_ptr<rpc::Program> MakeNfs3Program(const Exports& exports) {
+  return std::make_unique<nfs3::Nfs3Program>(exports);
+}
 
 }  // namespace strata

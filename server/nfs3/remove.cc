@@ -5,10 +5,11 @@
 namespace strata::nfs3 {
 namespace {
 
-using RemoveMethod = Result<void> (vfs::FileSystem::*)(const vfs::OpContext&, const vfs::ObjectId&, std::string_view, vfs::Mutation&);
+using RemoveMethod = Result<void> (vfs::FileSystem::*)(const vfs::OpContext&, const vfs::ObjectId&, std::string_view,
+                                                       vfs::Mutation&);
 
-rpc::Outcome RemoveName(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply, Proc procedure,
-                        RemoveMethod method) {
+rpc::Outcome RemoveName(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                        rpc::ReplyBuffer& reply, Proc procedure, RemoveMethod method) {
   const DirOpArgs what = ReadDirOpArgs(arguments);
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
   const Operation op(program, call, procedure, what.directory);
@@ -28,8 +29,8 @@ rpc::Outcome RemoveName(rpc::Program& program, const rpc::Call& call, rpc::XdrRe
 }
 
 // RENAME's results, of either kind: the status and the changes of both directories.
-void WriteRename(rpc::ReplyBuffer& reply, nfsstat3 status, const Operation& from, const vfs::Change& source, const Operation& to,
-                 const vfs::Change& target) {
+void WriteRename(rpc::ReplyBuffer& reply, nfsstat3 status, const Operation& from, const vfs::Change& source,
+                 const Operation& to, const vfs::Change& target) {
   const vfs::Change complete_source = from.Complete(source);
   const vfs::Change complete_target = to.Complete(target);
   ResultWriter out(reply, 4 + 2 * kWccDataBytes);
@@ -40,8 +41,8 @@ void WriteRename(rpc::ReplyBuffer& reply, nfsstat3 status, const Operation& from
 }
 
 // LINK's results, of either kind: the status, the file's attributes and the directory's change.
-void WriteLink(rpc::ReplyBuffer& reply, nfsstat3 status, const Operation& file, std::optional<Attributes> after, const Operation& directory,
-               const vfs::Change& change) {
+void WriteLink(rpc::ReplyBuffer& reply, nfsstat3 status, const Operation& file, std::optional<Attributes> after,
+               const Operation& directory, const vfs::Change& change) {
   if (!after) after = file.AttributesNow();
   const vfs::Change complete = directory.Complete(change);
   ResultWriter out(reply, 4 + kPostOpAttrBytes + kWccDataBytes);
@@ -82,7 +83,8 @@ rpc::Outcome Rename(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
   vfs::Mutation mutation;
   const auto done = from.volume().Rename(from.context(), from.id(), source.name, to.id(), target.name, mutation);
   if (!done && from.MustWait(done.error())) return rpc::Outcome::WouldBlock();
-  WriteRename(reply, done ? NFS3_OK : StatusFor(Proc::kRename, done.error().code()), from, mutation.target, to, mutation.second);
+  WriteRename(reply, done ? NFS3_OK : StatusFor(Proc::kRename, done.error().code()), from, mutation.target, to,
+              mutation.second);
   return done ? from.Changed(mutation) : rpc::Outcome{};
 }
 
@@ -100,7 +102,8 @@ rpc::Outcome Link(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& 
   std::optional<Attributes> after;
   const auto done = file.volume().Link(file.context(), file.id(), directory.id(), where.name, &after, mutation);
   if (!done && file.MustWait(done.error())) return rpc::Outcome::WouldBlock();
-  WriteLink(reply, done ? NFS3_OK : StatusFor(Proc::kLink, done.error().code()), file, after, directory, mutation.target);
+  WriteLink(reply, done ? NFS3_OK : StatusFor(Proc::kLink, done.error().code()), file, after, directory,
+            mutation.target);
   return done ? file.Changed(mutation) : rpc::Outcome{};
 }
 

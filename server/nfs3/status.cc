@@ -14,10 +14,12 @@ constexpr Set Of(std::initializer_list<Errc> codes) {
   return set;
 }
 
-// What any procedure may answer: the errors that RFC 1813 lists everywhere, JUKEBOX, and ACCES, with which a foreign peer is refused.
+// What any procedure may answer: the errors that RFC 1813 lists everywhere, JUKEBOX, and ACCES, with which a foreign
+// peer is refused.
 constexpr Set kAny = Of({kIo, kStale, kBadHandle, kServerFault, kJukebox, kAccess});
-// What making a name may come to: RFC 1813's list for CREATE, MKDIR, SYMLINK and MKNOD, and beyond it what Linux servers send and clients pass on to
-// the program: a bad name or owner (INVAL, PERM), a directory that is itself gone (NOENT) or full of sub-directories (MLINK).
+// What making a name may come to: RFC 1813's list for CREATE, MKDIR, SYMLINK and MKNOD, and beyond it what Linux
+// servers send and clients pass on to the program: a bad name or owner (INVAL, PERM), a directory that is itself gone
+// (NOENT) or full of sub-directories (MLINK).
 constexpr Set kMake = kAny | Of({kExists, kNotDirectory, kNoSpace, kReadOnly, kNameTooLong, kQuota, kNotSupported}) |
                       Of({kInvalid, kPermission, kNotFound, kTooManyLinks});
 
@@ -31,7 +33,8 @@ constexpr Row kRows[] = {
     {Proc::kNull, 0},
     {Proc::kGetAttr, kAny},
     // Spec nfsv3 4.5: the size of a directory (ISDIR), or past the limit (FBIG).
-    {Proc::kSetAttr, kAny | Of({kPermission, kInvalid, kNoSpace, kReadOnly, kQuota, kNotSync, kNotSupported}) | Of({kIsDirectory, kFileTooBig})},
+    {Proc::kSetAttr, kAny | Of({kPermission, kInvalid, kNoSpace, kReadOnly, kQuota, kNotSync, kNotSupported}) |
+                         Of({kIsDirectory, kFileTooBig})},
     // A name with NUL or '/' (spec nfsv3 5.1: INVAL).
     {Proc::kLookup, kAny | Of({kNotFound, kNotDirectory, kNameTooLong}) | Of({kInvalid})},
     {Proc::kAccess, kAny},
@@ -45,21 +48,27 @@ constexpr Row kRows[] = {
     {Proc::kSymlink, kMake},
     {Proc::kMknod, kMake | Of({kBadType})},
     // Spec nfsv3 5.4: a directory (ISDIR); "." (INVAL); the sticky bit (PERM); a whiteout needs room (NOSPC, DQUOT).
-    {Proc::kRemove, kAny | Of({kNotFound, kNotDirectory, kNameTooLong, kReadOnly}) | Of({kIsDirectory, kInvalid, kPermission, kNoSpace, kQuota})},
-    {Proc::kRmdir, kAny | Of({kNotFound, kInvalid, kExists, kNotDirectory, kNameTooLong, kReadOnly, kNotEmpty, kNotSupported}) |
-                       Of({kPermission, kNoSpace, kQuota})},
-    {Proc::kRename, kAny | Of({kNotFound, kExists, kCrossDevice, kNotDirectory, kIsDirectory, kInvalid, kNoSpace, kReadOnly, kTooManyLinks,
-                               kNameTooLong, kNotEmpty, kQuota, kNotSupported}) |
+    {Proc::kRemove, kAny | Of({kNotFound, kNotDirectory, kNameTooLong, kReadOnly}) |
+                        Of({kIsDirectory, kInvalid, kPermission, kNoSpace, kQuota})},
+    {Proc::kRmdir,
+     kAny | Of({kNotFound, kInvalid, kExists, kNotDirectory, kNameTooLong, kReadOnly, kNotEmpty, kNotSupported}) |
+         Of({kPermission, kNoSpace, kQuota})},
+    {Proc::kRename, kAny |
+                        Of({kNotFound, kExists, kCrossDevice, kNotDirectory, kIsDirectory, kInvalid, kNoSpace,
+                            kReadOnly, kTooManyLinks, kNameTooLong, kNotEmpty, kQuota, kNotSupported}) |
                         Of({kPermission})},
     // Spec nfsv3 5.4: a directory (ISDIR or PERM).
-    {Proc::kLink, kAny | Of({kExists, kCrossDevice, kNotDirectory, kInvalid, kNoSpace, kReadOnly, kTooManyLinks, kNameTooLong, kQuota, kNotSupported}) |
+    {Proc::kLink, kAny |
+                      Of({kExists, kCrossDevice, kNotDirectory, kInvalid, kNoSpace, kReadOnly, kTooManyLinks,
+                          kNameTooLong, kQuota, kNotSupported}) |
                       Of({kIsDirectory, kPermission, kNotFound})},
     {Proc::kReadDir, kAny | Of({kNotDirectory, kBadCookie, kTooSmall})},
     {Proc::kReadDirPlus, kAny | Of({kNotDirectory, kBadCookie, kTooSmall, kNotSupported})},
     {Proc::kFsStat, kAny},
     {Proc::kFsInfo, kAny},
     {Proc::kPathConf, kAny},
-    // What a delayed write comes to must reach the program at fsync(2): NOSPC, DQUOT; and what is no file is told so (INVAL).
+    // What a delayed write comes to must reach the program at fsync(2): NOSPC, DQUOT; and what is no file is told so
+    // (INVAL).
     {Proc::kCommit, kAny | Of({kNoSpace, kQuota, kInvalid})},
 };
 
@@ -79,36 +88,63 @@ constexpr bool Legal(Proc procedure, Errc code) {
 
 nfsstat3 StatusOf(Errc code) {
   switch (code) {
-    case kPermission: return NFS3ERR_PERM;
-    case kNotFound: return NFS3ERR_NOENT;
-    case kIo: return NFS3ERR_IO;
-    case kNoDevice: return NFS3ERR_NXIO;
-    case kAccess: return NFS3ERR_ACCES;
-    case kExists: return NFS3ERR_EXIST;
-    case kCrossDevice: return NFS3ERR_XDEV;
-    case kNotDirectory: return NFS3ERR_NOTDIR;
-    case kIsDirectory: return NFS3ERR_ISDIR;
-    case kInvalid: return NFS3ERR_INVAL;
-    case kFileTooBig: return NFS3ERR_FBIG;
-    case kNoSpace: return NFS3ERR_NOSPC;
-    case kReadOnly: return NFS3ERR_ROFS;
-    case kTooManyLinks: return NFS3ERR_MLINK;
-    case kNameTooLong: return NFS3ERR_NAMETOOLONG;
-    case kNotEmpty: return NFS3ERR_NOTEMPTY;
-    case kQuota: return NFS3ERR_DQUOT;
-    case kStale: return NFS3ERR_STALE;
-    case kBadHandle: return NFS3ERR_BADHANDLE;
-    case kNotSync: return NFS3ERR_NOT_SYNC;
-    case kBadCookie: return NFS3ERR_BAD_COOKIE;
-    case kNotSupported: return NFS3ERR_NOTSUPP;
-    case kTooSmall: return NFS3ERR_TOOSMALL;
-    case kServerFault: return NFS3ERR_SERVERFAULT;
-    case kBadType: return NFS3ERR_BADTYPE;
+    case kPermission:
+      return NFS3ERR_PERM;
+    case kNotFound:
+      return NFS3ERR_NOENT;
+    case kIo:
+      return NFS3ERR_IO;
+    case kNoDevice:
+      return NFS3ERR_NXIO;
+    case kAccess:
+      return NFS3ERR_ACCES;
+    case kExists:
+      return NFS3ERR_EXIST;
+    case kCrossDevice:
+      return NFS3ERR_XDEV;
+    case kNotDirectory:
+      return NFS3ERR_NOTDIR;
+    case kIsDirectory:
+      return NFS3ERR_ISDIR;
+    case kInvalid:
+      return NFS3ERR_INVAL;
+    case kFileTooBig:
+      return NFS3ERR_FBIG;
+    case kNoSpace:
+      return NFS3ERR_NOSPC;
+    case kReadOnly:
+      return NFS3ERR_ROFS;
+    case kTooManyLinks:
+      return NFS3ERR_MLINK;
+    case kNameTooLong:
+      return NFS3ERR_NAMETOOLONG;
+    case kNotEmpty:
+      return NFS3ERR_NOTEMPTY;
+    case kQuota:
+      return NFS3ERR_DQUOT;
+    case kStale:
+      return NFS3ERR_STALE;
+    case kBadHandle:
+      return NFS3ERR_BADHANDLE;
+    case kNotSync:
+      return NFS3ERR_NOT_SYNC;
+    case kBadCookie:
+      return NFS3ERR_BAD_COOKIE;
+    case kNotSupported:
+      return NFS3ERR_NOTSUPP;
+    case kTooSmall:
+      return NFS3ERR_TOOSMALL;
+    case kServerFault:
+      return NFS3ERR_SERVERFAULT;
+    case kBadType:
+      return NFS3ERR_BADTYPE;
     // kWouldBlock comes here only from a volume that was told it may block: the client is to come again.
     case kJukebox:
-    case kWouldBlock: return NFS3ERR_JUKEBOX;
+    case kWouldBlock:
+      return NFS3ERR_JUKEBOX;
     case kCorrupt:
-    case kBusy: return NFS3ERR_IO;
+    case kBusy:
+      return NFS3ERR_IO;
   }
   return NFS3ERR_SERVERFAULT;
 }

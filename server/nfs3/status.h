@@ -69,7 +69,8 @@ inline constexpr std::uint32_t kProcCount = 22;
 
 // The counterpart of `code`, whatever the procedure.
 nfsstat3 StatusOf(Errc code);
-// The status that `procedure` answers for `code`: the counterpart where clients know it from this procedure, else the nearest that they do know.
+// The status that `procedure` answers for `code`: the counterpart where clients know it from this procedure, else the
+// nearest that they do know.
 nfsstat3 StatusFor(Proc procedure, Errc code);
 
 }  // namespace strata::nfs3

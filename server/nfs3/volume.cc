@@ -69,7 +69,8 @@ rpc::Outcome FsInfo(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
   return {};
 }
 
-rpc::Outcome PathConf(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+rpc::Outcome PathConf(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                      rpc::ReplyBuffer& reply) {
   const ByteSpan handle = ReadHandle(arguments);
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
   const Operation op(program, call, Proc::kPathConf, handle);

@@ -102,8 +102,8 @@ bool ReadSattr(rpc::XdrReader& arguments, Sattr& sattr) {
   if (arguments.Bool()) set.uid = arguments.U32();
   if (arguments.Bool()) set.gid = arguments.U32();
   if (arguments.Bool()) set.size = arguments.U64();
-  return ReadSetTime(arguments, set.set_atime, set.atime, sattr.valid) && ReadSetTime(arguments, set.set_mtime, set.mtime, sattr.valid) &&
-         arguments.ok();
+  return ReadSetTime(arguments, set.set_atime, set.atime, sattr.valid) &&
+         ReadSetTime(arguments, set.set_mtime, set.mtime, sattr.valid) && arguments.ok();
 }
 
 }  // namespace strata::nfs3

@@ -1,4 +1,5 @@
-// The structures of RFC 1813 2.5 and 2.6 that several procedures share, read from a record and written into a reply in place.
+// The structures of RFC 1813 2.5 and 2.6 that several procedures share, read from a record and written into a reply in
+// place.
 #pragma once
 
 #include <optional>
@@ -72,7 +73,8 @@ class ResultWriter : public FixedWriter {
 // Reading. Each returns false where the bytes are no such structure, or run out.
 
 inline ByteSpan ReadHandle(rpc::XdrReader& arguments) { return arguments.Opaque(kMaxHandleBytes); }
-// A name or path of any length: whether it is too long is the volume's to say, so that the client learns it (NFS3ERR_NAMETOOLONG).
+// A name or path of any length: whether it is too long is the volume's to say, so that the client learns it
+// (NFS3ERR_NAMETOOLONG).
 inline std::string_view ReadName(rpc::XdrReader& arguments) { return arguments.Text(~std::uint32_t{0}); }
 
 struct DirOpArgs {

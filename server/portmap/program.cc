@@ -1,5 +1,3 @@
-#include <utility>
-
 #include "server/portmap/program.h"
 
 #include <netinet/in.h>
@@ -9,6 +7,7 @@
 
 #include <array>
 #include <ctime>
+#include <utility>
 
 #include "server/portmap/tirpc_xdr.h"
 
@@ -75,8 +74,8 @@ std::string_view NetidOf(const rpc::Peer& peer) {
   return peer.datagram ? "udp" : "tcp";
 }
 
-// The address to answer with. A service that listens on every address is told under the one by which the client reached this machine, which
-// it says in its question (`hint`), or, of a client on this machine, under loopback.
+// The address to answer with. A service that listens on every address is told under the one by which the client reached
+// this machine, which it says in its question (`hint`), or, of a client on this machine, under loopback.
 std::string MergedAddress(const Registration& registration, std::string_view hint, const rpc::Peer& peer) {
   auto listening = ParseUniversalAddress(registration.uaddr);
   if (!listening || !listening->address.is_unspecified()) return registration.uaddr;
@@ -84,7 +83,8 @@ std::string MergedAddress(const Registration& registration, std::string_view hin
   if (reached && reached->address.is_v6() == listening->address.is_v6() && !reached->address.is_unspecified()) {
     listening->address = reached->address;
   } else if (peer.local_socket || peer.address.is_loopback()) {
-    listening->address = listening->address.is_v6() ? address(boost::asio::ip::address_v6::loopback()) : address(boost::asio::ip::address_v4::loopback());
+    listening->address = listening->address.is_v6() ? address(boost::asio::ip::address_v6::loopback())
+                                                    : address(boost::asio::ip::address_v4::loopback());
   }
   return FormatUniversalAddress(*listening);
 }
@@ -93,7 +93,8 @@ rpc::Outcome Null(rpc::Program&, const rpc::Call&, rpc::XdrReader& arguments, rp
   return arguments.Finished() ? rpc::Outcome{} : rpc::Outcome::Garbage();
 }
 
-// Version 2. -----------------------------------------------------------------------------------------------------------------------------------
+// Version 2.
+// -------------------------------------------------------------------------------------------------
 
 rpc::Outcome PmapSet(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
   PmapArgument map;
@@ -102,21 +103,24 @@ rpc::Outcome PmapSet(rpc::Program& program, const rpc::Call& call, rpc::XdrReade
   registration.program = static_cast<std::uint32_t>(map->pm_prog);
   registration.version = static_cast<std::uint32_t>(map->pm_vers);
   registration.netid = NetidOf(map->pm_prot);
-  registration.uaddr = FormatUniversalAddress({boost::asio::ip::address_v4::any(), static_cast<std::uint16_t>(map->pm_port)});
+  registration.uaddr =
+      FormatUniversalAddress({boost::asio::ip::address_v4::any(), static_cast<std::uint16_t>(map->pm_port)});
   registration.owner = kSuperuser;
   const bool valid = !registration.netid.empty() && map->pm_port > 0 && map->pm_port <= 0xffff;
   reply.Bool(valid && MayRegister(call, map->pm_prog) && RegistryOf(program).Set(std::move(registration)));
   return {};
 }
 
-rpc::Outcome PmapUnset(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+rpc::Outcome PmapUnset(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                       rpc::ReplyBuffer& reply) {
   PmapArgument map;
   if (!map.Decode(arguments)) return rpc::Outcome::Garbage();
   bool removed = false;
   if (MayRegister(call, map->pm_prog)) {
     // RFC 1833 3.2: the protocol and port are ignored.
     for (std::string_view netid : {"tcp", "udp"}) {
-      removed |= RegistryOf(program).Unset(static_cast<std::uint32_t>(map->pm_prog), static_cast<std::uint32_t>(map->pm_vers), netid, kSuperuser);
+      removed |= RegistryOf(program).Unset(static_cast<std::uint32_t>(map->pm_prog),
+                                           static_cast<std::uint32_t>(map->pm_vers), netid, kSuperuser);
     }
   }
   reply.Bool(removed);
@@ -126,8 +130,8 @@ rpc::Outcome PmapUnset(rpc::Program& program, const rpc::Call& call, rpc::XdrRea
 rpc::Outcome PmapGetPort(rpc::Program& program, const rpc::Call&, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
   PmapArgument map;
   if (!map.Decode(arguments)) return rpc::Outcome::Garbage();
-  const auto found = RegistryOf(program).Find(static_cast<std::uint32_t>(map->pm_prog), static_cast<std::uint32_t>(map->pm_vers),
-                                              NetidOf(map->pm_prot), false);
+  const auto found = RegistryOf(program).Find(static_cast<std::uint32_t>(map->pm_prog),
+                                              static_cast<std::uint32_t>(map->pm_vers), NetidOf(map->pm_prot), false);
   const auto listening = found ? ParseUniversalAddress(found->uaddr) : std::nullopt;
   reply.U32(listening ? listening->port : 0);
   return {};
@@ -148,7 +152,8 @@ rpc::Outcome PmapDump(rpc::Program& program, const rpc::Call&, rpc::XdrReader& a
   return {};
 }
 
-// Versions 3 and 4. ----------------------------------------------------------------------------------------------------------------------------
+// Versions 3 and 4.
+// -------------------------------------------------------------------------------------------------
 
 rpc::Outcome RpcbSet(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
   RpcbArgument map;
@@ -163,31 +168,37 @@ rpc::Outcome RpcbSet(rpc::Program& program, const rpc::Call& call, rpc::XdrReade
   return {};
 }
 
-rpc::Outcome RpcbUnset(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+rpc::Outcome RpcbUnset(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                       rpc::ReplyBuffer& reply) {
   RpcbArgument map;
   if (!map.Decode(arguments)) return rpc::Outcome::Garbage();
-  reply.Bool(MayRegister(call, map->r_prog) && RegistryOf(program).Unset(static_cast<std::uint32_t>(map->r_prog), static_cast<std::uint32_t>(map->r_vers),
-                                                            Text(map->r_netid), kSuperuser));
+  reply.Bool(MayRegister(call, map->r_prog) &&
+             RegistryOf(program).Unset(static_cast<std::uint32_t>(map->r_prog), static_cast<std::uint32_t>(map->r_vers),
+                                       Text(map->r_netid), kSuperuser));
   return {};
 }
 
-rpc::Outcome GetAddress(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply, bool exact) {
+rpc::Outcome GetAddress(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                        rpc::ReplyBuffer& reply, bool exact) {
   RpcbArgument map;
   if (!map.Decode(arguments)) return rpc::Outcome::Garbage();
   const rpc::Peer nobody;
   const rpc::Peer& peer = call.peer == nullptr ? nobody : *call.peer;
   std::string_view netid = Text(map->r_netid);
   if (netid.empty()) netid = NetidOf(peer);
-  const auto found = RegistryOf(program).Find(static_cast<std::uint32_t>(map->r_prog), static_cast<std::uint32_t>(map->r_vers), netid, exact);
+  const auto found = RegistryOf(program).Find(static_cast<std::uint32_t>(map->r_prog),
+                                              static_cast<std::uint32_t>(map->r_vers), netid, exact);
   reply.Text(found ? MergedAddress(*found, Text(map->r_addr), peer) : std::string());
   return {};
 }
 
-rpc::Outcome RpcbGetAddress(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+rpc::Outcome RpcbGetAddress(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                            rpc::ReplyBuffer& reply) {
   return GetAddress(program, call, arguments, reply, false);
 }
 
-rpc::Outcome RpcbGetVersionAddress(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+rpc::Outcome RpcbGetVersionAddress(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                                   rpc::ReplyBuffer& reply) {
   return GetAddress(program, call, arguments, reply, true);
 }
 
@@ -215,7 +226,8 @@ using Handler = rpc::Outcome(rpc::Program&, const rpc::Call&, rpc::XdrReader&, r
 
 constexpr std::size_t kLargestDump = kMaxRegistrations * 512;
 
-constexpr rpc::Procedure Row(std::uint32_t number, std::string_view name, Handler* handler, std::size_t largest_reply = 512) {
+constexpr rpc::Procedure Row(std::uint32_t number, std::string_view name, Handler* handler,
+                             std::size_t largest_reply = 512) {
   rpc::Procedure row;
   row.number = number;
   row.name = name;
@@ -225,14 +237,26 @@ constexpr rpc::Procedure Row(std::uint32_t number, std::string_view name, Handle
 }
 
 // CALLIT and its kin (calls in somebody else's name), address translation and statistics are not offered: PROC_UNAVAIL.
-constexpr std::array<rpc::Procedure, 5> kVersion2 = {Row(0, "NULL", Null), Row(1, "SET", PmapSet), Row(2, "UNSET", PmapUnset),
-                                                     Row(3, "GETPORT", PmapGetPort), Row(4, "DUMP", PmapDump, kLargestDump)};
-constexpr std::array<rpc::Procedure, 7> kVersion3 = {
-    Row(0, "NULL", Null),       Row(1, "SET", RpcbSet), Row(2, "UNSET", RpcbUnset), Row(3, "GETADDR", RpcbGetAddress), Row(4, "DUMP", RpcbDump, kLargestDump),
-    Row(5, "CALLIT", nullptr), Row(6, "GETTIME", GetTime)};
-constexpr std::array<rpc::Procedure, 10> kVersion4 = {
-    kVersion3[0], kVersion3[1], kVersion3[2], kVersion3[3], kVersion3[4], Row(5, "BCAST", nullptr), kVersion3[6],
-    Row(7, "UADDR2TADDR", nullptr), Row(8, "TADDR2UADDR", nullptr), Row(9, "GETVERSADDR", RpcbGetVersionAddress)};
+constexpr std::array<rpc::Procedure, 5> kVersion2 = {Row(0, "NULL", Null), Row(1, "SET", PmapSet),
+                                                     Row(2, "UNSET", PmapUnset), Row(3, "GETPORT", PmapGetPort),
+                                                     Row(4, "DUMP", PmapDump, kLargestDump)};
+constexpr std::array<rpc::Procedure, 7> kVersion3 = {Row(0, "NULL", Null),
+                                                     Row(1, "SET", RpcbSet),
+                                                     Row(2, "UNSET", RpcbUnset),
+                                                     Row(3, "GETADDR", RpcbGetAddress),
+                                                     Row(4, "DUMP", RpcbDump, kLargestDump),
+                                                     Row(5, "CALLIT", nullptr),
+                                                     Row(6, "GETTIME", GetTime)};
+constexpr std::array<rpc::Procedure, 10> kVersion4 = {kVersion3[0],
+                                                      kVersion3[1],
+                                                      kVersion3[2],
+                                                      kVersion3[3],
+                                                      kVersion3[4],
+                                                      Row(5, "BCAST", nullptr),
+                                                      kVersion3[6],
+                                                      Row(7, "UADDR2TADDR", nullptr),
+                                                      Row(8, "TADDR2UADDR", nullptr),
+                                                      Row(9, "GETVERSADDR", RpcbGetVersionAddress)};
 
 std::span<const rpc::Procedure> PortmapProgram::Procedures(std::uint32_t version) const {
   if (version == 2) return kVersion2;
@@ -243,6 +267,8 @@ std::span<const rpc::Procedure> PortmapProgram::Procedures(std::uint32_t version
 }  // namespace
 }  // namespace portmap
 
-std::unique_ptr<rpc::Program> MakePortmapProgram(portmap::Registry& registry) { return std::make_unique<portmap::PortmapProgram>(registry); }
+std::unique_ptr<rpc::Program> MakePortmapProgram(portmap::Registry& registry) {
+  return std::make_unique<portmap::PortmapProgram>(registry);
+}
 
 }  // namespace strata

@@ -1,9 +1,8 @@
-#include <utility>
-
 #include "server/portmap/registry.h"
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace strata::portmap {
 namespace {
@@ -29,7 +28,8 @@ std::optional<unsigned> TakeLastNumber(std::string_view& text) {
 }  // namespace
 
 std::string FormatUniversalAddress(const SocketAddress& address) {
-  return address.address.to_string() + "." + std::to_string(address.port >> 8) + "." + std::to_string(address.port & 255);
+  return address.address.to_string() + "." + std::to_string(address.port >> 8) + "." +
+         std::to_string(address.port & 255);
 }
 
 std::optional<SocketAddress> ParseUniversalAddress(std::string_view uaddr) {
@@ -56,13 +56,14 @@ void Registry::AddOwn(std::uint32_t program, std::uint32_t version, const Socket
 }
 
 bool Registry::Set(Registration registration) {
-  if (registration.netid.empty() || registration.uaddr.empty() || !Printable(registration.netid) || !Printable(registration.uaddr) ||
-      !Printable(registration.owner)) {
+  if (registration.netid.empty() || registration.uaddr.empty() || !Printable(registration.netid) ||
+      !Printable(registration.uaddr) || !Printable(registration.owner)) {
     return false;
   }
   const MutexLock lock(mutex_);
   for (const Registration& entry : entries_) {
-    if (entry.program == registration.program && entry.version == registration.version && entry.netid == registration.netid) {
+    if (entry.program == registration.program && entry.version == registration.version &&
+        entry.netid == registration.netid) {
       return entry.uaddr == registration.uaddr;
     }
   }
@@ -74,12 +75,13 @@ bool Registry::Set(Registration registration) {
 bool Registry::Unset(std::uint32_t program, std::uint32_t version, std::string_view netid, std::string_view owner) {
   const MutexLock lock(mutex_);
   return std::erase_if(entries_, [&](const Registration& entry) {
-           return entry.program == program && entry.version == version && (netid.empty() || entry.netid == netid) && entry.owner != kOwnOwner &&
-                  (owner == "superuser" || entry.owner == owner);
+           return entry.program == program && entry.version == version && (netid.empty() || entry.netid == netid) &&
+                  entry.owner != kOwnOwner && (owner == "superuser" || entry.owner == owner);
          }) > 0;
 }
 
-std::optional<Registration> Registry::Find(std::uint32_t program, std::uint32_t version, std::string_view netid, bool exact) const {
+std::optional<Registration> Registry::Find(std::uint32_t program, std::uint32_t version, std::string_view netid,
+                                           bool exact) const {
   const MutexLock lock(mutex_);
   const Registration* other = nullptr;
   for (const Registration& entry : entries_) {

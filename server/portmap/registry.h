@@ -1,4 +1,5 @@
-// Registry: which RPC program listens where, as portmap version 2 and rpcbind versions 3 and 4 tell it (RFC 1833; spec nfsv3 2.3).
+// Registry: which RPC program listens where, as portmap version 2 and rpcbind versions 3 and 4 tell it (RFC 1833; spec
+// nfsv3 2.3).
 #pragma once
 
 #include <boost/asio/ip/address.hpp>
@@ -38,16 +39,20 @@ std::optional<SocketAddress> ParseUniversalAddress(std::string_view uaddr);
 // Thread-safe.
 class Registry {
  public:
-  // Registers a service of this process for the netid that fits the address: udp or udp6 with `datagram`, else tcp or tcp6.
+  // Registers a service of this process for the netid that fits the address: udp or udp6 with `datagram`, else tcp or
+  // tcp6.
   void AddOwn(std::uint32_t program, std::uint32_t version, const SocketAddress& address, bool datagram);
 
-  // False if (program, version, netid) is there already with another address, the registry is full, or a field is malformed or too long.
+  // False if (program, version, netid) is there already with another address, the registry is full, or a field is
+  // malformed or too long.
   bool Set(Registration registration);
-  // Removes (program, version, netid), of all netids where it is empty, as far as `owner` owns them ("superuser" owns all but the server's own).
-  // False if nothing was removed.
+  // Removes (program, version, netid), of all netids where it is empty, as far as `owner` owns them ("superuser" owns
+  // all but the server's own). False if nothing was removed.
   bool Unset(std::uint32_t program, std::uint32_t version, std::string_view netid, std::string_view owner);
-  // The registration of the program for the netid: of this version, or, unless `exact`, of any other where there is none.
-  std::optional<Registration> Find(std::uint32_t program, std::uint32_t version, std::string_view netid, bool exact) const;
+  // The registration of the program for the netid: of this version, or, unless `exact`, of any other where there is
+  // none.
+  std::optional<Registration> Find(std::uint32_t program, std::uint32_t version, std::string_view netid,
+                                   bool exact) const;
   std::vector<Registration> All() const;
 
  private:

@@ -1,5 +1,5 @@
-// BlockList: memory for the objects that calls and replies under way need, kept for the next. So WRITE and COMMIT, by which a client on this machine frees
-// its dirty pages, ask the heap for none when memory is short.
+// BlockList: memory for the objects that calls and replies under way need, kept for the next. So WRITE and COMMIT, by
+// which a client on this machine frees its dirty pages, ask the heap for none when memory is short.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,8 @@
 
 namespace strata::rpc {
 
-// Belongs to one thread. Its blocks come from the global operator new, and may be given back to that as well as to the list.
+// Belongs to one thread. Its blocks come from the global operator new, and may be given back to that as well as to the
+// list.
 class BlockList {
  public:
   static constexpr std::size_t kBlockBytes = 1024;

@@ -33,7 +33,8 @@ class BufferPool {
   static constexpr std::size_t kMaxKept = 64;
   static constexpr std::size_t kMaxLargeKept = 8;
 
-  // `kept_bytes`: about what is kept of buffers that nobody uses, but a few of each size in any case. The lists never grow later.
+  // `kept_bytes`: about what is kept of buffers that nobody uses, but a few of each size in any case. The lists never
+  // grow later.
   explicit BufferPool(std::size_t kept_bytes = kMaxKept * kSmallBytes + kMaxLargeKept * kLargeBytes);
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;

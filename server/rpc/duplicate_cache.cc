@@ -62,10 +62,10 @@ struct DuplicateCache::Shard {
   std::size_t max_entries = 0;
   std::size_t ring_bytes = 0;
 
-  Mutex mutex;                                                     // no other lock is taken under it
-  std::vector<Entry> entries STRATA_GUARDED_BY(mutex);             // grows up to max_entries
-  std::vector<std::uint32_t> buckets STRATA_GUARDED_BY(mutex);     // a power of two
-  std::unique_ptr<std::byte[]> ring STRATA_GUARDED_BY(mutex);      // made with the first reply
+  Mutex mutex;                                                  // no other lock is taken under it
+  std::vector<Entry> entries STRATA_GUARDED_BY(mutex);          // grows up to max_entries
+  std::vector<std::uint32_t> buckets STRATA_GUARDED_BY(mutex);  // a power of two
+  std::unique_ptr<std::byte[]> ring STRATA_GUARDED_BY(mutex);   // made with the first reply
   std::uint32_t free STRATA_GUARDED_BY(mutex) = kNil;
   std::uint32_t oldest STRATA_GUARDED_BY(mutex) = kNil;
   std::uint32_t newest STRATA_GUARDED_BY(mutex) = kNil;

@@ -25,7 +25,7 @@ class PendingCall final : public Completion, public WorkerPool::Task {
   BufferPool& buffers_;
   Route route_;
   const ReplyKey key_;
-  ReceiveBuffer* const buffer_;  // null where copy_ holds the arguments
+  ReceiveBuffer* const buffer_;            // null where copy_ holds the arguments
   std::array<std::byte, 256> small_copy_;  // of what fits, such as a COMMIT's
   std::vector<std::byte> copy_;
   const std::size_t bytes_;

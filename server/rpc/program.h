@@ -19,10 +19,10 @@ namespace strata::rpc {
 struct Peer {
   boost::asio::ip::address address;  // IPv4-mapped addresses are given as IPv4
   std::uint16_t port = 0;
-  bool local_socket = false;         // an AF_UNIX stream
-  std::uint32_t local_uid = ~0u;     // of its other end (SO_PEERCRED)
+  bool local_socket = false;      // an AF_UNIX stream
+  std::uint32_t local_uid = ~0u;  // of its other end (SO_PEERCRED)
   bool datagram = false;
-  std::uint64_t connection = 0;      // for logs
+  std::uint64_t connection = 0;  // for logs
 };
 
 struct Call {
@@ -34,10 +34,11 @@ struct Call {
   vfs::Credentials credentials;
   bool anonymous = true;
   const Peer* peer = nullptr;
-  // False on the thread that read the call: a handler that must wait returns Outcome::WouldBlock(), having changed nothing, and is run again, from
-  // the beginning, on the worker pool with true.
+  // False on the thread that read the call: a handler that must wait returns Outcome::WouldBlock(), having changed
+  // nothing, and is run again, from the beginning, on the worker pool with true.
   bool may_block = false;
-  // What names the call to the volume that it changes (vfs::OpContext::request): of procedures in the duplicate request cache.
+  // What names the call to the volume that it changes (vfs::OpContext::request): of procedures in the duplicate request
+  // cache.
   std::array<std::byte, 40> request_bytes;
   bool has_request = false;
   ByteSpan request() const { return has_request ? ByteSpan(request_bytes) : ByteSpan(); }
@@ -46,8 +47,8 @@ struct Call {
 struct Outcome {
   accept_stat status = SUCCESS;  // libtirpc's; for other than SUCCESS what the handler wrote is dropped
   bool would_block = false;
-  // Bytes of the reply that may leave only once the volume has met this commitment (vfs::Mutation). On failure the reply is made anew by
-  // Procedure::failure.
+  // Bytes of the reply that may leave only once the volume has met this commitment (vfs::Mutation). On failure the
+  // reply is made anew by Procedure::failure.
   vfs::FileSystem* volume = nullptr;
   vfs::Commitment commitment = vfs::Commitment::kNone;
   Lsn lsn;
@@ -69,12 +70,14 @@ class Program;
 struct Procedure {
   std::uint32_t number = 0;
   std::string_view name;
-  // Decodes `arguments`, acts, and writes the results (not the RPC header) to `reply`. Must check arguments.Finished() before it acts.
+  // Decodes `arguments`, acts, and writes the results (not the RPC header) to `reply`. Must check arguments.Finished()
+  // before it acts.
   Outcome (*handler)(Program& program, const Call& call, XdrReader& arguments, ReplyBuffer& reply) = nullptr;
-  // Writes the results of a call whose commitment could not be met (status I/O error); null where commitments are never asked.
+  // Writes the results of a call whose commitment could not be met (status I/O error); null where commitments are never
+  // asked.
   void (*failure)(ReplyBuffer& reply) = nullptr;
-  bool cached = false;          // in the duplicate request cache
-  bool always_blocks = false;   // goes to the worker pool at once
+  bool cached = false;         // in the duplicate request cache
+  bool always_blocks = false;  // goes to the worker pool at once
   // Upper bound of the results' bytes, payload of READ and READDIR included.
   std::size_t largest_reply = 512;
 };
@@ -88,8 +91,8 @@ class Program {
   virtual std::uint32_t high_version() const = 0;
   // Indexed by procedure number; an entry without a handler is unavailable. `version` is within low and high.
   virtual std::span<const Procedure> Procedures(std::uint32_t version) const = 0;
-  // Whether the program answers this peer at all; false: MSG_DENIED / AUTH_ERROR / AUTH_TOOWEAK. Exports check addresses
-  // of their own in MOUNT and NFS.
+  // Whether the program answers this peer at all; false: MSG_DENIED / AUTH_ERROR / AUTH_TOOWEAK. Exports check
+  // addresses of their own in MOUNT and NFS.
   virtual bool Admits(const Peer&) const { return true; }
 };
 

@@ -9,8 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "base/mutex.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "server/rpc/datagrams.h"
 #include "server/rpc/io_thread.h"
 #include "server/rpc/listener.h"

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/status.h"
-#include "server/rpc/handed_socket.h"
 #include "server/rpc/duplicate_cache.h"
+#include "server/rpc/handed_socket.h"
 #include "server/rpc/program.h"
 
 namespace strata::rpc {
@@ -21,8 +21,8 @@ struct TransportOptions {
   unsigned worker_threads = 0;  // 0: 4 a core
   std::size_t max_calls_in_flight = 256;
   std::size_t max_queued_bytes = 16 << 20;
-  // Of all connections together: calls under way and replies not yet sent. Beyond, each connection gets on by one call at a time. A quarter of it, at
-  // most, is kept of receive buffers that nobody uses.
+  // Of all connections together: calls under way and replies not yet sent. Beyond, each connection gets on by one call
+  // at a time. A quarter of it, at most, is kept of receive buffers that nobody uses.
   std::size_t max_buffered_bytes = 128 << 20;
   std::size_t max_connections = 16384;
   std::size_t duplicate_cache_entries = 32768;

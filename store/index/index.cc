@@ -27,9 +27,10 @@ struct ReadConnection {
                                "SELECT hash, name, ino, kind FROM entries WHERE dir = ?1 AND hash = ?2 AND name = ?3"));
     STRATA_ASSIGN(c.entries,
                   c.database->Prepare("SELECT hash, name, ino, kind FROM entries WHERE dir = ?1 AND hash >= ?2 "
-                                        "ORDER BY hash, name"));
-    STRATA_ASSIGN(c.extents,
-                  c.database->Prepare("SELECT offset, length, position, record FROM extents WHERE ino = ?1 ORDER BY offset"));
+                                      "ORDER BY hash, name"));
+    STRATA_ASSIGN(
+        c.extents,
+        c.database->Prepare("SELECT offset, length, position, record FROM extents WHERE ino = ?1 ORDER BY offset"));
     STRATA_ASSIGN(c.meta, c.database->Prepare("SELECT key, value FROM meta"));
     return c;
   }

@@ -1,8 +1,8 @@
-// Index: the SQLite database of a workspace's upper inodes, names and extents, up to a journal position. It is a checkpoint of the journal and
-// can be rebuilt from it. Schema: docs/formats/index.md.
+// Index: the SQLite database of a workspace's upper inodes, names and extents, up to a journal position. It is a
+// checkpoint of the journal and can be rebuilt from it. Schema: docs/formats/index.md.
 //
-// One Writer applies journal effects in a transaction that also records the position reached. Readers see whole transactions only. Thread-safe
-// but for Writer, which belongs to one thread.
+// One Writer applies journal effects in a transaction that also records the position reached. Readers see whole
+// transactions only. Thread-safe but for Writer, which belongs to one thread.
 #pragma once
 
 #include <functional>
@@ -21,7 +21,7 @@ struct IndexEntry {
   std::string name;
   std::uint64_t hash = 0;  // directory order (vfs::NameHash)
   bool whiteout = false;
-  InodeNumber ino;         // of a whiteout: 0
+  InodeNumber ino;  // of a whiteout: 0
   FileType type = FileType::kRegular;
   friend bool operator==(const IndexEntry&, const IndexEntry&) = default;
 };
@@ -33,8 +33,8 @@ struct IndexMemory {
 };
 
 enum class IndexMode : std::uint8_t {
-  kReadOnly,   // shows the state at Open for as long as it lives, whatever another process writes meanwhile
-  kInspect,    // as kReadOnly, for who knows that nobody writes: pages newer than the last transaction are damage too
+  kReadOnly,  // shows the state at Open for as long as it lives, whatever another process writes meanwhile
+  kInspect,   // as kReadOnly, for who knows that nobody writes: pages newer than the last transaction are damage too
   kReadWrite,
 };
 
@@ -42,7 +42,8 @@ class IndexScan;
 
 class Index {
  public:
-  // Opens, or with kReadWrite makes, the database at `path`. Every page is checked as it is read: damage gives kCorrupt, here or from any call. kCorrupt where it is damaged or of another volume (it may then be rebuilt),
+  // Opens, or with kReadWrite makes, the database at `path`. Every page is checked as it is read: damage gives
+  // kCorrupt, here or from any call. kCorrupt where it is damaged or of another volume (it may then be rebuilt),
   // kNotSupported where its version is newer than this program.
   static Result<std::unique_ptr<Index>> Open(const std::string& path, IndexMode mode, std::uint64_t volume_id,
                                              const IndexMemory& memory = {});
@@ -50,18 +51,20 @@ class Index {
 
   // What the database says of the journal.
   struct Checkpoint {
-    Lsn lsn = {};                   // it covers the journal up to here
-    Lsn record = {};                // where the last record before begins, and the check in its frame: the journal is the one that the database was
-    std::uint32_t record_check = 0; // made from if it has that record. 0 where there is none.
-    Lsn requests = {};              // records from here on may carry requests that clients may still ask for again
-    Lsn journal_begin = {};         // journal segments before may have been given up
-    InodeNumber highest_ino = {};   // the highest number of the upper's own that was ever used
+    Lsn lsn = {};     // it covers the journal up to here
+    Lsn record = {};  // where the last record before begins, and the check in its frame: the journal is the one that
+                      // the database was
+    std::uint32_t record_check = 0;  // made from if it has that record. 0 where there is none.
+    Lsn requests = {};               // records from here on may carry requests that clients may still ask for again
+    Lsn journal_begin = {};          // journal segments before may have been given up
+    InodeNumber highest_ino = {};    // the highest number of the upper's own that was ever used
   };
   virtual Result<Checkpoint> LastCheckpoint() = 0;
   virtual Result<std::optional<InodeRecord>> LoadInode(InodeNumber ino) = 0;
-  virtual Result<std::optional<IndexEntry>> LoadEntry(InodeNumber directory, std::uint64_t hash, std::string_view name) = 0;
-  // Those whose hash is at least `first`, in directory order (hash, name), all of a hash or none: at least `limit` of them, if there are so many.
-  // True: there are more.
+  virtual Result<std::optional<IndexEntry>> LoadEntry(InodeNumber directory, std::uint64_t hash,
+                                                      std::string_view name) = 0;
+  // Those whose hash is at least `first`, in directory order (hash, name), all of a hash or none: at least `limit` of
+  // them, if there are so many. True: there are more.
   virtual Result<bool> LoadEntries(InodeNumber directory, std::uint64_t first, std::size_t limit,
                                    const std::function<void(const IndexEntry&)>& visit) = 0;
   // In file order.
@@ -81,13 +84,14 @@ class Index {
   // All rows, in order (scan.h).
   virtual Result<std::unique_ptr<IndexScan>> Scan() = 0;
 
-  // Effects of journal records, to be given in the journal's order. Nothing is visible before Commit. Destroying a Writer without Commit
-  // leaves the database as it was.
+  // Effects of journal records, to be given in the journal's order. Nothing is visible before Commit. Destroying a
+  // Writer without Commit leaves the database as it was.
   class Writer {
    public:
     virtual ~Writer() = default;
     virtual Result<void> PutInode(const InodeRecord& inode) = 0;
-    virtual Result<void> Touch(InodeNumber ino, std::uint32_t nlink, std::uint64_t size, std::uint32_t mode, Time mtime, Time ctime) = 0;
+    virtual Result<void> Touch(InodeNumber ino, std::uint32_t nlink, std::uint64_t size, std::uint32_t mode, Time mtime,
+                               Time ctime) = 0;
     virtual Result<void> PutEntry(InodeNumber directory, const IndexEntry& entry) = 0;
     virtual Result<void> RemoveEntry(InodeNumber directory, std::uint64_t hash, std::string_view name) = 0;
     // Extents that the range covers are cut or dropped.
@@ -102,8 +106,8 @@ class Index {
   };
   // kBusy while another Writer of this Index lives.
   virtual Result<std::unique_ptr<Writer>> Begin() = 0;
-  // Makes what was committed durable in the database's own file. False: a reader of an older state is in the way. Not while a Writer lives.
-  // `step`: as Commit's.
+  // Makes what was committed durable in the database's own file. False: a reader of an older state is in the way. Not
+  // while a Writer lives. `step`: as Commit's.
   virtual Result<bool> Settle(const std::function<void()>& step = {}) = 0;
 };
 

@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::size_t kChecked = kPageBytes - 4;  // what the checksum covers
 
-// The main file of a connection; SQLite's own file of the layer below lies right behind it. Other files (logs) are left to the layer below alone.
+// The main file of a connection; SQLite's own file of the layer below lies right behind it. Other files (logs) are left
+// to the layer below alone.
 struct CheckedFile {
   sqlite3_file base;
   const PageSequence* sequence;
@@ -40,8 +41,8 @@ int Read(sqlite3_file* file, void* bytes, int amount, sqlite3_int64 offset) {
   // Pages beyond the file's end are not read; one that is cut is damage.
   const bool whole = rc == SQLITE_OK && amount == kPageBytes && offset % kPageBytes == 0;
   if (whole && LoadLe<std::uint32_t>(page + kChecked) == Checksum(page, offset)) {
-    const bool newer = sequence != nullptr && LoadLe<std::uint32_t>(page + kChecked - 4) >
-                                                  sequence->limit.load(std::memory_order_acquire);
+    const bool newer = sequence != nullptr &&
+                       LoadLe<std::uint32_t>(page + kChecked - 4) > sequence->limit.load(std::memory_order_acquire);
     if (!newer) return SQLITE_OK;
   }
   if (sequence != nullptr) sequence->damaged.store(true, std::memory_order_relaxed);
@@ -88,9 +89,25 @@ void ShmBarrier(sqlite3_file* file) { Below(file)->pMethods->xShmBarrier(Below(f
 int ShmUnmap(sqlite3_file* file, int remove) { return Below(file)->pMethods->xShmUnmap(Below(file), remove); }
 
 // Of version 2: without memory mapping, in which no page could be checked.
-constexpr sqlite3_io_methods kMethods{
-    2,      Close,       Read,       Write,   Truncate, Sync,       FileSize, Lock,    Unlock, CheckReservedLock, FileControl,
-    SectorSize, DeviceCharacteristics, ShmMap, ShmLock, ShmBarrier, ShmUnmap, nullptr, nullptr};
+constexpr sqlite3_io_methods kMethods{2,
+                                      Close,
+                                      Read,
+                                      Write,
+                                      Truncate,
+                                      Sync,
+                                      FileSize,
+                                      Lock,
+                                      Unlock,
+                                      CheckReservedLock,
+                                      FileControl,
+                                      SectorSize,
+                                      DeviceCharacteristics,
+                                      ShmMap,
+                                      ShmLock,
+                                      ShmBarrier,
+                                      ShmUnmap,
+                                      nullptr,
+                                      nullptr};
 
 int Open(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
   sqlite3_vfs* below = BelowVfs(vfs);
@@ -112,7 +129,9 @@ sqlite3_vfs MakeVfs() {
   vfs.pAppData = below;
   vfs.szOsFile = static_cast<int>(sizeof(CheckedFile)) + below->szOsFile;
   vfs.xOpen = Open;
-  vfs.xDelete = [](sqlite3_vfs* v, const char* name, int sync) { return BelowVfs(v)->xDelete(BelowVfs(v), name, sync); };
+  vfs.xDelete = [](sqlite3_vfs* v, const char* name, int sync) {
+    return BelowVfs(v)->xDelete(BelowVfs(v), name, sync);
+  };
   vfs.xAccess = [](sqlite3_vfs* v, const char* name, int flags, int* out) {
     return BelowVfs(v)->xAccess(BelowVfs(v), name, flags, out);
   };

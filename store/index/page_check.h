@@ -1,11 +1,13 @@
-// PageCheck: every page of an index file carries a checksum, written and checked as the page goes to and comes from the file. SQLite has none of its
-// own in the main file, and a row that a bad disk changed would be served as if it were true.
+// PageCheck: every page of an index file carries a checksum, written and checked as the page goes to and comes from the
+// file. SQLite has none of its own in the main file, and a row that a bad disk changed would be served as if it were
+// true.
 //
-// A page's last 8 bytes, which SQLite leaves alone: the sequence number of the newest transaction when the page was written into the file (4 bytes), and
-// crc32c of the page number and of the page up to here (4 bytes). Little-endian.
+// A page's last 8 bytes, which SQLite leaves alone: the sequence number of the newest transaction when the page was
+// written into the file (4 bytes), and crc32c of the page number and of the page up to here (4 bytes). Little-endian.
 //
-// The sequence number finds what checksums cannot: if the write-ahead log was damaged after part of it had been brought into the file, SQLite reads the
-// log up to the damage, and pages of two states mix. Then the file holds a page that is newer than the newest transaction which can be seen.
+// The sequence number finds what checksums cannot: if the write-ahead log was damaged after part of it had been brought
+// into the file, SQLite reads the log up to the damage, and pages of two states mix. Then the file holds a page that is
+// newer than the newest transaction which can be seen.
 #pragma once
 
 #include <atomic>
@@ -17,17 +19,20 @@ namespace strata::store {
 inline constexpr int kPageBytes = 4096;
 inline constexpr int kPageCheckBytes = 8;
 
-// The sequence numbers of the transactions of one index in this process, and what its pages were found to be; shared by its connections.
+// The sequence numbers of the transactions of one index in this process, and what its pages were found to be; shared by
+// its connections.
 struct PageSequence {
   std::atomic<std::uint32_t> newest{0};           // put into pages as they are written
   std::atomic<std::uint32_t> limit{0xffff'ffff};  // a page read with a higher one is damage
   mutable std::atomic<bool> damaged{false};       // a page that was read did not check
-  std::function<void()> written = {};             // called for each page that was written into the file; set by the one thread that writes
+  std::function<void()> written =
+      {};  // called for each page that was written into the file; set by the one thread that writes
 };
 
 // The name of SQLite's file layer with these checks; registered at the first call.
 const char* CheckedVfs();
-// What sqlite3_file_control takes to tell a connection's main file of its PageSequence (the argument), which must outlive it.
+// What sqlite3_file_control takes to tell a connection's main file of its PageSequence (the argument), which must
+// outlive it.
 inline constexpr int kSetPageSequence = 0x53545249;
 
 }  // namespace strata::store

@@ -54,9 +54,11 @@ std::unexpected<Status> BadRow(const std::string& path, std::string what) {
 const char kSchema[] = R"(
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE inodes (
-  ino INTEGER PRIMARY KEY, generation INTEGER NOT NULL, locator INTEGER NOT NULL, type INTEGER NOT NULL, mode INTEGER NOT NULL,
+  ino INTEGER PRIMARY KEY, generation INTEGER NOT NULL, locator INTEGER NOT NULL,
+  type INTEGER NOT NULL, mode INTEGER NOT NULL,
   uid INTEGER NOT NULL, gid INTEGER NOT NULL, nlink INTEGER NOT NULL, size INTEGER NOT NULL, rdev INTEGER NOT NULL,
-  atime INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, parent INTEGER NOT NULL, opaque INTEGER NOT NULL,
+  atime INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, parent INTEGER NOT NULL,
+  opaque INTEGER NOT NULL,
   base_size INTEGER NOT NULL, verifier BLOB, origin BLOB, target BLOB);
 CREATE TABLE entries (
   dir INTEGER NOT NULL, hash INTEGER NOT NULL, name BLOB NOT NULL, ino INTEGER NOT NULL, kind INTEGER NOT NULL,
@@ -153,7 +155,8 @@ Result<Extent> ReadExtent(const Statement& statement, std::uint64_t after, const
   const Extent extent{statement.Uint(0), statement.Uint(1), Lsn(statement.Uint(2)), Lsn(statement.Uint(3))};
   constexpr std::uint64_t kEnd = std::numeric_limits<std::int64_t>::max();
   const bool sound = extent.offset >= after && extent.offset < kEnd && extent.length > 0 &&
-                     extent.length <= kEnd - extent.offset && extent.position.value <= kEnd - extent.length && extent.record < extent.position;
+                     extent.length <= kEnd - extent.offset && extent.position.value <= kEnd - extent.length &&
+                     extent.record < extent.position;
   if (!sound) return BadRow(path, "an extent");
   return extent;
 }

@@ -35,7 +35,8 @@ Result<InodeRecord> ReadInode(const Statement& statement, const std::string& pat
 std::int64_t EntryKind(const IndexEntry& entry);
 Result<IndexEntry> ReadEntry(const Statement& statement, const std::string& path);
 
-// Columns offset, length, position, record. kCorrupt too for one that begins before `after`, where the file's extent before it ends.
+// Columns offset, length, position, record. kCorrupt too for one that begins before `after`, where the file's extent
+// before it ends.
 Result<Extent> ReadExtent(const Statement& statement, std::uint64_t after, const std::string& path);
 
 }  // namespace strata::store

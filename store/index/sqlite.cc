@@ -47,8 +47,9 @@ std::unexpected<Status> Failure(int rc, sqlite3* handle, const std::string& path
   return Fail(code, std::move(message));
 }
 
-// `path` as a URI that SQLite opens for reading alone. Where there is a log's -shm, SQLite reads it (or, where no process holds it, makes
-// its own in memory); a file without one was closed with all in it, or was copied, and is taken as it is.
+// `path` as a URI that SQLite opens for reading alone. Where there is a log's -shm, SQLite reads it (or, where no
+// process holds it, makes its own in memory); a file without one was closed with all in it, or was copied, and is taken
+// as it is.
 std::string ObservedUri(const std::string& path) {
   std::string uri = "file:";
   for (const char c : path) {
@@ -109,7 +110,8 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode m
   if (mode == Mode::kCreate) flags |= SQLITE_OPEN_CREATE;
   if (mode == Mode::kObserve) flags |= SQLITE_OPEN_URI;
   sqlite3* handle = nullptr;
-  const int rc = sqlite3_open_v2((mode == Mode::kObserve ? ObservedUri(path) : path).c_str(), &handle, flags, CheckedVfs());
+  const int rc =
+      sqlite3_open_v2((mode == Mode::kObserve ? ObservedUri(path) : path).c_str(), &handle, flags, CheckedVfs());
   // SQLite gives a handle, which must be closed, on most failures too.
   std::unique_ptr<Database> database(new Database(handle, path));
   if (rc != SQLITE_OK) return Failure(rc, handle, path);

@@ -64,7 +64,8 @@ class StatementScope {
 
 class Database {
  public:
-  // kObserve: as kRead, and nothing is written beside the file either, not even to the memory that its users share (-shm).
+  // kObserve: as kRead, and nothing is written beside the file either, not even to the memory that its users share
+  // (-shm).
   enum class Mode : std::uint8_t { kObserve, kRead, kWrite, kCreate };
   // `sequence`, which may be null, must outlive it.
   static Result<std::unique_ptr<Database>> Open(const std::string& path, Mode mode, const PageSequence* sequence);
@@ -74,7 +75,8 @@ class Database {
 
   // Lets -wal and -shm stay when the last user closes: without them nobody can observe the file.
   void KeepLog();
-  // Brings all of the write-ahead log into the file, syncs both, and empties the log. False: somebody still reads an older state, which keeps the log.
+  // Brings all of the write-ahead log into the file, syncs both, and empties the log. False: somebody still reads an
+  // older state, which keeps the log.
   Result<bool> SettleLog();
   Result<void> Execute(const char* sql);
   // The first column of the first row; 0 where there is none.

@@ -203,7 +203,8 @@ class BatchWriter final : public Index::Writer {
     if (added) bytes_ += kEntryBytes;
   }
 
-  Result<void> WriteAll(const Index::Checkpoint& checkpoint, std::uint32_t sequence, const std::function<void()>& step) {
+  Result<void> WriteAll(const Index::Checkpoint& checkpoint, std::uint32_t sequence,
+                        const std::function<void()>& step) {
     // In the tables' order, so that each page is visited once.
     std::vector<std::pair<std::uint64_t, const Pending*>> order;
     order.reserve(pending_.size());
@@ -394,7 +395,8 @@ Result<std::unique_ptr<WriteConnection>> WriteConnection::Make(std::unique_ptr<D
       {&c->delete_extents_from, "DELETE FROM extents WHERE ino = ?1 AND offset >= ?2"},
       {&c->delete_all_extents, "DELETE FROM extents WHERE ino = ?1"},
       {&c->extent_before,
-       "SELECT offset, length, position, record FROM extents WHERE ino = ?1 AND offset < ?2 ORDER BY offset DESC LIMIT 1"},
+       "SELECT offset, length, position, record FROM extents WHERE ino = ?1 AND offset < ?2 ORDER BY offset DESC LIMIT "
+       "1"},
       {&c->set_meta, "UPDATE meta SET value = ?1 WHERE key = ?2"},
   };
   for (const Row& row : rows) {

@@ -42,7 +42,8 @@ class FaultEnv final : public Env {
     const std::lock_guard lock(mutex_);
     faults_[call] = {successes, code, forever, true};
   }
-  // The machine stops at the call that changes anything after `calls` more: that one and all later ones give kIo. (PowerLoss starts it again.)
+  // The machine stops at the call that changes anything after `calls` more: that one and all later ones give kIo.
+  // (PowerLoss starts it again.)
   void StopAfter(int calls) {
     const std::lock_guard lock(mutex_);
     until_stop_ = calls;

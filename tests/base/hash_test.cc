@@ -28,7 +28,8 @@ TEST(Crc32c, IsTheSameInPiecesAndWithoutSpecialInstructions) {
   std::mt19937_64 random(7);
   std::vector<std::byte> bytes(40'000);
   for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
-  for (const std::size_t size : {0u, 1u, 7u, 8u, 255u, 511u, 512u, 513u, 767u, 768u, 769u, 12'287u, 12'288u, 12'289u, 30'000u, 39'999u}) {
+  for (const std::size_t size :
+       {0u, 1u, 7u, 8u, 255u, 511u, 512u, 513u, 767u, 768u, 769u, 12'287u, 12'288u, 12'289u, 30'000u, 39'999u}) {
     for (const std::size_t start : {0u, 1u}) {
       const ByteSpan whole = ByteSpan(bytes).subspan(start, size);
       const std::uint32_t crc = Crc32c(whole);

@@ -20,8 +20,8 @@ namespace {
 
 constexpr std::uint32_t kFileBytes = 4096;
 constexpr std::uint64_t kDirectories = 64;
-// Load comes in bursts, so that there is load without a checkpoint too: one that rests between its pieces would else be under way all the time. In between
-// what the last burst left is worked off.
+// Load comes in bursts, so that there is load without a checkpoint too: one that rests between its pieces would else be
+// under way all the time. In between what the last burst left is worked off.
 constexpr double kBurstSeconds = 1.5;
 constexpr useconds_t kRestMicroseconds = 2'000'000;
 constexpr useconds_t kPauseBeside = 500;  // of the calls beside the creators: they are to see, not to load
@@ -43,7 +43,8 @@ struct Span {
   std::uint64_t begin, end;  // NowNs()
 };
 
-// Each slot makes a file and writes it, then the next one, until `end`; they are numbered from `files` on, which counts them.
+// Each slot makes a file and writes it, then the next one, until `end`; they are numbered from `files` on, which counts
+// them.
 void Create(Pool& pool, std::uint32_t creators, const std::vector<Handle>& directories, std::uint64_t end,
             std::uint64_t& files, Heard& heard) {
   struct Slot {
@@ -104,7 +105,8 @@ class Stretches {
     for (const Span& burst : bursts) {
       std::uint64_t with = 0;
       for (const CheckpointRun& run : runs) {
-        const std::uint64_t from = std::max(run.begin, burst.begin), to = std::min(run.end == 0 ? burst.end : run.end, burst.end);
+        const std::uint64_t from = std::max(run.begin, burst.begin),
+                            to = std::min(run.end == 0 ? burst.end : run.end, burst.end);
         if (from >= to) continue;
         runs_.push_back(run);
         runs_.back().begin = from;

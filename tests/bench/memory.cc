@@ -48,11 +48,11 @@ class MemoryWatch {
     do {
       std::ifstream status(path_);
       for (std::string key; status >> key;) {
-        long* field = key == "VmRSS:" ? &most_[kRss]
+        long* field = key == "VmRSS:"     ? &most_[kRss]
                       : key == "RssAnon:" ? &most_[kAnonymous]
                       : key == "RssFile:" ? &most_[kFile]
-                      : key == "VmHWM:" ? &high_water_
-                                        : nullptr;
+                      : key == "VmHWM:"   ? &high_water_
+                                          : nullptr;
         long value = 0;
         if (field != nullptr && status >> value) *field = std::max(*field, value);
         std::getline(status, key);

@@ -46,17 +46,20 @@ TEST_F(Refusal, AnAddressOrRangeThatIsNoneIsNamed) {
 }
 
 TEST_F(Refusal, AMemoryThatIsNoSizeOrTooSmall) {
-  for (const std::string size : {"", "lots", "15", "15M", "1K", "256X", "256MB", "-1", "99999999999999999999", "1025G"}) {
+  for (const std::string size :
+       {"", "lots", "15", "15M", "1K", "256X", "256MB", "-1", "99999999999999999999", "1025G"}) {
     ExpectRefused({"serve", dir_, "--workspace", workspace_, "--memory", size}, 1, {"--memory", "256M"});
   }
 }
 
 TEST_F(Refusal, AHistoryOrAnIntervalThatIsNone) {
-  for (const std::string history : {"", "some", "7", "7w", "0d", "-1d", "1.5h", "10GB", "99999999999999999999d", "300000d"}) {
+  for (const std::string history :
+       {"", "some", "7", "7w", "0d", "-1d", "1.5h", "10GB", "99999999999999999999d", "300000d"}) {
     ExpectRefused({"serve", dir_, "--workspace", workspace_, "--history", history}, 1, {"--history", "7d", "10G"});
   }
   for (const std::string interval : {"", "1", "0s", "soon", "1M", "-1s"}) {
-    ExpectRefused({"serve", dir_, "--workspace", workspace_, "--relaxed-interval", interval}, 1, {"--relaxed-interval", "1s"});
+    ExpectRefused({"serve", dir_, "--workspace", workspace_, "--relaxed-interval", interval}, 1,
+                  {"--relaxed-interval", "1s"});
   }
 }
 

@@ -51,7 +51,8 @@ TEST_F(Serve, AllItsThreadsAreIoFlushersWherePermitted) {
   ASSERT_NE(served.port(), 0) << served.process().errors();
   constexpr unsigned kMemallocNoIo = 0x0008'0000;  // PF_MEMALLOC_NOIO
   int threads = 0;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(served.process().pid()) + "/task")) {
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(served.process().pid()) + "/task")) {
     std::ifstream file(task.path() / "stat");
     const std::string stat(std::istreambuf_iterator<char>(file), {});
     // After the name, which may hold spaces: state, six numbers, flags.

@@ -1,6 +1,7 @@
-// A workload is recorded once; then the machine stops at its first call to the operating system that changes anything, at its second, at every one.
-// Each time, what was not synced is lost, kept, or kept in part, sector by sector; the workspace is opened again, and it must show exactly the
-// first changes of the workload, all that had been promised among them.
+// A workload is recorded once; then the machine stops at its first call to the operating system that changes anything,
+// at its second, at every one. Each time, what was not synced is lost, kept, or kept in part, sector by sector; the
+// workspace is opened again, and it must show exactly the first changes of the workload, all that had been promised
+// among them.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -14,8 +15,8 @@ constexpr int kSteps = 350;
 constexpr std::uint64_t kSegment = 128 << 10;  // small, so that segments are begun and given up
 
 Tree Base() {
-  return {DirNode("a"), FileNode("a/a", Pattern(50'000, 1)), FileNode("a/b", "small"), DirNode("b"), FileNode("b/c", Pattern(9000, 2)),
-          SymlinkNode("c", "a/b")};
+  return {DirNode("a"), FileNode("a/a", Pattern(50'000, 1)), FileNode("a/b", "small"),
+          DirNode("b"), FileNode("b/c", Pattern(9000, 2)),   SymlinkNode("c", "a/b")};
 }
 
 // Until it ends or the machine stops.
@@ -44,7 +45,8 @@ TEST_P(EveryStep, OfAWorkloadMayBeTheLast) {
   int given_up = 0;
   for (bool ended = false; !ended; ++steps) {
     for (const int keep : {0, 500, 1000}) {
-      SCOPED_TRACE("seed " + std::to_string(seed) + ", step " + std::to_string(steps) + ", " + std::to_string(keep) + " in 1000 kept");
+      SCOPED_TRACE("seed " + std::to_string(seed) + ", step " + std::to_string(steps) + ", " + std::to_string(keep) +
+                   " in 1000 kept");
       FaultySubject subject({Base()}, QuietOptions(), kSegment);
       ASSERT_OK(subject.Open());
       Stream stream(subject, Base(), seed);
@@ -68,8 +70,9 @@ TEST_P(EveryStep, OfAWorkloadMayBeTheLast) {
       ++reopened;
     }
   }
-  std::printf("steps tried %d, reopened %d times, changes checked %zu, not yet promised and lost %zu, promised and lost: 0\n", steps, reopened,
-              checked, lost);
+  std::printf(
+      "steps tried %d, reopened %d times, changes checked %zu, not yet promised and lost %zu, promised and lost: 0\n",
+      steps, reopened, checked, lost);
   EXPECT_GT(steps, 60);
   EXPECT_GT(given_up, 0) << "no segment was given up";
   EXPECT_GT(lost, 100u) << "nothing was at stake";

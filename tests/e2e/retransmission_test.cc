@@ -1,5 +1,5 @@
-// A call that was done, and whose answer was lost with the server's process, comes again to the next one: it gets its first answer, and is not done a
-// second time (spec nfsv3 1.6).
+// A call that was done, and whose answer was lost with the server's process, comes again to the next one: it gets its
+// first answer, and is not done a second time (spec nfsv3 1.6).
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -13,7 +13,8 @@
 namespace strata::e2e {
 namespace {
 
-constexpr std::uint32_t kSetAttr = 2, kCreate = 8, kMkdir = 9, kSymlink = 10, kMknod = 11, kRemove = 12, kRmdir = 13, kRename = 14, kLink = 15;
+constexpr std::uint32_t kSetAttr = 2, kCreate = 8, kMkdir = 9, kSymlink = 10, kMknod = 11, kRemove = 12, kRmdir = 13,
+                        kRename = 14, kLink = 15;
 constexpr std::uint32_t kFifo = 7;
 
 struct Sent {
@@ -72,7 +73,8 @@ class Retransmission : public ::testing::Test {
     Wire wire(port);
     for (const Sent& call : sent_) {
       if (call.procedure == kSetAttr) continue;
-      EXPECT_NE(wire.Call(NFS_PROGRAM, 3, call.procedure, call.arguments).Word(0), 0U) << call.what << " was done twice";
+      EXPECT_NE(wire.Call(NFS_PROGRAM, 3, call.procedure, call.arguments).Word(0), 0U)
+          << call.what << " was done twice";
     }
   }
 

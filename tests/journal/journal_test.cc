@@ -372,7 +372,8 @@ TEST(Journal, HoldsNoMorePagesOfWhatIsReadThanItIsAllowed) {
   EXPECT_LT(MappedPages(), before + (1 << 10));
 }
 
-// Linux may map at one touch as much as it caches as one folio, which for large writes is more than what it maps around a touch otherwise.
+// Linux may map at one touch as much as it caches as one folio, which for large writes is more than what it maps around
+// a touch otherwise.
 TEST(Journal, HoldsNoMorePagesThanItIsAllowedAlsoOfLargeFolios) {
   const TempFolder folder;
   JournalOptions options = Options(64 << 20);
@@ -432,7 +433,8 @@ TEST(Journal, CopiesSmallReadsWhereNoMorePagesMayBeMapped) {
   EXPECT_GE(mapped, 4);
   EXPECT_GE(copied, 150);
   journal->ReleasePages();
-  EXPECT_FALSE(journal->Data(written[200].first.begin, written[200].first.payload, 10, false)->unmapped) << "there is room again";
+  EXPECT_FALSE(journal->Data(written[200].first.begin, written[200].first.payload, 10, false)->unmapped)
+      << "there is room again";
 }
 
 TEST(Journal, ReadsTheSameFromEveryBorder) {
@@ -577,7 +579,8 @@ TEST(Journal, GivesUpItsFirstSegmentsWhileTheyAreRead) {
   const std::size_t first = static_cast<std::size_t>(
       std::ranges::find_if(places, [&](const Appended& place) { return place.begin >= begin; }) - places.begin());
   ASSERT_LT(first, records.size());
-  EXPECT_EQ(ReadAll(*journal).records, std::vector<Written>(records.begin() + static_cast<std::ptrdiff_t>(first), records.end()));
+  EXPECT_EQ(ReadAll(*journal).records,
+            std::vector<Written>(records.begin() + static_cast<std::ptrdiff_t>(first), records.end()));
   MustAppend(*journal, Sample(7));
 }
 

@@ -210,7 +210,9 @@ TEST(JournalRecovery, LosesNothingDurableWhenThePowerGoes) {
 TEST(JournalRecovery, RefusesASegmentOfACopyThatWentAnotherWay) {
   TempFolder folder;
   Env& env = Env::System();
-  { MustAppend(*MustOpen(env, folder / "one"), Sample(3)); }
+  {
+    MustAppend(*MustOpen(env, folder / "one"), Sample(3));
+  }
   std::filesystem::copy(folder / "one", folder / "other");
   for (const char* name : {"one", "other"}) {
     auto journal = MustOpen(env, folder / name);

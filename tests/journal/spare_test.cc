@@ -1,4 +1,6 @@
 // The segment that is made ahead of need.
+#include "journal/spare.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,7 +11,6 @@
 #include <thread>
 
 #include "journal/segment.h"
-#include "journal/spare.h"
 #include "tests/journal/journal_util.h"
 
 namespace strata::journal {
@@ -100,7 +101,8 @@ TEST(SpareSegment, LeavesNothingWhereItCannotBeMade) {
 // Appends records of 60,000 bytes, each durable by itself, until `segment` is begun.
 void FillUntil(Journal& journal, std::uint64_t segment, std::vector<Written>& records) {
   while (journal.end().value / kLargeSegment < segment) {
-    records.push_back({"head " + std::to_string(records.size()), std::string(60'000, static_cast<char>('a' + records.size() % 26))});
+    records.push_back(
+        {"head " + std::to_string(records.size()), std::string(60'000, static_cast<char>('a' + records.size() % 26))});
     MustAppend(journal, records.back());
     ASSERT_TRUE(journal.SyncAndWait(journal.end()));
   }
@@ -119,7 +121,9 @@ TEST(SpareSegment, IsWhatAJournalOfSmallSyncedRecordsGoesOnIn) {
         MustAppend(*journal, records.back());
         ASSERT_TRUE(journal->SyncAndWait(journal->end()));
       }
-      ASSERT_TRUE(Eventually([&] { return Exists(folder / "j/spare") && std::filesystem::file_size(folder / "j/spare") == kLargeSegment; }));
+      ASSERT_TRUE(Eventually([&] {
+        return Exists(folder / "j/spare") && std::filesystem::file_size(folder / "j/spare") == kLargeSegment;
+      }));
       const int renamed = env.Count(FaultEnv::kRename);
       FillUntil(*journal, segment + 1, records);
       // It may still have been being filled; then the journal went on without it.
@@ -161,7 +165,8 @@ TEST(SpareSegment, IsGivenUpForWantOfSpace) {
     ASSERT_TRUE(journal->SyncAndWait(journal->end()));
   };
   while (journal->end().value < kLargeSegment * 5 / 16) append();
-  ASSERT_TRUE(Eventually([&] { return Exists(folder / "j/spare") && std::filesystem::file_size(folder / "j/spare") == kLargeSegment; }));
+  ASSERT_TRUE(Eventually(
+      [&] { return Exists(folder / "j/spare") && std::filesystem::file_size(folder / "j/spare") == kLargeSegment; }));
   // The first segment has to grow, and its disk is full.
   const std::string first = folder / ("j/" + SegmentName(0));
   const std::uint64_t allocated = std::filesystem::file_size(first);
@@ -170,8 +175,10 @@ TEST(SpareSegment, IsGivenUpForWantOfSpace) {
   std::optional<Status> failed;
   while (!failed) {
     const Written record{"head", std::string(60'000, static_cast<char>('a' + records.size() % 26))};
-    if (auto appended = journal->Append(AsBytes(record.head), AsBytes(record.payload)); !appended) failed = appended.error();
-    else records.push_back(record);
+    if (auto appended = journal->Append(AsBytes(record.head), AsBytes(record.payload)); !appended)
+      failed = appended.error();
+    else
+      records.push_back(record);
     ASSERT_TRUE(journal->SyncAndWait(journal->end()));
   }
   EXPECT_EQ(failed->code(), Errc::kNoSpace);

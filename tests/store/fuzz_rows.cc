@@ -1,5 +1,5 @@
-// Arbitrary columns as rows of the index. The first byte chooses the kind of row; then come the integers, eight bytes each, and the blobs, a byte of length
-// before each. What is read must be the same after it is written and read again.
+// Arbitrary columns as rows of the index. The first byte chooses the kind of row; then come the integers, eight bytes
+// each, and the blobs, a byte of length before each. What is read must be the same after it is written and read again.
 #include <array>
 #include <cstdint>
 #include <cstdlib>

@@ -129,7 +129,8 @@ class Pair {
     for (std::uint64_t ino = 0; ino < 4; ++ino) all.push_back((1ULL << 55) + ino);
     for (const std::uint64_t ino : all) {
       std::vector<IndexEntry> entries;
-      ASSERT_TRUE(index_.LoadEntries(InodeNumber(ino), 0, ~0ULL, [&](const IndexEntry& entry) { entries.push_back(entry); }));
+      ASSERT_TRUE(
+          index_.LoadEntries(InodeNumber(ino), 0, ~0ULL, [&](const IndexEntry& entry) { entries.push_back(entry); }));
       ASSERT_TRUE(
           std::ranges::equal(entries, model_.entries[ino], {}, {}, [](const auto& item) { return item.second; }))
           << "directory " << ino;

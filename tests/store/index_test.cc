@@ -60,7 +60,8 @@ IndexEntry Entry(std::uint64_t hash, std::string name, std::uint64_t ino) {
 
 std::vector<std::string> Names(Index& index, std::uint64_t directory) {
   std::vector<std::string> names;
-  EXPECT_TRUE(index.LoadEntries(InodeNumber(directory), 0, ~0ULL, [&](const IndexEntry& e) { names.push_back(e.name); }));
+  EXPECT_TRUE(
+      index.LoadEntries(InodeNumber(directory), 0, ~0ULL, [&](const IndexEntry& e) { names.push_back(e.name); }));
   return names;
 }
 
@@ -297,7 +298,8 @@ TEST(Index, ReportsADamagedFileAndNeverCrashesOnIt) {
   EXPECT_EQ(reported, static_cast<int>((whole.size() + 4095) / 4096));
 }
 
-// The log is read up to where it is damaged. Had part of it been brought into the file before, pages of two states would mix.
+// The log is read up to where it is damaged. Had part of it been brought into the file before, pages of two states
+// would mix.
 TEST(Index, FindsALogThatWasDamagedAfterPartOfItWasBroughtIntoTheFile) {
   TempFolder folder;
   const std::string path = folder / "index", copy = folder / "copy";

@@ -7,7 +7,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace strata::vfs;
-  const auto config = ParseWorkspaceConfig(std::string_view(reinterpret_cast<const char*>(data), size), "workspace.json");
+  const auto config =
+      ParseWorkspaceConfig(std::string_view(reinterpret_cast<const char*>(data), size), "workspace.json");
   if (!config) return 0;
   const auto text = FormatWorkspaceConfig(*config);
   if (!text) std::abort();

@@ -22,11 +22,11 @@
 static char cmdline[4096];
 static struct utsname un;
 
-static void mnt(const char *src, const char *dst, const char *type, const char *opt) {
+static void mnt(const char* src, const char* dst, const char* type, const char* opt) {
   mkdir(dst, 0755);
   if (mount(src, dst, type, 0, opt) && errno != EBUSY) fprintf(stderr, "init: mount %s: %s\n", dst, strerror(errno));
 }
-static void mod(const char *name) {
+static void mod(const char* name) {
   char p[256];
   snprintf(p, sizeof p, "/lib/modules/%s/extra/%s.ko", un.release, name);
   int fd = open(p, O_RDONLY | O_CLOEXEC);
@@ -34,9 +34,9 @@ static void mod(const char *name) {
   if (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST) fprintf(stderr, "init: %s: %s\n", name, strerror(errno));
   close(fd);
 }
-static char *arg(const char *key) {
+static char* arg(const char* key) {
   static char buf[512];
-  char *p = strstr(cmdline, key);
+  char* p = strstr(cmdline, key);
   if (!p) return NULL;
   p += strlen(key);
   size_t n = strcspn(p, " \n");
@@ -45,10 +45,10 @@ static char *arg(const char *key) {
   buf[n] = 0;
   return buf;
 }
-static void up(const char *ifn, const char *addr, const char *mask, int mtu) {
+static void up(const char* ifn, const char* addr, const char* mask, int mtu) {
   int s = socket(AF_INET, SOCK_DGRAM, 0);
   struct ifreq r = {0};
-  struct sockaddr_in *a = (void *)&r.ifr_addr;
+  struct sockaddr_in* a = (void*)&r.ifr_addr;
   strncpy(r.ifr_name, ifn, IFNAMSIZ - 1);
   if (addr) {
     a->sin_family = AF_INET;
@@ -67,7 +67,7 @@ static void up(const char *ifn, const char *addr, const char *mask, int mtu) {
   ioctl(s, SIOCSIFFLAGS, &r);
   close(s);
 }
-static void raw(const char *dev) {
+static void raw(const char* dev) {
   struct termios t;
   int fd = open(dev, O_RDWR | O_NOCTTY);
   if (fd < 0) return;
@@ -77,7 +77,7 @@ static void raw(const char *dev) {
   }
   close(fd);
 }
-static void put(const char *path, const char *text) {
+static void put(const char* path, const char* text) {
   int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
   if (fd >= 0) {
     if (write(fd, text, strlen(text))) {
@@ -127,10 +127,10 @@ int main(void) {
   int mtu = a ? atoi(a) : 0;
   a = arg("guest_addr=");
   up("vec0", a, "255.255.255.252", mtu);
-  const char *mods[] = {"netfs",      "fscache",     "sunrpc", "grace", "lockd", "nfs_acl",
+  const char* mods[] = {"netfs",      "fscache",     "sunrpc", "grace", "lockd", "nfs_acl",
                         "nfs_common", "nfs_localio", "nfs",    "nfsv3", 0};
   for (int i = 0; mods[i]; i++) mod(mods[i]);
-  const char *out = "/dev/tty1";
+  const char* out = "/dev/tty1";
   raw(out);
   pid_t p = fork();
   if (!p) {
@@ -140,14 +140,14 @@ int main(void) {
     dup2(o, 1);
     dup2(o, 2);
     for (int i = 3; i < 32; i++) close(i);
-    char *env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    char* env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                    "HOME=/root",
                    "LANG=C.UTF-8",
                    "TERM=dumb",
                    "USER=root",
                    "LOGNAME=root",
                    0};
-    char *av[] = {"bash", "/host/job", 0};
+    char* av[] = {"bash", "/host/job", 0};
     execve("/bin/bash", av, env);
     _exit(127);
   }

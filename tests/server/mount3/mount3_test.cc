@@ -1,6 +1,6 @@
 // MOUNT v3, with libnfs's encoders and decoders.
-#include <nfsc/libnfs-zdr.h>
 #include <nfsc/libnfs-raw-mount.h>
+#include <nfsc/libnfs-zdr.h>
 
 #include "tests/server/nfs3/oracle.h"
 
@@ -29,20 +29,24 @@ class Mount3Test : public ::testing::Test {
   std::vector<std::string> Dumped() {
     const Decoded<mountlist> list(zdr_mountlist, Call(2, {}).bytes);
     std::vector<std::string> all;
-    for (mountlist at = *list; at != nullptr; at = at->ml_next) all.push_back(std::string(at->ml_hostname) + ":" + at->ml_directory);
+    for (mountlist at = *list; at != nullptr; at = at->ml_next)
+      all.push_back(std::string(at->ml_hostname) + ":" + at->ml_directory);
     return all;
   }
 
-  std::shared_ptr<FakeFileSystem> volume_ = std::make_shared<FakeFileSystem>(5), other_ = std::make_shared<FakeFileSystem>(6);
+  std::shared_ptr<FakeFileSystem> volume_ = std::make_shared<FakeFileSystem>(5),
+                                  other_ = std::make_shared<FakeFileSystem>(6);
   vfs::ObjectId deep_;
-  Harness harness_{{{.path = "/export", .allow = {"10.0.0.0/8", "2001:db8::/32"}, .volume = volume_}, {.path = "/export/other", .volume = other_}}};
+  Harness harness_{{{.path = "/export", .allow = {"10.0.0.0/8", "2001:db8::/32"}, .volume = volume_},
+                    {.path = "/export/other", .volume = other_}}};
 };
 
 TEST_F(Mount3Test, Rule2_1_MntGivesTheRootsHandleAndTheFlavours) {
   const Decoded<mountres3> result(zdr_mountres3, Call(1, Path("/export")).bytes);
   ASSERT_EQ(result->fhs_status, MNT3_OK);
   const mountres3_ok& ok = result->mountres3_u.mountinfo;
-  EXPECT_EQ(Bytes(ok.fhandle.fhandle3_val, ok.fhandle.fhandle3_val + ok.fhandle.fhandle3_len), harness_.Handle(volume_->Root()));
+  EXPECT_EQ(Bytes(ok.fhandle.fhandle3_val, ok.fhandle.fhandle3_val + ok.fhandle.fhandle3_len),
+            harness_.Handle(volume_->Root()));
   ASSERT_EQ(ok.auth_flavors.auth_flavors_len, 2u);
   EXPECT_EQ(ok.auth_flavors.auth_flavors_val[0], 1);
   EXPECT_EQ(ok.auth_flavors.auth_flavors_val[1], 0);
@@ -58,7 +62,8 @@ TEST_F(Mount3Test, Rule2_1_MntOfASubDirectoryGivesItsHandle) {
   const Decoded<mountres3> result(zdr_mountres3, Call(1, Path("/export/other")).bytes);
   ASSERT_EQ(result->fhs_status, MNT3_OK);
   const fhandle3& handle = result->mountres3_u.mountinfo.fhandle;
-  EXPECT_EQ(Bytes(handle.fhandle3_val, handle.fhandle3_val + handle.fhandle3_len), harness_.Handle(other_->Root(), other_.get()));
+  EXPECT_EQ(Bytes(handle.fhandle3_val, handle.fhandle3_val + handle.fhandle3_len),
+            harness_.Handle(other_->Root(), other_.get()));
 }
 
 TEST_F(Mount3Test, Rule2_2_WhatCannotBeMountedSaysWhy) {
@@ -73,7 +78,8 @@ TEST_F(Mount3Test, Rule2_2_WhatCannotBeMountedSaysWhy) {
   EXPECT_EQ(StatusOfMount("/export/" + std::string(256, 'n')), MNT3ERR_NAMETOOLONG);
   EXPECT_EQ(StatusOfMount("/" + std::string(1024, 'n')), MNT3ERR_NAMETOOLONG);
   EXPECT_EQ(StatusOfMount("/" + std::string(60'000, 'n')), MNT3ERR_NAMETOOLONG);
-  EXPECT_EQ(Call(1, {0, 0, 0, 8, '/', 'e', 'x', 'p', 'o', 'r', 't', 0}).Word(0), MNT3ERR_INVAL) << "a NUL does not end a path";
+  EXPECT_EQ(Call(1, {0, 0, 0, 8, '/', 'e', 'x', 'p', 'o', 'r', 't', 0}).Word(0), MNT3ERR_INVAL)
+      << "a NUL does not end a path";
   EXPECT_TRUE(Dumped().empty());
 }
 
@@ -98,7 +104,8 @@ TEST_F(Mount3Test, DumpShowsWhatIsMountedUntilItIsUnmounted) {
   EXPECT_EQ(Dumped(), (std::vector<std::string>{"127.0.0.1:/export", "127.0.0.1:/export/sub", "10.0.0.1:/export"}));
   Call(3, Path("/export/sub"));
   Call(3, Path("/export/"));
-  EXPECT_EQ(Dumped(), (std::vector<std::string>{"127.0.0.1:/export", "127.0.0.1:/export/sub"})) << "nobody unmounts for another";
+  EXPECT_EQ(Dumped(), (std::vector<std::string>{"127.0.0.1:/export", "127.0.0.1:/export/sub"}))
+      << "nobody unmounts for another";
   harness_.from.address = "127.0.0.1";
   const Reply reply = Call(4, {});
   EXPECT_EQ(reply.accept, kAccepted);
@@ -121,7 +128,8 @@ TEST_F(Mount3Test, ExportNamesThePathsAndWhoMayMountThem) {
   std::vector<std::string> all;
   for (exports at = *list; at != nullptr; at = at->ex_next) {
     std::string line = at->ex_dir;
-    for (groups group = at->ex_groups; group != nullptr; group = group->gr_next) line += std::string(" ") + group->gr_name;
+    for (groups group = at->ex_groups; group != nullptr; group = group->gr_next)
+      line += std::string(" ") + group->gr_name;
     all.push_back(line);
   }
   EXPECT_EQ(all, (std::vector<std::string>{"/export localhost 10.0.0.0/8 2001:db8::/32", "/export/other localhost"}));
@@ -131,12 +139,14 @@ TEST_F(Mount3Test, ArgumentsThatDoNotDecodeAreGarbage) {
   const Bytes path = Path("/export");
   for (const std::uint32_t procedure : {1u, 3u}) {
     for (std::size_t size = 0; size < path.size(); ++size) {
-      EXPECT_EQ(Call(procedure, Bytes(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(size))).accept, kGarbageArgs);
+      EXPECT_EQ(Call(procedure, Bytes(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(size))).accept,
+                kGarbageArgs);
     }
     Bytes longer = path;
     longer.resize(longer.size() + 4);
     EXPECT_EQ(Call(procedure, longer).accept, kGarbageArgs);
-    EXPECT_EQ(Call(procedure, {'\xff', '\xff', '\xff', '\xff', 0, 0, 0, 0}).accept, kGarbageArgs) << "a length that is only claimed";
+    EXPECT_EQ(Call(procedure, {'\xff', '\xff', '\xff', '\xff', 0, 0, 0, 0}).accept, kGarbageArgs)
+        << "a length that is only claimed";
   }
   for (const std::uint32_t procedure : {0u, 2u, 4u, 5u}) {
     EXPECT_EQ(Call(procedure, {}).accept, kAccepted);

@@ -1,4 +1,5 @@
-// GETATTR, SETATTR, ACCESS, LOOKUP, READLINK and those of the whole volume: calls and answers as libnfs writes and reads them.
+// GETATTR, SETATTR, ACCESS, LOOKUP, READLINK and those of the whole volume: calls and answers as libnfs writes and
+// reads them.
 #include "tests/server/nfs3/oracle.h"
 
 namespace strata::testing {
@@ -79,7 +80,8 @@ TEST_F(Nfs3AttributesTest, SetAttrPassesOnWhatIsSetAndNoMore) {
 // Spec nfsv3 4.3, 4.1: the guard is the ctime; a mismatch changes nothing and says how the object stands.
 TEST_F(Nfs3AttributesTest, Rule4_3_AGuardThatDoesNotMatchIsNotSync) {
   const Attributes before = volume_.AttributesOf(file_);
-  const nfstime3 right{static_cast<u_int>(before.ctime.ns / 1'000'000'000), static_cast<u_int>(before.ctime.ns % 1'000'000'000)};
+  const nfstime3 right{static_cast<u_int>(before.ctime.ns / 1'000'000'000),
+                       static_cast<u_int>(before.ctime.ns % 1'000'000'000)};
   nfstime3 wrong = right;
   ++wrong.nseconds;
   const Reply refused = harness_.Nfs(2, Calls::SetAttr(file_handle_, {}, wrong));

@@ -121,7 +121,8 @@ TEST_F(Nfs3DataTest, WriteOfMoreDataThanCountWritesCountAndOfLessIsGarbage) {
 }
 
 TEST_F(Nfs3DataTest, AWriteAboveTheLimitIsCut) {
-  const Decoded<WRITE3res> result(zdr_WRITE3res, harness_.Nfs(7, Calls::Write(handle_, 0, std::string((1 << 20) + 4, 'w'), UNSTABLE)).bytes);
+  const Decoded<WRITE3res> result(
+      zdr_WRITE3res, harness_.Nfs(7, Calls::Write(handle_, 0, std::string((1 << 20) + 4, 'w'), UNSTABLE)).bytes);
   ASSERT_EQ(result->status, NFS3_OK);
   EXPECT_EQ(result->WRITE3res_u.resok.count, 1u << 20);
 }
@@ -129,7 +130,8 @@ TEST_F(Nfs3DataTest, AWriteAboveTheLimitIsCut) {
 TEST_F(Nfs3DataTest, Rule6_2_AWriteThatEndsPastTheLargestFileIsFbig) {
   const int before = volume_.calls;
   for (const uint64_t offset : {~0ull, ~0ull - 2, 1ull << 63, (1ull << 63) - 2}) {
-    const Decoded<WRITE3res> result(zdr_WRITE3res, harness_.Nfs(7, Calls::Write(handle_, offset, "abc", FILE_SYNC)).bytes);
+    const Decoded<WRITE3res> result(zdr_WRITE3res,
+                                    harness_.Nfs(7, Calls::Write(handle_, offset, "abc", FILE_SYNC)).bytes);
     EXPECT_EQ(result->status, NFS3ERR_FBIG) << offset;
     ExpectAttributes(result->WRITE3res_u.resfail.file_wcc.after, volume_.AttributesOf(file_));
   }

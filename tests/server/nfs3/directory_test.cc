@@ -7,10 +7,13 @@ namespace {
 class Nfs3DirectoryTest : public ::testing::Test {
  protected:
   Nfs3DirectoryTest() {
-    for (int i = 0; i < kFiles; ++i) volume_.Make(root_, Name(i), FileType::kRegular, std::string(static_cast<std::size_t>(i), 'x'));
+    for (int i = 0; i < kFiles; ++i)
+      volume_.Make(root_, Name(i), FileType::kRegular, std::string(static_cast<std::size_t>(i), 'x'));
   }
   // Lengths that need each number of padding bytes.
-  static std::string Name(int i) { return std::string(static_cast<std::size_t>(i % 5 + 1), static_cast<char>('a' + i)); }
+  static std::string Name(int i) {
+    return std::string(static_cast<std::size_t>(i % 5 + 1), static_cast<char>('a' + i));
+  }
   static std::vector<std::string> AllNames() {
     std::vector<std::string> names = {".", ".."};
     for (int i = 0; i < kFiles; ++i) names.push_back(Name(i));
@@ -50,7 +53,8 @@ TEST_F(Nfs3DirectoryTest, ReadDirListsEverythingOnce) {
 }
 
 TEST_F(Nfs3DirectoryTest, ReadDirPlusGivesAttributesAndHandles) {
-  const Decoded<READDIRPLUS3res> result(zdr_READDIRPLUS3res, harness_.Nfs(17, Calls::ReadDirPlus(handle_, 0, 65536, 65536)).bytes);
+  const Decoded<READDIRPLUS3res> result(zdr_READDIRPLUS3res,
+                                        harness_.Nfs(17, Calls::ReadDirPlus(handle_, 0, 65536, 65536)).bytes);
   ASSERT_EQ(result->status, NFS3_OK);
   const READDIRPLUS3resok& ok = result->READDIRPLUS3res_u.resok;
   EXPECT_EQ(NamesOf(ok.reply.entries), AllNames());
@@ -67,7 +71,8 @@ TEST_F(Nfs3DirectoryTest, ReadDirPlusGivesAttributesAndHandles) {
 
 TEST_F(Nfs3DirectoryTest, EntriesWithoutAttributesLeaveThemOut) {
   volume_.hide_attributes = true;
-  const Decoded<READDIRPLUS3res> result(zdr_READDIRPLUS3res, harness_.Nfs(17, Calls::ReadDirPlus(handle_, 0, 65536, 65536)).bytes);
+  const Decoded<READDIRPLUS3res> result(zdr_READDIRPLUS3res,
+                                        harness_.Nfs(17, Calls::ReadDirPlus(handle_, 0, 65536, 65536)).bytes);
   ASSERT_EQ(result->status, NFS3_OK);
   EXPECT_EQ(NamesOf(result->READDIRPLUS3res_u.resok.reply.entries), AllNames());
   EXPECT_FALSE(result->READDIRPLUS3res_u.resok.reply.entries->name_attributes.attributes_follow);
@@ -137,13 +142,15 @@ TEST_F(Nfs3DirectoryTest, EntriesThatTheVolumeTakesBackLeaveNoTrace) {
     for (const bool by_dircount : {false, true}) {
       std::size_t fit = 0, size = by_dircount ? 0 : kFixed, bytes = kFixed;
       const auto pair_size = [&](std::size_t at) {
-        return by_dircount ? DirectorySize(names[at]) + DirectorySize(names[at + 1]) : EntryPlusSize(names[at]) + EntryPlusSize(names[at + 1]);
+        return by_dircount ? DirectorySize(names[at]) + DirectorySize(names[at + 1])
+                           : EntryPlusSize(names[at]) + EntryPlusSize(names[at + 1]);
       };
       for (; fit < names.size() && size + pair_size(fit) <= count; fit += 2) {
         size += pair_size(fit);
         bytes += EntryPlusSize(names[fit]) + EntryPlusSize(names[fit + 1]);
       }
-      const Reply reply = harness_.Nfs(17, Calls::ReadDirPlus(handle_, 0, by_dircount ? count : ~0u, by_dircount ? ~0u : count));
+      const Reply reply =
+          harness_.Nfs(17, Calls::ReadDirPlus(handle_, 0, by_dircount ? count : ~0u, by_dircount ? ~0u : count));
       ASSERT_EQ(reply.status(), fit == 0 ? 10005u : 0u) << count;
       if (fit > 0) {
         ASSERT_EQ(reply.bytes.size(), 4 + bytes) << count;
@@ -161,7 +168,8 @@ TEST_F(Nfs3DirectoryTest, Rule5_2_ListingGoesOnFromEveryCookie) {
     bool eof = false;
     for (int calls = 0; !eof && calls < 100; ++calls) {
       if (plus) {
-        const Decoded<READDIRPLUS3res> result(zdr_READDIRPLUS3res, harness_.Nfs(17, Calls::ReadDirPlus(handle_, cookie, 4096, 500)).bytes);
+        const Decoded<READDIRPLUS3res> result(zdr_READDIRPLUS3res,
+                                              harness_.Nfs(17, Calls::ReadDirPlus(handle_, cookie, 4096, 500)).bytes);
         ASSERT_EQ(result->status, NFS3_OK);
         for (const entryplus3* e = result->READDIRPLUS3res_u.resok.reply.entries; e != nullptr; e = e->nextentry) {
           names.push_back(e->name);
@@ -169,7 +177,8 @@ TEST_F(Nfs3DirectoryTest, Rule5_2_ListingGoesOnFromEveryCookie) {
         }
         eof = result->READDIRPLUS3res_u.resok.reply.eof;
       } else {
-        const Decoded<READDIR3res> result(zdr_READDIR3res, harness_.Nfs(16, Calls::ReadDir(handle_, cookie, 200, "anything")).bytes);
+        const Decoded<READDIR3res> result(zdr_READDIR3res,
+                                          harness_.Nfs(16, Calls::ReadDir(handle_, cookie, 200, "anything")).bytes);
         ASSERT_EQ(result->status, NFS3_OK);
         for (const entry3* e = result->READDIR3res_u.resok.reply.entries; e != nullptr; e = e->nextentry) {
           names.push_back(e->name);
@@ -203,7 +212,8 @@ TEST_F(Nfs3DirectoryTest, NoListingIsLargerThanAMebibyte) {
 
 TEST_F(Nfs3DirectoryTest, WhatIsNoDirectoryIsNotListed) {
   const vfs::ObjectId file = volume_.Make(root_, "file", FileType::kRegular);
-  const Decoded<READDIR3res> result(zdr_READDIR3res, harness_.Nfs(16, Calls::ReadDir(harness_.Handle(file), 0, 4096)).bytes);
+  const Decoded<READDIR3res> result(zdr_READDIR3res,
+                                    harness_.Nfs(16, Calls::ReadDir(harness_.Handle(file), 0, 4096)).bytes);
   EXPECT_EQ(result->status, NFS3ERR_NOTDIR);
   ExpectAttributes(result->READDIR3res_u.resfail.dir_attributes, volume_.AttributesOf(file));
 }

@@ -1,8 +1,8 @@
-#include <utility>
-
 #include "server/exports.h"
 
 #include <gtest/gtest.h>
+
+#include <utility>
 
 #include "tests/server/nfs3/fake_file_system.h"
 
@@ -16,17 +16,20 @@ TEST(CidrTest, RangesHoldTheAddressesBetweenTheirEnds) {
     const char *range, *address;
     bool inside;
   };
-  for (const Case& c : {Case{"10.0.0.0/8", "10.255.255.255", true}, Case{"10.0.0.0/8", "11.0.0.0", false}, Case{"10.1.2.3", "10.1.2.3", true},
-                        Case{"10.1.2.3", "10.1.2.2", false}, Case{"0.0.0.0/0", "1.2.3.4", true}, Case{"0.0.0.0/0", "::1", false},
-                        Case{"10.1.2.128/25", "10.1.2.127", false}, Case{"10.1.2.128/25", "10.1.2.255", true}, Case{"::/0", "fe80::1", true},
-                        Case{"2001:db8::/33", "2001:db8:7fff::", true}, Case{"2001:db8::/33", "2001:db8:8000::", false},
-                        Case{"192.168.1.0/24", "::ffff:192.168.1.9", true}, Case{"::1/128", "::1", true}}) {
+  for (const Case& c :
+       {Case{"10.0.0.0/8", "10.255.255.255", true}, Case{"10.0.0.0/8", "11.0.0.0", false},
+        Case{"10.1.2.3", "10.1.2.3", true}, Case{"10.1.2.3", "10.1.2.2", false}, Case{"0.0.0.0/0", "1.2.3.4", true},
+        Case{"0.0.0.0/0", "::1", false}, Case{"10.1.2.128/25", "10.1.2.127", false},
+        Case{"10.1.2.128/25", "10.1.2.255", true}, Case{"::/0", "fe80::1", true},
+        Case{"2001:db8::/33", "2001:db8:7fff::", true}, Case{"2001:db8::/33", "2001:db8:8000::", false},
+        Case{"192.168.1.0/24", "::ffff:192.168.1.9", true}, Case{"::1/128", "::1", true}}) {
     EXPECT_EQ(Cidr::Parse(c.range).value().Contains(Address(c.address)), c.inside) << c.range << " " << c.address;
   }
 }
 
 TEST(CidrTest, WhatIsNoRangeIsRefusedWithAMessage) {
-  for (const char* text : {"", "x", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x", "::1/129", "10.0.0/8", "/8"}) {
+  for (const char* text :
+       {"", "x", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x", "::1/129", "10.0.0/8", "/8"}) {
     const auto parsed = Cidr::Parse(text);
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().code(), Errc::kInvalid);

@@ -27,7 +27,8 @@ vfs::ObjectId FakeFileSystem::IdOf(std::uint64_t ino) const {
 }
 vfs::ObjectId FakeFileSystem::Root() const { return IdOf(1); }
 
-vfs::ObjectId FakeFileSystem::Make(const vfs::ObjectId& directory, std::string_view name, FileType type, std::string content) {
+vfs::ObjectId FakeFileSystem::Make(const vfs::ObjectId& directory, std::string_view name, FileType type,
+                                   std::string content) {
   const std::uint64_t ino = next_ino_++;
   Node node;
   node.attributes.type = type;
@@ -49,7 +50,8 @@ vfs::ObjectId FakeFileSystem::Make(const vfs::ObjectId& directory, std::string_v
   return IdOf(ino);
 }
 
-Result<FakeFileSystem::Node*> FakeFileSystem::Begin(const vfs::OpContext& context, const vfs::ObjectId& id, vfs::Change* change) {
+Result<FakeFileSystem::Node*> FakeFileSystem::Begin(const vfs::OpContext& context, const vfs::ObjectId& id,
+                                                    vfs::Change* change) {
   ++calls;
   last_credentials = context.credentials;
   if (must_wait && !context.may_block) return Fail(Errc::kWouldBlock);
@@ -76,8 +78,8 @@ Result<Attributes> FakeFileSystem::GetAttributes(const vfs::OpContext& context, 
   return (*node)->attributes;
 }
 
-Result<vfs::Entry> FakeFileSystem::Lookup(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
-                                          std::optional<Attributes>* directory_after) {
+Result<vfs::Entry> FakeFileSystem::Lookup(const vfs::OpContext& context, const vfs::ObjectId& directory,
+                                          std::string_view name, std::optional<Attributes>* directory_after) {
   STRATA_ASSIGN(Node * node, Begin(context, directory));
   if (node->attributes.type != FileType::kDirectory) return Fail(Errc::kNotDirectory);
   Give(*node, directory_after);
@@ -90,8 +92,8 @@ Result<vfs::Entry> FakeFileSystem::Lookup(const vfs::OpContext& context, const v
   return Fail(Errc::kNotFound);
 }
 
-Result<vfs::ReadResult> FakeFileSystem::Read(const vfs::OpContext& context, const vfs::ObjectId& id, std::uint64_t offset,
-                                             std::uint32_t count, vfs::ReadSink& sink) {
+Result<vfs::ReadResult> FakeFileSystem::Read(const vfs::OpContext& context, const vfs::ObjectId& id,
+                                             std::uint64_t offset, std::uint32_t count, vfs::ReadSink& sink) {
   STRATA_ASSIGN(Node * node, Begin(context, id));
   last_offset = offset;
   last_count = count;
@@ -114,8 +116,8 @@ Result<vfs::ReadResult> FakeFileSystem::Read(const vfs::OpContext& context, cons
   return result;
 }
 
-Result<vfs::Listing> FakeFileSystem::ReadDirectory(const vfs::OpContext& context, const vfs::ObjectId& directory, Cookie cookie,
-                                                   bool want_attributes, vfs::DirectorySink& sink) {
+Result<vfs::Listing> FakeFileSystem::ReadDirectory(const vfs::OpContext& context, const vfs::ObjectId& directory,
+                                                   Cookie cookie, bool want_attributes, vfs::DirectorySink& sink) {
   STRATA_ASSIGN(Node * node, Begin(context, directory));
   if (node->attributes.type != FileType::kDirectory) return Fail(Errc::kNotDirectory);
   std::vector<Child> all = {{".", directory.ino.value, 1}, {"..", node->parent, 2}};
@@ -147,7 +149,8 @@ Result<std::uint32_t> FakeFileSystem::Access(const vfs::OpContext& context, cons
   return ~std::uint32_t{0};  // more than anybody asked for
 }
 
-Result<std::string> FakeFileSystem::ReadLink(const vfs::OpContext& context, const vfs::ObjectId& id, std::optional<Attributes>* after) {
+Result<std::string> FakeFileSystem::ReadLink(const vfs::OpContext& context, const vfs::ObjectId& id,
+                                             std::optional<Attributes>* after) {
   STRATA_ASSIGN(Node * node, Begin(context, id));
   Give(*node, after);
   if (node->attributes.type != FileType::kSymlink) return Fail(Errc::kInvalid);
@@ -159,8 +162,9 @@ Result<vfs::SpaceUsage> FakeFileSystem::Usage(const vfs::OpContext& context, con
   return vfs::SpaceUsage{600, 500, 400, 300, 200, 100};
 }
 
-Result<void> FakeFileSystem::SetAttributesOf(const vfs::OpContext& context, const vfs::ObjectId& id, const vfs::SetAttributes& set,
-                                             std::optional<Time> guard, vfs::Mutation& mutation) {
+Result<void> FakeFileSystem::SetAttributesOf(const vfs::OpContext& context, const vfs::ObjectId& id,
+                                             const vfs::SetAttributes& set, std::optional<Time> guard,
+                                             vfs::Mutation& mutation) {
   STRATA_ASSIGN(Node * node, Begin(context, id, &mutation.target));
   last_set = set;
   last_guard = guard;
@@ -171,8 +175,9 @@ Result<void> FakeFileSystem::SetAttributesOf(const vfs::OpContext& context, cons
   return {};
 }
 
-Result<std::uint32_t> FakeFileSystem::Write(const vfs::OpContext& context, const vfs::ObjectId& id, std::uint64_t offset, ByteSpan data,
-                                            vfs::Stability stability, vfs::Mutation& mutation) {
+Result<std::uint32_t> FakeFileSystem::Write(const vfs::OpContext& context, const vfs::ObjectId& id,
+                                            std::uint64_t offset, ByteSpan data, vfs::Stability stability,
+                                            vfs::Mutation& mutation) {
   STRATA_ASSIGN(Node * node, Begin(context, id, &mutation.target));
   last_offset = offset;
   last_count = static_cast<std::uint32_t>(data.size());
@@ -186,8 +191,9 @@ Result<std::uint32_t> FakeFileSystem::Write(const vfs::OpContext& context, const
   return static_cast<std::uint32_t>(data.size());
 }
 
-Result<vfs::Entry> FakeFileSystem::MakeNew(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
-                                           FileType type, std::string content, const vfs::SetAttributes& set, vfs::Mutation& mutation) {
+Result<vfs::Entry> FakeFileSystem::MakeNew(const vfs::OpContext& context, const vfs::ObjectId& directory,
+                                           std::string_view name, FileType type, std::string content,
+                                           const vfs::SetAttributes& set, vfs::Mutation& mutation) {
   STRATA_ASSIGN(Node * node, Begin(context, directory, &mutation.target));
   last_set = set;
   if (node->attributes.type != FileType::kDirectory) return Fail(Errc::kNotDirectory);
@@ -200,26 +206,29 @@ Result<vfs::Entry> FakeFileSystem::MakeNew(const vfs::OpContext& context, const 
   return EntryOf(made.ino.value);
 }
 
-Result<vfs::Entry> FakeFileSystem::Create(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
-                                          vfs::CreateMode mode, const vfs::SetAttributes& set, const vfs::CreateVerifier& create_verifier,
-                                          vfs::Mutation& mutation) {
+Result<vfs::Entry> FakeFileSystem::Create(const vfs::OpContext& context, const vfs::ObjectId& directory,
+                                          std::string_view name, vfs::CreateMode mode, const vfs::SetAttributes& set,
+                                          const vfs::CreateVerifier& create_verifier, vfs::Mutation& mutation) {
   last_mode = mode;
   last_verifier = create_verifier;
   return MakeNew(context, directory, name, FileType::kRegular, "", set, mutation);
 }
 
-Result<vfs::Entry> FakeFileSystem::MakeDirectory(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
-                                                 const vfs::SetAttributes& set, vfs::Mutation& mutation) {
+Result<vfs::Entry> FakeFileSystem::MakeDirectory(const vfs::OpContext& context, const vfs::ObjectId& directory,
+                                                 std::string_view name, const vfs::SetAttributes& set,
+                                                 vfs::Mutation& mutation) {
   return MakeNew(context, directory, name, FileType::kDirectory, "", set, mutation);
 }
 
-Result<vfs::Entry> FakeFileSystem::MakeSymlink(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
-                                               std::string_view target, const vfs::SetAttributes& set, vfs::Mutation& mutation) {
+Result<vfs::Entry> FakeFileSystem::MakeSymlink(const vfs::OpContext& context, const vfs::ObjectId& directory,
+                                               std::string_view name, std::string_view target,
+                                               const vfs::SetAttributes& set, vfs::Mutation& mutation) {
   return MakeNew(context, directory, name, FileType::kSymlink, std::string(target), set, mutation);
 }
 
-Result<vfs::Entry> FakeFileSystem::MakeNode(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
-                                            FileType type, DeviceNumber device, const vfs::SetAttributes& set, vfs::Mutation& mutation) {
+Result<vfs::Entry> FakeFileSystem::MakeNode(const vfs::OpContext& context, const vfs::ObjectId& directory,
+                                            std::string_view name, FileType type, DeviceNumber device,
+                                            const vfs::SetAttributes& set, vfs::Mutation& mutation) {
   last_device = device;
   auto made = MakeNew(context, directory, name, type, "", set, mutation);
   if (!made) return made;
@@ -227,14 +236,15 @@ Result<vfs::Entry> FakeFileSystem::MakeNode(const vfs::OpContext& context, const
   return EntryOf(made->id.ino.value);
 }
 
-Result<void> FakeFileSystem::Drop(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name, bool is_directory,
-                                  vfs::Mutation& mutation) {
+Result<void> FakeFileSystem::Drop(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
+                                  bool is_directory, vfs::Mutation& mutation) {
   STRATA_ASSIGN(Node * node, Begin(context, directory, &mutation.target));
   STRATA_TRY(vfs::CheckNewName(name, Errc::kInvalid));
   const auto at = std::ranges::find(node->children, name, &Child::name);
   if (at == node->children.end()) return Fail(Errc::kNotFound);
   const Node& child = nodes_.at(at->ino);
-  if (is_directory != (child.attributes.type == FileType::kDirectory)) return Fail(is_directory ? Errc::kNotDirectory : Errc::kIsDirectory);
+  if (is_directory != (child.attributes.type == FileType::kDirectory))
+    return Fail(is_directory ? Errc::kNotDirectory : Errc::kIsDirectory);
   if (!child.children.empty()) return Fail(Errc::kNotEmpty);
   nodes_.erase(at->ino);
   node->children.erase(at);
@@ -242,18 +252,19 @@ Result<void> FakeFileSystem::Drop(const vfs::OpContext& context, const vfs::Obje
   return {};
 }
 
-Result<void> FakeFileSystem::Remove(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
-                                    vfs::Mutation& mutation) {
+Result<void> FakeFileSystem::Remove(const vfs::OpContext& context, const vfs::ObjectId& directory,
+                                    std::string_view name, vfs::Mutation& mutation) {
   return Drop(context, directory, name, false, mutation);
 }
 
-Result<void> FakeFileSystem::RemoveDirectory(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
-                                             vfs::Mutation& mutation) {
+Result<void> FakeFileSystem::RemoveDirectory(const vfs::OpContext& context, const vfs::ObjectId& directory,
+                                             std::string_view name, vfs::Mutation& mutation) {
   return Drop(context, directory, name, true, mutation);
 }
 
-Result<void> FakeFileSystem::Rename(const vfs::OpContext& context, const vfs::ObjectId& from_directory, std::string_view from,
-                                    const vfs::ObjectId& to_directory, std::string_view to, vfs::Mutation& mutation) {
+Result<void> FakeFileSystem::Rename(const vfs::OpContext& context, const vfs::ObjectId& from_directory,
+                                    std::string_view from, const vfs::ObjectId& to_directory, std::string_view to,
+                                    vfs::Mutation& mutation) {
   auto target = Begin(context, to_directory, &mutation.second);
   STRATA_ASSIGN(Node * source, Begin(context, from_directory, &mutation.target));
   if (!target) return Fail(target.error());
@@ -272,8 +283,9 @@ Result<void> FakeFileSystem::Rename(const vfs::OpContext& context, const vfs::Ob
   return {};
 }
 
-Result<void> FakeFileSystem::Link(const vfs::OpContext& context, const vfs::ObjectId& id, const vfs::ObjectId& directory,
-                                  std::string_view name, std::optional<Attributes>* after, vfs::Mutation& mutation) {
+Result<void> FakeFileSystem::Link(const vfs::OpContext& context, const vfs::ObjectId& id,
+                                  const vfs::ObjectId& directory, std::string_view name,
+                                  std::optional<Attributes>* after, vfs::Mutation& mutation) {
   STRATA_ASSIGN(Node * into, Begin(context, directory, &mutation.target));
   STRATA_ASSIGN(Node * node, Begin(context, id));
   STRATA_TRY(vfs::CheckNewName(name, Errc::kExists));

@@ -15,7 +15,8 @@ class FakeFileSystem : public vfs::FileSystem {
  public:
   explicit FakeFileSystem(std::uint64_t volume_id = 7, SipHashKey key = {1, 2});
 
-  // What a test sets. ------------------------------------------------------------------------------------------------------
+  // What a test sets.
+  // ------------------------------------------------------------------------------------------------------
   std::optional<Errc> failure;                             // of every call but GetAttributes
   bool must_wait = false;                                  // kWouldBlock for calls that may not
   bool attributes_fail = false;                            // GetAttributes fails with kIo
@@ -25,7 +26,8 @@ class FakeFileSystem : public vfs::FileSystem {
   vfs::Commitment commitment = vfs::Commitment::kWritten;  // of changes that succeed
   vfs::WriteVerifier verifier{9, 8, 7, 6, 5, 4, 3, 2};
 
-  // What a test reads. -----------------------------------------------------------------------------------------------------
+  // What a test reads.
+  // -----------------------------------------------------------------------------------------------------
   int calls = 0;  // of any method that takes a context
   vfs::Credentials last_credentials;
   vfs::SetAttributes last_set;
@@ -49,34 +51,38 @@ class FakeFileSystem : public vfs::FileSystem {
   Result<Attributes> GetAttributes(const vfs::OpContext& context, const vfs::ObjectId& id) override;
   Result<vfs::Entry> Lookup(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
                             std::optional<Attributes>* directory_after) override;
-  Result<vfs::ReadResult> Read(const vfs::OpContext& context, const vfs::ObjectId& id, std::uint64_t offset, std::uint32_t count,
-                               vfs::ReadSink& sink) override;
-  Result<vfs::Listing> ReadDirectory(const vfs::OpContext& context, const vfs::ObjectId& directory, Cookie cookie, bool want_attributes,
-                                     vfs::DirectorySink& sink) override;
+  Result<vfs::ReadResult> Read(const vfs::OpContext& context, const vfs::ObjectId& id, std::uint64_t offset,
+                               std::uint32_t count, vfs::ReadSink& sink) override;
+  Result<vfs::Listing> ReadDirectory(const vfs::OpContext& context, const vfs::ObjectId& directory, Cookie cookie,
+                                     bool want_attributes, vfs::DirectorySink& sink) override;
   Result<std::uint32_t> Access(const vfs::OpContext& context, const vfs::ObjectId& id, std::uint32_t wanted,
                                std::optional<Attributes>* after) override;
-  Result<std::string> ReadLink(const vfs::OpContext& context, const vfs::ObjectId& id, std::optional<Attributes>* after) override;
+  Result<std::string> ReadLink(const vfs::OpContext& context, const vfs::ObjectId& id,
+                               std::optional<Attributes>* after) override;
   Result<vfs::SpaceUsage> Usage(const vfs::OpContext& context, const vfs::ObjectId& id) override;
   Result<void> SetAttributesOf(const vfs::OpContext& context, const vfs::ObjectId& id, const vfs::SetAttributes& set,
                                std::optional<Time> guard, vfs::Mutation& mutation) override;
-  Result<std::uint32_t> Write(const vfs::OpContext& context, const vfs::ObjectId& id, std::uint64_t offset, ByteSpan data,
-                              vfs::Stability stability, vfs::Mutation& mutation) override;
-  Result<vfs::Entry> Create(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name, vfs::CreateMode mode,
-                            const vfs::SetAttributes& set, const vfs::CreateVerifier& create_verifier, vfs::Mutation& mutation) override;
+  Result<std::uint32_t> Write(const vfs::OpContext& context, const vfs::ObjectId& id, std::uint64_t offset,
+                              ByteSpan data, vfs::Stability stability, vfs::Mutation& mutation) override;
+  Result<vfs::Entry> Create(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
+                            vfs::CreateMode mode, const vfs::SetAttributes& set,
+                            const vfs::CreateVerifier& create_verifier, vfs::Mutation& mutation) override;
   Result<vfs::Entry> MakeDirectory(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
                                    const vfs::SetAttributes& set, vfs::Mutation& mutation) override;
   Result<vfs::Entry> MakeSymlink(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
-                                 std::string_view target, const vfs::SetAttributes& set, vfs::Mutation& mutation) override;
-  Result<vfs::Entry> MakeNode(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name, FileType type,
-                              DeviceNumber device, const vfs::SetAttributes& set, vfs::Mutation& mutation) override;
+                                 std::string_view target, const vfs::SetAttributes& set,
+                                 vfs::Mutation& mutation) override;
+  Result<vfs::Entry> MakeNode(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
+                              FileType type, DeviceNumber device, const vfs::SetAttributes& set,
+                              vfs::Mutation& mutation) override;
   Result<void> Remove(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
                       vfs::Mutation& mutation) override;
   Result<void> RemoveDirectory(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
                                vfs::Mutation& mutation) override;
   Result<void> Rename(const vfs::OpContext& context, const vfs::ObjectId& from_directory, std::string_view from,
                       const vfs::ObjectId& to_directory, std::string_view to, vfs::Mutation& mutation) override;
-  Result<void> Link(const vfs::OpContext& context, const vfs::ObjectId& id, const vfs::ObjectId& directory, std::string_view name,
-                    std::optional<Attributes>* after, vfs::Mutation& mutation) override;
+  Result<void> Link(const vfs::OpContext& context, const vfs::ObjectId& id, const vfs::ObjectId& directory,
+                    std::string_view name, std::optional<Attributes>* after, vfs::Mutation& mutation) override;
   Result<void> Commit(const vfs::OpContext& context, const vfs::ObjectId& id, vfs::Mutation& mutation) override;
   vfs::WriteVerifier CurrentWriteVerifier() const override { return verifier; }
 
@@ -98,10 +104,11 @@ class FakeFileSystem : public vfs::FileSystem {
   vfs::Entry EntryOf(std::uint64_t ino) const { return {IdOf(ino), nodes_.at(ino).attributes}; }
   // The change of `node` as it ends: new times, and the mutation filled.
   void End(Node& node, vfs::Change& change, vfs::Mutation& mutation);
-  Result<vfs::Entry> MakeNew(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name, FileType type,
-                             std::string content, const vfs::SetAttributes& set, vfs::Mutation& mutation);
-  Result<void> Drop(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name, bool is_directory,
-                    vfs::Mutation& mutation);
+  Result<vfs::Entry> MakeNew(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
+                             FileType type, std::string content, const vfs::SetAttributes& set,
+                             vfs::Mutation& mutation);
+  Result<void> Drop(const vfs::OpContext& context, const vfs::ObjectId& directory, std::string_view name,
+                    bool is_directory, vfs::Mutation& mutation);
   void Give(const Node& node, std::optional<Attributes>* after) const {
     if (after != nullptr && !hide_attributes) *after = node.attributes;
   }

@@ -1,5 +1,6 @@
-// Arbitrary bytes as the arguments of every procedure of NFS, MOUNT and portmap. The first byte chooses the procedure; handles are made good, so that the
-// bytes behind them are reached: each run of the bytes "HANDLE" and a digit becomes the handle of the object of that number.
+// Arbitrary bytes as the arguments of every procedure of NFS, MOUNT and portmap. The first byte chooses the procedure;
+// handles are made good, so that the bytes behind them are reached: each run of the bytes "HANDLE" and a digit becomes
+// the handle of the object of that number.
 #include <cstdlib>
 #include <string_view>
 
@@ -24,9 +25,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < 2 || size > 70'000) return 0;
   Harness harness;
   FakeFileSystem& volume = harness.volume();
-  volume.Make(volume.Root(), "f", FileType::kRegular, "content");     // 2
-  volume.Make(volume.Root(), "l", FileType::kSymlink, "target");      // 3
-  volume.Make(volume.Root(), "d", FileType::kDirectory);              // 4
+  volume.Make(volume.Root(), "f", FileType::kRegular, "content");  // 2
+  volume.Make(volume.Root(), "l", FileType::kSymlink, "target");   // 3
+  volume.Make(volume.Root(), "d", FileType::kDirectory);           // 4
   harness.may_block = (data[1] & 1) != 0;
   volume.must_wait = (data[1] & 2) != 0;
   volume.hide_attributes = (data[1] & 4) != 0;
@@ -38,7 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t at = 0; at < input.size();) {
     if (input.substr(at).starts_with(kPlaceholder) && at + kPlaceholder.size() < input.size()) {
       const std::uint64_t ino = static_cast<unsigned char>(input[at + kPlaceholder.size()]) & 7;
-      const Bytes handle = harness.Handle({strata::InodeNumber(ino), strata::Generation(static_cast<std::uint32_t>(ino * 10)), ino * 1000});
+      const Bytes handle = harness.Handle(
+          {strata::InodeNumber(ino), strata::Generation(static_cast<std::uint32_t>(ino * 10)), ino * 1000});
       arguments.insert(arguments.end(), {0, 0, 0, 40});
       arguments.insert(arguments.end(), handle.begin(), handle.end());
       at += kPlaceholder.size() + 1;
@@ -51,7 +53,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::uint32_t program, version;
   };
   std::size_t choice = data[0];
-  for (const Table& table : {Table{Harness::kNfs, 3}, Table{Harness::kMount, 3}, Table{Harness::kPortmap, 2}, Table{Harness::kPortmap, 3}, Table{Harness::kPortmap, 4}}) {
+  for (const Table& table : {Table{Harness::kNfs, 3}, Table{Harness::kMount, 3}, Table{Harness::kPortmap, 2},
+                             Table{Harness::kPortmap, 3}, Table{Harness::kPortmap, 4}}) {
     const auto rows = harness.Procedures(table.program, table.version);
     if (choice >= rows.size()) {
       choice -= rows.size();

@@ -1,10 +1,9 @@
-#include <utility>
-
 #include "server/nfs3/handle.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
+#include <utility>
 
 #include "base/hash.h"
 #include "tests/server/nfs3/fake_file_system.h"
@@ -15,7 +14,8 @@ namespace {
 class HandleTest : public ::testing::Test {
  protected:
   HandleTest() {
-    volume_ = std::make_shared<strata::testing::FakeFileSystem>(0x1122334455667788, SipHashKey{0x0706050403020100, 0x0f0e0d0c0b0a0908});
+    volume_ = std::make_shared<strata::testing::FakeFileSystem>(0x1122334455667788,
+                                                                SipHashKey{0x0706050403020100, 0x0f0e0d0c0b0a0908});
     EXPECT_TRUE(exports_.Add({ExportOptions{}, volume_}));
     EncodeHandle(volume_->Volume(), id_, handle_);
   }
@@ -39,10 +39,12 @@ TEST_F(HandleTest, WhatWasEncodedResolvesToTheSameObject) {
 
 // Spec nfsv3 3.1: a handle is good across restarts, so its bytes are a format.
 TEST_F(HandleTest, Rule3_1_TheBytesAreThoseOfTheFormat) {
-  const unsigned char head[32] = {1,    0,    0,    0,    0xb4, 0xb3, 0xb2, 0xb1, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
-                                  0xa8, 0xa7, 0xa6, 0xa5, 0xa4, 0xa3, 0xa2, 0xa1, 0xc8, 0xc7, 0xc6, 0xc5, 0xc4, 0xc3, 0xc2, 0xc1};
+  const unsigned char head[32] = {1,    0,    0,    0,    0xb4, 0xb3, 0xb2, 0xb1, 0x88, 0x77, 0x66,
+                                  0x55, 0x44, 0x33, 0x22, 0x11, 0xa8, 0xa7, 0xa6, 0xa5, 0xa4, 0xa3,
+                                  0xa2, 0xa1, 0xc8, 0xc7, 0xc6, 0xc5, 0xc4, 0xc3, 0xc2, 0xc1};
   EXPECT_EQ(std::memcmp(handle_, head, sizeof head), 0);
-  EXPECT_EQ(LoadLe<std::uint64_t>(handle_ + 32), SipHash24(volume_->Volume().handle_key, std::as_bytes(std::span(head))));
+  EXPECT_EQ(LoadLe<std::uint64_t>(handle_ + 32),
+            SipHash24(volume_->Volume().handle_key, std::as_bytes(std::span(head))));
   EXPECT_LE(kHandleBytes, kMaxHandleBytes);
 }
 

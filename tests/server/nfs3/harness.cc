@@ -1,8 +1,7 @@
-#include <utility>
-
 #include "tests/server/nfs3/harness.h"
 
 #include <stdexcept>
+#include <utility>
 
 #include "server/exports.h"
 #include "server/mount3/program.h"
@@ -88,7 +87,8 @@ Reply Harness::Call(std::uint32_t program, std::uint32_t version, std::uint32_t 
   std::memset(reply.Reserve(already_in_reply), 0x55, already_in_reply);
   reply.Commit(already_in_reply);
   rpc::XdrReader reader(AsBytes({arguments.data(), arguments.size()}));
-  const rpc::Outcome outcome = impl_->Of(program).Procedures(version)[procedure].handler(impl_->Of(program), call, reader, reply);
+  const rpc::Outcome outcome =
+      impl_->Of(program).Procedures(version)[procedure].handler(impl_->Of(program), call, reader, reply);
   Reply result;
   result.accept = outcome.status;
   result.would_block = outcome.would_block;
@@ -115,7 +115,8 @@ std::vector<Harness::ProcedureInfo> Harness::Procedures(std::uint32_t program, s
   return rows;
 }
 
-void Harness::Register(std::uint32_t program, std::uint32_t version, const std::string& address, std::uint16_t port, bool datagram) {
+void Harness::Register(std::uint32_t program, std::uint32_t version, const std::string& address, std::uint16_t port,
+                       bool datagram) {
   impl_->registry.AddOwn(program, version, {boost::asio::ip::make_address(address), port}, datagram);
 }
 

@@ -1,5 +1,5 @@
-// Harness: calls of the three programs, bytes in and bytes out, over fake volumes. Its header keeps libtirpc's names out, so that a test can use
-// libnfs's decoders, which define the same names.
+// Harness: calls of the three programs, bytes in and bytes out, over fake volumes. Its header keeps libtirpc's names
+// out, so that a test can use libnfs's decoders, which define the same names.
 #pragma once
 
 #include <cstdint>
@@ -66,7 +66,8 @@ class Harness {
   };
   std::vector<ProcedureInfo> Procedures(std::uint32_t program, std::uint32_t version) const;
   // As the server registers itself, on port 2049 of `address`.
-  void Register(std::uint32_t program, std::uint32_t version, const std::string& address, std::uint16_t port, bool datagram);
+  void Register(std::uint32_t program, std::uint32_t version, const std::string& address, std::uint16_t port,
+                bool datagram);
 
   // How the calls come.
   From from;

@@ -41,7 +41,8 @@ TEST_F(Nfs3NamesTest, Rule5_5_CreateInItsThreeModes) {
   ExpectMade(harness_.Nfs(8, Calls::Create(root_handle_, "g", GUARDED, s)), "g", FileType::kRegular, before);
   EXPECT_EQ(volume_.last_mode, vfs::CreateMode::kGuarded);
   before = RootNow();
-  ExpectMade(harness_.Nfs(8, Calls::Create(root_handle_, "e", EXCLUSIVE, {}, "\x01\x02\x03\x04\xfd\xfe\xff\x00")), "e", FileType::kRegular, before);
+  ExpectMade(harness_.Nfs(8, Calls::Create(root_handle_, "e", EXCLUSIVE, {}, "\x01\x02\x03\x04\xfd\xfe\xff\x00")), "e",
+             FileType::kRegular, before);
   EXPECT_EQ(volume_.last_mode, vfs::CreateMode::kExclusive);
   EXPECT_EQ(volume_.last_verifier, (vfs::CreateVerifier{1, 2, 3, 4, 0xfd, 0xfe, 0xff, 0}));
   EXPECT_FALSE(volume_.last_set.mode);
@@ -69,12 +70,14 @@ TEST_F(Nfs3NamesTest, Rule5_6_SymlinkTargetsUpToTheLimitAreKept) {
   for (const std::size_t size : {1u, 2u, 3u, 4u, 4096u}) {
     const Attributes before = RootNow();
     const std::string name = "s" + std::to_string(size);
-    ExpectMade(harness_.Nfs(10, Calls::Symlink(root_handle_, name, std::string(size, '\xff'))), name, FileType::kSymlink, before);
+    ExpectMade(harness_.Nfs(10, Calls::Symlink(root_handle_, name, std::string(size, '\xff'))), name,
+               FileType::kSymlink, before);
     const vfs::Entry made = volume_.Lookup({}, root_, name, nullptr).value();
     EXPECT_EQ(volume_.ReadLink({}, made.id, nullptr).value(), std::string(size, '\xff'));
   }
   const Attributes before = RootNow();
-  const Decoded<SYMLINK3res> result(zdr_SYMLINK3res, harness_.Nfs(10, Calls::Symlink(root_handle_, "long", std::string(4097, 'x'))).bytes);
+  const Decoded<SYMLINK3res> result(
+      zdr_SYMLINK3res, harness_.Nfs(10, Calls::Symlink(root_handle_, "long", std::string(4097, 'x'))).bytes);
   EXPECT_EQ(result->status, NFS3ERR_NAMETOOLONG);
   ExpectAttributes(result->SYMLINK3res_u.resfail.dir_wcc.after, before);
 }
@@ -86,7 +89,8 @@ TEST_F(Nfs3NamesTest, Rule5_6_MknodMakesEachSpecialFile) {
   for (const ftype3 type : {NF3BLK, NF3CHR, NF3SOCK, NF3FIFO}) {
     const Attributes before = RootNow();
     const std::string name = "n" + std::to_string(type);
-    ExpectMade(harness_.Nfs(11, Calls::Mknod(root_handle_, name, type, s, {0xfffe, 0xfffffffd})), name, static_cast<FileType>(type), before);
+    ExpectMade(harness_.Nfs(11, Calls::Mknod(root_handle_, name, type, s, {0xfffe, 0xfffffffd})), name,
+               static_cast<FileType>(type), before);
     const bool device = type == NF3BLK || type == NF3CHR;
     EXPECT_EQ(volume_.last_device, (device ? DeviceNumber{0xfffe, 0xfffffffd} : DeviceNumber{}));
     EXPECT_EQ(volume_.last_set.mode, 0644u);
@@ -154,7 +158,8 @@ TEST_F(Nfs3NamesTest, RenameTellsOfBothDirectories) {
     EXPECT_EQ(reply.commitment, vfs::Commitment::kWritten);
   }
   const Attributes root_now = RootNow(), other_now = volume_.AttributesOf(other);
-  const Decoded<RENAME3res> result(zdr_RENAME3res, harness_.Nfs(14, Calls::Rename(root_handle_, "a", harness_.Handle(other), "b")).bytes);
+  const Decoded<RENAME3res> result(
+      zdr_RENAME3res, harness_.Nfs(14, Calls::Rename(root_handle_, "a", harness_.Handle(other), "b")).bytes);
   EXPECT_EQ(result->status, NFS3ERR_NOENT);
   ExpectWcc(result->RENAME3res_u.resfail.fromdir_wcc, root_now, root_now);
   ExpectWcc(result->RENAME3res_u.resfail.todir_wcc, other_now, other_now);
@@ -163,12 +168,14 @@ TEST_F(Nfs3NamesTest, RenameTellsOfBothDirectories) {
 TEST_F(Nfs3NamesTest, RenameWithOneStaleHandleStillTellsOfTheOtherDirectory) {
   const Bytes gone = harness_.Handle({InodeNumber(999), Generation(1), 0});
   {
-    const Decoded<RENAME3res> result(zdr_RENAME3res, harness_.Nfs(14, Calls::Rename(root_handle_, "a", gone, "b")).bytes);
+    const Decoded<RENAME3res> result(zdr_RENAME3res,
+                                     harness_.Nfs(14, Calls::Rename(root_handle_, "a", gone, "b")).bytes);
     EXPECT_EQ(result->status, NFS3ERR_STALE);
     ExpectAttributes(result->RENAME3res_u.resfail.fromdir_wcc.after, RootNow());
     EXPECT_FALSE(result->RENAME3res_u.resfail.todir_wcc.after.attributes_follow);
   }
-  const Decoded<RENAME3res> result(zdr_RENAME3res, harness_.Nfs(14, Calls::Rename(Bytes(40), "a", root_handle_, "b")).bytes);
+  const Decoded<RENAME3res> result(zdr_RENAME3res,
+                                   harness_.Nfs(14, Calls::Rename(Bytes(40), "a", root_handle_, "b")).bytes);
   EXPECT_EQ(result->status, NFS3ERR_BADHANDLE);
   EXPECT_FALSE(result->RENAME3res_u.resfail.fromdir_wcc.after.attributes_follow);
   ExpectAttributes(result->RENAME3res_u.resfail.todir_wcc.after, RootNow());
@@ -178,7 +185,8 @@ TEST_F(Nfs3NamesTest, LinkTellsOfTheFileAndTheDirectory) {
   const vfs::ObjectId file = volume_.Make(root_, "a", FileType::kRegular, "x");
   const Attributes before = RootNow();
   {
-    const Decoded<LINK3res> result(zdr_LINK3res, harness_.Nfs(15, Calls::Link(harness_.Handle(file), root_handle_, "b")).bytes);
+    const Decoded<LINK3res> result(zdr_LINK3res,
+                                   harness_.Nfs(15, Calls::Link(harness_.Handle(file), root_handle_, "b")).bytes);
     ASSERT_EQ(result->status, NFS3_OK);
     ExpectAttributes(result->LINK3res_u.resok.file_attributes, volume_.AttributesOf(file));
     EXPECT_EQ(result->LINK3res_u.resok.file_attributes.post_op_attr_u.attributes.nlink, 2u);
@@ -186,7 +194,8 @@ TEST_F(Nfs3NamesTest, LinkTellsOfTheFileAndTheDirectory) {
   }
   const vfs::ObjectId directory = volume_.Make(root_, "d", FileType::kDirectory);
   const Attributes now = RootNow();
-  const Decoded<LINK3res> result(zdr_LINK3res, harness_.Nfs(15, Calls::Link(harness_.Handle(directory), root_handle_, "e")).bytes);
+  const Decoded<LINK3res> result(zdr_LINK3res,
+                                 harness_.Nfs(15, Calls::Link(harness_.Handle(directory), root_handle_, "e")).bytes);
   EXPECT_EQ(result->status, NFS3ERR_ISDIR);
   ExpectAttributes(result->LINK3res_u.resfail.file_attributes, volume_.AttributesOf(directory));
   ExpectWcc(result->LINK3res_u.resfail.linkdir_wcc, now, now);

@@ -2,10 +2,9 @@
 #pragma once
 
 // libnfs's headers first: they define what <rpc/rpc.h> would.
-#include <nfsc/libnfs-zdr.h>
-#include <nfsc/libnfs-raw-nfs.h>
-
 #include <gtest/gtest.h>
+#include <nfsc/libnfs-raw-nfs.h>
+#include <nfsc/libnfs-zdr.h>
 
 #include <cstring>
 #include <optional>
@@ -78,8 +77,11 @@ struct Calls {
   static Bytes Lookup(Bytes h, std::string name) { return Encode(zdr_LOOKUP3args, LOOKUP3args{DirOp(h, name)}); }
   static Bytes Access(Bytes h, uint32_t bits) { return Encode(zdr_ACCESS3args, ACCESS3args{Fh(h), bits}); }
   static Bytes ReadLink(Bytes h) { return Encode(zdr_READLINK3args, READLINK3args{Fh(h)}); }
-  static Bytes Read(Bytes h, uint64_t offset, uint32_t count) { return Encode(zdr_READ3args, READ3args{Fh(h), offset, count}); }
-  static Bytes Write(Bytes h, uint64_t offset, std::string data, stable_how stable, std::optional<uint32_t> count = {}) {
+  static Bytes Read(Bytes h, uint64_t offset, uint32_t count) {
+    return Encode(zdr_READ3args, READ3args{Fh(h), offset, count});
+  }
+  static Bytes Write(Bytes h, uint64_t offset, std::string data, stable_how stable,
+                     std::optional<uint32_t> count = {}) {
     WRITE3args args{};
     args.file = Fh(h);
     args.offset = offset;
@@ -100,7 +102,9 @@ struct Calls {
     }
     return Encode(zdr_CREATE3args, args);
   }
-  static Bytes Mkdir(Bytes h, std::string name, sattr3 s = {}) { return Encode(zdr_MKDIR3args, MKDIR3args{DirOp(h, name), s}); }
+  static Bytes Mkdir(Bytes h, std::string name, sattr3 s = {}) {
+    return Encode(zdr_MKDIR3args, MKDIR3args{DirOp(h, name), s});
+  }
   static Bytes Symlink(Bytes h, std::string name, std::string target, sattr3 s = {}) {
     return Encode(zdr_SYMLINK3args, SYMLINK3args{DirOp(h, name), {s, target.data()}});
   }
@@ -138,7 +142,9 @@ struct Calls {
   static Bytes FsStat(Bytes h) { return Encode(zdr_FSSTAT3args, FSSTAT3args{Fh(h)}); }
   static Bytes FsInfo(Bytes h) { return Encode(zdr_FSINFO3args, FSINFO3args{Fh(h)}); }
   static Bytes PathConf(Bytes h) { return Encode(zdr_PATHCONF3args, PATHCONF3args{Fh(h)}); }
-  static Bytes Commit(Bytes h, uint64_t offset, uint32_t count) { return Encode(zdr_COMMIT3args, COMMIT3args{Fh(h), offset, count}); }
+  static Bytes Commit(Bytes h, uint64_t offset, uint32_t count) {
+    return Encode(zdr_COMMIT3args, COMMIT3args{Fh(h), offset, count});
+  }
 };
 
 inline void ExpectTime(const nfstime3& time, Time expected) {

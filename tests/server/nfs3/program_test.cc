@@ -7,7 +7,8 @@
 namespace strata::testing {
 namespace {
 
-// A sample call of each procedure on a volume that has the file "f", the symlink "l" and the empty directory "d", and libnfs's decoder of its results.
+// A sample call of each procedure on a volume that has the file "f", the symlink "l" and the empty directory "d", and
+// libnfs's decoder of its results.
 struct Sample {
   std::string name;
   Bytes call;
@@ -59,7 +60,8 @@ class Nfs3ProgramTest : public ::testing::Test {
     Bytes directory, file, link;
   };
   // Runs `visit` for each procedure in a world of its own.
-  void ForEach(const std::function<void(World&, std::uint32_t, const Sample&)>& visit, const std::vector<Harness::ExportRules>& exports = {}) {
+  void ForEach(const std::function<void(World&, std::uint32_t, const Sample&)>& visit,
+               const std::vector<Harness::ExportRules>& exports = {}) {
     for (std::uint32_t procedure = 1; procedure <= 21; ++procedure) {
       std::vector<Harness::ExportRules> fresh = exports;
       World world(std::move(fresh));
@@ -87,7 +89,8 @@ TEST_F(Nfs3ProgramTest, Rule1_6_TheDuplicateCacheKeepsWhatWouldAnswerOtherwiseTh
   for (const auto& row : world.harness.Procedures(Harness::kNfs, 3)) {
     if (row.cached) cached.insert(row.name);
   }
-  EXPECT_EQ(cached, (std::set<std::string>{"SETATTR", "CREATE", "MKDIR", "SYMLINK", "MKNOD", "REMOVE", "RMDIR", "RENAME", "LINK"}));
+  EXPECT_EQ(cached, (std::set<std::string>{"SETATTR", "CREATE", "MKDIR", "SYMLINK", "MKNOD", "REMOVE", "RMDIR",
+                                           "RENAME", "LINK"}));
 }
 
 TEST_F(Nfs3ProgramTest, EveryProcedureSucceedsAndLibnfsReadsItsResults) {
@@ -104,7 +107,10 @@ TEST_F(Nfs3ProgramTest, Rule1_2_ArgumentsCutShortOrLongerAreGarbageAndNothingIsD
   ForEach([](World& world, std::uint32_t procedure, const Sample& sample) {
     const int before = world.harness.volume().calls;
     for (std::size_t size = 0; size < sample.call.size(); ++size) {
-      EXPECT_EQ(world.harness.Nfs(procedure, Bytes(sample.call.begin(), sample.call.begin() + static_cast<std::ptrdiff_t>(size))).accept, kGarbageArgs);
+      EXPECT_EQ(world.harness
+                    .Nfs(procedure, Bytes(sample.call.begin(), sample.call.begin() + static_cast<std::ptrdiff_t>(size)))
+                    .accept,
+                kGarbageArgs);
     }
     for (const std::size_t more : {1u, 4u, 100u}) {
       Bytes longer = sample.call;
@@ -212,7 +218,8 @@ TEST_F(Nfs3ProgramTest, ACommitmentThatCannotBeMetIsAnIoErrorOfTheRightShape) {
   ForEach([&shapes](World& world, std::uint32_t procedure, const Sample& sample) {
     const Reply reply = world.harness.Nfs(procedure, sample.call);
     const Bytes failure = world.harness.FailureReply(procedure);
-    ASSERT_EQ(failure.empty(), reply.commitment == vfs::Commitment::kNone) << "one that asks for a commitment must have an answer for its failure";
+    ASSERT_EQ(failure.empty(), reply.commitment == vfs::Commitment::kNone)
+        << "one that asks for a commitment must have an answer for its failure";
     if (failure.empty()) return;
     ++shapes;
     EXPECT_EQ(failure[3], 5);
@@ -242,7 +249,8 @@ TEST_F(Nfs3ProgramTest, Rule2_4_AnUnprivilegedSourcePortGetsNothing) {
 
 TEST_F(Nfs3ProgramTest, AForeignAddressIsNotAdmitted) {
   World world({{.allow = {"10.1.0.0/16"}}});
-  for (const auto& [address, admitted] : {std::pair{"127.0.0.1", true}, {"::1", true}, {"10.1.2.3", true}, {"10.2.0.1", false}, {"2001:db8::1", false}}) {
+  for (const auto& [address, admitted] :
+       {std::pair{"127.0.0.1", true}, {"::1", true}, {"10.1.2.3", true}, {"10.2.0.1", false}, {"2001:db8::1", false}}) {
     world.harness.from.address = address;
     EXPECT_EQ(world.harness.Admits(Harness::kNfs), admitted) << address;
     EXPECT_EQ(world.harness.Admits(Harness::kMount), admitted) << address;

@@ -57,7 +57,8 @@ TEST(NfsStatusTest, AStatusThatAProcedureDoesNotKnowBecomesTheNearest) {
   EXPECT_EQ(StatusFor(Proc::kCommit, Errc::kBadCookie), NFS3ERR_IO);
 }
 
-// Spec nfsv3 4.3, 4.5, 5.1 to 5.6, 6.2: the statuses that the rules name leave from the procedures that they name them for.
+// Spec nfsv3 4.3, 4.5, 5.1 to 5.6, 6.2: the statuses that the rules name leave from the procedures that they name them
+// for.
 TEST(NfsStatusTest, TheStatusesThatTheRulesNameLeave) {
   EXPECT_EQ(StatusFor(Proc::kSetAttr, Errc::kNotSync), NFS3ERR_NOT_SYNC);
   EXPECT_EQ(StatusFor(Proc::kSetAttr, Errc::kIsDirectory), NFS3ERR_ISDIR);

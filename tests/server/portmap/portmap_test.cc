@@ -1,8 +1,7 @@
 // portmap v2, rpcbind v3 and v4, with libnfs's encoders and decoders.
-#include <sys/stat.h>
-
-#include <nfsc/libnfs-zdr.h>
 #include <nfsc/libnfs-raw-portmap.h>
+#include <nfsc/libnfs-zdr.h>
+#include <sys/stat.h>
 
 #include <ctime>
 
@@ -65,9 +64,11 @@ TEST_F(PortmapTest, DumpV3AndV4ListEverything) {
     const Decoded<pmap3_dump_result> result(zdr_pmap3_dump_result, Call(version, 4, {}).bytes);
     std::vector<std::string> all;
     for (const pmap3_mapping_list* at = result->list; at != nullptr; at = at->next) {
-      all.push_back(std::to_string(at->map.prog) + " " + std::to_string(at->map.vers) + " " + at->map.netid + " " + at->map.addr);
+      all.push_back(std::to_string(at->map.prog) + " " + std::to_string(at->map.vers) + " " + at->map.netid + " " +
+                    at->map.addr);
     }
-    EXPECT_EQ(all, (std::vector<std::string>{"100003 3 tcp 0.0.0.0.8.1", "100005 3 udp 127.0.0.1.8.1", "100003 3 tcp6 ::.8.1"}));
+    EXPECT_EQ(all, (std::vector<std::string>{"100003 3 tcp 0.0.0.0.8.1", "100005 3 udp 127.0.0.1.8.1",
+                                             "100003 3 tcp6 ::.8.1"}));
   }
 }
 
@@ -77,7 +78,8 @@ TEST_F(PortmapTest, GetAddressFitsTheNetidAndTheAddressThatTheClientReached) {
     EXPECT_EQ(Address(version, V3(100003, 3, "tcp", "10.1.2.3.0.111")), "10.1.2.3.8.1");
     EXPECT_EQ(Address(version, V3(100003, 3, "tcp6")), "::1.8.1");
     EXPECT_EQ(Address(version, V3(100003, 3, "tcp6", "2001:db8::5.0.111")), "2001:db8::5.8.1");
-    EXPECT_EQ(Address(version, V3(100003, 3, "tcp", "2001:db8::5.0.111")), "127.0.0.1.8.1") << "an address of the other family";
+    EXPECT_EQ(Address(version, V3(100003, 3, "tcp", "2001:db8::5.0.111")), "127.0.0.1.8.1")
+        << "an address of the other family";
     EXPECT_EQ(Address(version, V3(100005, 3, "udp", "10.1.2.3.0.111")), "127.0.0.1.8.1") << "it listens nowhere else";
     EXPECT_EQ(Address(version, V3(100003, 3, "udp")), "");
     EXPECT_EQ(Address(version, V3(100003, 3, "")), "127.0.0.1.8.1") << "the netid of the call's own transport";
@@ -94,10 +96,13 @@ TEST_F(PortmapTest, Rule2_3_SetAndUnsetFromALocalPrivilegedCallerAndNobodyElse) 
     From from;
     bool allowed;
   };
-  for (const Case& c : {Case{{.address = "127.0.0.1", .port = 1023}, true}, Case{{.address = "::1", .port = 600, .datagram = true}, true},
-                        Case{{.address = "127.0.0.1", .port = 1024}, false}, Case{{.address = "10.0.0.1", .port = 600}, false},
-                        Case{{.port = 0, .local_socket = true, .local_uid = 0}, true}, Case{{.port = 0, .local_socket = true, .local_uid = 1000}, false},
-                        Case{{.port = 0, .local_socket = true}, false}}) {
+  for (const Case& c :
+       {Case{{.address = "127.0.0.1", .port = 1023}, true},
+        Case{{.address = "::1", .port = 600, .datagram = true}, true},
+        Case{{.address = "127.0.0.1", .port = 1024}, false}, Case{{.address = "10.0.0.1", .port = 600}, false},
+        Case{{.port = 0, .local_socket = true, .local_uid = 0}, true},
+        Case{{.port = 0, .local_socket = true, .local_uid = 1000}, false},
+        Case{{.port = 0, .local_socket = true}, false}}) {
     harness_.from = c.from;
     EXPECT_EQ(Truth(Call(2, 1, V2(100024, 1, 6, 5000))), c.allowed);
     EXPECT_EQ(Call(2, 3, V2(100024, 1, 6)).Word(0), c.allowed ? 5000u : 0u);
@@ -169,7 +174,8 @@ TEST_F(PortmapTest, ArgumentsThatDoNotDecodeAreGarbage) {
     const auto rows = harness_.Procedures(Harness::kPortmap, version);
     for (std::uint32_t procedure = 0; procedure < rows.size(); ++procedure) {
       if (!rows[procedure].has_handler) continue;
-      const bool bare = rows[procedure].name == "NULL" || rows[procedure].name == "DUMP" || rows[procedure].name == "GETTIME";
+      const bool bare =
+          rows[procedure].name == "NULL" || rows[procedure].name == "DUMP" || rows[procedure].name == "GETTIME";
       Bytes arguments = bare ? Bytes() : version == 2 ? V2(1, 1, 6, 1) : V3(1, 1, "tcp", "1.2.3.4.5.6", "me");
       EXPECT_EQ(Call(version, procedure, arguments).accept, kAccepted);
       arguments.push_back(0);
@@ -177,7 +183,10 @@ TEST_F(PortmapTest, ArgumentsThatDoNotDecodeAreGarbage) {
       arguments.pop_back();
       if (bare) continue;
       for (std::size_t size = 0; size < arguments.size(); size += 4) {
-        EXPECT_EQ(Call(version, procedure, Bytes(arguments.begin(), arguments.begin() + static_cast<std::ptrdiff_t>(size))).accept, kGarbageArgs);
+        EXPECT_EQ(
+            Call(version, procedure, Bytes(arguments.begin(), arguments.begin() + static_cast<std::ptrdiff_t>(size)))
+                .accept,
+            kGarbageArgs);
       }
     }
   }

@@ -1,8 +1,8 @@
-#include <utility>
-
 #include "server/portmap/registry.h"
 
 #include <gtest/gtest.h>
+
+#include <utility>
 
 namespace strata::portmap {
 namespace {
@@ -17,15 +17,16 @@ TEST(UniversalAddressTest, GoesBothWays) {
 }
 
 TEST(UniversalAddressTest, WhatIsNoneIsRefused) {
-  for (const char* text : {"", ".", "..", "127.0.0.1", "127.0.0.1.8", "127.0.0.1.8.256", "127.0.0.1.-1.1", "127.0.0.1.8.1.", "x.8.1", "::1", "/run/rpcbind.sock",
-                           "127.0.0.1.8.1x", "127.0.0.1.. 1"}) {
+  for (const char* text : {"", ".", "..", "127.0.0.1", "127.0.0.1.8", "127.0.0.1.8.256", "127.0.0.1.-1.1",
+                           "127.0.0.1.8.1.", "x.8.1", "::1", "/run/rpcbind.sock", "127.0.0.1.8.1x", "127.0.0.1.. 1"}) {
     EXPECT_FALSE(ParseUniversalAddress(text)) << text;
   }
 }
 
 TEST(RegistryTest, IsBounded) {
   Registry registry;
-  for (std::uint32_t i = 0; i < kMaxRegistrations; ++i) EXPECT_TRUE(registry.Set({i, 1, "tcp", "0.0.0.0.1.1", "superuser"}));
+  for (std::uint32_t i = 0; i < kMaxRegistrations; ++i)
+    EXPECT_TRUE(registry.Set({i, 1, "tcp", "0.0.0.0.1.1", "superuser"}));
   EXPECT_FALSE(registry.Set({kMaxRegistrations, 1, "tcp", "0.0.0.0.1.1", "superuser"}));
   EXPECT_TRUE(registry.Unset(5, 1, "", "superuser"));
   EXPECT_TRUE(registry.Set({kMaxRegistrations, 1, "tcp", "0.0.0.0.1.1", "superuser"}));

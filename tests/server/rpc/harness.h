@@ -144,7 +144,8 @@ struct Reply {
 class Client {
  public:
   // A socketpair, the other end of which the transport adopts, when `waiting` has been sent already.
-  explicit Client(TestServer& server, const std::string& address = "127.0.0.1", std::uint16_t port = 700, ByteSpan waiting = {});
+  explicit Client(TestServer& server, const std::string& address = "127.0.0.1", std::uint16_t port = 700,
+                  ByteSpan waiting = {});
   // TCP to the loopback address.
   explicit Client(std::uint16_t tcp_port);
   ~Client();

@@ -66,7 +66,8 @@ TEST_F(Wire, ManyCallsTakeFewSystemCalls) {
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(client.Receive());
   // A send is counted when it has returned, which may be after what it sent was received.
   const auto end = std::chrono::steady_clock::now() + kLimit;
-  while (server_.transport->statistics().system_calls < 2 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  while (server_.transport->statistics().system_calls < 2 && std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
   EXPECT_LE(server_.transport->statistics().system_calls, 10u);
   EXPECT_GE(server_.transport->statistics().system_calls, 2u);
 }

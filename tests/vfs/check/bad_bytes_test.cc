@@ -184,7 +184,8 @@ TEST_P(BadJournal, WithABitTurnedIsToldOrRefused) {
     std::set<std::size_t> ends;
     const std::vector<bool> structure = Structure(picture.at(name), base, &ends);
     base += 8192;
-    // Each byte of what is not data in one of the two kinds of workspace, and every third in the other; fewer where a sanitizer makes each slow.
+    // Each byte of what is not data in one of the two kinds of workspace, and every third in the other; fewer where a
+    // sanitizer makes each slow.
 #ifdef __SANITIZE_ADDRESS__
     const std::size_t stride = GetParam() ? 13 : 5;
 #else

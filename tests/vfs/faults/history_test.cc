@@ -1,4 +1,5 @@
-// Old journal segments are given up: nothing that is seen changes by it, the journal stays small, and what is left of it still tells the whole volume.
+// Old journal segments are given up: nothing that is seen changes by it, the journal stays small, and what is left of
+// it still tells the whole volume.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -15,9 +16,14 @@ constexpr std::uint64_t kSegment = 128 << 10;
 
 Tree Lower() {
   return {
-      DirNode("dir"),        FileNode("dir/deep", Pattern(70'000, 3)), FileNode("kept", Pattern(300'000, 1)),
-      FileNode("gone", "x"), FileNode("other", Pattern(5000, 2)),      DirNode("moved"),
-      FileNode("moved/in", "in a layer's directory"), SymlinkNode("link", "dir/deep"),
+      DirNode("dir"),
+      FileNode("dir/deep", Pattern(70'000, 3)),
+      FileNode("kept", Pattern(300'000, 1)),
+      FileNode("gone", "x"),
+      FileNode("other", Pattern(5000, 2)),
+      DirNode("moved"),
+      FileNode("moved/in", "in a layer's directory"),
+      SymlinkNode("link", "dir/deep"),
   };
 }
 

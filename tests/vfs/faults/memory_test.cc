@@ -47,12 +47,14 @@ TEST(MemoryBudget, ItsSharesAddUpToTheWhole) {
   for (const std::size_t mebibytes : {16, 17, 256, 1000, 65536}) {
     const std::size_t whole = mebibytes << 20;
     const MemoryBudget b = MemoryBudget::Of(whole);
-    const std::size_t sum = b.inodes + b.index_batch + b.index_written_pages + b.index_read_pages + b.journal_pages + b.host + b.server;
+    const std::size_t sum =
+        b.inodes + b.index_batch + b.index_written_pages + b.index_read_pages + b.journal_pages + b.host + b.server;
     EXPECT_LE(sum, whole) << mebibytes;
     EXPECT_GT(sum, whole / 10 * 9) << mebibytes;
     EXPECT_LE(b.dirty, b.inodes) << mebibytes;
     EXPECT_LE(b.name_filter, b.inodes) << mebibytes;
-    EXPECT_LE(b.whole_directory_names * 256, b.inodes) << "a directory that is loaded whole is a small part of all: " << mebibytes;
+    EXPECT_LE(b.whole_directory_names * 256, b.inodes)
+        << "a directory that is loaded whole is a small part of all: " << mebibytes;
   }
 }
 

@@ -96,7 +96,8 @@ class FaultySubject : public FileSystemHolder {
   std::unique_ptr<Workspace> workspace_;
 };
 
-// The index as files. It does not lie in the Env, and so is kept over a loss of power by hand. Taken while nothing writes it.
+// The index as files. It does not lie in the Env, and so is kept over a loss of power by hand. Taken while nothing
+// writes it.
 class IndexCopy {
  public:
   void Take(const FaultySubject& subject);
