@@ -1,5 +1,5 @@
 // strata check: looks at all that a workspace holds, says what it found, and mends what can be.
-#include "vfs/check.h"
+#include "vfs/check/check.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

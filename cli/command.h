@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/status.h"
-#include "vfs/workspace.h"
+#include "vfs/workspace/workspace.h"
 
 namespace CLI {
 class App;

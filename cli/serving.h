@@ -6,7 +6,7 @@
 
 #include "server/server.h"
 #include "server/takeover.h"
-#include "vfs/workspace.h"
+#include "vfs/workspace/workspace.h"
 
 namespace strata::cli {
 

@@ -168,8 +168,7 @@ std::optional<std::string> VersionsDiffer(const Message& hello) {
 
 }  // namespace
 
-// The running process
-// -----------------------------------------------------------------------------------------------------------------
+// -- The running process --
 
 Result<TakeoverPoint> TakeoverPoint::Listen(const std::string& folder) {
   STRATA_ASSIGN(Descriptor opened, OpenFolder(folder));
@@ -258,8 +257,7 @@ Result<void> TakeoverRequest::HandOver(const Handover& handover, int give_up) {
               "the new process says: " + (last.type == Type::kFailed ? last.text() : "something unexpected"));
 }
 
-// The new process
-// -----------------------------------------------------------------------------------------------------------------
+// -- The new process --
 
 Result<Takeover> Takeover::Ask(const std::string& folder) {
   const std::string taking = "taking over the server of " + folder;

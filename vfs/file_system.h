@@ -24,8 +24,7 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
-  // What an implementation must have.
-  // ------------------------------------------------------------------------------------
+  // -- What an implementation must have. --
 
   // Constant for the life of the object.
   virtual const VolumeInfo& Volume() const = 0;
@@ -42,8 +41,7 @@ class FileSystem {
   virtual Result<Listing> ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie,
                                         bool want_attributes, DirectorySink& sink) = 0;
 
-  // What has a default.
-  // --------------------------------------------------------------------------------------------------
+  // -- What has a default. --
 
   // The bits of `wanted` (kAccess*) that the caller has. Default: by the mode bits; no changing bit on a read-only
   // volume. `after`, where not null, gets the object's attributes.

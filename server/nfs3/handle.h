@@ -1,8 +1,9 @@
 // The file handle (spec nfsv3 3.1): 40 bytes, the same for the object's whole life, which nobody but this server can
 // make.
 //
-//     0  version, 1        4  generation        16  inode number    32  MAC: SipHash-2-4 of bytes 0 to 31 under the
-//     volume's handle_key 1  zero (3 bytes)    8  volume id         24  locator             (all little-endian)
+//     0  version, 1          8  volume id         24  locator
+//     1  zero (3 bytes)     16  inode number      32  MAC: SipHash-2-4 of bytes 0 to 31 under the volume's handle_key
+//     4  generation              (all little-endian)
 #pragma once
 
 #include <cstddef>

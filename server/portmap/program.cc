@@ -93,8 +93,7 @@ rpc::Outcome Null(rpc::Program&, const rpc::Call&, rpc::XdrReader& arguments, rp
   return arguments.Finished() ? rpc::Outcome{} : rpc::Outcome::Garbage();
 }
 
-// Version 2.
-// -------------------------------------------------------------------------------------------------
+// -- Version 2. --
 
 rpc::Outcome PmapSet(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
   PmapArgument map;
@@ -152,8 +151,7 @@ rpc::Outcome PmapDump(rpc::Program& program, const rpc::Call&, rpc::XdrReader& a
   return {};
 }
 
-// Versions 3 and 4.
-// -------------------------------------------------------------------------------------------------
+// -- Versions 3 and 4. --
 
 rpc::Outcome RpcbSet(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
   RpcbArgument map;

@@ -117,8 +117,7 @@ bool Connection::Paused() {
   return counted_bytes_ > 0 && shared.buffered_bytes.load(std::memory_order_relaxed) >= shared.max_buffered_bytes;
 }
 
-// Reading
-// -----------------------------------------------------------------------------------------------------------------
+// -- Reading --
 
 void Connection::Read() {
   if (closed_ || ended_ || thread_.paused() || reading_ != Reading::kNo) return;
@@ -257,8 +256,7 @@ void Connection::Refuse(const char* why) {
   }
 }
 
-// Serving
-// -----------------------------------------------------------------------------------------------------------------
+// -- Serving --
 
 void Connection::Process() {
   if (thread_.paused()) return;
@@ -390,8 +388,7 @@ void Connection::DeliverAdded() {
   CheckQuiet();
 }
 
-// Answering
-// ---------------------------------------------------------------------------------------------------------------
+// -- Answering --
 
 void Connection::EndBatch() {
   ReplyBatch& batch = thread_.batch();

@@ -57,7 +57,8 @@ TEST(Architecture, EveryIncludeGoesDownwardsAndLibrariesStayInTheirRooms) {
     for (auto& violation : Violations(source.path, includes)) violations.push_back(std::move(violation));
   }
   EXPECT_THAT(violations, IsEmpty());
-  for (const char* room : {"base", "journal", "store", "vfs", "server", "cli"}) {
+  for (const char* room :
+       {"base", "journal", "store", "vfs", "vfs/layer", "vfs/workspace", "vfs/check", "server", "cli"}) {
     EXPECT_GT(includes_of_room[room], 0) << "no include was read in " << room
                                          << "/: is this test looking in the right place?";
   }
@@ -103,9 +104,18 @@ TEST(IncludeRules, AnIncludeUpwardsIsFound) {
               ElementsAre(HasSubstr("vfs/a.cc:1: vfs/ must not include server/b.h")));
   EXPECT_THAT(ViolationsIn("base/a.h", "#include <vfs/types.h>\n"),
               ElementsAre(HasSubstr("must not include vfs/types.h")));
-  EXPECT_THAT(
-      ViolationsIn("vfs/a.cc", "#include \"journal/b.h\"\n#include \"store/index/c.h\"\n#include \"base/d.h\"\n"),
-      IsEmpty());
+  EXPECT_THAT(ViolationsIn("vfs/workspace/a.cc",
+                           "#include \"journal/b.h\"\n#include \"store/index/c.h\"\n#include \"base/d.h\"\n"),
+              IsEmpty());
+}
+
+TEST(IncludeRules, TheRoomsWithinVfsAreToldApart) {
+  EXPECT_THAT(ViolationsIn("vfs/a.cc", "#include \"vfs/layer/b.h\"\n"), ElementsAre(HasSubstr("must not include")));
+  EXPECT_THAT(ViolationsIn("vfs/layer/a.cc", "#include \"vfs/workspace/b.h\"\n"),
+              ElementsAre(HasSubstr("vfs/layer/ must not include vfs/workspace/b.h")));
+  EXPECT_THAT(ViolationsIn("vfs/workspace/a.cc", "#include \"vfs/check/b.h\"\n"),
+              ElementsAre(HasSubstr("must not include")));
+  EXPECT_THAT(ViolationsIn("vfs/check/a.cc", "#include \"vfs/workspace/b.h\"\n#include \"vfs/layer.h\"\n"), IsEmpty());
 }
 
 TEST(IncludeRules, JournalAndStoreKnowNothingOfEachOther) {

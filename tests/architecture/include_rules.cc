@@ -9,7 +9,7 @@ namespace {
 
 struct Room {
   std::string_view name;
-  std::array<std::string_view, 6> may_include;
+  std::array<std::string_view, 9> may_include;
 };
 
 // cli -> server -> vfs -> {journal, store} -> base. The server knows a volume as a vfs::FileSystem only, not how it is
@@ -18,9 +18,12 @@ constexpr std::array kRooms = {
     Room{"base", {"base"}},
     Room{"journal", {"journal", "base"}},
     Room{"store", {"store", "base"}},
-    Room{"vfs", {"vfs", "journal", "store", "base"}},
+    Room{"vfs", {"vfs", "base"}},
+    Room{"vfs/layer", {"vfs/layer", "vfs", "base"}},
+    Room{"vfs/workspace", {"vfs/workspace", "vfs/layer", "vfs", "journal", "store", "base"}},
+    Room{"vfs/check", {"vfs/check", "vfs/workspace", "vfs/layer", "vfs", "journal", "store", "base"}},
     Room{"server", {"server", "vfs", "base"}},
-    Room{"cli", {"cli", "server", "vfs", "journal", "store", "base"}},
+    Room{"cli", {"cli", "server", "vfs/check", "vfs/workspace", "vfs/layer", "vfs", "journal", "store", "base"}},
 };
 
 // Libraries that are named in one place only.
@@ -85,9 +88,11 @@ std::string_view Trimmed(std::string_view text) {
 }  // namespace
 
 std::string_view RoomOf(std::string_view path) {
-  const auto slash = path.find('/');
-  if (slash == std::string_view::npos || FindRoom(path.substr(0, slash)) == nullptr) return {};
-  return path.substr(0, slash);
+  // The innermost one: a folder may hold rooms of its own.
+  for (auto slash = path.rfind('/'); slash != std::string_view::npos; slash = path.substr(0, slash).rfind('/')) {
+    if (FindRoom(path.substr(0, slash)) != nullptr) return path.substr(0, slash);
+  }
+  return {};
 }
 
 std::vector<Include> ReadIncludes(std::string_view source) {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "tests/base/temp_folder.h"
-#include "vfs/workspace.h"
+#include "vfs/workspace/workspace.h"
 
 namespace strata::e2e {
 

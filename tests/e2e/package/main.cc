@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "server/server.h"
-#include "vfs/workspace.h"
+#include "vfs/workspace/workspace.h"
 
 int main(int argc, char** argv) {
   if (argc != 2) return 2;

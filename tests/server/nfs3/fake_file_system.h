@@ -15,8 +15,7 @@ class FakeFileSystem : public vfs::FileSystem {
  public:
   explicit FakeFileSystem(std::uint64_t volume_id = 7, SipHashKey key = {1, 2});
 
-  // What a test sets.
-  // ------------------------------------------------------------------------------------------------------
+  // -- What a test sets. --
   std::optional<Errc> failure;                             // of every call but GetAttributes
   bool must_wait = false;                                  // kWouldBlock for calls that may not
   bool attributes_fail = false;                            // GetAttributes fails with kIo
@@ -26,8 +25,7 @@ class FakeFileSystem : public vfs::FileSystem {
   vfs::Commitment commitment = vfs::Commitment::kWritten;  // of changes that succeed
   vfs::WriteVerifier verifier{9, 8, 7, 6, 5, 4, 3, 2};
 
-  // What a test reads.
-  // -----------------------------------------------------------------------------------------------------
+  // -- What a test reads. --
   int calls = 0;  // of any method that takes a context
   vfs::Credentials last_credentials;
   vfs::SetAttributes last_set;

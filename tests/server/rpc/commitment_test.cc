@@ -139,8 +139,7 @@ TEST_F(Commitments, WhatAlwaysBlocksGoesToAWorkerAtOnce) {
   EXPECT_EQ(AnsweredWord(client_, 1), 1u);
 }
 
-// Duplicates
-// ------------------------------------------------------------------------------------------------------------
+// -- Duplicates --
 
 TEST_F(Commitments, ARetransmissionGetsTheFirstAnswerOnTheSameAndOnANewConnection) {
   const Bytes call = CallRecord(50, FakeProgram::kCached, Words({1}));

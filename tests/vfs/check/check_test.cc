@@ -1,5 +1,5 @@
 // What `strata check` says of a workspace, and what it mends.
-#include "vfs/check.h"
+#include "vfs/check/check.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

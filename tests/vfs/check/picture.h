@@ -9,8 +9,8 @@
 
 #include "tests/vfs/workspace/harness.h"
 #include "tests/vfs/workspace/tree.h"
-#include "vfs/check.h"
-#include "vfs/workspace.h"
+#include "vfs/check/check.h"
+#include "vfs/workspace/workspace.h"
 
 namespace strata::vfs::testing {
 

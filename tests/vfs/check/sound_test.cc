@@ -9,7 +9,7 @@
 
 #include "tests/vfs/check/picture.h"
 #include "tests/vfs/faults/stream.h"
-#include "vfs/check.h"
+#include "vfs/check/check.h"
 
 namespace strata::vfs::testing {
 namespace {

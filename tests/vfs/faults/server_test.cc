@@ -10,7 +10,7 @@
 #include "tests/base/fault_env.h"
 #include "tests/base/temp_folder.h"
 #include "tests/e2e/wire.h"
-#include "vfs/workspace.h"
+#include "vfs/workspace/workspace.h"
 
 namespace strata::e2e {
 namespace {

@@ -14,7 +14,7 @@
 #include "tests/base/fault_env.h"
 #include "tests/vfs/workspace/harness.h"
 #include "tests/vfs/workspace/tree.h"
-#include "vfs/workspace.h"
+#include "vfs/workspace/workspace.h"
 
 namespace strata::vfs::testing {
 

@@ -1,5 +1,5 @@
 // A host folder as a layer: what only a host can do to it.
-#include "vfs/host_layer.h"
+#include "vfs/layer/host_layer.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

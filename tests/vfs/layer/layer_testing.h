@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "vfs/host_layer.h"
 #include "vfs/layer.h"
-#include "vfs/memory_layer.h"
+#include "vfs/layer/host_layer.h"
+#include "vfs/layer/memory_layer.h"
 
 namespace strata::vfs {
 

@@ -1,5 +1,5 @@
 // Layers merged: overlay X1, X2, X3, X4, X13, X17 and X18, and numbers that are computed.
-#include "vfs/lower_tree.h"
+#include "vfs/layer/lower_tree.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "vfs/memory_layer.h"
+#include "vfs/layer/memory_layer.h"
 
 namespace strata::vfs {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "crash_ops.h"
-#include "vfs/workspace.h"
+#include "vfs/workspace/workspace.h"
 
 namespace strata::vfs::testing {
 namespace {

@@ -14,7 +14,7 @@
 #include "crash_ops.h"
 #include "model.h"
 #include "tree.h"
-#include "vfs/workspace.h"
+#include "vfs/workspace/workspace.h"
 
 namespace strata::vfs::testing {
 namespace {

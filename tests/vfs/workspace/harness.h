@@ -91,8 +91,7 @@ class Client {
   // How many calls had to be repeated with may_block.
   std::uint64_t blocked() const { return blocked_; }
 
-  // By object, as FileSystem has them.
-  // -----------------------------------------------------------------------------------
+  // -- By object, as FileSystem has them. --
   ObjectId Root() const { return holder_->fs().Root(); }
   Result<Attributes> Get(const ObjectId& id);
   Result<Entry> Lookup(const ObjectId& directory, std::string_view name, std::optional<Attributes>* after = nullptr);
@@ -118,8 +117,7 @@ class Client {
   Result<void> Link(const ObjectId& id, const ObjectId& directory, std::string_view name);
   Result<void> Commit(const ObjectId& id);
 
-  // By path, from the root, '/' between names; no symlink is followed.
-  // ------------------------------------------------------
+  // -- By path, from the root, '/' between names; no symlink is followed. --
   Result<Entry> Walk(std::string_view path);
   Result<ObjectId> Id(std::string_view path);
   Result<Attributes> Stat(std::string_view path);

@@ -9,7 +9,7 @@
 
 #include "harness.h"
 #include "tree.h"
-#include "vfs/workspace.h"
+#include "vfs/workspace/workspace.h"
 
 namespace strata::vfs::testing {
 

@@ -12,7 +12,7 @@
 #include <map>
 #include <sstream>
 
-#include "vfs/memory_layer.h"
+#include "vfs/layer/memory_layer.h"
 
 namespace strata::vfs::testing {
 namespace {

@@ -1,0 +1,271 @@
+#include "vfs/layer/host_layer.h"
+
+#include <dirent.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <utility>
+
+#include "vfs/layer/host_markers.h"
+#include "vfs/layer/host_nodes.h"
+
+namespace strata::vfs {
+namespace {
+
+using host::DescriptorRef;
+using host::FileStatus;
+using host::HostNodes;
+
+constexpr std::uint64_t kBlock = 512;  // the unit of stx_blocks
+
+Time TimeOf(const struct statx_timestamp& stamp) {
+  return Time{static_cast<std::int64_t>(stamp.tv_sec) * 1'000'000'000 + stamp.tv_nsec};
+}
+
+Attributes AttributesOf(const FileStatus& status, std::uint64_t id) {
+  Attributes attributes;
+  attributes.type = host::TypeOf(status);
+  attributes.mode = status.stx_mode & kModeMask;
+  attributes.nlink = status.stx_nlink;
+  attributes.uid = status.stx_uid;
+  attributes.gid = status.stx_gid;
+  attributes.size = status.stx_size;
+  attributes.used = status.stx_blocks * kBlock;
+  attributes.rdev = {status.stx_rdev_major, status.stx_rdev_minor};
+  attributes.ino = InodeNumber(id);
+  attributes.atime = TimeOf(status.stx_atime);
+  attributes.mtime = TimeOf(status.stx_mtime);
+  attributes.ctime = TimeOf(status.stx_ctime);
+  return attributes;
+}
+
+// Of any length: some file systems hold names longer than NFS clients send.
+bool IsOneName(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == name.npos && name.find('\0') == name.npos;
+}
+
+bool SeveralLinks(const FileStatus& status) { return !host::IsDirectory(status) && status.stx_nlink > 1; }
+
+// Bytes read at once without waiting; kWouldBlock where a disk would have to be waited for.
+Result<std::size_t> ReadCached(const host::Descriptor& file, std::uint64_t offset, MutableByteSpan out) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const struct iovec piece{out.data() + done, out.size() - done};
+    const ssize_t got = preadv2(file.fd(), &piece, 1, static_cast<off_t>(offset + done), RWF_NOWAIT);
+    if (got > 0) {
+      done += static_cast<std::size_t>(got);
+    } else if (got == 0) {
+      break;
+    } else if (errno == EAGAIN || errno == EOPNOTSUPP) {
+      return Fail(Errc::kWouldBlock);
+    } else if (errno != EINTR) {
+      return Fail(ErrcFromErrno(errno));
+    }
+  }
+  return done;
+}
+
+Result<std::size_t> ReadWaiting(const host::Descriptor& file, std::uint64_t offset, MutableByteSpan out) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got = pread(file.fd(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (got > 0) {
+      done += static_cast<std::size_t>(got);
+    } else if (got == 0) {
+      break;
+    } else if (errno != EINTR) {
+      return Fail(ErrcFromErrno(errno));
+    }
+  }
+  return done;
+}
+
+class HostLayer final : public Layer {
+ public:
+  HostLayer(std::string folder, const MarkerStyles& markers, std::unique_ptr<HostNodes> nodes)
+      : folder_(std::move(folder)), markers_(markers), nodes_(std::move(nodes)) {}
+
+  LayerNode Root() const override { return {nodes_->root_id(), 0}; }
+  Result<LayerStat> Stat(const LayerNode& node) override;
+  Result<LayerStat> Lookup(const LayerNode& directory, std::string_view name) override;
+  Result<void> ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) override;
+  Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block) override;
+  Result<std::string> ReadLink(const LayerNode& node) override;
+  Result<std::string> PathOf(const LayerNode& node) override { return nodes_->PathOf(node); }
+  std::string Describe() const override { return folder_; }
+
+ private:
+  Result<LayerStat> Evaluate(int directory, std::uint64_t parent, std::string_view name, const FileStatus& status);
+  bool IsWhiteout(int directory, std::string_view name, const FileStatus& status) const;
+  Result<LayerStat> LookupMarker(const LayerNode& directory, int fd, std::string_view name);
+  Result<DescriptorRef> OpenFile(const LayerNode& node);
+
+  const std::string folder_;
+  const MarkerStyles markers_;
+  const std::unique_ptr<HostNodes> nodes_;
+};
+
+bool HostLayer::IsWhiteout(int directory, std::string_view name, const FileStatus& status) const {
+  if (markers_.chardev && host::IsDeviceWhiteout(status)) return true;
+  return markers_.xattr && S_ISREG(status.stx_mode) && status.stx_size == 0 &&
+         host::HasWhiteoutAttribute(directory, name) &&
+         host::ReadMarks(directory, ".", markers_).whiteouts_by_attribute;
+}
+
+// All that is said of what `directory` holds under `name`; of the root, `name` is empty.
+Result<LayerStat> HostLayer::Evaluate(int directory, std::uint64_t parent, std::string_view name,
+                                      const FileStatus& status) {
+  const std::uint64_t id = nodes_->identity().IdOf(status);
+  LayerStat stat;
+  stat.node = {id, SeveralLinks(status) ? 0 : parent};
+  stat.attributes = AttributesOf(status, id);
+  stat.generation = host::GenerationOf(status);
+  if (host::IsDirectory(status)) {
+    const host::DirectoryMarks marks = host::ReadMarks(directory, name.empty() ? "." : name, markers_);
+    if (marks.redirected) {
+      return Fail(Errc::kIo, folder_ + ": directory " + std::string(name) +
+                                 " has overlay.redirect, which is not followed; copy the merged tree instead");
+    }
+    // Beside a whiteout of its own name the directory is all there is of it (X1).
+    stat.opaque = marks.opaque || (markers_.files && !name.empty() && host::HasWhiteoutFile(directory, name));
+  } else {
+    stat.whiteout = IsWhiteout(directory, name, status);
+  }
+  return stat;
+}
+
+Result<LayerStat> HostLayer::Stat(const LayerNode& node) {
+  // A descriptor open on the node answers without a search; of a directory it does not know the whiteout beside it.
+  if (DescriptorRef opened = nodes_->OpenedOn(node.id); opened && !opened->directory()) {
+    STRATA_ASSIGN(const FileStatus status, host::StatDescriptor(opened->fd()));
+    const std::uint64_t parent = node.parent != 0 ? node.parent : nodes_->RememberedParent(node.id);
+    if (status.stx_nlink != 0 && (parent != 0 || SeveralLinks(status))) {
+      LayerStat stat;
+      stat.node = {node.id, SeveralLinks(status) ? 0 : parent};
+      stat.attributes = AttributesOf(status, node.id);
+      stat.generation = host::GenerationOf(status);
+      return stat;
+    }
+    if (status.stx_nlink == 0) nodes_->Forget(node.id);
+  }
+  STRATA_ASSIGN(const host::Spot spot, nodes_->Locate(node));
+  return Evaluate(spot.directory->fd(), spot.parent, spot.name, spot.status);
+}
+
+Result<LayerStat> HostLayer::Lookup(const LayerNode& directory, std::string_view name) {
+  if (!IsOneName(name)) return Fail(Errc::kInvalid);
+  if (markers_.files && name.starts_with(host::kWhiteoutPrefix)) return Fail(Errc::kNotFound);
+  STRATA_ASSIGN(const DescriptorRef opened, nodes_->OpenDirectory(directory));
+  auto status = nodes_->StatAt(opened->fd(), name);
+  if (!status) {
+    const Errc code = status.error().code();
+    // A name that this file system cannot hold, it does not hold.
+    if (code != Errc::kNotFound && code != Errc::kNameTooLong && code != Errc::kInvalid)
+      return Fail(std::move(status.error()));
+    return LookupMarker(directory, opened->fd(), name);
+  }
+  auto stat = Evaluate(opened->fd(), directory.id, name, *status);
+  if (stat && !stat->whiteout) nodes_->Remember(stat->node.id, directory.id, name);
+  return stat;
+}
+
+// What there is to say of a name that the directory does not hold.
+Result<LayerStat> HostLayer::LookupMarker(const LayerNode& directory, int fd, std::string_view name) {
+  if (markers_.files) {
+    std::string marker(host::kWhiteoutPrefix);
+    marker += name;
+    const auto status = nodes_->StatAt(fd, marker);
+    if (status && S_ISREG(status->stx_mode) && !host::WhitedOut(marker).empty()) {
+      LayerStat stat;
+      stat.node = {nodes_->identity().IdOf(*status), directory.id};
+      stat.whiteout = true;
+      return stat;
+    }
+  }
+  const auto self = host::StatDescriptor(fd);
+  if (self && self->stx_nlink == 0) {
+    nodes_->Forget(directory.id);
+    return Fail(Errc::kStale);
+  }
+  return Fail(Errc::kNotFound);
+}
+
+Result<void> HostLayer::ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) {
+  STRATA_ASSIGN(const DescriptorRef opened, nodes_->OpenDirectory(directory));
+  auto readable = host::OpenReadableAt(opened->fd(), ".");
+  if (!readable) {
+    if (readable.error().code() != Errc::kNotFound) return Fail(std::move(readable.error()));
+    nodes_->Forget(directory.id);
+    return Fail(Errc::kStale);
+  }
+  const int fd = (*readable)->fd();
+  MarkerStyles attributes;
+  attributes.xattr = markers_.xattr;
+  const bool whiteouts_by_attribute = markers_.xattr && host::ReadMarks(fd, attributes).whiteouts_by_attribute;
+  const auto want_status = [&](const host::RawEntry& entry) {
+    return (markers_.chardev && entry.type == DT_CHR) || (whiteouts_by_attribute && entry.type == DT_REG);
+  };
+  return nodes_->ForEachEntry(fd, want_status, [&](const HostNodes::Entry& found) {
+    LayerEntry entry;
+    entry.name = found.name;
+    entry.type = found.type;
+    entry.node = {found.id, found.status != nullptr && SeveralLinks(*found.status) ? 0 : directory.id};
+    if (markers_.files && found.name.starts_with(host::kWhiteoutPrefix)) {
+      entry.name = host::WhitedOut(found.name);
+      if (entry.name.empty() || found.type != FileType::kRegular) return true;
+      entry.whiteout = true;
+    } else if (found.status != nullptr) {
+      entry.whiteout = (markers_.chardev && host::IsDeviceWhiteout(*found.status)) ||
+                       (whiteouts_by_attribute && S_ISREG(found.status->stx_mode) && found.status->stx_size == 0 &&
+                        host::HasWhiteoutAttribute(fd, found.name));
+    }
+    return visit(entry);
+  });
+}
+
+Result<DescriptorRef> HostLayer::OpenFile(const LayerNode& node) {
+  STRATA_ASSIGN(const host::Spot spot, nodes_->Locate(node));
+  if (host::IsDirectory(spot.status)) return Fail(Errc::kIsDirectory);
+  // A fifo would wait for its writer, and opening a device may do anything.
+  if (!S_ISREG(spot.status.stx_mode)) return Fail(Errc::kInvalid);
+  auto file = host::OpenFileAt(spot.directory->fd(), spot.name, nodes_->identity().MemoryBacked(spot.status));
+  if (!file) return Fail(file.error().code() == Errc::kNotFound ? Status(Errc::kStale) : std::move(file.error()));
+  STRATA_ASSIGN(const FileStatus status, host::StatDescriptor((*file)->fd()));
+  if (!S_ISREG(status.stx_mode) || nodes_->identity().IdOf(status) != node.id) return Fail(Errc::kStale);
+  if (markers_.xattr && host::IsMetadataCopy((*file)->fd())) {
+    return Fail(Errc::kIo, folder_ + ": file " + spot.name + " has overlay.metacopy, its data lies elsewhere");
+  }
+  nodes_->Keep(node.id, *file);
+  return file;
+}
+
+Result<std::size_t> HostLayer::Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block) {
+  DescriptorRef file = nodes_->OpenedOn(node.id);
+  if (file && file->directory()) return Fail(Errc::kIsDirectory);
+  if (!file) {
+    if (!may_block) return Fail(Errc::kWouldBlock);
+    STRATA_ASSIGN(file, OpenFile(node));
+  }
+  constexpr auto kEnd = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
+  if (offset >= kEnd) return 0;
+  out = out.first(std::min<std::uint64_t>(out.size(), kEnd - offset));
+  return may_block || file->memory_backed() ? ReadWaiting(*file, offset, out) : ReadCached(*file, offset, out);
+}
+
+Result<std::string> HostLayer::ReadLink(const LayerNode& node) {
+  STRATA_ASSIGN(const host::Spot spot, nodes_->Locate(node));
+  if (!S_ISLNK(spot.status.stx_mode)) return Fail(Errc::kInvalid);
+  return host::ReadLinkAt(spot.directory->fd(), spot.name);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Layer>> OpenHostLayer(const std::string& folder, const HostLayerOptions& options) {
+  STRATA_ASSIGN(auto nodes, HostNodes::Open(folder, options));
+  return std::make_unique<HostLayer>(folder, options.markers, std::move(nodes));
+}
+
+}  // namespace strata::vfs

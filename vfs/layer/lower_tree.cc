@@ -1,0 +1,396 @@
+#include "vfs/layer/lower_tree.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <utility>
+
+namespace strata::vfs {
+namespace {
+
+constexpr std::uint64_t kIdMask = (std::uint64_t{1} << kLayerIdBits) - 1;
+constexpr std::uint64_t kHashMask = std::numeric_limits<std::uint64_t>::max() >> 1;
+
+// Errors by which one layer says that it has nothing here; the others are still asked.
+bool LayerIsSilent(Errc code) {
+  return code == Errc::kNotFound || code == Errc::kNotDirectory || code == Errc::kInvalid || code == Errc::kStale;
+}
+
+// What a call says when all layers were silent: the first thing that is more than "not found".
+class Silence {
+ public:
+  void Add(Status status) {
+    if (!worst_ || worst_->code() == Errc::kNotFound) worst_ = std::move(status);
+  }
+  // A layer answered, though with nothing.
+  void AddAnswer() { answered_ = true; }
+  std::unexpected<Status> Take() {
+    if (answered_ || !worst_) return Fail(Errc::kNotFound);
+    return std::unexpected(std::move(*worst_));
+  }
+
+ private:
+  std::optional<Status> worst_;
+  bool answered_ = false;
+};
+
+// Puts together what the layers, from the highest down, say of one name (overlay X1 to X3).
+class Merge {
+ public:
+  // False: the layers below have no more say.
+  bool Add(std::uint32_t position, const LayerStat& stat) {
+    if (stat.whiteout) return false;
+    const bool directory = stat.attributes.type == FileType::kDirectory;
+    if (found_.node.sources.empty()) {
+      found_.attributes = stat.attributes;
+    } else {
+      if (!directory) return false;
+      found_.attributes.nlink = AddLinks(found_.attributes.nlink, stat.attributes.nlink);
+    }
+    found_.node.generation = Generation(stat.generation);
+    found_.node.sources.push_back({position, stat.node.id, stat.node.parent});
+    several_links_ = !directory && stat.node.parent == 0;
+    return directory && !stat.opaque;
+  }
+  bool empty() const { return found_.node.sources.empty(); }
+  bool several_links() const { return several_links_; }
+  const Origin::Source& lowest() const { return found_.node.sources.back(); }
+  LowerFound Take(InodeNumber number, std::uint64_t locator) {
+    found_.node.number = number;
+    found_.node.locator = locator;
+    found_.attributes.ino = number;
+    return std::move(found_);
+  }
+
+ private:
+  static std::uint32_t AddLinks(std::uint32_t above, std::uint32_t below) {
+    const std::uint64_t sum = std::uint64_t{std::max(above, 2u)} + std::max(below, 2u) - 2;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, std::numeric_limits<std::uint32_t>::max()));
+  }
+
+  LowerFound found_;
+  bool several_links_ = false;
+};
+
+bool Precedes(const LowerListing& listing, const LowerListing::Item& a, const LowerListing::Item& b) {
+  if (a.hash != b.hash) return a.hash < b.hash;
+  return listing.Name(a) < listing.Name(b);
+}
+bool SameName(const LowerListing& listing, const LowerListing::Item& a, const LowerListing::Item& b) {
+  return a.hash == b.hash && listing.Name(a) == listing.Name(b);
+}
+
+// Gives back what growing took too much of, where it is worth the copy.
+template <typename Container>
+void Tighten(Container& container) {
+  if (container.capacity() - container.size() > container.size() / 8 + 64) container.shrink_to_fit();
+}
+
+// The entry as an item, its name put into the arena; false where the listing cannot hold it.
+bool AppendItem(LowerListing& listing, const SipHashKey& key, const LayerEntry& entry, InodeNumber number,
+                LowerListing::Item& item) {
+  if (entry.name.size() > std::numeric_limits<std::uint16_t>::max()) return false;
+  if (listing.names.size() > std::numeric_limits<std::uint32_t>::max() - entry.name.size()) return false;
+  item.hash = NameHash(key, entry.name);
+  item.number = number;
+  item.name_offset = static_cast<std::uint32_t>(listing.names.size());
+  item.name_size = static_cast<std::uint16_t>(entry.name.size());
+  item.type = entry.type;
+  listing.names.append(entry.name);
+  return true;
+}
+
+Status TooManyEntries() {
+  return Status(Errc::kFileTooBig, "a layer's directory has more names than a listing can hold");
+}
+
+}  // namespace
+
+std::uint64_t NameHash(const SipHashKey& key, std::string_view name) {
+  const std::uint64_t hash = SipHash13(key, AsBytes(name)) & kHashMask;
+  return hash < kFirstNameHash ? hash + kFirstNameHash : hash;
+}
+
+// One layer's word on one name, while a directory of several layers is listed.
+struct LowerTree::Candidate {
+  LowerListing::Item item;
+  std::uint32_t rank = 0;  // of the source within the directory's sources, 0 is the highest
+  bool whiteout = false;
+};
+
+LowerTree::LowerTree(std::vector<std::unique_ptr<Layer>> layers, SipHashKey name_key)
+    : layers_(std::move(layers)), name_key_(name_key) {}
+
+std::optional<std::uint32_t> LowerTree::PositionOf(InodeNumber number) const {
+  const std::uint64_t from_below = number.value >> kLayerIdBits;
+  if (from_below == 0 || from_below > layers_.size()) return std::nullopt;
+  return static_cast<std::uint32_t>(layers_.size() - from_below);
+}
+
+Result<LowerFound> LowerTree::Root() {
+  if (layers_.empty()) return Fail(Errc::kNotFound);
+  if (layers_.size() > kMaxLayers) {
+    return Fail(Errc::kInvalid, "more than " + std::to_string(kMaxLayers) + " layers; flatten some of them into one");
+  }
+  Merge merge;
+  for (std::uint32_t position = 0; position < layers_.size(); ++position) {
+    Layer& layer = *layers_[position];
+    auto stat = layer.Stat(layer.Root());
+    if (!stat) return Fail(stat.error().WithContext(layer.Describe()));
+    if (stat->attributes.type != FileType::kDirectory)
+      return Fail(Errc::kNotDirectory, layer.Describe() + ": not a directory");
+    if (!merge.Add(position, *stat)) break;
+  }
+  LowerFound found = merge.Take(kRootInode, 0);
+  found.node.generation = Generation(0);  // the root is the root, whatever layers come below it
+  return found;
+}
+
+Result<LowerFound> LowerTree::Lookup(const LowerNode& directory, std::string_view name) {
+  Merge merge;
+  Silence silence;
+  for (const Origin::Source& source : directory.sources) {
+    Layer* layer = LayerAt(source.layer);
+    if (layer == nullptr) return Fail(Errc::kStale);
+    auto stat = layer->Lookup({source.node, source.parent}, name);
+    if (!stat) {
+      if (!LayerIsSilent(stat.error().code())) return std::unexpected(std::move(stat.error()));
+      if (stat.error().code() == Errc::kNotFound) silence.AddAnswer();
+      silence.Add(std::move(stat.error()));
+      continue;
+    }
+    silence.AddAnswer();
+    if (!merge.Add(source.layer, *stat)) break;
+  }
+  if (merge.empty()) return silence.Take();
+  const InodeNumber number = NumberOf(merge.lowest().layer, merge.lowest().node);
+  const std::uint64_t locator = merge.several_links() ? 0 : directory.number.value;
+  return merge.Take(number, locator);
+}
+
+Result<LowerFound> LowerTree::Stat(const LowerNode& node) {
+  if (node.number == kRootInode && node.sources.empty()) return Root();
+  Merge merge;
+  for (const Origin::Source& source : node.sources) {
+    Layer* layer = LayerAt(source.layer);
+    if (layer == nullptr) return Fail(Errc::kStale);
+    auto stat = layer->Stat({source.node, source.parent});
+    if (!stat) return std::unexpected(std::move(stat.error()));
+    // The sources were found by a Lookup: what hides what has been decided there.
+    stat->whiteout = stat->opaque = false;
+    merge.Add(source.layer, *stat);
+  }
+  if (merge.empty()) return Fail(Errc::kStale);
+  LowerFound found = merge.Take(node.number, node.locator);
+  found.node.sources = node.sources;
+  if (node.number == kRootInode) found.node.generation = Generation(0);
+  return found;
+}
+
+Result<LowerListing> LowerTree::List(const LowerNode& directory) {
+  if (directory.sources.empty()) return Fail(Errc::kNotFound);
+  if (directory.sources.size() > 1) return ListMerged(directory);
+  const Origin::Source& source = directory.sources.front();
+  Layer* layer = LayerAt(source.layer);
+  if (layer == nullptr) return Fail(Errc::kStale);
+
+  LowerListing listing;
+  bool full = false;
+  STRATA_TRY(layer->ReadDirectory({source.node, source.parent}, [&](const LayerEntry& entry) {
+    if (entry.whiteout) return true;
+    LowerListing::Item item;
+    full = !AppendItem(listing, name_key_, entry, NumberOf(source.layer, entry.node.id), item);
+    if (!full) listing.items.push_back(item);
+    return !full;
+  }));
+  if (full) return Fail(TooManyEntries());
+  auto& items = listing.items;
+  std::sort(items.begin(), items.end(), [&](const auto& a, const auto& b) { return Precedes(listing, a, b); });
+  // A host folder that changes while it is read may tell a name twice.
+  const auto end =
+      std::unique(items.begin(), items.end(), [&](const auto& a, const auto& b) { return SameName(listing, a, b); });
+  items.erase(end, items.end());
+  Tighten(listing.items);
+  Tighten(listing.names);
+  return listing;
+}
+
+Result<void> LowerTree::Collect(const LowerNode& directory, const Origin::Source& source, std::uint32_t rank,
+                                LowerListing& listing, std::vector<Candidate>& candidates) {
+  Layer* layer = LayerAt(source.layer);
+  if (layer == nullptr) return Fail(Errc::kStale);
+  bool full = false;
+  const bool lowest = rank + 1 == directory.sources.size();
+  STRATA_TRY(layer->ReadDirectory({source.node, source.parent}, [&](const LayerEntry& entry) {
+    if (entry.whiteout && lowest) return true;
+    Candidate candidate;
+    candidate.rank = rank;
+    candidate.whiteout = entry.whiteout;
+    full = !AppendItem(listing, name_key_, entry, NumberOf(source.layer, entry.node.id), candidate.item);
+    if (!full) candidates.push_back(candidate);
+    return !full;
+  }));
+  if (full) return Fail(TooManyEntries());
+  return {};
+}
+
+// The number of the directory that `group` makes, whose first member is visible: that of the lowest layer that
+// contributes.
+InodeNumber LowerTree::LowestNumber(const LowerNode& directory, const LowerListing& listing, const Candidate* group,
+                                    std::size_t size) {
+  const Candidate* lowest = &group[0];
+  for (std::size_t i = 1; i < size; ++i) {
+    const Candidate& next = group[i];
+    if (next.whiteout || next.item.type != FileType::kDirectory) break;
+    if (next.rank == lowest->rank) continue;
+    const Origin::Source& source = directory.sources[lowest->rank];
+    const auto stat = LayerAt(source.layer)->Lookup({source.node, source.parent}, listing.Name(lowest->item));
+    if (stat && stat->opaque) break;
+    lowest = &next;
+  }
+  return lowest->item.number;
+}
+
+Result<LowerListing> LowerTree::ListMerged(const LowerNode& directory) {
+  LowerListing listing;
+  std::vector<Candidate> candidates;
+  Silence silence;
+  bool listed = false;
+  for (std::uint32_t rank = 0; rank < directory.sources.size(); ++rank) {
+    auto collected = Collect(directory, directory.sources[rank], rank, listing, candidates);
+    listed |= collected.has_value();
+    if (collected) continue;
+    if (!LayerIsSilent(collected.error().code())) return std::unexpected(std::move(collected.error()));
+    silence.Add(std::move(collected.error()));
+  }
+  if (!listed) return silence.Take();
+
+  // A whiteout comes after the same layer's own entry of the name, which it does not hide (X1).
+  std::sort(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) {
+    if (!SameName(listing, a.item, b.item)) return Precedes(listing, a.item, b.item);
+    return std::pair(a.rank, a.whiteout) < std::pair(b.rank, b.whiteout);
+  });
+  for (std::size_t i = 0, end = 0; i < candidates.size(); i = end) {
+    for (end = i + 1; end < candidates.size() && SameName(listing, candidates[i].item, candidates[end].item);) ++end;
+    const Candidate& top = candidates[i];
+    if (top.whiteout) continue;
+    LowerListing::Item item = top.item;
+    if (item.type == FileType::kDirectory) item.number = LowestNumber(directory, listing, &candidates[i], end - i);
+    listing.items.push_back(item);
+  }
+  candidates = {};
+  Tighten(listing.items);
+  Tighten(listing.names);
+  return listing;
+}
+
+Result<bool> LowerTree::IsEmpty(const LowerNode& directory) {
+  std::set<std::string, std::less<>> hidden;
+  Silence silence;
+  bool listed = false;
+  for (const Origin::Source& source : directory.sources) {
+    Layer* layer = LayerAt(source.layer);
+    if (layer == nullptr) return Fail(Errc::kStale);
+    std::vector<std::string> hidden_here;
+    bool visible = false;
+    auto read = layer->ReadDirectory({source.node, source.parent}, [&](const LayerEntry& entry) {
+      if (entry.whiteout) {
+        hidden_here.emplace_back(entry.name);
+      } else {
+        visible = !hidden.contains(entry.name);
+      }
+      return !visible;
+    });
+    if (!read) {
+      if (!LayerIsSilent(read.error().code())) return std::unexpected(std::move(read.error()));
+      silence.Add(std::move(read.error()));
+      continue;
+    }
+    if (visible) return false;
+    listed = true;
+    hidden.insert(std::make_move_iterator(hidden_here.begin()), std::make_move_iterator(hidden_here.end()));
+  }
+  if (!listed) return silence.Take();
+  return true;
+}
+
+Result<std::size_t> LowerTree::Read(const LowerNode& file, std::uint64_t offset, MutableByteSpan out, bool may_block) {
+  Layer* layer = file.sources.empty() ? nullptr : LayerAt(file.sources.front().layer);
+  if (layer == nullptr) return Fail(Errc::kStale);
+  return layer->Read({file.sources.front().node, file.sources.front().parent}, offset, out, may_block);
+}
+
+Result<std::string> LowerTree::ReadLink(const LowerNode& symlink) {
+  Layer* layer = symlink.sources.empty() ? nullptr : LayerAt(symlink.sources.front().layer);
+  if (layer == nullptr) return Fail(Errc::kStale);
+  return layer->ReadLink({symlink.sources.front().node, symlink.sources.front().parent});
+}
+
+// The layer that the number names says where its node lies; the merged tree is then walked down to that place, so that
+// a whiteout or a file above it counts. A directory's locator is the number of its merged parent, which may be of a
+// lower layer than the directory: then the layer has to search.
+Result<LowerFound> LowerTree::Resolve(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name) {
+  if (number == kRootInode) return Descend("", parent, name);
+  const auto position = PositionOf(number);
+  if (!position) return Fail(Errc::kStale);
+  Layer& layer = *layers_[*position];
+  LayerNode node{number.value & kIdMask, 0};
+  if (InodeNumber(locator) == kRootInode) {
+    node.parent = layer.Root().id;
+  } else if (PositionOf(InodeNumber(locator)) == position) {
+    node.parent = locator & kIdMask;
+  }
+  auto path = layer.PathOf(node);
+  if (!path) return std::unexpected(std::move(path.error()));
+  if (path->empty()) return Fail(Errc::kStale);
+  auto found = Descend(*path, parent, name);
+  if (found && found->node.number == number) return found;
+  if (!found && !LayerIsSilent(found.error().code())) return found;
+  // Another link of the file may still show.
+  auto stat = layer.Stat(node);
+  if (stat && stat->attributes.type != FileType::kDirectory && stat->attributes.nlink > 1)
+    return Walk(number, parent, name);
+  return Fail(Errc::kStale);
+}
+
+Result<LowerFound> LowerTree::Descend(std::string_view path, LowerNode* parent, std::string* name) {
+  STRATA_ASSIGN(LowerFound found, Root());
+  LowerNode above = found.node;
+  std::string_view step;
+  while (!path.empty()) {
+    step = path.substr(0, path.find('/'));
+    path.remove_prefix(std::min(path.size(), step.size() + 1));
+    above = std::move(found.node);
+    STRATA_ASSIGN(found, Lookup(above, step));
+  }
+  if (parent != nullptr) *parent = std::move(above);
+  if (name != nullptr) *name = step;
+  return found;
+}
+
+// Looks through the whole merged tree, for the one case that no layer can answer alone.
+Result<LowerFound> LowerTree::Walk(InodeNumber number, LowerNode* parent, std::string* name) {
+  STRATA_ASSIGN(LowerFound root, Root());
+  std::vector<LowerNode> pending;
+  pending.push_back(std::move(root.node));
+  while (!pending.empty()) {
+    const LowerNode directory = std::move(pending.back());
+    pending.pop_back();
+    const auto listing = List(directory);
+    if (!listing) continue;
+    for (const LowerListing::Item& item : listing->items) {
+      if (item.number != number && item.type != FileType::kDirectory) continue;
+      auto found = Lookup(directory, listing->Name(item));
+      if (!found) continue;
+      if (found->node.number == number) {
+        if (parent != nullptr) *parent = directory;
+        if (name != nullptr) *name = listing->Name(item);
+        return found;
+      }
+      if (found->attributes.type == FileType::kDirectory) pending.push_back(std::move(found->node));
+    }
+  }
+  return Fail(Errc::kStale);
+}
+
+}  // namespace strata::vfs

@@ -1,0 +1,414 @@
+// What differs from the layers: `strata diff`. Two trees are compared, that of the layers and that which is shown, but
+// only where they can differ: a directory that shows the layers' own is looked into only where the upper holds
+// something in it or beneath it.
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+
+#include <algorithm>
+#include <map>
+
+#include "vfs/workspace/workspace_impl.h"
+
+namespace strata::vfs {
+namespace {
+
+constexpr std::uint32_t kComparedAtOnce = 256 << 10;
+
+// An inode of the upper.
+struct UpperInode {
+  InodeRecord record;
+  std::vector<std::pair<std::string, NameSlot>> entries;  // of a directory: entries and whiteouts
+};
+
+// Collects what a Read gives.
+class Collector final : public ReadSink {
+ public:
+  MutableByteSpan Allocate(std::size_t size) override {
+    bytes.resize(bytes.size() + size);
+    return std::as_writable_bytes(std::span(bytes)).last(size);
+  }
+  void Trim(std::size_t size) override { bytes.resize(bytes.size() - size); }
+  void Reference(ByteSpan more, std::shared_ptr<const void>) override { bytes += AsText(more); }
+  void Zeros(std::size_t size) override { bytes.append(size, '\0'); }
+
+  std::string bytes;
+};
+
+// Gone, or replaced, since it was seen: as if it had been so before.
+bool IsGone(const Status& status) { return status.code() == Errc::kStale || status.code() == Errc::kNotFound; }
+
+}  // namespace
+
+// One comparison. It lives for one call of Changes.
+class ChangeFinder {
+ public:
+  explicit ChangeFinder(WorkspaceImpl& workspace) : workspace_(workspace), lower_(workspace.lower_) {}
+
+  Result<std::vector<PathChange>> Run() {
+    STRATA_TRY(Gather());
+    STRATA_TRY(GatherEntries());
+    STRATA_TRY(MarkChanged());
+    STRATA_ASSIGN(Shown root, ShownAs(kRootInode, nullptr));
+    if (root.merges) {
+      STRATA_ASSIGN(LowerFound base, lower_.Root());
+      if (AttributesDiffer(root, base.attributes)) Report(ChangeKind::kModified, "/", FileType::kDirectory);
+      pending_.push_back({"", std::move(root), std::move(base.node)});
+    } else {
+      pending_.push_back({"", std::move(root), std::nullopt});
+    }
+    while (!pending_.empty()) {
+      const Pair next = std::move(pending_.back());
+      pending_.pop_back();
+      STRATA_TRY(Compare(next));
+    }
+    std::sort(changes_.begin(), changes_.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+    return std::move(changes_);
+  }
+
+ private:
+  // An object as the workspace shows it.
+  struct Shown {
+    InodeNumber ino;
+    FileType type = FileType::kRegular;
+    const UpperInode* upper = nullptr;  // null for what only layers hold
+    LowerNode lower;                    // no sources where no layer has a part in it
+    Attributes attributes;              // of what only layers hold
+    bool merges = false;                // of a directory: the layers' entries show through
+  };
+  // A directory that is shown and what the layers have at its path: a directory, or nothing.
+  struct Pair {
+    std::string path;
+    Shown shown;
+    std::optional<LowerNode> base;
+  };
+
+  Result<void> Gather();
+  Result<void> GatherEntries();
+  Result<void> MarkChanged();
+  Result<void> MarkPlace(InodeNumber ino, std::uint64_t locator);
+  Result<void> MarkLinks(const absl::flat_hash_set<InodeNumber>& linked);
+  Result<Shown> ShownAs(InodeNumber ino, const LowerFound* found);
+  Result<std::map<std::string, Shown>> List(const Shown& directory);
+  Result<void> Compare(const Pair& pair);
+  Result<void> CompareNames(const Pair& pair);
+  Result<void> CompareEntry(std::string path, Shown shown, const LowerFound& base);
+  Result<bool> Differs(const Shown& shown, const LowerFound& base);
+  Result<bool> ContentDiffers(const Shown& shown, const LowerFound& base);
+  Result<bool> RangeDiffers(const ObjectId& id, const LowerNode& base, std::uint64_t offset, std::uint64_t end);
+
+  static bool AttributesDiffer(const Shown& shown, const Attributes& base) {
+    const bool upper = shown.upper != nullptr;
+    const std::uint32_t mode = upper ? shown.upper->record.mode : shown.attributes.mode;
+    const std::uint32_t uid = upper ? shown.upper->record.uid : shown.attributes.uid;
+    const std::uint32_t gid = upper ? shown.upper->record.gid : shown.attributes.gid;
+    return (mode != base.mode && shown.type != FileType::kSymlink) || uid != base.uid || gid != base.gid;
+  }
+  void Report(ChangeKind kind, std::string path, FileType type) { changes_.push_back({kind, std::move(path), type}); }
+  void Add(std::string path, Shown shown) {
+    Report(ChangeKind::kAdded, path, shown.type);
+    if (shown.type == FileType::kDirectory) pending_.push_back({std::move(path), std::move(shown), std::nullopt});
+  }
+
+  WorkspaceImpl& workspace_;
+  LowerTree& lower_;
+  const OpContext context_{.credentials = {}, .may_block = true};
+  absl::flat_hash_map<InodeNumber, UpperInode> upper_;
+  absl::flat_hash_set<InodeNumber> placed_;  // what an entry of the upper's own leads to
+  // Of the layers' directories: the names that lead, as the layers have them, to what the upper changed, or to a
+  // directory with such a name somewhere beneath.
+  absl::flat_hash_map<InodeNumber, absl::flat_hash_set<std::string>> marked_;
+  std::vector<Pair> pending_;
+  std::vector<PathChange> changes_;
+};
+
+Result<void> ChangeFinder::Gather() {
+  auto gather = [&](const InodeRecord& record) { upper_[record.ino].record = record; };
+  if (workspace_.index_) STRATA_TRY(workspace_.index_->VisitInodes(gather));
+  // A reader holds in memory what the index does not have yet.
+  workspace_.table_.ForEach([&](const Inode& inode) {
+    if (inode.removed) {
+      upper_.erase(inode.record.ino);
+    } else if (inode.upper) {
+      gather(inode.FullRecord());
+    }
+  });
+  return {};
+}
+
+Result<void> ChangeFinder::GatherEntries() {
+  for (auto& [ino, inode] : upper_) {
+    if (inode.record.type != FileType::kDirectory) continue;
+    const ObjectId id{ino, inode.record.generation, inode.record.locator};
+    auto entries = workspace_.VisitOwn(
+        id, [&](std::string_view name, const NameSlot& slot) { inode.entries.emplace_back(name, slot); });
+    if (!entries && !IsGone(entries.error())) return entries;
+    for (const auto& [name, slot] : inode.entries) {
+      if (slot.state == NameSlot::State::kUpper) placed_.insert(slot.ino);
+    }
+  }
+  return {};
+}
+
+Result<void> ChangeFinder::MarkChanged() {
+  absl::flat_hash_set<InodeNumber> linked;
+  for (const auto& [ino, inode] : upper_) {
+    const InodeRecord& record = inode.record;
+    if (ino == kRootInode || !LowerTree::IsLower(ino)) continue;
+    if (record.type != FileType::kDirectory) {
+      // A file's other links change with it.
+      const auto base = lower_.Stat({ino, record.generation, record.locator, record.origin.sources});
+      if (base && base->attributes.nlink > 1) {
+        linked.insert(ino);
+        continue;
+      }
+    }
+    // A file may have been given a name in the upper beside the layers' own.
+    const bool only_placed = record.type == FileType::kDirectory && placed_.contains(ino);
+    if (!only_placed) STRATA_TRY(MarkPlace(ino, record.locator));
+  }
+  return linked.empty() ? Result<void>() : MarkLinks(linked);
+}
+
+// Marks the name that leads to `ino` in the layers, and all above it up to what is marked or is the upper's own entry.
+Result<void> ChangeFinder::MarkPlace(InodeNumber ino, std::uint64_t locator) {
+  while (ino != kRootInode) {
+    LowerNode parent;
+    std::string name;
+    if (auto found = lower_.Resolve(ino, locator, &parent, &name); !found) {
+      if (IsGone(found.error())) return {};
+      return Fail(found.error());
+    }
+    if (!marked_[parent.number].insert(std::move(name)).second || placed_.contains(parent.number)) return {};
+    ino = parent.number;
+    locator = parent.locator;
+  }
+  return {};
+}
+
+// Nothing but a walk finds all names of a file with several links.
+Result<void> ChangeFinder::MarkLinks(const absl::flat_hash_set<InodeNumber>& linked) {
+  STRATA_ASSIGN(LowerFound root, lower_.Root());
+  std::vector<LowerNode> pending;
+  pending.push_back(std::move(root.node));
+  while (!pending.empty()) {
+    const LowerNode directory = std::move(pending.back());
+    pending.pop_back();
+    auto listing = lower_.List(directory);
+    if (!listing) continue;  // as a listing of the workspace shows it: not at all
+    bool here = false;
+    for (const LowerListing::Item& item : listing->items) {
+      const std::string_view name = listing->Name(item);
+      if (item.type == FileType::kDirectory) {
+        if (auto found = lower_.Lookup(directory, name)) pending.push_back(std::move(found->node));
+      } else if (linked.contains(item.number)) {
+        marked_[directory.number].insert(std::string(name));
+        here = true;
+      }
+    }
+    if (here && !placed_.contains(directory.number)) STRATA_TRY(MarkPlace(directory.number, directory.locator));
+  }
+  return {};
+}
+
+// `found`: what the layers say of it; null for what must be of the upper's own.
+Result<ChangeFinder::Shown> ChangeFinder::ShownAs(InodeNumber ino, const LowerFound* found) {
+  Shown shown;
+  shown.ino = ino;
+  const auto upper = upper_.find(ino);
+  if (upper != upper_.end()) {
+    const InodeRecord& record = upper->second.record;
+    shown.upper = &upper->second;
+    shown.type = record.type;
+    shown.lower = {ino, record.generation, record.locator, record.origin.sources};
+    shown.merges = !record.opaque && !record.origin.sources.empty();
+    return shown;
+  }
+  std::optional<LowerFound> root;
+  if (found == nullptr && ino == kRootInode && !lower_.empty()) {
+    STRATA_ASSIGN(root, lower_.Root());
+    found = &*root;
+  }
+  if (found == nullptr) return Fail(Errc::kStale);
+  shown.type = found->attributes.type;
+  shown.lower = found->node;
+  shown.attributes = found->attributes;
+  shown.merges = shown.type == FileType::kDirectory;
+  return shown;
+}
+
+// All that the directory shows.
+Result<std::map<std::string, ChangeFinder::Shown>> ChangeFinder::List(const Shown& directory) {
+  std::map<std::string, Shown> names;
+  absl::flat_hash_set<std::string_view> own;
+  if (directory.upper != nullptr) {
+    for (const auto& [name, slot] : directory.upper->entries) {
+      own.insert(name);
+      if (slot.state != NameSlot::State::kUpper) continue;
+      if (auto shown = ShownAs(slot.ino, nullptr)) names.emplace(name, std::move(*shown));
+    }
+  }
+  if (!directory.merges) return names;
+  auto listing = lower_.List(directory.lower);
+  if (!listing) {
+    if (IsGone(listing.error())) return names;
+    return Fail(listing.error());
+  }
+  for (const LowerListing::Item& item : listing->items) {
+    const std::string_view name = listing->Name(item);
+    if (own.contains(name)) continue;
+    auto found = lower_.Lookup(directory.lower, name);
+    if (!found && IsGone(found.error())) continue;
+    if (!found) return Fail(found.error());
+    STRATA_ASSIGN(Shown shown, ShownAs(found->node.number, &*found));
+    names.emplace(name, std::move(shown));
+  }
+  return names;
+}
+
+Result<void> ChangeFinder::Compare(const Pair& pair) {
+  if (pair.base && pair.shown.merges && pair.base->sources == pair.shown.lower.sources) return CompareNames(pair);
+  STRATA_ASSIGN(auto names, List(pair.shown));
+  if (pair.base) {
+    auto listing = lower_.List(*pair.base);
+    if (!listing && !IsGone(listing.error())) return Fail(listing.error());
+    for (std::size_t i = 0; listing && i < listing->items.size(); ++i) {
+      const LowerListing::Item& item = listing->items[i];
+      const std::string name(listing->Name(item));
+      std::string path = pair.path + "/" + name;
+      const auto shown = names.find(name);
+      if (shown == names.end()) {
+        Report(ChangeKind::kDeleted, std::move(path), item.type);
+        continue;
+      }
+      auto base = lower_.Lookup(*pair.base, name);
+      if (!base && !IsGone(base.error())) return Fail(base.error());
+      if (base) {
+        STRATA_TRY(CompareEntry(std::move(path), std::move(shown->second), *base));
+        names.erase(shown);
+      }
+    }
+  }
+  for (auto& [name, shown] : names) Add(pair.path + "/" + name, std::move(shown));
+  return {};
+}
+
+// Of a directory that shows the layers' own: by what the upper says of it and by what is marked in it.
+Result<void> ChangeFinder::CompareNames(const Pair& pair) {
+  absl::flat_hash_set<std::string_view> own;
+  if (pair.shown.upper != nullptr) {
+    for (const auto& [name, slot] : pair.shown.upper->entries) {
+      own.insert(name);
+      std::string path = pair.path + "/" + name;
+      auto base = lower_.Lookup(*pair.base, name);
+      if (!base && !IsGone(base.error())) return Fail(base.error());
+      if (slot.state == NameSlot::State::kWhiteout) {
+        if (base) Report(ChangeKind::kDeleted, std::move(path), base->attributes.type);
+        continue;
+      }
+      auto shown = ShownAs(slot.ino, nullptr);
+      if (!shown) continue;
+      if (base) {
+        STRATA_TRY(CompareEntry(std::move(path), std::move(*shown), *base));
+      } else {
+        Add(std::move(path), std::move(*shown));
+      }
+    }
+  }
+  const auto marked = marked_.find(pair.base->number);
+  if (marked == marked_.end()) return {};
+  for (const std::string& name : marked->second) {
+    if (own.contains(name)) continue;
+    auto base = lower_.Lookup(*pair.base, name);
+    if (!base && IsGone(base.error())) continue;
+    if (!base) return Fail(base.error());
+    STRATA_ASSIGN(Shown shown, ShownAs(base->node.number, &*base));
+    STRATA_TRY(CompareEntry(pair.path + "/" + name, std::move(shown), *base));
+  }
+  return {};
+}
+
+Result<void> ChangeFinder::CompareEntry(std::string path, Shown shown, const LowerFound& base) {
+  STRATA_ASSIGN(const bool differs, Differs(shown, base));
+  if (differs) Report(ChangeKind::kModified, path, shown.type);
+  if (shown.type != FileType::kDirectory) return {};
+  std::optional<LowerNode> beneath;
+  if (base.attributes.type == FileType::kDirectory) beneath = base.node;
+  pending_.push_back({std::move(path), std::move(shown), std::move(beneath)});
+  return {};
+}
+
+// Whether the object itself has changed: its type, mode, owner or content; not its times, nor what is in a directory.
+Result<bool> ChangeFinder::Differs(const Shown& shown, const LowerFound& base) {
+  if (shown.type != base.attributes.type || AttributesDiffer(shown, base.attributes)) return true;
+  if (shown.upper == nullptr && shown.ino == base.node.number) return false;
+  switch (shown.type) {
+    case FileType::kRegular:
+      return ContentDiffers(shown, base);
+    case FileType::kSymlink: {
+      STRATA_ASSIGN(const std::string target, lower_.ReadLink(base.node));
+      if (shown.upper != nullptr) return shown.upper->record.symlink_target != target;
+      STRATA_ASSIGN(const std::string other, lower_.ReadLink(shown.lower));
+      return other != target;
+    }
+    case FileType::kBlockDevice:
+    case FileType::kCharacterDevice:
+      return (shown.upper != nullptr ? shown.upper->record.rdev : shown.attributes.rdev) != base.attributes.rdev;
+    default:
+      return false;
+  }
+}
+
+Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& base) {
+  const InodeRecord* record = shown.upper != nullptr ? &shown.upper->record : nullptr;
+  const std::uint64_t size = record != nullptr ? record->size : shown.attributes.size;
+  if (size != base.attributes.size) return true;
+  const ObjectId id = record != nullptr ? ObjectId{record->ino, record->generation, record->locator}
+                                        : ObjectId{shown.ino, shown.lower.generation, shown.lower.locator};
+  if (record == nullptr || shown.ino != base.node.number) return RangeDiffers(id, base.node, 0, size);
+  // The layer's own file: only what was written can differ.
+  const bool changed_beneath =
+      record->origin.size != base.attributes.size || record->origin.mtime != base.attributes.mtime;
+  if (record->base_size > 0 && changed_beneath) {
+    return true;  // it was changed beneath us, and cannot be read any more
+  }
+  std::vector<Extent> written;
+  auto found = workspace_.Run(context_, [&](StripeLock& lock, Need& need) -> Result<void> {
+    lock.Lock({id.ino});
+    STRATA_ASSIGN(Inode * inode, workspace_.Get(id, need));
+    written.clear();
+    for (auto extent = inode->extents.FirstAt(0); extent.has_value();) {
+      written.push_back(*extent);
+      extent = inode->extents.FirstAt(extent->offset + extent->length);
+    }
+    return {};
+  });
+  if (!found) return IsGone(found.error()) ? Result<bool>(false) : Fail(found.error());
+  for (const Extent& extent : written) {
+    STRATA_ASSIGN(const bool differs, RangeDiffers(id, base.node, extent.offset, extent.offset + extent.length));
+    if (differs) return true;
+  }
+  return RangeDiffers(id, base.node, record->base_size, size);
+}
+
+Result<bool> ChangeFinder::RangeDiffers(const ObjectId& id, const LowerNode& base, std::uint64_t offset,
+                                        std::uint64_t end) {
+  std::string expected;
+  while (offset < end) {
+    expected.resize(std::min<std::uint64_t>(kComparedAtOnce, end - offset));
+    STRATA_ASSIGN(const std::size_t got,
+                  lower_.Read(base, offset, std::as_writable_bytes(std::span(expected)), context_.may_block));
+    Collector shown;
+    auto read = workspace_.Read(context_, id, offset, static_cast<std::uint32_t>(expected.size()), shown);
+    if (!read && !IsGone(read.error())) return Fail(read.error());
+    if (!read || got != expected.size() || shown.bytes != expected) return true;
+    offset += expected.size();
+  }
+  return false;
+}
+
+Result<std::vector<PathChange>> WorkspaceImpl::Changes() {
+  STRATA_TRY(Checkpoint());
+  return ChangeFinder(*this).Run();
+}
+
+}  // namespace strata::vfs

@@ -1,0 +1,76 @@
+#include "vfs/workspace/directory.h"
+
+#include <algorithm>
+
+namespace strata::vfs {
+
+bool Directory::ListingHas(std::uint64_t hash, std::string_view name) const {
+  auto at = std::lower_bound(listing->items.begin(), listing->items.end(), hash,
+                             [](const LowerListing::Item& item, std::uint64_t value) { return item.hash < value; });
+  for (; at != listing->items.end() && at->hash == hash; ++at) {
+    if (listing->Name(*at) == name) return true;
+  }
+  return false;
+}
+
+bool Directory::IsEmpty() {
+  for (const auto& [key, slot] : names) {
+    if (slot.visible()) return false;
+  }
+  if (upper_only) return true;
+  for (const LowerListing::Item& item : listing->items) {
+    const NameSlot* slot = Find(item.hash, listing->Name(item));
+    if (slot == nullptr || slot->state != NameSlot::State::kWhiteout) return false;
+  }
+  return true;
+}
+
+void Directory::MakeFilter(std::size_t max_bytes) {
+  filter = std::make_shared<NameFilter>(max_bytes);
+  for (const auto& [key, slot] : names) {
+    if (slot.InIndex()) filter->Add(key.hash);
+  }
+  filter->SetComplete();
+}
+
+Directory::Shed Directory::ShedNames(Lsn checkpoint, std::size_t limit, std::size_t filter_bytes) {
+  Shed shed;
+  if (!large && (!loaded || erased > checkpoint)) return shed;
+  if (!large && !filter) MakeFilter(filter_bytes);
+  auto at = names.lower_bound(KeyView{shed_from_, {}});
+  for (; at != names.end() && limit > 0; --limit) {
+    NameSlot& slot = at->second;
+    if (slot.changed > checkpoint) {
+      ++at;
+    } else if (slot.referenced) {
+      slot.referenced = false;
+      shed.cleared = true;
+      ++at;
+    } else {
+      shed.newest = std::max(shed.newest, slot.changed);
+      ++shed.dropped;
+      at = names.erase(at);
+    }
+  }
+  shed_from_ = at == names.end() ? 0 : at->first.hash;
+  if (shed.dropped > 0) {
+    large = true;
+    loaded = false;
+  }
+  return shed;
+}
+
+std::size_t Directory::Footprint() const {
+  // The names' own lengths are not known here: most have an allocation of their own of about so many bytes.
+  return sizeof *this + names.size() * NameFootprint(std::string_view()) + (listing ? listing->Footprint() : 0) +
+         (filter ? filter->Footprint() : 0);
+}
+
+std::size_t Directory::NameFootprint(std::string_view name) {
+  // A B-tree leaf is on average three quarters full; names beyond the small-string size have an allocation of their
+  // own.
+  constexpr std::size_t kAllocation = 32;
+  return sizeof(Names::value_type) * 4 / 3 + kAllocation + name.size() / 2;
+}
+
+}  // namespace strata::vfs

@@ -1,0 +1,121 @@
+// Directory: what a workspace has in memory of one directory's names.
+#pragma once
+
+#include <absl/container/btree_map.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/attributes.h"
+#include "base/ids.h"
+#include "vfs/layer/lower_tree.h"
+#include "vfs/workspace/name_filter.h"
+
+namespace strata::vfs {
+
+// What a name leads to.
+struct NameSlot {
+  enum class State : std::uint8_t {
+    kUpper,     // an entry of the upper's own
+    kWhiteout,  // deleted by the upper; a layer has the name
+    kLower,     // remembered: a layer has it, the upper says nothing
+    kAbsent,    // remembered: neither has it, or the upper no longer
+  };
+  // Of kUpper: whether a layer has the name too, so that removing the entry needs a whiteout.
+  enum class Beneath : std::uint8_t { kUnknown, kNo, kYes };
+
+  InodeNumber ino;
+  Lsn changed;  // the end of the last record that changed it; 0: none since it was loaded, or only remembered
+  State state = State::kAbsent;
+  FileType type = FileType::kRegular;
+  Beneath beneath = Beneath::kUnknown;
+  bool referenced = false;  // looked up since Shed last passed by
+
+  // Whether the index has, or will have, an entry of it.
+  bool InIndex() const { return state == State::kUpper || state == State::kWhiteout; }
+  bool visible() const { return state == State::kUpper || state == State::kLower; }
+};
+
+// A directory of few names is loaded whole. One of many may be in memory in part (`large`): then a name that is missing
+// here has to be asked of the index, and what was removed stays as kAbsent until the index knows. Not thread-safe:
+// guarded by its inode's lock.
+class Directory {
+ public:
+  struct Key {
+    std::uint64_t hash;
+    std::string name;
+  };
+  struct KeyView {
+    std::uint64_t hash;
+    std::string_view name;
+  };
+  struct Order {
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return a.hash != b.hash ? a.hash < b.hash : std::string_view(a.name) < std::string_view(b.name);
+    }
+  };
+  using Names = absl::btree_map<Key, NameSlot, Order>;
+
+  // All of the upper's own entries are in `names`.
+  bool loaded = false;
+  // Not loaded, because it has too many entries or some were given up.
+  bool large = false;
+  // Of a loaded one: the end of the last record that took a name out of `names`. It must not become large before the
+  // index knows of that.
+  Lsn erased;
+  // Of one with many names: which the index may hold, beside those in `names`. Null: any.
+  std::shared_ptr<NameFilter> filter;
+  // Names that the index was asked for in vain.
+  std::uint32_t misses = 0;
+  // No layer shows through: what is not in `names` does not exist.
+  bool upper_only = false;
+  // The merged entries of the layers, once they have been needed; null before.
+  std::shared_ptr<const LowerListing> listing;
+  Names names;
+
+  NameSlot* Find(std::uint64_t hash, std::string_view name) {
+    auto found = names.find(KeyView{hash, name});
+    return found == names.end() ? nullptr : &found->second;
+  }
+  void Set(std::uint64_t hash, std::string_view name, const NameSlot& slot) {
+    if (NameSlot* old = Find(hash, name)) {
+      *old = slot;
+    } else {
+      names.emplace(Key{hash, std::string(name)}, slot);
+    }
+  }
+  void Erase(std::uint64_t hash, std::string_view name) {
+    auto found = names.find(KeyView{hash, name});
+    if (found != names.end()) names.erase(found);
+  }
+  // Whether `listing` (not null) has the name.
+  bool ListingHas(std::uint64_t hash, std::string_view name) const;
+
+  // Whether nothing is visible. Needs loaded, and upper_only or a listing.
+  bool IsEmpty();
+
+  // Gives up names that the index has too (changed <= `checkpoint`) and that were not looked up lately, looking at most
+  // at `limit` of those in memory, from where it stopped the last time. It is large then, with a filter of at most
+  // `filter_bytes`.
+  struct Shed {
+    std::size_t dropped = 0;
+    bool cleared = false;  // some are given up the next time unless they are looked up
+    Lsn newest;            // the greatest `changed` of what was dropped
+  };
+  Shed ShedNames(Lsn checkpoint, std::size_t limit, std::size_t filter_bytes);
+  // Has `filter` hold all that is in `names`, which has to be all there is.
+  void MakeFilter(std::size_t max_bytes);
+
+  // Bytes of memory that it holds, and that one more name would take.
+  std::size_t Footprint() const;
+  static std::size_t NameFootprint(std::string_view name);
+
+ private:
+  std::uint64_t shed_from_ = 0;  // hash
+};
+
+}  // namespace strata::vfs

@@ -1,0 +1,41 @@
+#include "vfs/workspace/index_file.h"
+
+namespace strata::vfs {
+namespace {
+
+std::string MarkPath(const std::string& workspace) { return workspace + "/index.rebuild"; }
+
+Result<void> RemoveIfThere(Env& env, const std::string& path) {
+  auto removed = env.Remove(path);
+  if (!removed && removed.error().code() != Errc::kNotFound) return removed;
+  return {};
+}
+
+}  // namespace
+
+void RemoveCheckIndex(Env& env, const std::string& workspace) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) (void)env.Remove(CheckIndexPath(workspace) + suffix);
+}
+
+Result<void> MoveIndexAside(Env& env, const std::string& workspace) {
+  const std::string file = IndexPath(workspace);
+  if (auto moved = env.Rename(file, DamagedIndexPath(workspace)); !moved && moved.error().code() != Errc::kNotFound)
+    return moved;
+  STRATA_TRY(RemoveIfThere(env, file + "-wal"));
+  STRATA_TRY(RemoveIfThere(env, file + "-shm"));
+  STRATA_TRY(env.SyncDirectory(workspace));
+  // Last: until then the index that is there is not taken for a good one.
+  STRATA_TRY(RemoveIfThere(env, MarkPath(workspace)));
+  return env.SyncDirectory(workspace);
+}
+
+Result<void> MarkIndexDamaged(Env& env, const std::string& workspace) {
+  STRATA_ASSIGN(const auto file, env.Open(MarkPath(workspace), OpenMode::kCreate));
+  return env.SyncDirectory(workspace);
+}
+
+bool IsIndexMarkedDamaged(Env& env, const std::string& workspace) {
+  return env.Open(MarkPath(workspace), OpenMode::kRead).has_value();
+}
+
+}  // namespace strata::vfs

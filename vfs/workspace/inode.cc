@@ -1,0 +1,44 @@
+#include "vfs/workspace/inode.h"
+
+#include <algorithm>
+
+namespace strata::vfs {
+
+Attributes Inode::attributes() const {
+  Attributes attributes;
+  attributes.type = record.type;
+  attributes.mode = record.mode;
+  attributes.nlink = record.nlink;
+  attributes.uid = record.uid;
+  attributes.gid = record.gid;
+  attributes.size = record.size;
+  attributes.rdev = record.rdev;
+  attributes.ino = record.ino;
+  attributes.atime = record.atime;
+  attributes.mtime = record.mtime;
+  attributes.ctime = record.ctime;
+  if (record.type == FileType::kRegular) {
+    const std::uint64_t base = upper ? std::min(base_used, record.base_size) : base_used;
+    attributes.used = extents.bytes() + base;
+  } else if (record.type == FileType::kDirectory || record.type == FileType::kSymlink) {
+    attributes.used = record.size;
+  }
+  return attributes;
+}
+
+InodeRecord Inode::FullRecord() const {
+  InodeRecord full = record;
+  if (lower) full.origin.sources = lower->sources;
+  return full;
+}
+
+Time Inode::ChangeTime(Time now) const { return Time{std::max({now.ns, record.ctime.ns + 1, record.mtime.ns + 1})}; }
+
+std::size_t Inode::OwnFootprint() const {
+  // Table slot and allocator overhead are estimated.
+  std::size_t bytes = sizeof *this + 64 + record.symlink_target.size() + extents.count() * ExtentMap::kExtentFootprint;
+  if (lower) bytes += sizeof(LowerNode) + 48 + lower->sources.size() * sizeof(Origin::Source);
+  return bytes;
+}
+
+}  // namespace strata::vfs

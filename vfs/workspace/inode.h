@@ -1,0 +1,52 @@
+// Inode: what a workspace has in memory of one object.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/inode_record.h"
+#include "vfs/layer/lower_tree.h"
+#include "vfs/permissions.h"
+#include "vfs/types.h"
+#include "vfs/workspace/directory.h"
+#include "vfs/workspace/extent_map.h"
+
+namespace strata::vfs {
+
+// Guarded by the lock of its number's stripe (InodeTable).
+struct Inode {
+  // The attributes. record.origin.sources is empty here: `lower` holds them.
+  InodeRecord record;
+  // Where layers hold it; null for what was made here. Of a file it stays after copy-up: unwritten data lies there.
+  std::shared_ptr<const LowerNode> lower;
+  std::unique_ptr<Directory> directory;  // of every directory, and of nothing else
+  ExtentMap extents;                     // complete: loaded with the inode
+  std::uint64_t base_used = 0;           // bytes that the lower file holds on its disk
+  Lsn changed;                           // the end of the last record that changed it; 0: none since it was loaded
+  std::size_t footprint = 0;             // bytes counted for it in the table
+  bool upper = false;                    // the journal has a record of it
+  bool removed = false;                  // for ever: its handle is stale
+  bool base_changed = false;             // the lower file is not what it was when it was copied up
+  std::uint64_t serial = 0;              // of this stay in memory
+  bool referenced = true;                // used since the evictor last looked
+
+  bool is_directory() const { return record.type == FileType::kDirectory; }
+  ObjectId id() const { return {record.ino, record.generation, record.locator}; }
+  Ownership ownership() const { return {record.mode, record.uid, record.gid}; }
+  WccAttributes wcc() const { return {record.size, record.mtime, record.ctime}; }
+  Attributes attributes() const;
+  // Both sides of a change that has not happened yet.
+  Change unchanged() const { return {wcc(), attributes()}; }
+  // With the origin in place, as the journal takes it.
+  InodeRecord FullRecord() const;
+  // A time for a change that happens now: later than every time that clients saw of the object (spec nfsv3 4.2).
+  Time ChangeTime(Time now) const;
+  std::size_t Footprint() const { return OwnFootprint() + (directory ? directory->Footprint() : 0); }
+  // Without what is in memory of a directory's names.
+  std::size_t OwnFootprint() const;
+};
+
+// An upper's directory is shown with this size, which is that of one block.
+inline constexpr std::uint64_t kDirectorySize = 4096;
+
+}  // namespace strata::vfs

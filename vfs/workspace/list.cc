@@ -1,0 +1,315 @@
+// Walking a directory: READDIR, and whether it is empty.
+#include <algorithm>
+
+#include "vfs/workspace/workspace_impl.h"
+
+namespace strata::vfs {
+namespace {
+
+inline constexpr std::uint64_t kAfterDot = 1;
+inline constexpr std::uint64_t kAfterDotDot = 2;
+constexpr std::uint64_t kNoHash = ~0ULL;
+// Entries that are read of the index at a time.
+constexpr std::size_t kOwnPageEntries = 512;
+
+NameSlot SlotOf(const store::IndexEntry& entry) {
+  NameSlot slot;
+  slot.state = entry.whiteout ? NameSlot::State::kWhiteout : NameSlot::State::kUpper;
+  slot.ino = entry.ino;
+  slot.type = entry.type;
+  return slot;
+}
+
+// Names and numbers copied out of a directory under its lock, to be given to the sink without it.
+struct Page {
+  struct Item {
+    std::uint64_t hash;
+    NameSlot slot;
+    std::uint32_t name_offset;
+    std::uint32_t name_size;
+  };
+  static constexpr std::size_t kItems = 256;
+  std::vector<Item> items;
+  std::string names;
+  std::uint64_t through = 0;  // it has all up to and with this hash
+  bool last = false;          // nothing comes after
+
+  void Clear() {
+    items.clear();
+    names.clear();
+    last = false;
+  }
+  void Add(std::uint64_t hash, std::string_view name, const NameSlot& slot) {
+    items.push_back({hash, slot, static_cast<std::uint32_t>(names.size()), static_cast<std::uint32_t>(name.size())});
+    names.append(name);
+  }
+  std::string_view Name(const Item& item) const { return {names.data() + item.name_offset, item.name_size}; }
+};
+
+// Whether the page has the name, as an entry or a whiteout.
+bool PageHas(const OwnPage& own, std::vector<store::IndexEntry>::const_iterator at, std::uint64_t hash,
+             std::string_view name) {
+  for (; at != own.entries.end() && at->hash == hash; ++at) {
+    if (at->name == name) return true;
+  }
+  return false;
+}
+
+// Merges the names in memory, those of the index where not all are in memory, and the layers' listing, from behind
+// `after` on, as far as `own` (null: all are in memory) goes. A page ends between two hashes, never within one.
+void FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, Page& page) {
+  static const LowerListing kNone;
+  static const OwnPage kAllInMemory = [] {
+    OwnPage page;
+    page.end = true;
+    return page;
+  }();
+  if (own == nullptr) own = &kAllInMemory;
+  const LowerListing& listing = directory.listing && !directory.upper_only ? *directory.listing : kNone;
+  auto upper = directory.names.lower_bound(Directory::KeyView{after + 1, {}});
+  auto index = std::lower_bound(own->entries.begin(), own->entries.end(), after + 1,
+                                [](const store::IndexEntry& entry, std::uint64_t value) { return entry.hash < value; });
+  auto lower = std::upper_bound(listing.items.begin(), listing.items.end(), after,
+                                [](std::uint64_t value, const LowerListing::Item& item) { return value < item.hash; });
+  page.Clear();
+  const std::uint64_t limit = own->end ? kNoHash : own->last;
+  for (;;) {
+    std::uint64_t next = upper != directory.names.end() ? upper->first.hash : kNoHash;
+    if (index != own->entries.end()) next = std::min(next, index->hash);
+    if (lower != listing.items.end()) next = std::min(next, lower->hash);
+    if (next == kNoHash || next > limit) break;
+    if (page.items.size() >= Page::kItems) {
+      page.through = page.items.back().hash;
+      return;
+    }
+    const auto index_begin = index;
+    for (; upper != directory.names.end() && upper->first.hash == next; ++upper) {
+      if (upper->second.state == NameSlot::State::kUpper) page.Add(next, upper->first.name, upper->second);
+    }
+    // Where a name is in memory, what that says counts.
+    for (; index != own->entries.end() && index->hash == next; ++index) {
+      if (!index->whiteout && directory.Find(next, index->name) == nullptr) page.Add(next, index->name, SlotOf(*index));
+    }
+    for (; lower != listing.items.end() && lower->hash == next; ++lower) {
+      const std::string_view name = listing.Name(*lower);
+      const NameSlot* slot = directory.Find(next, name);
+      const bool shown =
+          slot == nullptr ? !PageHas(*own, index_begin, next, name) : slot->state == NameSlot::State::kLower;
+      if (!shown) continue;
+      NameSlot entry;
+      entry.state = NameSlot::State::kLower;
+      entry.ino = lower->number;
+      entry.type = lower->type;
+      page.Add(next, name, entry);
+    }
+  }
+  page.through = limit;
+  page.last = own->end;
+}
+
+}  // namespace
+
+Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie,
+                                             bool want_attributes, DirectorySink& sink) {
+  if (cookie.value >> 63 != 0 || (cookie.value > kAfterDotDot && cookie.value < kFirstNameHash)) {
+    return Fail(Errc::kBadCookie);
+  }
+  Page page;
+  OwnPage own;
+  Entry self, above;
+  std::shared_ptr<const LowerNode> lower;
+  std::uint64_t position = cookie.value;
+  // One page of the directory under its lock.
+  auto next_page = [&](StripeLock& lock, Need& need) -> Result<void> {
+    lock.Lock({directory.ino});
+    STRATA_ASSIGN(Inode * inode, GetDirectory(directory, need));
+    if (!Permits(inode->ownership(), true, context.credentials, kMayRead)) return Fail(Errc::kAccess);
+    Directory& names = *inode->directory;
+    const std::uint64_t after = std::max(position, kAfterDotDot);
+    STRATA_TRY(CanWalk(*inode, after + 1, true, own, need));
+    self = {inode->id(), inode->attributes()};
+    lower = inode->lower;
+    FillPage(names, names.loaded ? nullptr : &own, after, page);
+    if (position >= kAfterDotDot) return {};
+    const InodeNumber parent = inode->record.parent;
+    if (parent == directory.ino) {
+      above = self;
+      return {};
+    }
+    lock.Unlock();
+    lock.Lock({parent});
+    Inode* found = table_.Find(parent);
+    if (found == nullptr) return need.Number(parent);
+    if (found->removed) return need.Again();
+    above = {found->id(), found->attributes()};
+    return {};
+  };
+
+  Listing listing;
+  auto add_dots = [&]() -> bool {
+    const Attributes* self_attributes = want_attributes ? &self.attributes : nullptr;
+    const Attributes* above_attributes = want_attributes ? &above.attributes : nullptr;
+    if (position == 0) {
+      if (!sink.Add({".", self.id, Cookie(kAfterDot), self_attributes})) return false;
+      ++listing.count;
+      position = kAfterDot;
+    }
+    if (position == kAfterDot) {
+      if (!sink.Add({"..", above.id, Cookie(kAfterDotDot), above_attributes})) return false;
+      ++listing.count;
+      position = kAfterDotDot;
+    }
+    return true;
+  };
+
+  for (;;) {
+    STRATA_TRY(Run(context, next_page));
+    if (!add_dots()) return listing.count == 0 ? Result<Listing>(Fail(Errc::kTooSmall)) : listing;
+    for (std::size_t at = 0; at < page.items.size();) {
+      // All names of one hash, or none of them.
+      const std::uint64_t hash = page.items[at].hash;
+      const std::size_t mark = sink.Mark();
+      std::size_t given = 0;
+      for (; at < page.items.size() && page.items[at].hash == hash; ++at) {
+        const Page::Item& item = page.items[at];
+        const std::string_view name = page.Name(item);
+        DirectoryEntry entry{name, {item.slot.ino, Generation(0), 0}, Cookie(hash), nullptr};
+        Attributes attributes;
+        if (want_attributes) {
+          auto child = Run(context, [&](StripeLock& lock, Need& need) -> Result<Entry> {
+            lock.Lock({item.slot.ino});
+            Inode* inode = table_.Find(item.slot.ino);
+            if (inode == nullptr) {
+              need.seen = true;
+              return need.Child(directory, lower, name, item.slot);
+            }
+            if (inode->removed) return Fail(Errc::kStale);
+            return Entry{inode->id(), inode->attributes()};
+          });
+          if (!child) {
+            // Removed since the page was made: as if it had been removed before.
+            if (child.error().code() == Errc::kStale || child.error().code() == Errc::kNotFound) continue;
+            return Fail(child.error());
+          }
+          entry.id = child->id;
+          attributes = child->attributes;
+          entry.attributes = &attributes;
+        }
+        if (!sink.Add(entry)) {
+          sink.Rewind(mark);
+          if (listing.count == 0) return Fail(Errc::kTooSmall);
+          return listing;
+        }
+        ++given;
+      }
+      listing.count += given;
+      position = hash;
+    }
+    position = std::max(position, page.through);
+    if (page.last) {
+      listing.eof = true;
+      return listing;
+    }
+  }
+}
+
+Result<void> WorkspaceImpl::CanWalk(Inode& directory, std::uint64_t position, bool with_layers, OwnPage& own,
+                                    Need& need) {
+  const Directory& names = *directory.directory;
+  if (!names.loaded && !names.large) return need.Of(Need::Kind::kEntries, directory);
+  if (with_layers && !names.upper_only && !names.listing) return need.Of(Need::Kind::kListing, directory);
+  if (names.loaded || (own.Covers(position) && !table_.DroppedSince(own.read_at))) return {};
+  own.first = position;
+  need.own_page = &own;
+  return need.Of(Need::Kind::kOwnPage, directory);
+}
+
+Result<void> WorkspaceImpl::LoadOwnPage(const Need& need) {
+  OwnPage& own = *need.own_page;
+  own.read_at = IndexPosition();
+  own.entries.clear();
+  bool more = false;
+  if (index_) {
+    STRATA_ASSIGN(more, index_->LoadEntries(need.id.ino, own.first, kOwnPageEntries,
+                                            [&](const store::IndexEntry& entry) { own.entries.push_back(entry); }));
+  }
+  own.end = !more;
+  own.last = more ? own.entries.back().hash : 0;
+  own.loaded = true;
+  return {};
+}
+
+Result<bool> WorkspaceImpl::IsEmptyDirectory(Inode& directory, Emptiness& known, Need& need) {
+  Directory& names = *directory.directory;
+  if (!names.loaded && !names.large) return need.Of(Need::Kind::kEntries, directory);
+  if (!names.upper_only && !names.listing) return need.Of(Need::Kind::kListing, directory);
+  if (names.loaded) return names.IsEmpty();
+  if (known.serial == directory.serial && known.changed == directory.changed) return known.empty;
+  need.emptiness = &known;
+  return need.Of(Need::Kind::kEmptiness, directory);
+}
+
+Result<void> WorkspaceImpl::FindEmptiness(const Need& need) {
+  const OpContext context{.credentials = {}, .may_block = true};
+  Emptiness& known = *need.emptiness;
+  known.serial = 0;
+  Page page;
+  OwnPage own;
+  std::uint64_t position = kAfterDotDot;
+  bool same = true;
+  do {
+    auto filled = Run(context, [&](StripeLock& lock, Need& within) -> Result<void> {
+      lock.Lock({need.id.ino});
+      STRATA_ASSIGN(Inode * inode, GetDirectory(need.id, within));
+      STRATA_TRY(CanWalk(*inode, position + 1, true, own, within));
+      if (position == kAfterDotDot) {
+        known.serial = inode->serial;
+        known.changed = inode->changed;
+      }
+      same = known.serial == inode->serial && known.changed == inode->changed;
+      FillPage(*inode->directory, inode->directory->loaded ? nullptr : &own, position, page);
+      return {};
+    });
+    if (!filled || !same) known.serial = 0;
+    // Gone, or changed: the call that asks finds that, and asks again.
+    if (!filled) return filled.error().code() == Errc::kStale ? Result<void>() : filled;
+    position = page.through;
+  } while (same && page.items.empty() && !page.last);
+  known.empty = page.items.empty();
+  return {};
+}
+
+Result<void> WorkspaceImpl::VisitOwn(const ObjectId& directory,
+                                     const std::function<void(std::string_view, const NameSlot&)>& visit) {
+  const OpContext context{.credentials = {}, .may_block = true};
+  OwnPage own;
+  std::vector<std::pair<std::string, NameSlot>> found;
+  std::uint64_t position = kFirstNameHash;
+  bool end = false;
+  while (!end) {
+    STRATA_TRY(Run(context, [&](StripeLock& lock, Need& need) -> Result<void> {
+      lock.Lock({directory.ino});
+      STRATA_ASSIGN(Inode * inode, GetDirectory(directory, need));
+      STRATA_TRY(CanWalk(*inode, position, false, own, need));
+      Directory& names = *inode->directory;
+      found.clear();
+      end = names.loaded || own.end;
+      const std::uint64_t last = end ? kNoHash : own.last;
+      for (auto at = names.names.lower_bound(Directory::KeyView{position, {}});
+           at != names.names.end() && at->first.hash <= last; ++at) {
+        if (at->second.InIndex()) found.emplace_back(at->first.name, at->second);
+      }
+      if (!names.loaded) {
+        for (const store::IndexEntry& entry : own.entries) {
+          if (names.Find(entry.hash, entry.name) == nullptr) found.emplace_back(entry.name, SlotOf(entry));
+        }
+      }
+      return {};
+    }));
+    for (const auto& [name, slot] : found) visit(name, slot);
+    position = own.last + 1;
+  }
+  return {};
+}
+
+}  // namespace strata::vfs

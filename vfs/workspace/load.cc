@@ -1,0 +1,246 @@
+// Bringing objects and names into memory: from the index where the upper holds them, else from the layers.
+#include "base/log.h"
+#include "vfs/workspace/workspace_impl.h"
+
+namespace strata::vfs {
+
+Result<Inode*> WorkspaceImpl::Get(const ObjectId& id, Need& need) {
+  Inode* inode = table_.Find(id.ino);
+  if (inode == nullptr) return need.Object(id);
+  if (inode->removed || inode->record.generation != id.generation) return Fail(Errc::kStale);
+  return inode;
+}
+
+Result<Inode*> WorkspaceImpl::GetDirectory(const ObjectId& id, Need& need) {
+  STRATA_ASSIGN(Inode * inode, Get(id, need));
+  if (!inode->is_directory()) return Fail(Errc::kNotDirectory);
+  return inode;
+}
+
+Result<Inode*> WorkspaceImpl::GetChild(const Inode& directory, std::string_view name, const NameSlot& slot,
+                                       Need& need) {
+  Inode* child = table_.Find(slot.ino);
+  if (child == nullptr) return need.Child(directory.id(), directory.lower, name, slot);
+  if (child->removed) return need.Again();
+  return child;
+}
+
+Result<void> WorkspaceImpl::Supply(Need& need) {
+  switch (need.kind) {
+    case Need::Kind::kObject:
+      return LoadObject(need.id, need.any_generation);
+    case Need::Kind::kChild:
+      return LoadChild(need);
+    case Need::Kind::kEntries:
+      return LoadEntries(need.id);
+    case Need::Kind::kName:
+    case Need::Kind::kLowerName:
+      return LoadName(need);
+    case Need::Kind::kOwnPage:
+      return LoadOwnPage(need);
+    case Need::Kind::kEmptiness:
+      return FindEmptiness(need);
+    case Need::Kind::kListing:
+      return LoadListing(need);
+    case Need::Kind::kNothing:
+    case Need::Kind::kAgain:
+      break;
+  }
+  return {};
+}
+
+Result<std::unique_ptr<Inode>> WorkspaceImpl::FromIndex(InodeNumber ino) {
+  if (!index_ || (LowerTree::IsLower(ino) && !copied_up_->MayHold(ino))) return nullptr;
+  STRATA_ASSIGN(auto record, index_->LoadInode(ino));
+  if (!record) return nullptr;
+  auto inode = std::make_unique<Inode>();
+  inode->record = std::move(*record);
+  inode->upper = true;
+  if (!inode->record.origin.sources.empty()) {
+    auto lower = std::make_shared<LowerNode>();
+    lower->number = inode->record.ino;
+    lower->generation = inode->record.generation;
+    lower->locator = inode->record.locator;
+    lower->sources = std::move(inode->record.origin.sources);
+    inode->record.origin.sources.clear();
+    inode->lower = std::move(lower);
+  }
+  if (inode->is_directory()) {
+    inode->directory = std::make_unique<Directory>();
+    inode->directory->upper_only = inode->record.opaque || !inode->lower;
+  } else if (inode->record.type == FileType::kRegular) {
+    STRATA_ASSIGN(auto extents, index_->LoadExtents(ino));
+    for (const Extent& extent : extents) inode->extents.Insert(extent);
+    if (inode->record.base_size > 0 && inode->lower) {
+      auto base = lower_.Stat(*inode->lower);
+      inode->base_changed = !base || base->attributes.size != inode->record.origin.size ||
+                            base->attributes.mtime != inode->record.origin.mtime;
+      if (base) inode->base_used = base->attributes.used;
+      if (inode->base_changed) {
+        log::Warning("a layer's file changed after it was modified here; its unmodified parts cannot be read ino=" +
+                     std::to_string(ino.value) + " path=" + path_);
+      }
+    }
+  }
+  return inode;
+}
+
+Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found) {
+  auto inode = std::make_unique<Inode>();
+  InodeRecord& record = inode->record;
+  const Attributes& attributes = found.attributes;
+  record.ino = found.node.number;
+  record.generation = found.node.generation;
+  record.locator = found.node.locator;
+  record.type = attributes.type;
+  record.mode = attributes.mode;
+  record.uid = attributes.uid;
+  record.gid = attributes.gid;
+  record.nlink = attributes.nlink;
+  record.size = attributes.size;
+  record.rdev = attributes.rdev;
+  record.atime = attributes.atime;
+  record.mtime = attributes.mtime;
+  record.ctime = attributes.ctime;
+  inode->lower = std::make_shared<const LowerNode>(found.node);
+  switch (attributes.type) {
+    case FileType::kDirectory: {
+      record.parent = found.node.number == kRootInode ? kRootInode : InodeNumber(found.node.locator);
+      inode->directory = std::make_unique<Directory>();
+      inode->directory->loaded = true;  // the upper has no entries of what it does not hold
+      // Some file systems do not count sub-directories, and a merged directory has those of several layers.
+      if (found.node.sources.size() > 1 || attributes.nlink < 2) {
+        STRATA_ASSIGN(LowerListing listing, lower_.List(found.node));
+        record.nlink = 2;
+        for (const LowerListing::Item& item : listing.items) record.nlink += item.type == FileType::kDirectory;
+      }
+      break;
+    }
+    case FileType::kRegular:
+      record.base_size = attributes.size;
+      record.origin.size = attributes.size;
+      record.origin.mtime = attributes.mtime;
+      inode->base_used = attributes.used;
+      break;
+    case FileType::kSymlink: {
+      STRATA_ASSIGN(record.symlink_target, lower_.ReadLink(found.node));
+      break;
+    }
+    default:
+      break;
+  }
+  return inode;
+}
+
+bool WorkspaceImpl::Adopt(std::unique_ptr<Inode> inode, Lsn read_at) {
+  const InodeNumber ino = inode->record.ino;
+  StripeLock lock(table_);
+  lock.Lock({ino});
+  if (table_.Find(ino) != nullptr) return true;
+  if (table_.DroppedSince(read_at)) return false;
+  table_.Insert(std::move(inode));
+  return true;
+}
+
+Result<void> WorkspaceImpl::LoadObject(const ObjectId& id, bool any_generation) {
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    const Lsn read_at = IndexPosition();
+    STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(id.ino));
+    if (!inode) {
+      LowerNode parent;
+      std::string name;
+      if (id.ino == kRootInode && !lower_.empty()) {
+        STRATA_ASSIGN(LowerFound found, lower_.Root());
+        STRATA_ASSIGN(inode, FromLower(found));
+      } else if (LowerTree::IsLower(id.ino)) {
+        STRATA_ASSIGN(LowerFound found, lower_.Resolve(id.ino, id.locator, &parent, &name));
+        STRATA_TRY(CheckShown(parent, name, id.ino));
+        STRATA_ASSIGN(inode, FromLower(found));
+      } else {
+        // It may have been made, or replayed, since we looked into the table.
+        StripeLock lock(table_);
+        lock.Lock({id.ino});
+        if (table_.Find(id.ino) != nullptr) return {};
+        return Fail(Errc::kStale);
+      }
+    }
+    if (!any_generation && inode->record.generation != id.generation) return Fail(Errc::kStale);
+    if (Adopt(std::move(inode), read_at)) return {};
+  }
+  return Fail(Errc::kJukebox);
+}
+
+Result<void> WorkspaceImpl::CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino) {
+  const std::uint64_t hash = NameHash(config_.name_key, name);
+  const OpContext context{.credentials = {}, .may_block = true};
+  return Run(context, [&](StripeLock& lock, Need& need) -> Result<void> {
+    lock.Lock({parent.number});
+    Inode* directory = table_.Find(parent.number);
+    if (directory == nullptr) return need.Object({parent.number, parent.generation, parent.locator});
+    if (directory->removed || !directory->is_directory()) return Fail(Errc::kStale);
+    // What the layers say of it is known already.
+    const Directory& names = *directory->directory;
+    const NameSlot* slot = directory->directory->Find(hash, name);
+    if (slot == nullptr && !names.loaded) {
+      if (!names.large) return need.Of(Need::Kind::kEntries, *directory);
+      if (!names.filter || names.filter->MayHold(hash)) return need.Of(Need::Kind::kName, *directory, name);
+    }
+    const bool hidden = slot == nullptr ? names.upper_only : slot->state != NameSlot::State::kLower && slot->ino != ino;
+    if (hidden) return Fail(Errc::kStale);
+    return {};
+  });
+}
+
+Result<void> WorkspaceImpl::LoadLower(const LowerFound& found) {
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    const Lsn read_at = IndexPosition();
+    {
+      StripeLock lock(table_);
+      lock.Lock({found.node.number});
+      if (table_.Find(found.node.number) != nullptr) return {};
+    }
+    STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(found.node.number));
+    if (!inode) {
+      STRATA_ASSIGN(inode, FromLower(found));
+    }
+    if (Adopt(std::move(inode), read_at)) return {};
+  }
+  return Fail(Errc::kJukebox);
+}
+
+Result<void> WorkspaceImpl::LoadChild(const Need& need) {
+  if (need.slot.state == NameSlot::State::kUpper) {
+    auto loaded = LoadObject({need.slot.ino, Generation(0), 0}, true);
+    // It was removed while we looked: the call starts over and finds that, unless it goes by what it saw before.
+    if (!loaded && loaded.error().code() == Errc::kStale) {
+      StripeLock lock(table_);
+      lock.Lock({need.id.ino});
+      Inode* directory = table_.Find(need.id.ino);
+      NameSlot* slot = directory == nullptr || !directory->directory
+                           ? nullptr
+                           : directory->directory->Find(NameHash(config_.name_key, need.name), need.name);
+      if (slot != nullptr && slot->state == NameSlot::State::kUpper && slot->ino == need.slot.ino) {
+        return Fail(Errc::kIo,
+                    "an entry of " + path_ + " leads to inode " + std::to_string(need.slot.ino.value) +
+                        ", which the index does not have; remove index.db to have it rebuilt from the journal");
+      }
+      return need.seen ? loaded : Result<void>();
+    }
+    return loaded;
+  }
+  auto found = lower_.Lookup(*need.lower, need.name);
+  if (found && found->node.number == need.slot.ino) return LoadLower(*found);
+  if (!found && found.error().code() != Errc::kNotFound) return Fail(found.error());
+  // The layer changed under us: forget what we remembered of the name.
+  StripeLock lock(table_);
+  lock.Lock({need.id.ino});
+  if (Inode* directory = table_.Find(need.id.ino); directory != nullptr && directory->directory) {
+    const std::uint64_t hash = NameHash(config_.name_key, need.name);
+    const NameSlot* slot = directory->directory->Find(hash, need.name);
+    if (slot != nullptr && slot->state == NameSlot::State::kLower) directory->directory->Erase(hash, need.name);
+    directory->directory->listing = nullptr;
+  }
+  return Fail(Errc::kNotFound);
+}
+
+}  // namespace strata::vfs

@@ -1,0 +1,210 @@
+// What changes nothing: attributes, lookup, file data.
+#include <absl/container/inlined_vector.h>
+
+#include <algorithm>
+
+#include "vfs/workspace/workspace_impl.h"
+
+namespace strata::vfs {
+
+Result<Attributes> WorkspaceImpl::GetAttributes(const OpContext& context, const ObjectId& id) {
+  return Run(context, [&](StripeLock& lock, Need& need) -> Result<Attributes> {
+    lock.Lock({id.ino});
+    STRATA_ASSIGN(Inode * inode, Get(id, need));
+    return inode->attributes();
+  });
+}
+
+Result<std::uint32_t> WorkspaceImpl::Access(const OpContext& context, const ObjectId& id, std::uint32_t wanted,
+                                            std::optional<Attributes>* after) {
+  STRATA_ASSIGN(Attributes attributes, GetAttributes(context, id));
+  if (after != nullptr) *after = attributes;
+  if (volume_.read_only) wanted &= ~(kAccessModify | kAccessExtend | kAccessDelete);
+  return AccessByMode(attributes, context.credentials, wanted);
+}
+
+Result<std::string> WorkspaceImpl::ReadLink(const OpContext& context, const ObjectId& id,
+                                            std::optional<Attributes>* after) {
+  return Run(context, [&](StripeLock& lock, Need& need) -> Result<std::string> {
+    lock.Lock({id.ino});
+    STRATA_ASSIGN(Inode * inode, Get(id, need));
+    if (after != nullptr) *after = inode->attributes();
+    if (inode->record.type != FileType::kSymlink) return Fail(Errc::kInvalid);
+    return inode->record.symlink_target;
+  });
+}
+
+Result<Entry> WorkspaceImpl::Lookup(const OpContext& context, const ObjectId& directory, std::string_view name,
+                                    std::optional<Attributes>* directory_after) {
+  const std::uint64_t hash = NameHash(config_.name_key, name);
+  InodeNumber missing = kNoInode;  // what the name leads to, once it was not found in memory
+  return Run(context, [&](StripeLock& lock, Need& need) -> Result<Entry> {
+    lock.Lock({directory.ino, missing});
+    STRATA_ASSIGN(Inode * parent, GetDirectory(directory, need));
+    const Attributes parent_attributes = parent->attributes();
+    if (directory_after != nullptr) *directory_after = parent_attributes;
+    if (!Permits(parent->ownership(), true, context.credentials, kMayExecute)) return Fail(Errc::kAccess);
+    if (name == ".") return Entry{parent->id(), parent_attributes};
+    if (name == "..") {
+      const InodeNumber above = parent->record.parent;
+      if (above == directory.ino) return Entry{parent->id(), parent_attributes};
+      lock.Unlock();
+      lock.Lock({above});
+      Inode* inode = table_.Find(above);
+      if (inode == nullptr) return need.Number(above);
+      if (inode->removed) return need.Again();
+      return Entry{inode->id(), inode->attributes()};
+    }
+    STRATA_TRY(CheckName(name));
+    STRATA_ASSIGN(NameSlot * slot, FindVisible(*parent, hash, name, need));
+    if (slot == nullptr) return Fail(Errc::kNotFound);
+    const InodeNumber ino = slot->ino;
+    if (ino != missing && InodeTable::Index(ino) != InodeTable::Index(directory.ino)) {
+      // Most often it is in memory, and the two need not be held together.
+      lock.Unlock();
+      lock.Lock({ino});
+      if (const Inode* child = table_.Find(ino); child != nullptr && !child->removed) {
+        return Entry{child->id(), child->attributes()};
+      }
+      missing = ino;
+      return need.Again();
+    }
+    STRATA_ASSIGN(Inode * child, GetChild(*parent, name, *slot, need));
+    return Entry{child->id(), child->attributes()};
+  });
+}
+
+namespace {
+
+// A stretch of a READ, in order.
+struct Stretch {
+  enum class Source : std::uint8_t { kJournal, kLower, kZeros };
+  Source source = Source::kZeros;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+  Lsn position;
+  Lsn record;
+};
+using Stretches = absl::InlinedVector<Stretch, 8>;
+
+// What bytes [offset, end) of the file are made of.
+void Plan(const Inode& inode, std::uint64_t offset, std::uint64_t end, Stretches& plan) {
+  const std::uint64_t base_end = inode.lower ? inode.record.base_size : 0;
+  while (offset < end) {
+    const auto extent = inode.extents.FirstAt(offset);
+    if (extent && extent->offset == offset) {
+      const std::uint64_t length = std::min(extent->length, end - offset);
+      plan.push_back({Stretch::Source::kJournal, offset, length, extent->position, extent->record});
+      offset += length;
+      continue;
+    }
+    std::uint64_t gap_end = extent ? std::min(extent->offset, end) : end;
+    Stretch::Source source = Stretch::Source::kZeros;
+    if (offset < base_end) {
+      source = Stretch::Source::kLower;
+      gap_end = std::min(gap_end, base_end);
+    }
+    plan.push_back({source, offset, gap_end - offset, Lsn(), Lsn()});
+    offset = gap_end;
+  }
+}
+
+}  // namespace
+
+Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId& id, std::uint64_t offset,
+                                       std::uint32_t count, ReadSink& sink) {
+  Stretches plan;
+  std::shared_ptr<const LowerNode> lower;
+  auto look = [&](StripeLock& lock, Need& need) -> Result<ReadResult> {
+    plan.clear();
+    lock.Lock({id.ino});
+    STRATA_ASSIGN(Inode * inode, Get(id, need));
+    if (inode->is_directory()) return Fail(Errc::kIsDirectory);
+    if (inode->record.type != FileType::kRegular) return Fail(Errc::kInvalid);
+    // The owner may read through an open handle whatever the mode (spec nfsv3 4.6); a program that may be executed may
+    // be paged in.
+    const Credentials& caller = context.credentials;
+    if (caller.uid != inode->record.uid && !Permits(inode->ownership(), false, caller, kMayRead) &&
+        !Permits(inode->ownership(), false, caller, kMayExecute)) {
+      return Fail(Errc::kAccess);
+    }
+    ReadResult read;
+    read.after = inode->attributes();
+    const std::uint64_t size = inode->record.size;
+    const std::uint64_t begin = std::min(offset, size);
+    const std::uint64_t end = begin + std::min<std::uint64_t>(count, size - begin);
+    read.count = end - begin;
+    read.eof = offset >= size || end == size;
+    Plan(*inode, begin, end, plan);
+    for (const Stretch& stretch : plan) {
+      if (stretch.source != Stretch::Source::kLower) continue;
+      if (inode->base_changed) {
+        return Fail(Errc::kIo, "the layer's file changed after it was modified here: " + path_);
+      }
+      lower = inode->lower;
+      break;
+    }
+    return read;
+  };
+  auto result = Run(context, look);
+  absl::InlinedVector<journal::PinnedBytes, 8> pinned;
+  for (std::size_t i = 0; result && i < plan.size();) {
+    const Stretch& stretch = plan[i++];
+    if (stretch.source != Stretch::Source::kJournal) continue;
+    auto data = journal_->Data(stretch.record, stretch.position, stretch.length, context.may_block);
+    if (data) {
+      pinned.push_back(std::move(*data));
+      continue;
+    }
+    // Its segment may have been given up since we looked, after what it held was moved.
+    if (stretch.record >= journal_->begin()) return Fail(data.error());
+    pinned.clear();
+    i = 0;
+    result = Run(context, look);
+  }
+  if (!result) return result;
+  auto next_pinned = pinned.begin();
+  for (const Stretch& stretch : plan) {
+    switch (stretch.source) {
+      case Stretch::Source::kJournal: {
+        journal::PinnedBytes& data = *next_pinned++;
+        if (!data.unmapped) {
+          sink.Reference(data.bytes, std::move(data.pin));
+          break;
+        }
+        if (auto copied = journal_->Copy(stretch.position, sink.Allocate(stretch.length), context.may_block); !copied) {
+          // Its segment was given up just now: the call comes again.
+          if (stretch.record < journal_->begin()) return Fail(context.may_block ? Errc::kJukebox : Errc::kWouldBlock);
+          return Fail(copied.error());
+        }
+        break;
+      }
+      case Stretch::Source::kZeros:
+        sink.Zeros(stretch.length);
+        break;
+      case Stretch::Source::kLower: {
+        MutableByteSpan room = sink.Allocate(stretch.length);
+        STRATA_ASSIGN(std::size_t got, lower_.Read(*lower, stretch.offset, room, context.may_block));
+        if (got != stretch.length) {
+          return Fail(Errc::kIo, "a layer's file is shorter than it was; layers must not change while they are served");
+        }
+        break;
+      }
+    }
+  }
+  return result;
+}
+
+Result<SpaceUsage> WorkspaceImpl::Usage(const OpContext& context, const ObjectId& id) {
+  STRATA_TRY(GetAttributes(context, id));
+  STRATA_ASSIGN(Env::Space space, env_.SpaceOf(path_));
+  SpaceUsage usage;
+  usage.total_bytes = space.total;
+  usage.free_bytes = space.free;
+  usage.available_bytes = space.available;
+  usage.total_files = space.files;
+  usage.free_files = usage.available_files = space.free_files;
+  return usage;
+}
+
+}  // namespace strata::vfs

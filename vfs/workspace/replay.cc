@@ -1,0 +1,131 @@
+#include "vfs/workspace/replay.h"
+
+namespace strata::vfs {
+
+Result<void> MemoryReplay::Run() {
+  Lsn at(workspace_.checkpoint_.load());
+  for (;;) {
+    STRATA_ASSIGN(std::optional<journal::RecordView> record, workspace_.journal_->NextHead(at));
+    if (!record) return {};
+    begin_ = record->begin;
+    payload_ = record->payload_position;
+    end_ = record->end;
+    STRATA_TRY(journal::VisitRecord(record->head, record->payload_size, *this));
+    at = record->end;
+  }
+}
+
+Result<Inode*> MemoryReplay::Find(InodeNumber ino) {
+  StripeLock lock(workspace_.table_);
+  lock.Lock({ino});
+  Inode* inode = workspace_.table_.Find(ino);
+  if (inode == nullptr) {
+    STRATA_ASSIGN(std::unique_ptr<Inode> loaded, workspace_.FromIndex(ino));
+    if (!loaded) return nullptr;
+    inode = workspace_.table_.Insert(std::move(loaded));
+  }
+  inode->changed = end_;
+  return inode;
+}
+
+Result<Inode*> MemoryReplay::Existing(InodeNumber ino) {
+  STRATA_ASSIGN(Inode * inode, Find(ino));
+  if (inode == nullptr) {
+    return Fail(Errc::kCorrupt,
+                "a journal record changes inode " + std::to_string(ino.value) + ", which no record before it made");
+  }
+  return inode;
+}
+
+Result<void> MemoryReplay::On(const InodeRecord& record) {
+  STRATA_ASSIGN(Inode * inode, Find(record.ino));
+  std::unique_ptr<Inode> made;
+  if (inode == nullptr) {
+    made = std::make_unique<Inode>();
+    inode = made.get();
+  }
+  inode->record = record;
+  inode->record.origin.sources.clear();
+  inode->upper = true;
+  inode->changed = end_;
+  if (!record.origin.sources.empty()) {
+    inode->lower = std::make_shared<const LowerNode>(
+        LowerNode{record.ino, record.generation, record.locator, record.origin.sources});
+    if (record.type == FileType::kRegular) {
+      auto base = workspace_.lower_.Stat(*inode->lower);
+      if (base) inode->base_used = base->attributes.used;
+      inode->base_changed = record.base_size > 0 && (!base || base->attributes.size != record.origin.size ||
+                                                     base->attributes.mtime != record.origin.mtime);
+    }
+  }
+  if (inode->is_directory() && !inode->directory) {
+    inode->directory = std::make_unique<Directory>();
+    inode->directory->upper_only = record.opaque || !inode->lower;
+    inode->directory->loaded = true;  // the index has nothing of it
+  }
+  if (made) {
+    StripeLock lock(workspace_.table_);
+    lock.Lock({record.ino});
+    workspace_.table_.Insert(std::move(made));
+  }
+  return {};
+}
+
+Result<void> MemoryReplay::On(const journal::TouchEffect& effect) {
+  STRATA_ASSIGN(Inode * inode, Existing(effect.ino));
+  InodeRecord& record = inode->record;
+  record.nlink = effect.nlink;
+  record.size = effect.size;
+  record.mode = effect.mode;
+  record.mtime = effect.mtime;
+  record.ctime = effect.ctime;
+  return {};
+}
+
+Result<void> MemoryReplay::On(const journal::EntryEffect& effect) {
+  STRATA_ASSIGN(Inode * inode, Existing(effect.directory));
+  if (!inode->directory) return Fail(Errc::kCorrupt, "a journal record puts an entry into what is no directory");
+  const std::uint64_t hash = NameHash(workspace_.config_.name_key, effect.name);
+  NameSlot slot;
+  slot.ino = effect.ino;
+  slot.type = effect.type;
+  slot.changed = end_;
+  switch (effect.state) {
+    case journal::EntryEffect::State::kAbsent:
+      if (inode->directory->loaded) {
+        inode->directory->Erase(hash, effect.name);
+        return {};
+      }
+      slot.beneath = NameSlot::Beneath::kNo;  // else it were a whiteout; it hides what the index still has
+      break;
+    case journal::EntryEffect::State::kPresent:
+      slot.state = NameSlot::State::kUpper;
+      break;
+    case journal::EntryEffect::State::kWhiteout:
+      slot.state = NameSlot::State::kWhiteout;
+      slot.beneath = NameSlot::Beneath::kYes;
+      break;
+  }
+  inode->directory->Set(hash, effect.name, slot);
+  return {};
+}
+
+Result<void> MemoryReplay::On(const journal::DataEffect& effect) {
+  STRATA_ASSIGN(Inode * inode, Existing(effect.ino));
+  inode->extents.Insert({effect.offset, effect.length, Lsn(payload_.value + effect.payload_offset), begin_});
+  return {};
+}
+
+Result<void> MemoryReplay::On(const journal::TruncateEffect& effect) {
+  STRATA_ASSIGN(Inode * inode, Existing(effect.ino));
+  inode->extents.Truncate(effect.size);
+  return {};
+}
+
+Result<void> MemoryReplay::On(const journal::PurgeEffect& effect) {
+  STRATA_ASSIGN(Inode * inode, Existing(effect.ino));
+  inode->removed = true;
+  return {};
+}
+
+}  // namespace strata::vfs

@@ -1,0 +1,451 @@
+// WorkspaceImpl: Workspace as it is. Its parts:
+//   open.cc     opening, recovery, closing          load.cc           bringing objects and names into memory
+//   read.cc     attributes, lookup, file data       write.cc          SETATTR, WRITE, COMMIT
+//   names.cc    names of directories in memory      list.cc           READDIR; whether a directory is empty
+//   create.cc   CREATE and its like, LINK           remove.cc         REMOVE, RMDIR, RENAME
+//   clean.cc    giving up old journal segments      changes.cc        `strata diff`
+//   checkpointer.{h,cc}   the journal's way into the index
+//   replay.{h,cc}         the journal's tail into memory, for a reader beside the server
+//
+// The shape of a call: take the locks, look. If all is in memory, check, write one record into the journal, change the
+// inodes, answer. If something is missing, say what (Need), let go of the locks, fetch it (Supply), start over. So no
+// lock is held over a disk, and a call that may not wait (OpContext::may_block) fails with kWouldBlock before it has
+// changed anything.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "journal/journal.h"
+#include "journal/record.h"
+#include "store/index/index.h"
+#include "vfs/layer/lower_tree.h"
+#include "vfs/workspace/checkpointer.h"
+#include "vfs/workspace/inode_table.h"
+#include "vfs/workspace/number_filter.h"
+#include "vfs/workspace/past_requests.h"
+#include "vfs/workspace/workspace.h"
+
+namespace strata::vfs {
+
+// A stretch of what the index holds of a directory's own entries, for a call that lists one which is not loaded. What
+// is in memory is newer.
+struct OwnPage {
+  std::uint64_t first = 0;  // of the hashes
+  std::uint64_t last = 0;   // all up to and with this hash, if not `end`
+  bool end = false;         // all there are
+  bool loaded = false;
+  Lsn read_at;                             // the index's position was at least this
+  std::vector<store::IndexEntry> entries;  // in directory order
+
+  bool Covers(std::uint64_t hash) const { return loaded && hash >= first && (end || hash <= last); }
+};
+
+// Whether a directory shows nothing, found out without its lock.
+struct Emptiness {
+  std::uint64_t serial = 0;  // of the inode, 0: not known
+  Lsn changed;               // the inode's, throughout
+  bool empty = false;
+};
+
+// What a call found missing in memory.
+struct Need {
+  enum class Kind : std::uint8_t {
+    kNothing,
+    kAgain,      // nothing: the guess of what to lock was wrong, or an object went away meanwhile
+    kObject,     // the object `id`
+    kChild,      // the object that `slot` of the directory leads to
+    kEntries,    // the upper's own entries of the directory `id`
+    kName,       // what the upper and the layers say of `name` in the directory `id`, which is large
+    kLowerName,  // what the layers say of `name` in the directory `id`; the upper says nothing, or that is in memory
+    kOwnPage,    // the upper's own entries of the large directory `id` from own_page->first on
+    kEmptiness,  // whether the large directory `id` shows no entry
+    kListing,    // the layers' merged listing of the directory `id`
+  };
+  Kind kind = Kind::kNothing;
+  ObjectId id;
+  bool any_generation = false;  // kObject: only the number is known
+  bool seen = false;            // kChild: the slot is of a moment ago; kStale if it leads nowhere any more
+  std::string_view name;
+  NameSlot slot;
+  std::shared_ptr<const LowerNode> lower;  // of the directory; null where it is not to be asked
+  OwnPage* own_page = nullptr;
+  Emptiness* emptiness = nullptr;
+
+  std::unexpected<Status> Again() {
+    kind = Kind::kAgain;
+    return Fail(Errc::kWouldBlock);
+  }
+  std::unexpected<Status> Object(const ObjectId& object) {
+    kind = Kind::kObject;
+    id = object;
+    return Fail(Errc::kWouldBlock);
+  }
+  std::unexpected<Status> Number(InodeNumber ino) {
+    any_generation = true;
+    return Object({ino, Generation(0), 0});
+  }
+  std::unexpected<Status> Of(Kind what, const Inode& directory, std::string_view name_within = {}) {
+    kind = what;
+    id = directory.id();
+    if (!directory.directory->upper_only) lower = directory.lower;
+    name = name_within;
+    return Fail(Errc::kWouldBlock);
+  }
+  std::unexpected<Status> Child(const ObjectId& directory, std::shared_ptr<const LowerNode> directory_lower,
+                                std::string_view name_within, const NameSlot& leads_to) {
+    kind = Kind::kChild;
+    id = directory;
+    lower = std::move(directory_lower);
+    name = name_within;
+    slot = leads_to;
+    return Fail(Errc::kWouldBlock);
+  }
+};
+
+// An inode as it will be after a change; becomes true with Take.
+struct Touched {
+  Inode* inode = nullptr;
+  std::uint32_t nlink = 0;
+  std::uint64_t size = 0;
+  std::uint32_t mode = 0;
+  Time mtime;
+  Time ctime;
+
+  // ctime changes, at a moment `now`; the rest stays.
+  static Touched Status(Inode& inode, Time now);
+  // mtime and ctime change.
+  static Touched Content(Inode& inode, Time now);
+
+  // Adds the after-image to the record: the whole inode where the journal has none of it yet (copy-up). In a record it
+  // stands before the effects on what hangs on the inode, its entries and data.
+  void AddTo(journal::RecordWriter& writer) const;
+  void Take(Lsn end) const;
+};
+
+class WorkspaceImpl final : public Workspace {
+ public:
+  WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config, std::vector<std::unique_ptr<Layer>> layers,
+                const WorkspaceOptions& options);
+  ~WorkspaceImpl() override;
+  Result<void> Start();
+
+  const VolumeInfo& Volume() const override { return volume_; }
+  ObjectId Root() const override { return root_; }
+  Result<Attributes> GetAttributes(const OpContext& context, const ObjectId& id) override;
+  Result<Entry> Lookup(const OpContext& context, const ObjectId& directory, std::string_view name,
+                       std::optional<Attributes>* directory_after) override;
+  Result<std::uint32_t> Access(const OpContext& context, const ObjectId& id, std::uint32_t wanted,
+                               std::optional<Attributes>* after) override;
+  Result<std::string> ReadLink(const OpContext& context, const ObjectId& id, std::optional<Attributes>* after) override;
+  Result<ReadResult> Read(const OpContext& context, const ObjectId& id, std::uint64_t offset, std::uint32_t count,
+                          ReadSink& sink) override;
+  Result<Listing> ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie,
+                                bool want_attributes, DirectorySink& sink) override;
+  Result<SpaceUsage> Usage(const OpContext& context, const ObjectId& id) override;
+  Result<void> SetAttributesOf(const OpContext& context, const ObjectId& id, const SetAttributes& set,
+                               std::optional<Time> guard, Mutation& mutation) override;
+  Result<std::uint32_t> Write(const OpContext& context, const ObjectId& id, std::uint64_t offset, ByteSpan data,
+                              Stability stability, Mutation& mutation) override;
+  Result<Entry> Create(const OpContext& context, const ObjectId& directory, std::string_view name, CreateMode mode,
+                       const SetAttributes& set, const CreateVerifier& verifier, Mutation& mutation) override;
+  Result<Entry> MakeDirectory(const OpContext& context, const ObjectId& directory, std::string_view name,
+                              const SetAttributes& set, Mutation& mutation) override;
+  Result<Entry> MakeSymlink(const OpContext& context, const ObjectId& directory, std::string_view name,
+                            std::string_view target, const SetAttributes& set, Mutation& mutation) override;
+  Result<Entry> MakeNode(const OpContext& context, const ObjectId& directory, std::string_view name, FileType type,
+                         DeviceNumber device, const SetAttributes& set, Mutation& mutation) override;
+  Result<void> Remove(const OpContext& context, const ObjectId& directory, std::string_view name,
+                      Mutation& mutation) override;
+  Result<void> RemoveDirectory(const OpContext& context, const ObjectId& directory, std::string_view name,
+                               Mutation& mutation) override;
+  Result<void> Rename(const OpContext& context, const ObjectId& from_directory, std::string_view from,
+                      const ObjectId& to_directory, std::string_view to, Mutation& mutation) override;
+  Result<void> Link(const OpContext& context, const ObjectId& id, const ObjectId& directory, std::string_view name,
+                    std::optional<Attributes>* after, Mutation& mutation) override;
+  Result<void> Commit(const OpContext& context, const ObjectId& id, Mutation& mutation) override;
+  WriteVerifier CurrentWriteVerifier() const override;
+  std::vector<PastRequest> PastRequests() override;
+  Result<void> Flush() override;
+  void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) override;
+
+  Result<void> Checkpoint() override;
+  Result<void> GiveUpHistory(const HistoryPolicy& policy) override { return CleanJournal(policy); }
+  Lsn journal_end() const override { return journal_->end(); }
+  std::size_t cache_bytes() const override { return table_.bytes(); }
+  Result<std::vector<PathChange>> Changes() override;
+
+ private:
+  friend class MemoryReplay;
+  friend class ChangeFinder;
+
+  // How often a call starts over before it gives up with kJukebox: far beyond what any contention does.
+  static constexpr int kMaxAttempts = 1000;
+  // Changes wait once the index is so many checkpoints behind the journal: restarting replays that.
+  static constexpr std::uint64_t kMostBehind = 4;
+  // A checkpoint at ease works a quarter of the time; as changes come in beside it, more, and all the time once so many
+  // times as much waits as makes one due.
+  static constexpr double kMostEase = 3;
+  static constexpr double kNoEaseFrom = 1.8;
+  // After so many attempts a call keeps the evictor away until it is through.
+  static constexpr int kPatience = 8;
+
+  // Runs `body(StripeLock&, Need&)` until it needs nothing more.
+  template <typename Body>
+  auto Run(const OpContext& context, Body body) -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>()));
+  // As Run, for a change: refused on a read-only workspace; afterwards the checkpointer hears of it.
+  template <typename Body>
+  auto RunChange(const OpContext& context, Body body)
+      -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>()));
+
+  // -- names.cc --
+  // With the
+  // directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or kAbsent.
+  Result<NameSlot*> FindName(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
+  // As FindName, but null unless visible.
+  Result<NameSlot*> FindVisible(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
+  // With the directory's stripe held: the name is `slot` since the record that ends at `end`. The caller counts it in
+  // Take.
+  void SetName(Inode& directory, std::uint64_t hash, std::string_view name, NameSlot slot, Lsn end);
+  Result<void> LoadEntries(const ObjectId& directory);
+  Result<void> LoadName(const Need& need);
+  Result<void> LoadListing(const Need& need);
+  // Puts into the directory's filter, which it makes, all names that the index holds of it.
+  Result<void> FillFilter(const ObjectId& directory);
+
+  // -- list.cc --
+  // With the stripe
+  // held: whether the directory's names can be walked from `position` on; else fails with `need` filled.
+  Result<void> CanWalk(Inode& directory, std::uint64_t position, bool with_layers, OwnPage& own, Need& need);
+  Result<void> LoadOwnPage(const Need& need);
+  Result<void> FindEmptiness(const Need& need);
+  // Whether the directory shows no entry. `known` is the call's own, kept from one start-over to the next.
+  Result<bool> IsEmptyDirectory(Inode& directory, Emptiness& known, Need& need);
+  // Calls visit for each entry and whiteout of the upper's own in the directory.
+  Result<void> VisitOwn(const ObjectId& directory, const std::function<void(std::string_view, const NameSlot&)>& visit);
+
+  // -- load.cc --
+  // With the
+  // object's stripe held: the inode, or a failure with `need` filled. kStale for what is gone.
+  Result<Inode*> Get(const ObjectId& id, Need& need);
+  // As Get, and kNotDirectory for anything else.
+  Result<Inode*> GetDirectory(const ObjectId& id, Need& need);
+  // With the child's stripe held too.
+  Result<Inode*> GetChild(const Inode& directory, std::string_view name, const NameSlot& slot, Need& need);
+  Result<void> Supply(Need& need);
+  Result<void> LoadObject(const ObjectId& id, bool any_generation);
+  Result<void> LoadChild(const Need& need);
+  // The object of the index; null where it has none.
+  Result<std::unique_ptr<Inode>> FromIndex(InodeNumber ino);
+  Result<std::unique_ptr<Inode>> FromLower(const LowerFound& found);
+  // kStale where the upper hides what the layers show as `name` in `parent`.
+  Result<void> CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino);
+  // Puts a loaded inode into the table unless it is there already; false: what was read may be outdated, read again.
+  // `read_at`: IndexPosition() before it was read.
+  bool Adopt(std::unique_ptr<Inode> inode, Lsn read_at);
+  Lsn IndexPosition() const { return Lsn(checkpoint_.load(std::memory_order_acquire)); }
+  // Loads `ino` by the index, else by `found`, and adopts it.
+  Result<void> LoadLower(const LowerFound& found);
+
+  // -- write.cc --
+  // Appends the
+  // record, with the request that it serves and what it made for it; then all that it touches is changed by the caller.
+  Result<journal::Appended> Log(const OpContext& context, journal::RecordWriter& writer, ByteSpan payload = {},
+                                const Inode* made = nullptr);
+  Result<void> SetUnderLock(const OpContext& context, Inode& inode, const SetAttributes& set, std::optional<Time> guard,
+                            Mutation& mutation);
+  void CommitNameSpace(Mutation& mutation, Lsn lsn) const;
+
+  // -- create.cc --
+  struct NewObject {
+    journal::RecordKind kind = journal::RecordKind::kCreate;
+    FileType type = FileType::kRegular;
+    std::uint32_t default_mode = 0644;
+    DeviceNumber device;
+    std::string_view target;
+    CreateVerifier verifier{};
+  };
+  Result<Entry> Make(const OpContext& context, const ObjectId& directory, std::string_view name, const NewObject& what,
+                     const SetAttributes& set, Mutation& mutation);
+  // With the stripes of the directory and of `ino` held, and the name known to be invisible.
+  Result<Entry> MakeUnderLock(const OpContext& context, Inode& directory, std::uint64_t hash, std::string_view name,
+                              const NameSlot* slot, InodeNumber ino, const NewObject& what, const SetAttributes& set,
+                              Mutation& mutation);
+  InodeNumber NewNumber() { return InodeNumber(next_ino_.fetch_add(1, std::memory_order_relaxed)); }
+
+  // -- remove.cc --
+  // Removes the entry
+  // `name` (its slot is visible, its `beneath` known) from the directory in memory, as the record that ends at `end`
+  // does.
+  void DropEntry(Inode& directory, std::uint64_t hash, std::string_view name, Lsn end);
+  static journal::EntryEffect DropEffect(const Inode& directory, std::string_view name, const NameSlot& slot);
+  // Fills need unless it is known whether a layer has the name too.
+  Result<void> KnowBeneath(Inode& directory, std::string_view name, const NameSlot& slot, Need& need);
+  // One link of `child` goes: what the record says of it, and what becomes of it.
+  static void AddUnlink(journal::RecordWriter& writer, Inode& child, Time now);
+  void TakeUnlink(Inode& child, Time now, Lsn end);
+  Result<void> RemoveName(const OpContext& context, const ObjectId& directory, std::string_view name,
+                          bool want_directory, Mutation& mutation);
+  // What a rename has found out so far, from one start-over to the next.
+  struct RenameState {
+    InodeNumber source;            // what `from` leads to
+    InodeNumber target;            // what `to` leads to; kNoInode where nothing is replaced
+    InodeNumber ancestry_checked;  // the source that is known not to hold the target directory
+    bool ancestry_wanted = false;
+    Emptiness emptiness;  // of the directory that is replaced
+  };
+  Result<void> RenameUnderLock(const OpContext& context, const ObjectId& from_directory, std::string_view from,
+                               const ObjectId& to_directory, std::string_view to, RenameState& state,
+                               Mutation& mutation, StripeLock& lock, Need& need);
+  // kInvalid if `ancestor` is `directory` or above it. Holds no stripe.
+  Result<void> CheckNotBeneath(const OpContext& context, InodeNumber ancestor, const ObjectId& directory);
+
+  // -- open.cc --
+  // Everything but
+  // the lock.
+  Result<void> StartLocked();
+  Result<void> OpenIndex();
+  // Says, once, that the index was found damaged while it was used, and sees to it that the next start makes it anew.
+  void NoteDamage();
+  // kCorrupt unless the index was made from this journal, and the journal has all that the index counts on.
+  Result<void> CheckBelongTogether(const store::Index::Checkpoint& checkpoint);
+  // kCorrupt where the journal begins later than it may.
+  Result<void> CheckBegin(const store::Index::Checkpoint& checkpoint) const;
+  Result<void> RunCheckpoint() STRATA_EXCLUDES(checkpoint_mutex_, keeper_mutex_);
+  Result<void> ApplyToIndex(Lsn target, const std::function<void()>& step) STRATA_REQUIRES(checkpoint_mutex_)
+      STRATA_EXCLUDES(keeper_mutex_);
+  void KeeperLoop();
+  // For Pace: how much a checkpoint under way rests. The more there is to do, the less.
+  double CheckpointEase() const;
+
+  // -- clean.cc --
+  // Gives up the
+  // first segments for as long as there is enough to gain.
+  Result<void> CleanJournal(const HistoryPolicy& policy) STRATA_EXCLUDES(clean_mutex_);
+  Result<bool> WorthCleaning(const HistoryPolicy& policy, Lsn until) STRATA_REQUIRES(clean_mutex_);
+  // Writes anew what lives in the records between; false: the workspace closes.
+  Result<bool> MoveLiving(Lsn from, Lsn until);
+  Result<void> MoveInode(InodeNumber ino);
+  Result<void> MoveEntry(InodeNumber directory, std::string_view name);
+  // Whether the file still shows bytes of the effect.
+  Result<bool> DataLives(const journal::RecordView& record, const journal::DataEffect& effect);
+  // `record` with its payload.
+  Result<void> MoveData(const journal::RecordView& record, const journal::DataEffect& effect);
+  void CleanerLoop();
+  // False: the workspace closes.
+  bool CleanerRests(std::chrono::nanoseconds interval);
+  // Waits until there is something to do, at most `interval`. False: the workspace closes.
+  bool KeeperRests(std::chrono::nanoseconds interval);
+  void NoteChange();
+  // Before `inode` is marked as changed: counts what then cannot be dropped, the inode and `more` bytes that hang on
+  // it.
+  void NoteDirty(const Inode& inode, std::size_t more = 0) {
+    const bool counted = inode.changed.value > dirty_since_.load(std::memory_order_relaxed);
+    if (!counted) more += inode.OwnFootprint();
+    if (more > 0) dirty_bytes_.fetch_add(static_cast<std::int64_t>(more), std::memory_order_relaxed);
+  }
+  void Take(const Touched& touched, Lsn end, std::size_t more = 0) {
+    NoteDirty(*touched.inode, more);
+    touched.Take(end);
+  }
+  // Changes have to wait for a checkpoint: too much would be undroppable, or a restart would take too long.
+  bool FarBehind() const {
+    return dirty_bytes_.load(std::memory_order_relaxed) > static_cast<std::int64_t>(budget_.dirty) ||
+           records_since_checkpoint_.load(std::memory_order_relaxed) / kMostBehind > options_.checkpoint_records;
+  }
+  // Waits, a bounded time, until a checkpoint has ended.
+  void AwaitCheckpoint() STRATA_EXCLUDES(keeper_mutex_);
+  // Drops what can be dropped from the cache.
+  void Relieve();
+  Time Now() const { return env_.Now(); }
+
+  Env& env_;
+  const std::string path_;
+  const WorkspaceConfig config_;
+  const WorkspaceOptions options_;
+  const MemoryBudget budget_;
+  VolumeInfo volume_;
+  ObjectId root_;
+  std::unique_ptr<File> lock_file_;
+  LowerTree lower_;
+  std::unique_ptr<journal::Journal> journal_;
+  bool damage_noted_ = false;            // of the index; the keeper's
+  std::unique_ptr<store::Index> index_;  // null for a reader of a workspace that was never served
+  // Which of the layers' numbers the index holds.
+  const std::unique_ptr<NumberFilter> copied_up_ = std::make_unique<NumberFilter>();
+  InodeTable table_;
+  WriteVerifier verifier_{};
+  Generation generation_;  // of what is made by this process
+  std::atomic<std::uint64_t> next_ino_{2};
+  std::deque<FoundRequest> past_requests_;  // until they are asked for
+  // Renames of directories across directories, one at a time: ancestry stands still meanwhile.
+  Mutex rename_mutex_;
+
+  std::atomic<std::uint64_t> checkpoint_{0};  // Lsn that the index covers
+  std::atomic<std::uint64_t> records_since_checkpoint_{0};
+  // What in memory cannot be dropped before the next checkpoint, in bytes: counted as it is first changed after the
+  // position at which the checkpoint under way, or the last one, was begun.
+  std::atomic<std::int64_t> dirty_bytes_{0};
+  std::atomic<std::uint64_t> dirty_since_{0};  // Lsn
+  std::atomic<std::uint64_t> settled_{0};      // Lsn that the index's own file covers, synced
+  Mutex checkpoint_mutex_;  // one checkpoint at a time; held over the disk; of the others only keeper_mutex_ within
+  std::optional<Checkpointer> checkpointer_ STRATA_GUARDED_BY(checkpoint_mutex_);
+  Mutex keeper_mutex_;
+  CondVar keeper_wakes_;
+  CondVar checkpoint_ended_;
+  bool keeper_stops_ STRATA_GUARDED_BY(keeper_mutex_) = false;
+  std::atomic<bool> checkpoint_due_{false};
+  std::atomic<int> hurry_{1};  // somebody waits for the checkpoint: who opens or closes the workspace, or asked for one
+  // The last one failed: none is asked for, nor waited for, until the keeper next wakes by itself.
+  std::atomic<bool> checkpoint_failed_{false};
+  std::thread keeper_;
+  Mutex clean_mutex_;  // one at a time gives up segments; before all other locks
+  // Below so much it is not looked what lives; what has been moved, and where the record that says so ends.
+  std::uint64_t living_bytes_ STRATA_GUARDED_BY(clean_mutex_) = 0;
+  Lsn moved_until_ STRATA_GUARDED_BY(clean_mutex_);
+  Lsn moved_end_ STRATA_GUARDED_BY(clean_mutex_);
+  CondVar cleaner_wakes_;
+  std::thread cleaner_;
+};
+
+template <typename Body>
+auto WorkspaceImpl::Run(const OpContext& context, Body body)
+    -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
+  std::optional<InodeTable::Hold> hold;
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    if (attempt == kPatience) hold.emplace(table_);
+    Need need;
+    {
+      StripeLock lock(table_);
+      auto result = body(lock, need);
+      if (need.kind == Need::Kind::kNothing) return result;
+    }
+    if (need.kind == Need::Kind::kAgain) continue;
+    if (!context.may_block) return Fail(Errc::kWouldBlock);
+    STRATA_TRY(Supply(need));
+    if (table_.over_budget()) Relieve();
+  }
+  return Fail(Errc::kJukebox);
+}
+
+template <typename Body>
+auto WorkspaceImpl::RunChange(const OpContext& context, Body body)
+    -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
+  // A journal that has failed takes nothing more: what it holds is served until the workspace is opened anew.
+  if (volume_.read_only || journal_->failed()) return Fail(Errc::kReadOnly);
+  if (FarBehind()) {
+    if (!context.may_block) return Fail(Errc::kWouldBlock);
+    AwaitCheckpoint();
+  }
+  auto result = Run(context, std::move(body));
+  NoteChange();
+  return result;
+}
+
+}  // namespace strata::vfs

@@ -1,0 +1,193 @@
+// What changes one object: SETATTR, WRITE, COMMIT; and how any change is logged.
+#include <algorithm>
+
+#include "vfs/workspace/workspace_impl.h"
+
+namespace strata::vfs {
+
+Touched Touched::Status(Inode& inode, Time now) {
+  const InodeRecord& record = inode.record;
+  return {&inode, record.nlink, record.size, record.mode, record.mtime, inode.ChangeTime(now)};
+}
+
+Touched Touched::Content(Inode& inode, Time now) {
+  Touched touched = Status(inode, now);
+  touched.mtime = touched.ctime;
+  return touched;
+}
+
+void Touched::AddTo(journal::RecordWriter& writer) const {
+  if (inode->upper) {
+    writer.Add(journal::TouchEffect{inode->record.ino, nlink, size, mode, mtime, ctime});
+    return;
+  }
+  InodeRecord record = inode->FullRecord();
+  record.nlink = nlink;
+  record.size = size;
+  record.mode = mode;
+  record.mtime = mtime;
+  record.ctime = ctime;
+  writer.Add(record);
+}
+
+void Touched::Take(Lsn end) const {
+  InodeRecord& record = inode->record;
+  record.nlink = nlink;
+  record.size = size;
+  record.mode = mode;
+  record.mtime = mtime;
+  record.ctime = ctime;
+  inode->upper = true;
+  inode->changed = end;
+}
+
+Result<journal::Appended> WorkspaceImpl::Log(const OpContext& context, journal::RecordWriter& writer, ByteSpan payload,
+                                             const Inode* made) {
+  if (!context.request.empty()) {
+    journal::RequestEffect request{.request = context.request};
+    if (made != nullptr) {
+      request.made = made->record.ino;
+      request.generation = made->record.generation;
+    }
+    writer.Add(request);
+  }
+  auto appended = journal_->Append(writer.head(), payload);
+  if (appended) records_since_checkpoint_.fetch_add(1, std::memory_order_relaxed);
+  return appended;
+}
+
+void WorkspaceImpl::CommitNameSpace(Mutation& mutation, Lsn lsn) const {
+  mutation.commitment = options_.durability == Durability::kStrict ? Commitment::kDurable : Commitment::kWritten;
+  mutation.lsn = lsn;
+}
+
+Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode, const SetAttributes& set,
+                                         std::optional<Time> guard, Mutation& mutation) {
+  const Credentials& caller = context.credentials;
+  InodeRecord& record = inode.record;
+  mutation.target = inode.unchanged();
+  if (guard && *guard != record.ctime) return Fail(Errc::kNotSync);
+  STRATA_ASSIGN(Ownership after, ChangedOwnership(inode.ownership(), inode.is_directory(), set, caller));
+  const bool owner = caller.superuser() || caller.uid == record.uid;
+  const bool may_write = owner || Permits(inode.ownership(), inode.is_directory(), caller, kMayWrite);
+  if ((set.set_atime == SetTime::kClient || set.set_mtime == SetTime::kClient) && !owner)
+    return Fail(Errc::kPermission);
+  if ((set.set_atime == SetTime::kServer || set.set_mtime == SetTime::kServer) && !may_write)
+    return Fail(Errc::kAccess);
+  if (set.size) {
+    if (inode.is_directory()) return Fail(Errc::kIsDirectory);
+    if (record.type != FileType::kRegular) return Fail(Errc::kInvalid);
+    if (*set.size > kMaxFileSize) return Fail(Errc::kFileTooBig);
+    if (!may_write) return Fail(Errc::kAccess);
+    if (*set.size != record.size && !set.mode) after.mode = ModeAfterWrite(after.mode, caller);
+  }
+  if (!set.mode && !set.uid && !set.gid && !set.size && set.set_atime == SetTime::kKeep &&
+      set.set_mtime == SetTime::kKeep) {
+    return {};
+  }
+
+  const Time now = Now();
+  InodeRecord changed = inode.FullRecord();
+  changed.mode = after.mode;
+  changed.uid = after.uid;
+  changed.gid = after.gid;
+  changed.ctime = inode.ChangeTime(now);
+  static thread_local journal::RecordWriter writer;
+  writer.Begin({journal::RecordKind::kSetAttributes, now, caller.uid});
+  if (set.size) {
+    changed.size = *set.size;
+    changed.base_size = std::min(changed.base_size, *set.size);
+    changed.mtime = changed.ctime;
+  }
+  if (set.set_atime != SetTime::kKeep) changed.atime = set.set_atime == SetTime::kServer ? now : set.atime;
+  if (set.set_mtime != SetTime::kKeep) changed.mtime = set.set_mtime == SetTime::kServer ? changed.ctime : set.mtime;
+  writer.Add(changed);
+  const bool shrinks = set.size && *set.size < record.size;
+  if (shrinks) writer.Add(journal::TruncateEffect{record.ino, *set.size});
+  STRATA_ASSIGN(journal::Appended appended, Log(context, writer));
+
+  changed.origin.sources.clear();
+  record = std::move(changed);
+  inode.upper = true;
+  NoteDirty(inode);
+  inode.changed = appended.end;
+  if (shrinks) inode.extents.Truncate(*set.size);
+  table_.Recount(inode);
+  mutation.target.after = inode.attributes();
+  CommitNameSpace(mutation, appended.end);
+  return {};
+}
+
+Result<void> WorkspaceImpl::SetAttributesOf(const OpContext& context, const ObjectId& id, const SetAttributes& set,
+                                            std::optional<Time> guard, Mutation& mutation) {
+  return RunChange(context, [&](StripeLock& lock, Need& need) -> Result<void> {
+    lock.Lock({id.ino});
+    STRATA_ASSIGN(Inode * inode, Get(id, need));
+    return SetUnderLock(context, *inode, set, guard, mutation);
+  });
+}
+
+Result<std::uint32_t> WorkspaceImpl::Write(const OpContext& context, const ObjectId& id, std::uint64_t offset,
+                                           ByteSpan data, Stability stability, Mutation& mutation) {
+  const Credentials& caller = context.credentials;
+  return RunChange(context, [&](StripeLock& lock, Need& need) -> Result<std::uint32_t> {
+    lock.Lock({id.ino});
+    STRATA_ASSIGN(Inode * inode, Get(id, need));
+    mutation.target = inode->unchanged();
+    if (inode->is_directory()) return Fail(Errc::kIsDirectory);
+    if (inode->record.type != FileType::kRegular) return Fail(Errc::kInvalid);
+    // The owner may write through an open handle whatever the mode (spec nfsv3 4.6): git writes its 0444 objects so.
+    if (caller.uid != inode->record.uid && !Permits(inode->ownership(), false, caller, kMayWrite)) {
+      return Fail(Errc::kAccess);
+    }
+    if (offset > kMaxFileSize || data.size() > kMaxFileSize - offset) return Fail(Errc::kFileTooBig);
+    const std::uint32_t count = static_cast<std::uint32_t>(std::min(data.size(), journal::kMaxPayloadBytes));
+    if (count == 0) return 0;
+
+    const Time now = Now();
+    static thread_local journal::RecordWriter writer;
+    writer.Begin({journal::RecordKind::kWrite, now, caller.uid});
+    Touched touched = Touched::Content(*inode, now);
+    touched.size = std::max(inode->record.size, offset + count);
+    touched.mode = ModeAfterWrite(inode->record.mode, caller);
+    touched.AddTo(writer);
+    writer.Add(journal::DataEffect{id.ino, offset, count, 0});
+    STRATA_ASSIGN(journal::Appended appended, Log(context, writer, data.first(count)));
+
+    Take(touched, appended.end, ExtentMap::kExtentFootprint);
+    inode->extents.Insert({offset, count, appended.payload, appended.begin});
+    table_.Recount(*inode);
+    mutation.target.after = inode->attributes();
+    mutation.commitment = stability == Stability::kUnstable ? Commitment::kWritten : Commitment::kDurable;
+    mutation.lsn = appended.end;
+    return count;
+  });
+}
+
+Result<void> WorkspaceImpl::Commit(const OpContext& context, const ObjectId& id, Mutation& mutation) {
+  return Run(context, [&](StripeLock& lock, Need& need) -> Result<void> {
+    lock.Lock({id.ino});
+    STRATA_ASSIGN(Inode * inode, Get(id, need));
+    mutation.target = inode->unchanged();
+    // 0: not changed since it was loaded, so what there is of it was durable then.
+    if (inode->changed > journal_->durable()) {
+      mutation.commitment = Commitment::kDurable;
+      mutation.lsn = inode->changed;
+    }
+    return {};
+  });
+}
+
+WriteVerifier WorkspaceImpl::CurrentWriteVerifier() const {
+  WriteVerifier verifier = verifier_;
+  if (journal_->failed()) verifier[0] ^= 0xff;  // what was answered may be lost: clients send it again
+  return verifier;
+}
+
+Result<void> WorkspaceImpl::Flush() { return journal_->Flush(); }
+
+void WorkspaceImpl::Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) {
+  journal_->Sync(lsn, std::move(done));
+}
+
+}  // namespace strata::vfs
