@@ -3,6 +3,7 @@
 #include "store/index/index.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/mutex.h"
@@ -17,7 +18,7 @@ namespace {
 // The connection that reads, with its statements.
 struct ReadConnection {
   std::unique_ptr<Database> database;
-  Statement inode, entry, entries, extents, meta;
+  Statement inode, entry, entries, extents, segments, meta;
 
   static Result<ReadConnection> Open(const std::string& path, Database::Mode mode, const PageSequence* sequence) {
     ReadConnection c;
@@ -31,6 +32,8 @@ struct ReadConnection {
     STRATA_ASSIGN(
         c.extents,
         c.database->Prepare("SELECT offset, length, position, record FROM extents WHERE ino = ?1 ORDER BY offset"));
+    STRATA_ASSIGN(c.segments, c.database->Prepare("SELECT segment, bytes FROM segments WHERE segment BETWEEN ?1 AND ?2 "
+                                                  "ORDER BY segment"));
     STRATA_ASSIGN(c.meta, c.database->Prepare("SELECT key, value FROM meta"));
     return c;
   }
@@ -39,11 +42,12 @@ struct ReadConnection {
 struct Meta {
   std::uint64_t volume = 0;
   std::uint64_t sequence = 0;
-  std::uint64_t inodes = 0;
+  std::uint64_t segment_size = 0;
+  IndexCounts counts;
   Index::Checkpoint checkpoint;
 };
 
-constexpr int kMetaRows = 9;
+constexpr int kMetaRows = 13;
 
 // One statement, and so one view of the database.
 Result<Meta> ReadMeta(Statement& statement, const std::string& path) {
@@ -61,7 +65,15 @@ Result<Meta> ReadMeta(Statement& statement, const std::string& path) {
     } else if (key == "sequence") {
       meta.sequence = value;
     } else if (key == "inodes") {
-      meta.inodes = value;
+      meta.counts.inodes = value;
+    } else if (key == "entries") {
+      meta.counts.entries = value;
+    } else if (key == "extents") {
+      meta.counts.extents = value;
+    } else if (key == "data") {
+      meta.counts.data = value;
+    } else if (key == "segment_size") {
+      meta.segment_size = value;
     } else if (key == "lsn") {
       meta.checkpoint.lsn = Lsn(value);
     } else if (key == "record") {
@@ -99,7 +111,7 @@ class SqliteIndex final : public Index {
     return meta.checkpoint;
   }
 
-  Result<std::optional<InodeRecord>> LoadInode(InodeNumber ino) override {
+  Result<std::optional<IndexInode>> LoadInode(InodeNumber ino) override {
     const MutexLock lock(read_mutex_);
     const StatementScope scope(reader_.inode);
     reader_.inode.Bind(1, ino.value);
@@ -156,10 +168,20 @@ class SqliteIndex final : public Index {
     }
   }
 
-  Result<std::uint64_t> CountInodes() override {
+  IndexCounts Counts() const override { return write_.counts.Get(); }
+
+  Result<std::vector<LivingSegment>> LivingIn(std::uint64_t first, std::uint64_t last) override {
     const MutexLock lock(read_mutex_);
-    STRATA_ASSIGN(const Meta meta, ReadMeta(reader_.meta, path_));
-    return meta.inodes;
+    const StatementScope scope(reader_.segments);
+    constexpr std::uint64_t kLast = std::numeric_limits<std::int64_t>::max();
+    reader_.segments.Bind(1, std::min(first, kLast));
+    reader_.segments.Bind(2, std::min(last, kLast));
+    std::vector<LivingSegment> segments;
+    while (true) {
+      STRATA_ASSIGN(const bool row, reader_.segments.Step());
+      if (!row) return segments;
+      segments.push_back({reader_.segments.Uint(0), reader_.segments.Uint(1)});
+    }
   }
 
   // On a connection of its own: it may take long, sees one state throughout, and `visit` may use the index.
@@ -191,17 +213,6 @@ class SqliteIndex final : public Index {
     return EachNumber(*database, first, visit);
   }
 
-  Result<std::uint64_t> LivingBytes() override {
-    // What a record takes beside file data, about.
-    constexpr std::int64_t kInode = 200, kEntry = 120, kExtent = 100;
-    STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_, Sequence()));
-    STRATA_ASSIGN(const std::int64_t inodes, database->QueryInt("SELECT value FROM meta WHERE key = 'inodes'"));
-    STRATA_ASSIGN(const std::int64_t entries, database->QueryInt("SELECT count(*) FROM entries"));
-    STRATA_ASSIGN(const std::int64_t extents, database->QueryInt("SELECT count(*) FROM extents"));
-    STRATA_ASSIGN(const std::int64_t data, database->QueryInt("SELECT sum(length) FROM extents"));
-    return static_cast<std::uint64_t>(data + inodes * kInode + entries * kEntry + extents * kExtent);
-  }
-
   Result<void> Check() override {
     STRATA_ASSIGN(const std::unique_ptr<Database> database, Database::Open(path_, reads_, Sequence()));
     STRATA_ASSIGN(Statement check, database->Prepare("PRAGMA integrity_check"));
@@ -224,12 +235,13 @@ class SqliteIndex final : public Index {
     return ScanRows(std::move(database));
   }
 
-  Result<std::unique_ptr<Writer>> Begin() override {
+  Result<std::unique_ptr<Writer>> Begin(std::uint64_t segment_size) override {
+    if (segment_size == 0) return Fail(Errc::kInvalid, "an index writer for segments of no bytes");
     if (!write_.connection) return Fail(Errc::kReadOnly, "write to an index that is open for reading");
     if (write_.busy.exchange(true, std::memory_order_acquire)) {
       return Fail(Errc::kBusy, "another writer of the index has not ended yet");
     }
-    return MakeWriter(write_);
+    return MakeWriter(write_, segment_size);
   }
 
   Result<bool> Settle(const std::function<void()>& step) override {
@@ -288,13 +300,20 @@ Result<void> Prepare(Database& database, IndexMode mode, std::uint64_t volume_id
         "BEGIN IMMEDIATE;" + std::string(kSchema) + "PRAGMA application_id = " + std::to_string(kApplicationId) +
         "; PRAGMA user_version = " + std::to_string(kSchemaVersion) + "; INSERT INTO meta VALUES ('volume', " +
         std::to_string(static_cast<std::int64_t>(volume_id)) +
-        "), ('sequence', 0), ('inodes', 0), ('lsn', 0), ('record', 0), ('record_check', 0), ('requests', 0), "
+        "), ('sequence', 0), ('inodes', 0), ('entries', 0), ('extents', 0), ('data', 0), ('segment_size', 0), ('lsn', "
+        "0), ('record', 0), ('record_check', 0), ('requests', 0), "
         "('journal_begin', 0), ('highest_ino', 0); COMMIT;";
     return database.Execute(sql.c_str());
   }
   if (application != kApplicationId) return Fail(Errc::kCorrupt, database.path() + " is no index of Strata");
   if (version > kSchemaVersion) {
     return Fail(Errc::kNotSupported, database.path() + " is of a newer version of Strata; use that version");
+  }
+  if (version == 1) {
+    if (mode == IndexMode::kReadWrite) return database.Execute(kUpgradeFrom1);
+    return Fail(Errc::kNotSupported, database.path() +
+                                         " is of an older version of Strata, and is brought up to date only where it "
+                                         "is written: serve the workspace once (strata serve), then look at it");
   }
   return {};
 }
@@ -322,11 +341,12 @@ Result<void> SqliteIndex::Start(std::uint64_t volume_id, const IndexMemory& memo
     return Fail(Errc::kCorrupt, path_ + " belongs to another volume; move the file away, to have it rebuilt");
   }
   write_.sequence.newest.store(static_cast<std::uint32_t>(meta.sequence));
+  write_.counts.Set(meta.counts);
   write_.sequence.limit.store(static_cast<std::uint32_t>(meta.sequence));
   if (writes) {
     STRATA_ASSIGN(write_.connection, WriteConnection::Make(std::move(database)));
     write_.highest_ino = meta.checkpoint.highest_ino.value;
-    write_.inode_count = static_cast<std::int64_t>(meta.inodes);
+    write_.segment_size = meta.segment_size;
   }
   const MutexLock lock(read_mutex_);
   reader_ = std::move(reader);
@@ -334,6 +354,13 @@ Result<void> SqliteIndex::Start(std::uint64_t volume_id, const IndexMemory& memo
 }
 
 }  // namespace
+
+std::uint64_t Index::LivingBytes() const {
+  // What a record takes beside file data, about.
+  constexpr std::uint64_t kInode = 200, kEntry = 120, kExtent = 100;
+  const IndexCounts counts = Counts();
+  return counts.data + counts.inodes * kInode + counts.entries * kEntry + counts.extents * kExtent;
+}
 
 Result<std::unique_ptr<Index>> Index::Open(const std::string& path, IndexMode mode, std::uint64_t volume_id,
                                            const IndexMemory& memory) {

@@ -26,6 +26,28 @@ struct IndexEntry {
   friend bool operator==(const IndexEntry&, const IndexEntry&) = default;
 };
 
+// An inode as the index keeps it.
+struct IndexInode : InodeRecord {
+  std::uint64_t used = 0;  // the sum of the lengths of its extents
+  friend bool operator==(const IndexInode&, const IndexInode&) = default;
+};
+
+// How much the index holds.
+struct IndexCounts {
+  std::uint64_t inodes = 0;
+  std::uint64_t entries = 0;  // whiteouts too
+  std::uint64_t extents = 0;
+  std::uint64_t data = 0;  // bytes that the extents cover
+  friend bool operator==(const IndexCounts&, const IndexCounts&) = default;
+};
+
+// Bytes of file data that live in one segment of the journal.
+struct LivingSegment {
+  std::uint64_t segment = 0;  // its first position / the segment size
+  std::uint64_t bytes = 0;    // never 0: what nothing lives in has no row
+  friend bool operator==(const LivingSegment&, const LivingSegment&) = default;
+};
+
 // What the connections may keep of the database in memory.
 struct IndexMemory {
   std::size_t written_pages = 32 << 20;
@@ -44,7 +66,8 @@ class Index {
  public:
   // Opens, or with kReadWrite makes, the database at `path`. Every page is checked as it is read: damage gives
   // kCorrupt, here or from any call. kCorrupt where it is damaged or of another volume (it may then be rebuilt),
-  // kNotSupported where its version is newer than this program.
+  // kNotSupported where its version is newer than this program. One of an older version is brought up to date with
+  // kReadWrite, in one transaction, and is kNotSupported with the others.
   static Result<std::unique_ptr<Index>> Open(const std::string& path, IndexMode mode, std::uint64_t volume_id,
                                              const IndexMemory& memory = {});
   virtual ~Index() = default;
@@ -60,7 +83,7 @@ class Index {
     InodeNumber highest_ino = {};    // the highest number of the upper's own that was ever used
   };
   virtual Result<Checkpoint> LastCheckpoint() = 0;
-  virtual Result<std::optional<InodeRecord>> LoadInode(InodeNumber ino) = 0;
+  virtual Result<std::optional<IndexInode>> LoadInode(InodeNumber ino) = 0;
   virtual Result<std::optional<IndexEntry>> LoadEntry(InodeNumber directory, std::uint64_t hash,
                                                       std::string_view name) = 0;
   // Those whose hash is at least `first`, in directory order (hash, name), all of a hash or none: at least `limit` of
@@ -69,14 +92,17 @@ class Index {
                                    const std::function<void(const IndexEntry&)>& visit) = 0;
   // In file order.
   virtual Result<std::vector<Extent>> LoadExtents(InodeNumber ino) = 0;
-  // How many inodes there are (for FSSTAT).
-  virtual Result<std::uint64_t> CountInodes() = 0;
+  // As of the last commit; of a reader, of the state that it sees. From memory.
+  virtual IndexCounts Counts() const = 0;
   // Calls visit for each directory that has entries or whiteouts, and each inode (for `strata diff`).
   virtual Result<void> VisitInodes(const std::function<void(const InodeRecord&)>& visit) = 0;
   // Calls visit for each inode's number from `first` on, ascending.
   virtual Result<void> VisitNumbers(InodeNumber first, const std::function<void(InodeNumber)>& visit) = 0;
-  // About how many bytes of journal all that it holds would take, file data included. Reads much of the database.
-  virtual Result<std::uint64_t> LivingBytes() = 0;
+  // About how many bytes of journal all that it holds would take, file data included. From memory.
+  std::uint64_t LivingBytes() const;
+  // The segments from `first` to `last` in which file data lives, ascending. Of an index that was brought up to date
+  // from version 1 none are known before the first commit.
+  virtual Result<std::vector<LivingSegment>> LivingIn(std::uint64_t first, std::uint64_t last) = 0;
   // PRAGMA integrity_check, through the checks of all pages; kCorrupt with its words.
   virtual Result<void> Check() = 0;
   // Whether any page that was read since Open did not check: what it holds is told wrong, or not at all.
@@ -104,8 +130,9 @@ class Index {
     // `step` is called in between, often: it may wait, and nobody waits for it who reads.
     virtual Result<void> Commit(const Checkpoint& checkpoint, const std::function<void()>& step = {}) = 0;
   };
-  // kBusy while another Writer of this Index lives.
-  virtual Result<std::unique_ptr<Writer>> Begin() = 0;
+  // kBusy while another Writer of this Index lives. `segment_size`: the journal's, in which the positions of extents
+  // count.
+  virtual Result<std::unique_ptr<Writer>> Begin(std::uint64_t segment_size) = 0;
   // Makes what was committed durable in the database's own file. False: a reader of an older state is in the way. Not
   // while a Writer lives. `step`: as Commit's.
   virtual Result<bool> Settle(const std::function<void()>& step = {}) = 0;

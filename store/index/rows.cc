@@ -59,7 +59,7 @@ CREATE TABLE inodes (
   uid INTEGER NOT NULL, gid INTEGER NOT NULL, nlink INTEGER NOT NULL, size INTEGER NOT NULL, rdev INTEGER NOT NULL,
   atime INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, parent INTEGER NOT NULL,
   opaque INTEGER NOT NULL,
-  base_size INTEGER NOT NULL, verifier BLOB, origin BLOB, target BLOB);
+  base_size INTEGER NOT NULL, verifier BLOB, origin BLOB, target BLOB, used INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE entries (
   dir INTEGER NOT NULL, hash INTEGER NOT NULL, name BLOB NOT NULL, ino INTEGER NOT NULL, kind INTEGER NOT NULL,
   PRIMARY KEY (dir, hash, name)) WITHOUT ROWID;
@@ -67,6 +67,20 @@ CREATE TABLE extents (
   ino INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, position INTEGER NOT NULL,
   record INTEGER NOT NULL,
   PRIMARY KEY (ino, offset)) WITHOUT ROWID;
+CREATE TABLE segments (segment INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
+)";
+
+const char kUpgradeFrom1[] = R"(
+BEGIN IMMEDIATE;
+ALTER TABLE inodes ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+UPDATE inodes SET used = (SELECT coalesce(sum(length), 0) FROM extents WHERE extents.ino = inodes.ino) WHERE type = 1;
+CREATE TABLE segments (segment INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
+INSERT INTO meta VALUES
+  ('entries', (SELECT count(*) FROM entries)), ('extents', (SELECT count(*) FROM extents)),
+  ('data', (SELECT coalesce(sum(length), 0) FROM extents)), ('segment_size', 0);
+UPDATE meta SET value = value + 1 WHERE key = 'sequence';
+PRAGMA user_version = 2;
+COMMIT;
 )";
 
 void BindInode(Statement& statement, const InodeRecord& inode, std::string& scratch) {
@@ -104,8 +118,8 @@ void BindInode(Statement& statement, const InodeRecord& inode, std::string& scra
   }
 }
 
-Result<InodeRecord> ReadInode(const Statement& statement, const std::string& path) {
-  InodeRecord inode;
+Result<IndexInode> ReadInode(const Statement& statement, const std::string& path) {
+  IndexInode inode;
   inode.ino = InodeNumber(statement.Uint(0));
   inode.generation = Generation(static_cast<std::uint32_t>(statement.Uint(1)));
   inode.locator = statement.Uint(2);
@@ -129,6 +143,7 @@ Result<InodeRecord> ReadInode(const Statement& statement, const std::string& pat
   const std::string_view origin = statement.Blob(17);
   if (!origin.empty()) sound = DecodeOrigin(origin, inode.origin) && sound;
   inode.symlink_target = statement.Blob(18);
+  inode.used = statement.Uint(19);
   if (!sound) return BadRow(path, "the row of inode " + std::to_string(inode.ino.value));
   inode.type = static_cast<FileType>(type);
   return inode;

@@ -8,28 +8,33 @@
 namespace strata::store {
 
 inline constexpr std::int64_t kApplicationId = 0x53545249;  // "STRI"
-inline constexpr std::int64_t kSchemaVersion = 1;
+inline constexpr std::int64_t kSchemaVersion = 2;
 extern const char kSchema[];
+// Makes version 2 of version 1, in one transaction. No journal segment is counted yet.
+extern const char kUpgradeFrom1[];
 
-// The columns of an inode, `ino` first.
+// The columns of an inode, `ino` first and `used` last.
 #define STRATA_INODE_COLUMNS                                                                                 \
   "ino, generation, locator, type, mode, uid, gid, nlink, size, rdev, atime, mtime, ctime, parent, opaque, " \
   "base_size, "                                                                                              \
-  "verifier, origin, target"
+  "verifier, origin, target, used"
 inline constexpr const char* kSelectInode = "SELECT " STRATA_INODE_COLUMNS " FROM inodes WHERE ino = ?1";
 inline constexpr const char* kSelectAllInodes = "SELECT " STRATA_INODE_COLUMNS " FROM inodes ORDER BY ino";
 inline constexpr const char* kInsertInode =
     "INSERT INTO inodes (" STRATA_INODE_COLUMNS
-    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+// All but `used`.
 inline constexpr const char* kUpdateInode =
     "UPDATE inodes SET generation = ?2, locator = ?3, type = ?4, mode = ?5, uid = ?6, gid = ?7, nlink = ?8, size = ?9, "
     "rdev = ?10, atime = ?11, mtime = ?12, ctime = ?13, parent = ?14, opaque = ?15, base_size = ?16, verifier = ?17, "
     "origin = ?18, target = ?19 WHERE ino = ?1";
 
-// Binds all columns; `scratch` holds what the statement refers to, and both must live until it is reset.
+// Binds all columns but `used`, which is kUsedParameter; `scratch` holds what the statement refers to, and both must
+// live until it is reset.
+inline constexpr int kUsedParameter = 20;
 void BindInode(Statement& statement, const InodeRecord& inode, std::string& scratch);
 // The row at which the statement stands. kCorrupt for values that cannot be.
-Result<InodeRecord> ReadInode(const Statement& statement, const std::string& path);
+Result<IndexInode> ReadInode(const Statement& statement, const std::string& path);
 
 // Columns hash, name, ino, kind.
 std::int64_t EntryKind(const IndexEntry& entry);

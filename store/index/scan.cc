@@ -15,6 +15,7 @@ class RowScan final : public IndexScan {
                   database->Prepare("SELECT hash, name, ino, kind, dir FROM entries ORDER BY dir, hash, name"));
     STRATA_ASSIGN(scan->extents_,
                   database->Prepare("SELECT offset, length, position, record, ino FROM extents ORDER BY ino, offset"));
+    STRATA_ASSIGN(scan->segments_, database->Prepare("SELECT segment, bytes FROM segments ORDER BY segment"));
     STRATA_ASSIGN(scan->links_,
                   database->Prepare("SELECT hash, name, ino, kind, dir FROM entries WHERE kind < 16 ORDER BY ino"));
     STRATA_ASSIGN(
@@ -24,8 +25,8 @@ class RowScan final : public IndexScan {
     return scan;
   }
 
-  Result<std::optional<InodeRecord>> NextInode() override {
-    return Next<InodeRecord>(inodes_, [&] { return ReadInode(inodes_, database_->path()); });
+  Result<std::optional<IndexInode>> NextInode() override {
+    return Next<IndexInode>(inodes_, [&] { return ReadInode(inodes_, database_->path()); });
   }
   Result<std::optional<Entry>> NextEntry() override {
     return Next<Entry>(entries_, [&] { return ReadOwned(entries_); });
@@ -42,6 +43,10 @@ class RowScan final : public IndexScan {
       extents_end_ = extent.end();
       return FileExtent{ino, extent};
     });
+  }
+  Result<std::optional<LivingSegment>> NextSegment() override {
+    return Next<LivingSegment>(
+        segments_, [&]() -> Result<LivingSegment> { return LivingSegment{segments_.Uint(0), segments_.Uint(1)}; });
   }
   Result<std::optional<Names>> NextNames() override {
     return Next<Names>(
@@ -65,7 +70,7 @@ class RowScan final : public IndexScan {
   }
 
   std::unique_ptr<Database> database_;  // first, so that the statements are gone before it
-  Statement inodes_, entries_, extents_, links_, names_;
+  Statement inodes_, entries_, extents_, segments_, links_, names_;
   InodeNumber extents_of_;
   std::uint64_t extents_end_ = 0;
 };

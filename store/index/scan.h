@@ -31,9 +31,10 @@ class IndexScan {
   };
 
   virtual ~IndexScan() = default;
-  virtual Result<std::optional<InodeRecord>> NextInode() = 0;  // by number
-  virtual Result<std::optional<Entry>> NextEntry() = 0;        // by directory, hash, name
-  virtual Result<std::optional<FileExtent>> NextExtent() = 0;  // by inode, offset; kCorrupt where two overlap
+  virtual Result<std::optional<IndexInode>> NextInode() = 0;       // by number
+  virtual Result<std::optional<Entry>> NextEntry() = 0;            // by directory, hash, name
+  virtual Result<std::optional<FileExtent>> NextExtent() = 0;      // by inode, offset; kCorrupt where two overlap
+  virtual Result<std::optional<LivingSegment>> NextSegment() = 0;  // by number
   virtual Result<std::optional<Entry>> NextLink() = 0;   // the entries that are no whiteouts, by what they lead to
   virtual Result<std::optional<Names>> NextNames() = 0;  // of each directory that has any, by number
 };

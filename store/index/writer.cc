@@ -78,10 +78,13 @@ struct Pending {
 constexpr std::size_t kPendingBytes = sizeof(Pending) + 64;
 constexpr std::size_t kEntryBytes = (sizeof(std::uint64_t) + sizeof(std::string) + sizeof(EntryState)) * 3 / 2 + 48;
 constexpr std::size_t kPieceBytes = 48;
+// Rows that are dropped by one statement.
+constexpr std::size_t kDroppedAtOnce = 4096;
 
 class BatchWriter final : public Index::Writer {
  public:
-  explicit BatchWriter(WriteState& state) : state_(state), highest_ino_(state.highest_ino) {}
+  BatchWriter(WriteState& state, std::uint64_t segment_size)
+      : state_(state), segment_size_(segment_size), highest_ino_(state.highest_ino) {}
   ~BatchWriter() override { state_.busy.store(false, std::memory_order_release); }
 
   Result<void> PutInode(const InodeRecord& inode) override {
@@ -166,7 +169,7 @@ class BatchWriter final : public Index::Writer {
   Result<void> Commit(const Index::Checkpoint& checkpoint, const std::function<void()>& step) override {
     if (spent_) return Fail(Errc::kInvalid, "a second commit of one index writer");
     spent_ = true;
-    inode_count_ = state_.inode_count;
+    counts_ = state_.counts.Get();
     const std::uint32_t sequence = state_.sequence.newest.load(std::memory_order_relaxed) + 1;
     state_.sequence.limit.store(sequence, std::memory_order_release);
     STRATA_TRY(c_.begin.Run());
@@ -178,7 +181,8 @@ class BatchWriter final : public Index::Writer {
     }
     state_.sequence.newest.store(sequence, std::memory_order_relaxed);
     state_.highest_ino = highest_ino_;
-    state_.inode_count = inode_count_;
+    state_.segment_size = segment_size_;
+    state_.counts.Set(counts_);
     return {};
   }
 
@@ -205,6 +209,7 @@ class BatchWriter final : public Index::Writer {
 
   Result<void> WriteAll(const Index::Checkpoint& checkpoint, std::uint32_t sequence,
                         const std::function<void()>& step) {
+    if (state_.segment_size != segment_size_) STRATA_TRY(CountSegments());
     // In the tables' order, so that each page is visited once.
     std::vector<std::pair<std::uint64_t, const Pending*>> order;
     order.reserve(pending_.size());
@@ -216,9 +221,10 @@ class BatchWriter final : public Index::Writer {
     }
     for (const auto& [ino, pending] : order) STRATA_TRY(WriteEntries(ino, *pending, step));
     for (const auto& [ino, pending] : order) {
-      STRATA_TRY(WriteExtents(ino, *pending));
+      STRATA_TRY(WriteExtents(ino, *pending, step));
       if (step) step();
     }
+    STRATA_TRY(WriteSegments());
     STRATA_TRY(SetMeta("lsn", checkpoint.lsn.value));
     STRATA_TRY(SetMeta("record", checkpoint.record.value));
     STRATA_TRY(SetMeta("record_check", checkpoint.record_check));
@@ -226,23 +232,32 @@ class BatchWriter final : public Index::Writer {
     STRATA_TRY(SetMeta("journal_begin", checkpoint.journal_begin.value));
     STRATA_TRY(SetMeta("highest_ino", highest_ino_));
     STRATA_TRY(SetMeta("sequence", sequence));
-    return SetMeta("inodes", static_cast<std::uint64_t>(inode_count_));
+    STRATA_TRY(SetMeta("segment_size", segment_size_));
+    STRATA_TRY(SetMeta("inodes", counts_.inodes));
+    STRATA_TRY(SetMeta("entries", counts_.entries));
+    STRATA_TRY(SetMeta("extents", counts_.extents));
+    return SetMeta("data", counts_.data);
   }
 
   Result<void> WriteInode(std::uint64_t ino, const Pending& pending) {
     if (pending.erased) {
       c_.delete_inode.Bind(1, ino);
       STRATA_TRY(c_.delete_inode.Run());
-      inode_count_ -= c_.database->Changes();
+      counts_.inodes -= Changed();
     }
     if (pending.image) {
+      std::uint64_t used = 0;
       if (!pending.fresh && !pending.erased) {
         BindInode(c_.update_inode, *pending.image, scratch_);
         STRATA_TRY(c_.update_inode.Run());
-        if (c_.database->Changes() != 0) return {};
+        if (Changed() != 0) return {};
+        STRATA_ASSIGN(used, UsedOfRows(ino));
+      } else {
+        for (const auto& [offset, piece] : pending.pieces) used += piece.length;
       }
       BindInode(c_.insert_inode, *pending.image, scratch_);
-      ++inode_count_;
+      c_.insert_inode.Bind(kUsedParameter, used);
+      ++counts_.inodes;
       return c_.insert_inode.Run();
     }
     if (!pending.touch || pending.fresh || pending.erased) return {};
@@ -259,49 +274,84 @@ class BatchWriter final : public Index::Writer {
     if (pending.erased) {
       c_.delete_entries.Bind(1, directory);
       STRATA_TRY(c_.delete_entries.Run());
+      counts_.entries -= Changed();
     }
     for (const auto& [key, entry] : pending.entries) {
-      Statement& statement = entry.kind != 0 ? c_.put_entry : c_.delete_entry;
-      statement.Bind(1, directory);
-      statement.Bind(2, key.first);
-      statement.BindBlob(3, key.second);
-      if (entry.kind != 0) {
-        statement.Bind(4, entry.ino);
-        statement.Bind(5, std::int64_t{entry.kind});
+      const auto run = [&](Statement& statement) {
+        statement.Bind(1, directory);
+        statement.Bind(2, key.first);
+        statement.BindBlob(3, key.second);
+        if (entry.kind != 0) {
+          statement.Bind(4, entry.ino);
+          statement.Bind(5, std::int64_t{entry.kind});
+        }
+        return statement.Run();
+      };
+      if (entry.kind == 0) {
+        STRATA_TRY(run(c_.delete_entry));
+        counts_.entries -= Changed();
+      } else {
+        // Most are new.
+        STRATA_TRY(run(c_.insert_entry));
+        if (Changed() != 0) {
+          ++counts_.entries;
+        } else {
+          STRATA_TRY(run(c_.update_entry));
+        }
       }
-      STRATA_TRY(statement.Run());
       if (step) step();
     }
     return {};
   }
 
-  Result<void> WriteExtents(std::uint64_t ino, const Pending& pending) {
+  Result<void> WriteExtents(std::uint64_t ino, const Pending& pending, const std::function<void()>& step) {
+    used_ = 0;
     std::uint64_t held = 0;  // extents of the database may reach up to here
     if (pending.erased) {
-      c_.delete_all_extents.Bind(1, ino);
-      STRATA_TRY(c_.delete_all_extents.Run());
+      STRATA_TRY(CutRows(ino, 0, kLargestSigned, step));
     } else if (!pending.fresh) {
-      if (pending.truncated <= kLargestSigned) STRATA_TRY(TruncateRows(ino, pending.truncated));
+      if (pending.truncated < kLargestSigned) STRATA_TRY(CutRows(ino, pending.truncated, kLargestSigned, step));
       if (!pending.pieces.empty()) {
-        STRATA_ASSIGN(const auto last, ExtentBefore(ino, kLargestSigned));
-        held = last ? last->offset + last->length : 0;
+        STRATA_ASSIGN(held, EndOfRows(ino));
       }
     }
     for (const auto& [offset, piece] : pending.pieces) {
-      if (offset < held) STRATA_TRY(CutRows(ino, offset, offset + piece.length));
+      if (offset < held) STRATA_TRY(CutRows(ino, offset, offset + piece.length, {}));
       STRATA_TRY(PutRow(ino, {offset, piece.length, piece.position, piece.record}));
+      if (step) step();
     }
-    return {};
+    // What has a new row was counted as that was written.
+    if (used_ == 0 || pending.fresh || pending.erased) return {};
+    c_.add_used.Bind(1, ino);
+    c_.add_used.Bind(2, used_);
+    return c_.add_used.Run();
   }
 
-  // The extent with the greatest offset below `offset`.
-  Result<std::optional<Extent>> ExtentBefore(std::uint64_t ino, std::uint64_t offset) {
-    const StatementScope scope(c_.extent_before);
-    c_.extent_before.Bind(1, ino);
-    c_.extent_before.Bind(2, offset);
-    STRATA_ASSIGN(const bool row, c_.extent_before.Step());
-    if (!row) return std::nullopt;
-    return ReadExtent(c_.extent_before, 0, c_.database->path());
+  // Where the last extent of the database ends.
+  Result<std::uint64_t> EndOfRows(std::uint64_t ino) {
+    const StatementScope scope(c_.extents_before);
+    c_.extents_before.Bind(1, ino);
+    c_.extents_before.Bind(2, kLargestSigned);
+    STRATA_ASSIGN(const bool row, c_.extents_before.Step());
+    if (!row) return 0;
+    STRATA_ASSIGN(const Extent last, ReadExtent(c_.extents_before, 0, c_.database->path()));
+    return last.end();
+  }
+
+  Result<std::uint64_t> UsedOfRows(std::uint64_t ino) {
+    const StatementScope scope(c_.sum_extents);
+    c_.sum_extents.Bind(1, ino);
+    STRATA_ASSIGN(const bool row, c_.sum_extents.Step());
+    return row ? c_.sum_extents.Uint(0) : 0;
+  }
+
+  std::uint64_t Changed() const { return static_cast<std::uint64_t>(c_.database->Changes()); }
+
+  // Counts `bytes` more, or fewer, of data that lies at `position`.
+  void CountBytes(Lsn position, std::int64_t bytes) {
+    counts_.data += static_cast<std::uint64_t>(bytes);
+    segments_[position.value / segment_size_] += bytes;
+    used_ += bytes;
   }
 
   Result<void> PutRow(std::uint64_t ino, const Extent& extent) {
@@ -310,46 +360,86 @@ class BatchWriter final : public Index::Writer {
     c_.put_extent.Bind(3, extent.length);
     c_.put_extent.Bind(4, extent.position.value);
     c_.put_extent.Bind(5, extent.record.value);
+    ++counts_.extents;
+    CountBytes(extent.position, static_cast<std::int64_t>(extent.length));
     return c_.put_extent.Run();
   }
 
-  Result<void> ShortenRow(std::uint64_t ino, std::uint64_t offset, std::uint64_t length) {
+  Result<void> ShortenRow(std::uint64_t ino, const Extent& extent, std::uint64_t length) {
+    CountBytes(extent.position, -static_cast<std::int64_t>(extent.length - length));
     c_.shorten_extent.Bind(1, ino);
-    c_.shorten_extent.Bind(2, offset);
+    c_.shorten_extent.Bind(2, extent.offset);
     c_.shorten_extent.Bind(3, length);
     return c_.shorten_extent.Run();
   }
 
-  Result<void> TruncateRows(std::uint64_t ino, std::uint64_t size) {
-    c_.delete_extents_from.Bind(1, ino);
-    c_.delete_extents_from.Bind(2, size);
-    STRATA_TRY(c_.delete_extents_from.Run());
-    STRATA_ASSIGN(const auto last, ExtentBefore(ino, size));
-    if (last && last->offset + last->length > size) return ShortenRow(ino, last->offset, size - last->offset);
+  // Cuts or drops what lies in [begin, end), from its end on, some rows at a time: they may be millions.
+  Result<void> CutRows(std::uint64_t ino, std::uint64_t begin, std::uint64_t end, const std::function<void()>& step) {
+    std::optional<Extent> head;  // lies across `begin`
+    std::optional<Extent> tail;  // what of the last one cut lies behind the range
+    for (std::uint64_t from = end;;) {
+      std::size_t dropped = 0;
+      const std::uint64_t until = from;
+      {
+        const StatementScope scope(c_.extents_before);
+        c_.extents_before.Bind(1, ino);
+        c_.extents_before.Bind(2, until);
+        while (dropped < kDroppedAtOnce) {
+          STRATA_ASSIGN(const bool row, c_.extents_before.Step());
+          if (!row) break;
+          STRATA_ASSIGN(const Extent extent, ReadExtent(c_.extents_before, 0, c_.database->path()));
+          if (extent.end() <= begin) break;
+          if (extent.end() > end) tail = extent.From(end);
+          if (extent.offset < begin) {
+            head = extent;
+            break;
+          }
+          CountBytes(extent.position, -static_cast<std::int64_t>(extent.length));
+          from = extent.offset;
+          ++dropped;
+        }
+      }
+      if (dropped > 0) {
+        c_.delete_extents.Bind(1, ino);
+        c_.delete_extents.Bind(2, from);
+        c_.delete_extents.Bind(3, until);
+        STRATA_TRY(c_.delete_extents.Run());
+        counts_.extents -= dropped;
+      }
+      if (dropped < kDroppedAtOnce) break;
+      if (step) step();
+    }
+    if (head) STRATA_TRY(ShortenRow(ino, *head, begin - head->offset));
+    if (tail) return PutRow(ino, *tail);
     return {};
   }
 
-  // Cuts or drops what lies in [begin, end).
-  Result<void> CutRows(std::uint64_t ino, std::uint64_t begin, std::uint64_t end) {
-    STRATA_ASSIGN(const auto before, ExtentBefore(ino, begin));
-    // What of the last one cut lies behind the range.
-    std::optional<Extent> tail;
-    const auto keep_tail = [&](const Extent& extent) {
-      if (extent.end() > end) tail = extent.From(end);
-    };
-    if (before && before->offset + before->length > begin) {
-      keep_tail(*before);
-      STRATA_TRY(ShortenRow(ino, before->offset, begin - before->offset));
+  // All that lives, anew: nothing is counted yet, or in segments of another size.
+  Result<void> CountSegments() {
+    STRATA_TRY(c_.delete_segments.Run());
+    const StatementScope scope(c_.all_extents);
+    while (true) {
+      STRATA_ASSIGN(const bool row, c_.all_extents.Step());
+      if (!row) return {};
+      segments_[c_.all_extents.Uint(0) / segment_size_] += c_.all_extents.Int(1);
     }
-    STRATA_ASSIGN(const auto last, ExtentBefore(ino, end));
-    if (last && last->offset >= begin) {
-      keep_tail(*last);
-      c_.delete_extents.Bind(1, ino);
-      c_.delete_extents.Bind(2, begin);
-      c_.delete_extents.Bind(3, end);
-      STRATA_TRY(c_.delete_extents.Run());
+  }
+
+  Result<void> WriteSegments() {
+    for (const auto& [segment, bytes] : segments_) {
+      if (bytes == 0) continue;
+      c_.add_segment.Bind(1, segment);
+      c_.add_segment.Bind(2, bytes);
+      STRATA_TRY(c_.add_segment.Run());
+      if (Changed() == 0) {
+        c_.insert_segment.Bind(1, segment);
+        c_.insert_segment.Bind(2, bytes);
+        STRATA_TRY(c_.insert_segment.Run());
+      } else if (bytes < 0) {
+        c_.delete_segment.Bind(1, segment);
+        STRATA_TRY(c_.delete_segment.Run());
+      }
     }
-    if (tail) return PutRow(ino, *tail);
     return {};
   }
 
@@ -360,10 +450,13 @@ class BatchWriter final : public Index::Writer {
   }
 
   WriteState& state_;
+  const std::uint64_t segment_size_;
   WriteConnection& c_ = *state_.connection;
   bool spent_ = false;
   std::uint64_t highest_ino_;
-  std::int64_t inode_count_ = 0;
+  IndexCounts counts_;                                         // as they are once it is committed
+  absl::flat_hash_map<std::uint64_t, std::int64_t> segments_;  // bytes that came to live there, or live there no more
+  std::int64_t used_ = 0;                                      // the same of the file whose extents are written
   absl::flat_hash_map<std::uint64_t, std::unique_ptr<Pending>> pending_;
   std::size_t bytes_ = 0;  // an estimate, rather too high
   std::string scratch_;
@@ -386,17 +479,22 @@ Result<std::unique_ptr<WriteConnection>> WriteConnection::Make(std::unique_ptr<D
       {&c->update_inode, kUpdateInode},
       {&c->touch_inode, "UPDATE inodes SET nlink = ?2, size = ?3, mode = ?4, mtime = ?5, ctime = ?6 WHERE ino = ?1"},
       {&c->delete_inode, "DELETE FROM inodes WHERE ino = ?1"},
-      {&c->put_entry, "INSERT OR REPLACE INTO entries (dir, hash, name, ino, kind) VALUES (?1, ?2, ?3, ?4, ?5)"},
+      {&c->insert_entry, "INSERT OR IGNORE INTO entries (dir, hash, name, ino, kind) VALUES (?1, ?2, ?3, ?4, ?5)"},
+      {&c->update_entry, "UPDATE entries SET ino = ?4, kind = ?5 WHERE dir = ?1 AND hash = ?2 AND name = ?3"},
       {&c->delete_entry, "DELETE FROM entries WHERE dir = ?1 AND hash = ?2 AND name = ?3"},
       {&c->delete_entries, "DELETE FROM entries WHERE dir = ?1"},
       {&c->put_extent, "INSERT INTO extents (ino, offset, length, position, record) VALUES (?1, ?2, ?3, ?4, ?5)"},
       {&c->shorten_extent, "UPDATE extents SET length = ?3 WHERE ino = ?1 AND offset = ?2"},
       {&c->delete_extents, "DELETE FROM extents WHERE ino = ?1 AND offset >= ?2 AND offset < ?3"},
-      {&c->delete_extents_from, "DELETE FROM extents WHERE ino = ?1 AND offset >= ?2"},
-      {&c->delete_all_extents, "DELETE FROM extents WHERE ino = ?1"},
-      {&c->extent_before,
-       "SELECT offset, length, position, record FROM extents WHERE ino = ?1 AND offset < ?2 ORDER BY offset DESC LIMIT "
-       "1"},
+      {&c->extents_before,
+       "SELECT offset, length, position, record FROM extents WHERE ino = ?1 AND offset < ?2 ORDER BY offset DESC"},
+      {&c->all_extents, "SELECT position, length FROM extents"},
+      {&c->add_used, "UPDATE inodes SET used = used + ?2 WHERE ino = ?1"},
+      {&c->sum_extents, "SELECT coalesce(sum(length), 0) FROM extents WHERE ino = ?1"},
+      {&c->insert_segment, "INSERT INTO segments (segment, bytes) VALUES (?1, ?2)"},
+      {&c->add_segment, "UPDATE segments SET bytes = bytes + ?2 WHERE segment = ?1"},
+      {&c->delete_segment, "DELETE FROM segments WHERE segment = ?1 AND bytes = 0"},
+      {&c->delete_segments, "DELETE FROM segments"},
       {&c->set_meta, "UPDATE meta SET value = ?1 WHERE key = ?2"},
   };
   for (const Row& row : rows) {
@@ -405,6 +503,8 @@ Result<std::unique_ptr<WriteConnection>> WriteConnection::Make(std::unique_ptr<D
   return c;
 }
 
-std::unique_ptr<Index::Writer> MakeWriter(WriteState& state) { return std::make_unique<BatchWriter>(state); }
+std::unique_ptr<Index::Writer> MakeWriter(WriteState& state, std::uint64_t segment_size) {
+  return std::make_unique<BatchWriter>(state, segment_size);
+}
 
 }  // namespace strata::store

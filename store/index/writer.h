@@ -11,6 +11,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "base/mutex.h"
 #include "store/index/index.h"
 #include "store/index/sqlite.h"
 
@@ -24,11 +25,30 @@ struct WriteConnection {
   std::unique_ptr<Database> database;
   Statement begin, commit, rollback;
   Statement insert_inode, update_inode, touch_inode, delete_inode;
-  Statement put_entry, delete_entry, delete_entries;
-  Statement put_extent, shorten_extent, delete_extents, delete_extents_from, delete_all_extents, extent_before;
+  Statement insert_entry, update_entry, delete_entry, delete_entries;
+  Statement put_extent, shorten_extent, delete_extents, extents_before, all_extents;
+  Statement add_used, sum_extents;
+  Statement insert_segment, add_segment, delete_segment, delete_segments;
   Statement set_meta;
 
   static Result<std::unique_ptr<WriteConnection>> Make(std::unique_ptr<Database> database);
+};
+
+// The counts of the last commit.
+class LastCounts {
+ public:
+  IndexCounts Get() const STRATA_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return counts_;
+  }
+  void Set(const IndexCounts& counts) STRATA_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    counts_ = counts;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  IndexCounts counts_ STRATA_GUARDED_BY(mutex_);
 };
 
 // What the Writers of an Index share.
@@ -37,11 +57,12 @@ struct WriteState {
   std::atomic<bool> busy = false;
   // Of the last commit; belongs to the Writer that lives.
   std::uint64_t highest_ino = 0;
-  std::int64_t inode_count = 0;
+  std::uint64_t segment_size = 0;  // in which `segments` counts; 0: nothing is counted there yet
+  LastCounts counts;
   PageSequence sequence;
 };
 
 // Takes over `state.busy`, and gives it back when destroyed. `state` must outlive it.
-std::unique_ptr<Index::Writer> MakeWriter(WriteState& state);
+std::unique_ptr<Index::Writer> MakeWriter(WriteState& state, std::uint64_t segment_size);
 
 }  // namespace strata::store

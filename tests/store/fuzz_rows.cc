@@ -14,7 +14,7 @@ namespace {
 using namespace strata;
 using namespace strata::store;
 
-constexpr int kColumns = 19, kIntegers = 16;
+constexpr int kColumns = 20, kBlobs = 3;  // of an inode: blobs stand before its last column
 
 void Require(bool condition) {
   if (!condition) std::abort();
@@ -70,15 +70,18 @@ class Input {
 
 void ReadAsInode(Row& row, Input& input) {
   Statement& statement = row.statement();
-  std::array<std::string_view, kColumns - kIntegers> blobs;
-  for (int i = 1; i <= kIntegers; ++i) statement.Bind(i, input.Integer());
-  for (int i = kIntegers + 1; i <= kColumns; ++i) statement.BindBlob(i, blobs[i - kIntegers - 1] = input.Blob());
+  std::array<std::string_view, kBlobs> blobs;
+  constexpr int kFirstBlob = kColumns - kBlobs;
+  for (int i = 1; i < kFirstBlob; ++i) statement.Bind(i, input.Integer());
+  for (int i = 0; i < kBlobs; ++i) statement.BindBlob(kFirstBlob + i, blobs[i] = input.Blob());
+  statement.Bind(kUsedParameter, input.Integer());
   row.Step();
   const auto read = ReadInode(statement, "fuzz");
   statement.Reset();
   if (!read) return;
   std::string scratch;
   BindInode(statement, *read, scratch);
+  statement.Bind(kUsedParameter, read->used);
   row.Step();
   const auto again = ReadInode(statement, "fuzz");
   statement.Reset();

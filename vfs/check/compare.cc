@@ -10,7 +10,7 @@ namespace {
 constexpr const char* kRebuild = "rebuild the index from the journal: strata check --repair";
 
 // What differs, by the names of the index's columns.
-std::string DifferentColumns(const InodeRecord& a, const InodeRecord& b) {
+std::string DifferentColumns(const store::IndexInode& a, const store::IndexInode& b) {
   std::string names;
   const auto compare = [&](const char* name, const auto& x, const auto& y) {
     if (x == y) return;
@@ -35,15 +35,17 @@ std::string DifferentColumns(const InodeRecord& a, const InodeRecord& b) {
   compare("verifier", a.create_verifier, b.create_verifier);
   compare("origin", a.origin, b.origin);
   compare("target", a.symlink_target, b.symlink_target);
+  compare("used", a.used, b.used);
   return names;
 }
 
 struct InodeRows {
+  using Row = store::IndexInode;
   static auto Next(store::IndexScan& scan) { return scan.NextInode(); }
-  static auto Key(const InodeRecord& row) { return row.ino; }
-  static InodeNumber Of(const InodeRecord& row) { return row.ino; }
-  static std::string Name(const InodeRecord&) { return "the inode"; }
-  static std::string Columns(const InodeRecord& a, const InodeRecord& b) { return DifferentColumns(a, b); }
+  static auto Key(const Row& row) { return row.ino; }
+  static InodeNumber Of(const Row& row) { return row.ino; }
+  static std::string Name(const Row&) { return "the inode"; }
+  static std::string Columns(const Row& a, const Row& b) { return DifferentColumns(a, b); }
 };
 
 struct EntryRows {
@@ -75,6 +77,17 @@ struct ExtentRows {
     if (a.extent.record != b.extent.record) names += names.empty() ? "record" : ", record";
     return names;
   }
+};
+
+struct SegmentRows {
+  using Row = store::LivingSegment;
+  static auto Next(store::IndexScan& scan) { return scan.NextSegment(); }
+  static auto Key(const Row& row) { return row.segment; }
+  static const char* Of(const Row&) { return "index.db"; }
+  static std::string Name(const Row& row) {
+    return "what lives in the journal's segment " + std::to_string(row.segment);
+  }
+  static std::string Columns(const Row&, const Row&) { return "bytes"; }
 };
 
 // One pass over a table of both.
@@ -114,19 +127,18 @@ Result<void> CompareIndexes(store::Index& index, store::Index& truth, Findings& 
                             const CheckProgress& progress) {
   STRATA_ASSIGN(const auto scan, index.Scan());
   STRATA_ASSIGN(const auto true_scan, truth.Scan());
-  STRATA_ASSIGN(const std::uint64_t inodes, truth.CountInodes());
-  // Inodes, and about one entry and one extent of each.
+  const store::IndexCounts counts = index.Counts(), true_counts = truth.Counts();
+  const std::uint64_t all = true_counts.inodes + true_counts.entries + true_counts.extents;
   std::uint64_t rows = 0;
   const auto passed = [&] {
-    if (++rows % 4096 == 0)
-      progress(std::min(1.0, static_cast<double>(rows) / (3.0 * static_cast<double>(inodes) + 1)));
+    if (++rows % 4096 == 0) progress(std::min(1.0, static_cast<double>(rows) / static_cast<double>(all + 1)));
   };
   STRATA_TRY(CompareTable<InodeRows>(*scan, *true_scan, findings, passed));
   STRATA_TRY(CompareTable<EntryRows>(*scan, *true_scan, findings, passed));
   STRATA_TRY(CompareTable<ExtentRows>(*scan, *true_scan, findings, passed));
+  STRATA_TRY(CompareTable<SegmentRows>(*scan, *true_scan, findings, passed));
   findings.Count("index rows compared", rows);
 
-  STRATA_ASSIGN(const std::uint64_t counted, index.CountInodes());
   STRATA_ASSIGN(const store::Index::Checkpoint mine, index.LastCheckpoint());
   STRATA_ASSIGN(const store::Index::Checkpoint other, truth.LastCheckpoint());
   const auto compare = [&](const char* key, std::uint64_t has, std::uint64_t must) {
@@ -136,7 +148,10 @@ Result<void> CompareIndexes(store::Index& index, store::Index& truth, Findings& 
                      ", by the journal it is " + std::to_string(must),
                  kRebuild);
   };
-  compare("inodes", counted, inodes);
+  compare("inodes", counts.inodes, true_counts.inodes);
+  compare("entries", counts.entries, true_counts.entries);
+  compare("extents", counts.extents, true_counts.extents);
+  compare("data", counts.data, true_counts.data);
   // Numbers that only segments given up since have named need not be kept.
   if (other.journal_begin.value == 0 || mine.highest_ino < other.highest_ino)
     compare("highest_ino", mine.highest_ino.value, other.highest_ino.value);

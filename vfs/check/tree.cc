@@ -23,12 +23,12 @@ class TreeCheck {
 
   Result<void> Run(const CheckProgress& progress) {
     STRATA_ASSIGN(scan_, index_.Scan());
-    STRATA_ASSIGN(const std::uint64_t inodes, index_.CountInodes());
+    const std::uint64_t inodes = index_.Counts().inodes;
     STRATA_ASSIGN(link_, scan_->NextLink());
     STRATA_ASSIGN(names_, scan_->NextNames());
     STRATA_ASSIGN(extent_, scan_->NextExtent());
     while (true) {
-      STRATA_ASSIGN(std::optional<InodeRecord> inode, scan_->NextInode());
+      STRATA_ASSIGN(std::optional<store::IndexInode> inode, scan_->NextInode());
       STRATA_TRY(PassStrays(inode ? inode->ino : InodeNumber(~0ULL)));
       if (!inode) break;
       STRATA_TRY(CheckInode(*inode));
@@ -74,7 +74,7 @@ class TreeCheck {
     return {};
   }
 
-  Result<void> CheckInode(const InodeRecord& inode) {
+  Result<void> CheckInode(const store::IndexInode& inode) {
     const bool directory = inode.type == FileType::kDirectory;
     const bool in_layers = !inode.origin.sources.empty();
     std::uint64_t links = 0;
@@ -98,9 +98,11 @@ class TreeCheck {
     return {};
   }
 
-  Result<void> CheckExtents(const InodeRecord& inode) {
+  Result<void> CheckExtents(const store::IndexInode& inode) {
+    std::uint64_t used = 0;
     while (extent_ && extent_->ino == inode.ino) {
       const Extent& extent = extent_->extent;
+      used += extent.length;
       if (inode.type != FileType::kRegular) {
         Damage(inode.ino, "it has data, and is no regular file");
       } else if (extent.end() > inode.size) {
@@ -108,6 +110,10 @@ class TreeCheck {
                               std::to_string(inode.size));
       }
       STRATA_TRY(NextExtent());
+    }
+    if (used != inode.used) {
+      Damage(inode.ino,
+             "it is said to have " + std::to_string(inode.used) + " bytes of data, and has " + std::to_string(used));
     }
     if (inode.base_size > inode.size) Damage(inode.ino, "more of the layer's file shows through than it has bytes");
     return {};

@@ -76,7 +76,7 @@ void Checkpointer::Note(Lsn record) {
 }
 
 Result<bool> Checkpointer::Apply(Lsn to, const std::function<void()>& step) {
-  STRATA_ASSIGN(std::unique_ptr<store::Index::Writer> writer, index_.Begin());
+  STRATA_ASSIGN(std::unique_ptr<store::Index::Writer> writer, index_.Begin(journal_.segment_size()));
   IndexVisitor visitor(*writer, name_key_, copied_up_, reached_.journal_begin);
   store::Index::Checkpoint reached = reached_;
   // The writer gathers the transaction in memory.

@@ -182,7 +182,7 @@ Result<bool> WorkspaceImpl::WorthCleaning(const HistoryPolicy& policy, Lsn until
   // The index tells what lives, and must have what is moved from there.
   if (until.value > checkpoint_.load()) STRATA_TRY(RunCheckpoint());
   if (until.value > checkpoint_.load()) return false;
-  STRATA_ASSIGN(living_bytes_, index_->LivingBytes());
+  living_bytes_ = index_->LivingBytes();
   if (held <= 2 * living_bytes_ + kept) return false;
   if (policy.age_ns == 0) return true;
   // As old as what comes next, or older.

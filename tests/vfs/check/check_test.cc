@@ -152,7 +152,7 @@ TEST_F(CheckTest, EachKindOfDifferenceBetweenIndexAndJournalIsToldAndMended) {
       {"DELETE FROM inodes WHERE type = 5", {"missing", "/new/link"}},
       {"INSERT INTO inodes SELECT 4444, generation, locator, type, mode, uid, gid, nlink, size, rdev, atime, mtime, "
        "ctime, parent, opaque, base_size, "
-       "verifier, origin, target FROM inodes WHERE type = 7",
+       "verifier, origin, target, used FROM inodes WHERE type = 7",
        {"extra", "inode 4444"}},
       {"UPDATE entries SET ino = 1 WHERE name = CAST('pipe' AS BLOB)", {"different", "'pipe' (ino)"}},
       {"DELETE FROM entries WHERE name = CAST('made' AS BLOB)", {"missing", "'made'"}},
@@ -162,6 +162,11 @@ TEST_F(CheckTest, EachKindOfDifferenceBetweenIndexAndJournalIsToldAndMended) {
       {"DELETE FROM extents WHERE offset = 0", {"missing", "the extent of"}},
       {"UPDATE meta SET value = value - 1 WHERE key = 'highest_ino'", {"highest_ino"}},
       {"UPDATE meta SET value = 7 WHERE key = 'inodes'", {"inodes"}},
+      {"UPDATE meta SET value = 7 WHERE key = 'entries'", {"entries"}},
+      {"UPDATE meta SET value = 7000 WHERE key = 'data'", {"data"}},
+      {"UPDATE inodes SET used = used + 1 WHERE type = 1", {"different", "(used)", "/d/kept"}},
+      {"UPDATE segments SET bytes = bytes - 1", {"different", "segment 0 (bytes)"}},
+      {"DELETE FROM segments", {"missing", "segment 0"}},
   };
   for (const auto& [sql, words] : cases) {
     SCOPED_TRACE(sql);
