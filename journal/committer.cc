@@ -20,8 +20,14 @@ std::unexpected<Status> FailureLatch::Set(const Status& status) {
   return Fail(*status_);
 }
 
-Committer::Committer(Commit commit, FailureLatch& failure, std::uint64_t durable)
-    : commit_(std::move(commit)), failure_(failure), durable_(durable), thread_([this] { Run(); }) {}
+Committer::Committer(Commit commit, End end, FailureLatch& failure, std::uint64_t durable,
+                     std::chrono::nanoseconds interval)
+    : commit_(std::move(commit)),
+      end_(std::move(end)),
+      interval_(interval),
+      failure_(failure),
+      durable_(durable),
+      thread_([this] { Run(); }) {}
 
 Committer::~Committer() {
   {
@@ -45,10 +51,29 @@ void Committer::Sync(std::uint64_t position, Done done) {
   if (first) wake_.NotifyOne();
 }
 
-void Committer::Gather(std::vector<Waiter>& served) {
+bool Committer::Gather(std::vector<Waiter>& served) {
   const MutexLock lock(mutex_);
-  while (waiting_.empty() && !stopping_) wake_.Wait(mutex_);
+  while (waiting_.empty() && !stopping_) {
+    if (!due_) {
+      wake_.Wait(mutex_);
+    } else if (Clock::now() < *due_) {
+      (void)wake_.WaitUntil(mutex_, *due_);
+    } else {
+      due_.reset();
+      return true;
+    }
+  }
   served.swap(waiting_);
+  return !served.empty();
+}
+
+void Committer::SetDue() {
+  {
+    const MutexLock lock(mutex_);
+    if (due_) return;
+    due_ = Clock::now() + interval_ / 2;  // the sync itself takes time
+  }
+  wake_.NotifyOne();
 }
 
 void Committer::TakeServed(std::uint64_t reached, std::vector<Waiter>& served) {
@@ -68,14 +93,14 @@ void Committer::TakeServed(std::uint64_t reached, std::vector<Waiter>& served) {
 
 void Committer::Run() {
   std::vector<Waiter> served;
-  while (true) {
-    Gather(served);
-    if (served.empty()) return;
+  while (Gather(served)) {
     const Result<std::uint64_t> reached = commit_();
     if (reached) {
-      durable_.store(*reached, std::memory_order_release);
+      durable_.store(*reached, std::memory_order_seq_cst);
       TakeServed(*reached, served);
     }
+    // What came meanwhile saw that something before it was not durable; without room, this comes again.
+    if (interval_.count() != 0 && !failure_.failed() && end_() > durable()) SetDue();
     const Result<void> outcome = reached ? Result<void>{} : Result<void>(std::unexpected(reached.error()));
     for (Waiter& waiter : served) waiter.done(outcome);
     served.clear();

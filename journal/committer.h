@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -37,8 +38,11 @@ class Committer {
   using Done = std::move_only_function<void(Result<void>)>;
   // Makes everything durable that was appended before the call; the position reached.
   using Commit = std::function<Result<std::uint64_t>()>;
+  // The position after all that was appended; to be loaded in the one order of all (memory_order_seq_cst).
+  using End = std::function<std::uint64_t()>;
 
-  Committer(Commit commit, FailureLatch& failure, std::uint64_t durable);
+  // `interval`: what was appended is committed within it though nobody asks; 0 for not.
+  Committer(Commit commit, End end, FailureLatch& failure, std::uint64_t durable, std::chrono::nanoseconds interval);
   // Serves all who wait, then ends.
   ~Committer();
   Committer(const Committer&) = delete;
@@ -46,6 +50,10 @@ class Committer {
 
   // `position` must have been appended already.
   void Sync(std::uint64_t position, Done done);
+  // Called after each append, once `end` says so, with where it began.
+  void Appended(std::uint64_t begin) {
+    if (interval_.count() != 0 && durable_.load(std::memory_order_seq_cst) >= begin) SetDue();
+  }
   std::uint64_t durable() const { return durable_.load(std::memory_order_acquire); }
 
  private:
@@ -54,18 +62,25 @@ class Committer {
     Done done;
   };
 
+  using Clock = std::chrono::steady_clock;
+
   void Run();
-  // Waits for those who wait, and takes them; none: it is time to end.
-  void Gather(std::vector<Waiter>& served);
+  // Waits for those who wait, and takes them, or for what is due. False: it is time to end.
+  bool Gather(std::vector<Waiter>& served);
+  // The first record after those that are durable was appended.
+  void SetDue();
   // Those who came during the sync that reached `reached`, but whose records were in it, need not wait for another.
   void TakeServed(std::uint64_t reached, std::vector<Waiter>& served);
 
   const Commit commit_;
+  const End end_;
+  const std::chrono::nanoseconds interval_;
   FailureLatch& failure_;
   std::atomic<std::uint64_t> durable_;
   Mutex mutex_;
   CondVar wake_;
   std::vector<Waiter> waiting_ STRATA_GUARDED_BY(mutex_);
+  std::optional<Clock::time_point> due_ STRATA_GUARDED_BY(mutex_);  // when what is not durable has to be
   bool stopping_ STRATA_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -11,13 +11,15 @@ constexpr std::string_view kSegmentMagic = "STRATAJ\n";
 constexpr std::uint32_t kFrameMagic = 0x524a5453;  // "STJR"
 constexpr std::string_view kSegmentSuffix = ".seg";
 constexpr std::size_t kIndexDigits = 16;
+constexpr std::uint16_t kGivenUp = 1;  // a flag of version 2
 
 }  // namespace
 
 std::array<std::byte, kSegmentHeaderBytes> EncodeSegmentHeader(const SegmentHeader& header) {
   std::array<std::byte, kSegmentHeaderBytes> bytes{};
   std::memcpy(bytes.data(), kSegmentMagic.data(), kSegmentMagic.size());
-  StoreLe(&bytes[8], kFormatVersion);
+  StoreLe(&bytes[8], static_cast<std::uint16_t>(header.given_up ? 2 : 1));
+  StoreLe(&bytes[10], static_cast<std::uint16_t>(header.given_up ? kGivenUp : 0));
   StoreLe(&bytes[12], header.salt);
   StoreLe(&bytes[16], header.volume_id);
   StoreLe(&bytes[24], header.index);
@@ -33,7 +35,9 @@ HeaderState DecodeSegmentHeader(ByteSpan bytes, SegmentHeader& header) {
   if (bytes.size() < kSegmentHeaderBytes || AsText(bytes.first(8)) != kSegmentMagic) return HeaderState::kInvalid;
   if (LoadLe<std::uint32_t>(&bytes[60]) != Crc32c(bytes.first(60))) return HeaderState::kInvalid;
   // Every version keeps the magic, the version and the checksum where they are.
-  if (LoadLe<std::uint32_t>(&bytes[8]) > kFormatVersion) return HeaderState::kNewer;
+  const auto version = LoadLe<std::uint16_t>(&bytes[8]), flags = LoadLe<std::uint16_t>(&bytes[10]);
+  if (version > kFormatVersion) return HeaderState::kNewer;
+  header.given_up = (flags & kGivenUp) != 0;
   header.salt = LoadLe<std::uint32_t>(&bytes[12]);
   header.volume_id = LoadLe<std::uint64_t>(&bytes[16]);
   header.index = LoadLe<std::uint64_t>(&bytes[24]);
@@ -43,7 +47,7 @@ HeaderState DecodeSegmentHeader(ByteSpan bytes, SegmentHeader& header) {
   header.previous_check = LoadLe<std::uint32_t>(&bytes[56]);
   const bool plausible = header.segment_size >= kMinSegmentSize && header.segment_size <= kMaxSegmentSize &&
                          header.segment_size % kMinSegmentSize == 0 && header.index <= kMaxSegmentIndex &&
-                         LoadLe<std::uint32_t>(&bytes[8]) == kFormatVersion;
+                         (version == 1 ? flags == 0 : version == 2 && flags == kGivenUp);
   return plausible ? HeaderState::kValid : HeaderState::kInvalid;
 }
 

@@ -12,20 +12,28 @@
 
 namespace strata::journal {
 
-inline constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::uint16_t kFormatVersion = 2;  // the newest that is read; a header says the oldest that will do
 inline constexpr std::size_t kFrameBytes = 40;
 inline constexpr std::uint64_t kMinSegmentSize = 4096;
 inline constexpr std::uint64_t kMaxSegmentSize = 4ULL << 30;
 inline constexpr std::uint64_t kMaxSegmentIndex = (1ULL << 31) - 1;  // so that positions stay below 2^63
 
 struct SegmentHeader {
-  std::uint32_t salt = 0;  // random, of the whole journal: nobody who only writes data can forge a frame
+  // Random, of the whole journal: nobody who only writes data can forge a frame. Where it is given up: Frame::check of
+  // its last record, or previous_check where it had none.
+  std::uint32_t salt = 0;
   std::uint64_t volume_id = 0;
   std::uint64_t index = 0;
   std::uint64_t segment_size = 0;
   std::uint64_t previous_end = 0;    // where the records of the segment before end; 0 in segment 0
   std::uint32_t previous_check = 0;  // Frame::check of the last record before; 0 where there is none
-  std::uint64_t durable = 0;         // everything before this position was durable when the segment was made
+  // Everything before this position was durable when the segment was made. Where it is given up: where its records
+  // ended.
+  std::uint64_t durable = 0;
+  bool given_up = false;  // the segment is a stub: this header, and nothing behind it
+
+  // Everything before this position was durable when the header was: of a stub, the beginning of the next segment.
+  std::uint64_t Promised() const { return given_up ? (index + 1) * segment_size + kSegmentHeaderBytes : durable; }
 };
 
 std::array<std::byte, kSegmentHeaderBytes> EncodeSegmentHeader(const SegmentHeader& header);

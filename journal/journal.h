@@ -46,6 +46,16 @@ struct JournalOptions {
   std::uint64_t mapped_bytes = 64 << 20;
   std::function<void(const Status&)> on_failure =
       {};  // told once, from any thread, when the journal fails for good; must not use it
+  // Room on the disk that is kept, as a file of this size, for appends with Room::kReserve; 0 for none.
+  std::uint64_t reserve_bytes = 0;
+  // The journal syncs by itself, so that nothing which was appended stays undurable for longer; 0 for never.
+  std::int64_t sync_interval_ns = 0;
+};
+
+// What an append may use of a full disk.
+enum class Room : std::uint8_t {
+  kOrdinary,  // nothing of the reserve; while that is missing, new room only once it is there again
+  kReserve,   // what frees room by what it says: the reserve is given up for it where there is no other room
 };
 
 // Where a record came to lie.
@@ -87,7 +97,7 @@ class Journal {
   // Appends one record. kNoSpace, kQuota: nothing was appended. A Flush or Sync that gives them has left what was
   // appended before where it was, and may succeed later. After any other error of a write, and any of a sync, the
   // journal has failed for good: every later Append, Flush and Sync gives it.
-  virtual Result<Appended> Append(ByteSpan head, ByteSpan payload) = 0;
+  virtual Result<Appended> Append(ByteSpan head, ByteSpan payload, Room room = Room::kOrdinary) = 0;
   // Hands everything appended to the operating system.
   virtual Result<void> Flush() = 0;
   // Calls `done` once everything before `lsn` is durable or the journal has failed; from the committer's thread, or
@@ -123,15 +133,31 @@ class Journal {
   // Gives up the segments that lie wholly before `lsn`, which must be durable: their files are removed, the oldest
   // first. What still points into them is lost.
   virtual Result<void> Retire(Lsn lsn) = 0;
+  // Gives up one complete segment, wherever it lies, but not the last: its file is replaced by a stub that says where
+  // its records ended, and readers go on behind it. It and the beginning of the next one must be durable. What still
+  // points into it is lost. Once this has failed, the file may be either.
+  virtual Result<void> GiveUp(std::uint64_t segment) = 0;
+  virtual bool IsGivenUp(std::uint64_t segment) const = 0;
   // The first position that may hold a record: segments before it were given up.
   virtual Lsn begin() const = 0;
+  // Whether the segment of this position has not been given up.
+  bool Holds(Lsn lsn) const { return lsn >= begin() && !IsGivenUp(lsn.value / segment_size()); }
   virtual std::uint64_t segment_size() const = 0;
   // Bytes that Open cut from the end: of records that were not whole when the process or the machine before stopped.
   virtual std::uint64_t cut_bytes() const = 0;
   // Whole segments that Open removed from the end: no record in them followed on.
   virtual std::uint64_t cut_segments() const = 0;
-  // Bytes that the journal occupies on disk.
+  // Bytes that the journal's segments occupy on disk.
   virtual std::uint64_t disk_bytes() const = 0;
+  // Bytes of records, of the segments that were not given up.
+  virtual std::uint64_t held_bytes() const = 0;
+
+  // Gives the reserve's room to whoever needs it on the same disk. False: there was none.
+  virtual bool GiveReserveUp() = 0;
+  // Makes the reserve again where the disk would then still have room. Cheap where nothing is missing.
+  virtual void RestoreReserve() = 0;
+  // Bytes of the reserve that are given up now: of the room on the disk, they are not for ordinary appends.
+  virtual std::uint64_t missing_reserve() const = 0;
 };
 
 }  // namespace strata::journal

@@ -42,10 +42,15 @@ class Recovery {
     STRATA_TRY(SkipDurable());
     STRATA_TRY(Walk());
     if (!options_.read_only) STRATA_TRY(CutAndSync());
+    if (IsStub(last_) && !options_.read_only) STRATA_TRY(GoOnBehindStub());
     return Finish();
   }
 
  private:
+  bool IsStub(std::size_t i) const {
+    return candidates_[i].state == HeaderState::kValid && candidates_[i].header.given_up;
+  }
+
   Result<void> FindCandidates() {
     STRATA_ASSIGN(const std::vector<std::string> names, env_.ListDirectory(directory_));
     std::vector<std::uint64_t> indexes;
@@ -92,8 +97,14 @@ class Recovery {
     if (first.header.volume_id != options_.volume_id) {
       return Fail(Errc::kCorrupt, path + " belongs to another volume; put the workspace's own journal back");
     }
-    salt_ = first.header.salt;
     segment_size_ = first.header.segment_size;
+    const auto held = std::ranges::find_if(
+        candidates_, [](const Candidate& c) { return c.state == HeaderState::kValid && !c.header.given_up; });
+    if (held == candidates_.end()) {
+      return Fail(Errc::kCorrupt,
+                  directory_ + " holds no segment that was not given up; restore its files from a copy");
+    }
+    salt_ = held->header.salt;
     return false;
   }
 
@@ -104,17 +115,17 @@ class Recovery {
       Candidate& c = candidates_[i];
       const SegmentHeader& h = c.header;
       if (c.state == HeaderState::kValid &&
-          (h.salt != salt_ || h.segment_size != segment_size_ || h.volume_id != options_.volume_id)) {
+          ((!h.given_up && h.salt != salt_) || h.segment_size != segment_size_ || h.volume_id != options_.volume_id)) {
         c.state = HeaderState::kInvalid;
       }
-      if (c.state == HeaderState::kValid) promised_ = std::max(promised_, h.durable);
+      if (c.state == HeaderState::kValid) promised_ = std::max(promised_, h.Promised());
       c.segment->base = c.segment->index * segment_size_;
       c.size = std::min(c.size, segment_size_);
       if (c.segment->index != first_index + i ||
           (options_.ends_at && i > 0 && c.segment->base >= options_.ends_at->value)) {
         usable_ = std::min(usable_, i);
       }
-      if (c.segment->mapping == nullptr) STRATA_TRY(c.segment->MapFile(segment_size_));
+      if (!IsStub(i)) STRATA_TRY(c.segment->MapFile(segment_size_));
     }
     if (options_.ends_at) promised_ = std::min(promised_, options_.ends_at->value);
     return {};
@@ -147,8 +158,10 @@ class Recovery {
       const Candidate& c = candidates_[i];
       const std::uint64_t end = c.header.previous_end;
       if (c.state != HeaderState::kValid) return Corrupt(i, c.segment->base);
-      if (end < before.segment->FirstRecord() || end - before.segment->base > before.size)
+      if (!EndsWithin(before, end) ||
+          (IsStub(i - 1) && !NextFollows(i - 1, before.header.durable, before.header.salt))) {
         return Corrupt(i, c.segment->base);
+      }
       before.segment->end.store(end, std::memory_order_relaxed);
     }
     last_ = start;
@@ -164,7 +177,7 @@ class Recovery {
   Result<void> Walk() {
     while (true) {
       STRATA_TRY(ScanSegment());
-      if (NextFollows()) {
+      if (NextFollows(last_, end_, last_check_)) {
         candidates_[last_].segment->end.store(end_, std::memory_order_relaxed);
         end_ = candidates_[++last_].segment->FirstRecord();
         continue;
@@ -179,8 +192,17 @@ class Recovery {
     }
   }
 
+  bool EndsWithin(const Candidate& c, std::uint64_t end) const {
+    return end >= c.segment->FirstRecord() && end - c.segment->base <= (c.header.given_up ? segment_size_ : c.size);
+  }
+
   Result<void> ScanSegment() {
     const Candidate& c = candidates_[last_];
+    if (IsStub(last_)) {
+      end_ = c.header.durable;
+      last_check_ = c.header.salt;
+      return EndsWithin(c, end_) ? Result<void>{} : Corrupt(last_, c.segment->base);
+    }
     window_.Forget();
     while (!options_.ends_at || end_ < options_.ends_at->value) {
       STRATA_ASSIGN(const auto record, ReadRecord(window_, *c.segment, end_, c.size, salt_));
@@ -191,11 +213,11 @@ class Recovery {
     return {};
   }
 
-  bool NextFollows() const {
-    if (last_ + 1 >= usable_) return false;
-    const Candidate& next = candidates_[last_ + 1];
-    return next.state == HeaderState::kValid && next.header.previous_end == end_ &&
-           next.header.previous_check == last_check_;
+  // Whether there is a segment behind, by whose header the records of this one end at `end` with that of `check`.
+  bool NextFollows(std::size_t i, std::uint64_t end, std::uint32_t check) const {
+    if (i + 1 >= usable_) return false;
+    const Candidate& next = candidates_[i + 1];
+    return next.state == HeaderState::kValid && next.header.previous_end == end && next.header.previous_check == check;
   }
 
   // Where the last byte of the segment's file that is not zero ends, from `from` on; `from` where there is none.
@@ -232,17 +254,7 @@ class Recovery {
   }
 
   Result<void> CutAndSync() {
-    Segment& last = *candidates_[last_].segment;
-    const std::uint64_t from = end_ - last.base;
-    const std::uint64_t size = candidates_[last_].size;
-    STRATA_ASSIGN(const std::uint64_t content_end, EndOfContent(last, from, size));
-    const std::uint64_t stale = content_end - from;
-    cut_bytes_ = stale;
-    static constexpr std::array<std::byte, 64 << 10> kZeros{};
-    for (std::uint64_t done = 0; done < stale; done += kZeros.size()) {
-      const ByteSpan pieces[] = {ByteSpan(kZeros).first(std::min<std::uint64_t>(kZeros.size(), stale - done))};
-      STRATA_TRY(last.file->WriteAt(from + done, pieces));
-    }
+    if (!IsStub(last_)) STRATA_TRY(CutTail());
     // What a killed process wrote may be in the page cache alone; from now on it counts as durable.
     for (std::size_t i = 0; i <= last_; ++i) {
       const Segment& segment = *candidates_[i].segment;
@@ -256,10 +268,52 @@ class Recovery {
     return env_.SyncDirectory(directory_);
   }
 
+  Result<void> CutTail() {
+    Segment& last = *candidates_[last_].segment;
+    const std::uint64_t from = end_ - last.base;
+    const std::uint64_t size = candidates_[last_].size;
+    STRATA_ASSIGN(const std::uint64_t content_end, EndOfContent(last, from, size));
+    const std::uint64_t stale = content_end - from;
+    cut_bytes_ = stale;
+    static constexpr std::array<std::byte, 64 << 10> kZeros{};
+    for (std::uint64_t done = 0; done < stale; done += kZeros.size()) {
+      const ByteSpan pieces[] = {ByteSpan(kZeros).first(std::min<std::uint64_t>(kZeros.size(), stale - done))};
+      STRATA_TRY(last.file->WriteAt(from + done, pieces));
+    }
+    return {};
+  }
+
+  // What was behind the stub has been cut.
+  Result<void> GoOnBehindStub() {
+    const SegmentHeader header{.salt = salt_,
+                               .volume_id = options_.volume_id,
+                               .index = candidates_[last_].header.index + 1,
+                               .segment_size = segment_size_,
+                               .previous_end = end_,
+                               .previous_check = last_check_,
+                               .durable = end_};
+    Candidate next;
+    next.state = HeaderState::kValid;
+    next.header = header;
+    STRATA_ASSIGN(next.segment, CreateSegment(env_, directory_, header, kSegmentHeaderBytes));
+    STRATA_TRY(next.segment->file->SyncData());
+    STRATA_TRY(env_.SyncDirectory(directory_));
+    candidates_[last_++].segment->end.store(end_, std::memory_order_relaxed);
+    end_ = next.segment->FirstRecord();
+    next.size = next.segment->allocated;
+    candidates_.push_back(std::move(next));
+    return {};
+  }
+
   Result<std::optional<Recovered>> Finish() {
     Recovered recovered;
     for (std::size_t i = 0; i <= last_; ++i) {
-      candidates_[i].segment->allocated = candidates_[i].size;
+      Segment& segment = *candidates_[i].segment;
+      segment.allocated = candidates_[i].size;
+      if (IsStub(i)) {
+        segment.given_up = segment.retired = true;
+        segment.file.reset();
+      }
       recovered.segments.push_back(std::move(candidates_[i].segment));
     }
     recovered.salt = salt_;

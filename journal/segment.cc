@@ -10,8 +10,6 @@ namespace {
 constexpr std::uint64_t kSmallestStep = 1 << 20;
 constexpr std::uint64_t kLargestStep = 16 << 20;
 
-bool IsOutOfSpace(const Status& status) { return status.code() == Errc::kNoSpace || status.code() == Errc::kQuota; }
-
 Result<void> FillNewSegment(Segment& segment, const SegmentHeader& header, std::uint64_t room) {
   if (segment.allocated < room) STRATA_TRY(GrowSegment(segment, room, header.segment_size));
   const auto bytes = EncodeSegmentHeader(header);
@@ -21,6 +19,8 @@ Result<void> FillNewSegment(Segment& segment, const SegmentHeader& header, std::
 }
 
 }  // namespace
+
+bool IsOutOfSpace(const Status& status) { return status.code() == Errc::kNoSpace || status.code() == Errc::kQuota; }
 
 bool Segment::IsChecked(std::uint64_t record) const {
   const std::uint64_t stretch = (record - base) / kCheckedStretch;
@@ -137,13 +137,22 @@ SegmentTable::Use::Use(const SegmentTable& table, std::uint64_t index) : segment
 void SegmentTable::RetireFirst() {
   Segment& first = *Find(first_index());
   first_index_.fetch_add(1, std::memory_order_seq_cst);  // before: who is refused the segment can see why
-  first.retired.store(true, std::memory_order_seq_cst);
+  LetGo(first);
+}
+
+void SegmentTable::GiveUp(Segment& segment) {
+  segment.given_up.store(true, std::memory_order_seq_cst);  // before, as above
+  LetGo(segment);
+}
+
+void SegmentTable::LetGo(Segment& segment) {
+  segment.retired.store(true, std::memory_order_seq_cst);
   // Each use is a few reads long.
-  while (first.users.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
-  first.mapping.reset();
-  first.bytes = {};
-  first.file.reset();
-  delete[] first.checked.exchange(nullptr);
+  while (segment.users.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
+  segment.mapping.reset();
+  segment.bytes = {};
+  segment.file.reset();
+  delete[] segment.checked.exchange(nullptr);
 }
 
 }  // namespace strata::journal

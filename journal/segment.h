@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/env.h"
@@ -22,6 +23,9 @@ inline constexpr std::uint64_t kMappedBlock = 64 << 10;
 
 // A record with file data is never shorter than this: a frame, a head, a data effect.
 inline constexpr std::uint64_t kCheckedStretch = 64;
+
+// A stub, until it bears its segment's name.
+inline constexpr std::string_view kStubName = "stub";
 
 struct Segment {
   static constexpr std::uint64_t kOpenEnd = std::numeric_limits<std::uint64_t>::max();
@@ -45,6 +49,7 @@ struct Segment {
   // Those who use the segment, and whether it is being given up (SegmentTable::Use).
   mutable std::atomic<std::uint32_t> users{0};
   std::atomic<bool> retired{false};
+  std::atomic<bool> given_up{false};  // by itself; the file is a stub
 
   Segment() = default;
   ~Segment() { delete[] checked.load(); }
@@ -80,6 +85,8 @@ struct Segment {
   // Maps `file`; of the mapping, `length` bytes may ever be used.
   Result<void> MapFile(std::uint64_t length);
 };
+
+bool IsOutOfSpace(const Status& status);
 
 // A record that checks, and its bytes from the frame on.
 struct FoundRecord {
@@ -129,11 +136,15 @@ class SegmentTable {
   };
   // Waits until nobody uses the first segment, and lets go of its file and mapping. There must be another one.
   void RetireFirst();
+  // The same with any but the last, which keeps its place.
+  void GiveUp(Segment& segment);
   std::uint64_t first_index() const { return first_index_.load(std::memory_order_acquire); }
   Segment* last() const { return segments_.back().get(); }                             // for the adding thread
   const std::vector<std::unique_ptr<Segment>>& segments() const { return segments_; }  // for the adding thread
 
  private:
+  static void LetGo(Segment& segment);
+
   struct Slots {
     explicit Slots(std::size_t capacity) : at(capacity) {}
     std::vector<std::atomic<Segment*>> at;

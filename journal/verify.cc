@@ -31,13 +31,21 @@ class Verifier {
       if (segment_size_ == 0) continue;
       at_ = found_[i]->segment.FirstRecord();
       if (i == 0) result_.begin = Lsn(at_);
-      WalkSegment(*found_[i]);
+      if (IsStub(*found_[i])) {
+        at_ = found_[i]->header.durable;
+        last_check_ = found_[i]->header.salt;
+        ++result_.given_up;
+      } else {
+        WalkSegment(*found_[i]);
+      }
     }
     Conclude();
     return std::move(result_);
   }
 
  private:
+  static bool IsStub(const Found& found) { return found.state == HeaderState::kValid && found.header.given_up; }
+
   Result<void> FindSegments() {
     STRATA_ASSIGN(const std::vector<std::string> names, env_.ListDirectory(directory_));
     std::vector<std::uint64_t> indexes;
@@ -62,7 +70,7 @@ class Verifier {
       result_.files.push_back(found->segment.path);
       // The first good header says what the others must say too.
       if (segment_size_ == 0 && found->state == HeaderState::kValid && found->header.volume_id == volume_id_ &&
-          found->header.index == index) {
+          found->header.index == index && !found->header.given_up) {
         segment_size_ = found->header.segment_size;
         salt_ = found->header.salt;
       }
@@ -95,8 +103,11 @@ class Verifier {
       wrong = "belongs to another volume";
     } else if (header.index != found.segment.index) {
       wrong = "bears the name of another segment than it is";
-    } else if (header.salt != salt_ || header.segment_size != segment_size_) {
+    } else if ((!header.given_up && header.salt != salt_) || header.segment_size != segment_size_) {
       wrong = "belongs to another journal of this volume";
+    } else if (header.given_up &&
+               (header.durable < base + kSegmentHeaderBytes || header.durable > base + segment_size_)) {
+      wrong = "was given up and does not say where its records ended";
     }
     if (wrong != nullptr) {
       found.state = HeaderState::kInvalid;
@@ -104,7 +115,7 @@ class Verifier {
                    wrong);
     }
     ++result_.headers;
-    promised_ = std::max(promised_, header.durable);
+    promised_ = std::max(promised_, header.Promised());
     if (!follows) return;
     if (header.previous_end > at_) {
       Fault(JournalFault::Kind::kRecord, found_[i - 1]->segment.path, at_, header.previous_end,

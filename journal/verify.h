@@ -29,9 +29,10 @@ struct JournalFault {
 
 struct VerifiedJournal {
   std::uint64_t segments = 0, records = 0, record_bytes = 0, headers = 0;
-  Lsn begin;     // the first position that may hold a record
-  Lsn end;       // of the sound records from the front: the log's end, or its first fault
-  Lsn promised;  // everything before was durable, by the journal's own words
+  std::uint64_t given_up = 0;  // of the segments: stubs
+  Lsn begin;                   // the first position that may hold a record
+  Lsn end;                     // of the sound records from the front: the log's end, or its first fault
+  Lsn promised;                // everything before was durable, by the journal's own words
   std::uint64_t tail_bytes =
       0;  // behind the end where there is no fault: of records that were not whole, and which nobody was promised
   std::uint64_t records_behind = 0;  // sound ones behind the first fault

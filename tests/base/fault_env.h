@@ -2,6 +2,7 @@
 // file back to what was synced of it, with or without some of what was not.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fstream>
@@ -75,8 +76,11 @@ class FaultEnv final : public Env {
       std::string path, content;
     };
     std::vector<Left> left;
+    std::map<const Node*, bool> renamed;  // a name is moved whole, and what bore it before goes with that
+    for (const auto& node : nodes_) renamed[node.get()] = node->path != node->durable_path && kept();
     for (const auto& node : nodes_) {
-      const std::string name = node->path == node->durable_path || !kept() ? node->durable_path : node->path;
+      const Node* const mover = node->replaced_by ? node->replaced_by.get() : node.get();
+      const std::string name = renamed[mover] ? node->path : node->durable_path;
       std::string content = node->synced;
       std::string now = node->path.empty() ? node->synced : ReadAll(node->path);
       if (now.size() > content.size()) content.resize(now.size());
@@ -118,12 +122,13 @@ class FaultEnv final : public Env {
     STRATA_TRY(Enter(kRename));
     const std::lock_guard lock(mutex_);
     STRATA_TRY(base_.Rename(from, to));
+    const auto mover = std::ranges::find(nodes_, from, [](const auto& node) { return node->path; });
     for (const auto& node : nodes_) {
-      if (node->path == to) node->path.clear();
+      if (node->path != to) continue;
+      node->path.clear();
+      if (mover != nodes_.end()) node->replaced_by = *mover;
     }
-    for (const auto& node : nodes_) {
-      if (node->path == from) node->path = to;
-    }
+    if (mover != nodes_.end()) (*mover)->path = to;
     return {};
   }
   Result<void> Remove(const std::string& path) override {
@@ -142,7 +147,9 @@ class FaultEnv final : public Env {
       return !file.empty() && std::filesystem::path(file).parent_path() == std::filesystem::path(path);
     };
     for (const auto& node : nodes_) {
-      if (inside(node->path) || inside(node->durable_path)) node->durable_path = node->path;
+      if (!inside(node->path) && !inside(node->durable_path)) continue;
+      node->durable_path = node->path;
+      node->replaced_by.reset();
     }
     return {};
   }
@@ -161,9 +168,10 @@ class FaultEnv final : public Env {
     bool set = false;
   };
   struct Node {
-    std::string path;          // "" once removed
-    std::string durable_path;  // what a power loss leaves; "" for nothing
-    std::string synced;        // its content
+    std::string path;                        // "" once removed
+    std::string durable_path;                // what a power loss leaves; "" for nothing
+    std::string synced;                      // its content
+    std::shared_ptr<Node> replaced_by = {};  // what took its name, durably or not as that one did
   };
 
   class FaultFile final : public File {

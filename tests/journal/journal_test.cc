@@ -163,7 +163,7 @@ TEST(Journal, RefusesAnotherVolumeAndANewerVersion) {
 
   const std::string path = folder / "j/0000000000000000.seg";
   std::string bytes = Slurp(path);
-  bytes[8] = 2;
+  bytes[8] = 3;
   const std::uint32_t crc = Crc32c(AsBytes(bytes).first(60));
   std::memcpy(bytes.data() + 60, &crc, 4);
   Spill(path, bytes);

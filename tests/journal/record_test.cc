@@ -226,6 +226,22 @@ TEST(JournalFormat, IsWhatTheDocumentShows) {
   EXPECT_EQ(Hex(EncodeSegmentHeader(header)),
             "5354524154414a0a01000000efbeadde88776655443322110100000000000000"
             "000000040000000000f0ff03000000000000ff03000000006f4cd018460f7ea9");
+
+  // The same segment, given up: the check of its last record, and where its records ended.
+  SegmentHeader stub = header;
+  stub.salt = 0x0badcafe;
+  stub.durable = 0x7fff800;
+  stub.given_up = true;
+  const auto stub_bytes = EncodeSegmentHeader(stub);
+  EXPECT_EQ(Hex(stub_bytes),
+            "5354524154414a0a02000100fecaad0b88776655443322110100000000000000"
+            "000000040000000000f0ff030000000000f8ff07000000006f4cd0186f7baab0");
+  SegmentHeader read;
+  ASSERT_EQ(DecodeSegmentHeader(stub_bytes, read), HeaderState::kValid);
+  EXPECT_TRUE(read.given_up);
+  EXPECT_EQ(read.salt, stub.salt);
+  EXPECT_EQ(read.durable, stub.durable);
+  EXPECT_EQ(read.Promised(), 2 * header.segment_size + kSegmentHeaderBytes);
 }
 
 TEST(JournalFormat, NamesSegmentsInHex) {

@@ -173,6 +173,7 @@ Result<void> WorkspaceImpl::StartLocked() {
   journal_options.volume_id = config_.volume_id;
   journal_options.read_only = options_.read_only;
   journal_options.mapped_bytes = budget_.journal_pages;
+  if (options_.durability == Durability::kRelaxed) journal_options.sync_interval_ns = options_.relaxed_interval_ns;
   journal_options.on_failure = [path = path_](const Status& status) {
     log::Error(
         "the journal failed: nothing is changed any more until the workspace is opened anew, and clients are told to "
@@ -395,11 +396,7 @@ void WorkspaceImpl::NoteDamage() {
 }
 
 void WorkspaceImpl::KeeperLoop() {
-  // Often enough for both of its periodic tasks.
-  const bool relaxed = options_.durability == Durability::kRelaxed;
-  const std::chrono::nanoseconds interval(relaxed ? std::min(options_.relaxed_interval_ns, kReleaseIntervalNs)
-                                                  : kReleaseIntervalNs);
-  while (KeeperRests(interval)) {
+  while (KeeperRests(std::chrono::nanoseconds(kReleaseIntervalNs))) {
     NoteDamage();
     checkpoint_failed_.store(false);
     if (checkpoint_due_.load()) {
@@ -410,10 +407,6 @@ void WorkspaceImpl::KeeperLoop() {
       checkpoint_due_.store(false);
       const MutexLock tell(keeper_mutex_);
       checkpoint_ended_.NotifyAll();
-    } else if (relaxed && journal_->end() > journal_->durable()) {
-      if (auto done = journal_->SyncAndWait(journal_->end()); !done) {
-        log::Error("journal sync failed path=" + path_ + " error=" + done.error().ToString());
-      }
     }
     journal_->ReleasePages();
   }

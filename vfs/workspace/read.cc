@@ -157,7 +157,7 @@ Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId&
       continue;
     }
     // Its segment may have been given up since we looked, after what it held was moved.
-    if (stretch.record >= journal_->begin()) return Fail(data.error());
+    if (journal_->Holds(stretch.record)) return Fail(data.error());
     pinned.clear();
     i = 0;
     result = Run(context, look);
@@ -174,7 +174,7 @@ Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId&
         }
         if (auto copied = journal_->Copy(stretch.position, sink.Allocate(stretch.length), context.may_block); !copied) {
           // Its segment was given up just now: the call comes again.
-          if (stretch.record < journal_->begin()) return Fail(context.may_block ? Errc::kJukebox : Errc::kWouldBlock);
+          if (!journal_->Holds(stretch.record)) return Fail(context.may_block ? Errc::kJukebox : Errc::kWouldBlock);
           return Fail(copied.error());
         }
         break;

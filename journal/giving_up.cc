@@ -1,0 +1,89 @@
+// How LogJournal gives up segments.
+#include <array>
+
+#include "journal/log_journal.h"
+
+namespace strata::journal {
+
+Result<void> LogJournal::Retire(Lsn lsn) {
+  if (!committer_) return Fail(Errc::kReadOnly, "giving up segments of a journal that is open for reading");
+  const MutexLock one(retire_mutex_);
+  // A segment is looked at without a Use by who commits; what is durable is not synced again.
+  if (lsn.value > committer_->durable()) return Fail(Errc::kInvalid, "giving up journal segments that are not durable");
+  while (true) {
+    const std::uint64_t index = table_.first_index();
+    Segment* const first = table_.Find(index);
+    if (table_.Find(index + 1) == nullptr || (index + 1) * segment_size_ > lsn.value) break;
+    STRATA_TRY(env_.Remove(first->path));
+    LetGo(*first, true);
+    // Each by itself: if the power goes, no segment is there again without those behind it.
+    STRATA_TRY(env_.SyncDirectory(directory_));
+  }
+  return {};
+}
+
+Result<void> LogJournal::GiveUp(std::uint64_t index) {
+  if (!committer_) return Fail(Errc::kReadOnly, "giving up a segment of a journal that is open for reading");
+  const MutexLock one(retire_mutex_);
+  Segment* const segment = table_.Find(index);
+  if (segment == nullptr || segment->retired.load() || table_.Find(index + 1) == nullptr) {
+    return Fail(Errc::kInvalid, "the journal holds no complete segment " + std::to_string(index) + " to be given up");
+  }
+  // The next one's header tells where this one's records end.
+  if (committer_->durable() < table_.Find(index + 1)->FirstRecord()) {
+    return Fail(Errc::kInvalid, "giving up a journal segment that is not durable");
+  }
+  STRATA_ASSIGN(const SegmentHeader header, StubOf(*segment));
+  const std::string fresh = directory_ + '/' + std::string(kStubName);
+  {
+    STRATA_ASSIGN(const std::unique_ptr<File> file, env_.Open(fresh, OpenMode::kCreate));
+    const auto bytes = EncodeSegmentHeader(header);
+    const ByteSpan pieces[] = {bytes};
+    STRATA_TRY(file->Truncate(0));
+    STRATA_TRY(file->WriteAt(0, pieces));
+    STRATA_TRY(file->SyncData());
+  }
+  STRATA_TRY(env_.Rename(fresh, segment->path));
+  LetGo(*segment, false);
+  segment->allocated = kSegmentHeaderBytes;
+  disk_bytes_.fetch_add(segment->allocated, std::memory_order_relaxed);
+  return env_.SyncDirectory(directory_);
+}
+
+Result<SegmentHeader> LogJournal::StubOf(const Segment& segment) const {
+  const auto read = [this](const Segment& of) -> Result<SegmentHeader> {
+    STRATA_ASSIGN(const auto file, env_.Open(of.path, OpenMode::kRead));
+    std::array<std::byte, kSegmentHeaderBytes> bytes{};
+    STRATA_ASSIGN(const std::size_t got, file->ReadAt(0, bytes));
+    SegmentHeader header;
+    if (DecodeSegmentHeader(ByteSpan(bytes).first(got), header) != HeaderState::kValid || header.index != of.index) {
+      return Fail(Errc::kCorrupt, of.path + " does not begin with its header any more; restore the file from a copy");
+    }
+    return header;
+  };
+  STRATA_ASSIGN(SegmentHeader stub, read(segment));
+  STRATA_ASSIGN(const SegmentHeader next, read(*table_.Find(segment.index + 1)));
+  stub.given_up = true;
+  stub.durable = next.previous_end;
+  stub.salt = next.previous_check;
+  return stub;
+}
+
+void LogJournal::LetGo(Segment& segment, bool first) {
+  disk_bytes_.fetch_sub(segment.allocated, std::memory_order_relaxed);
+  complete_bytes_.fetch_sub(RecordBytes(segment), std::memory_order_relaxed);
+  mapped_.fetch_sub(static_cast<std::int64_t>(segment.Release()), std::memory_order_relaxed);
+  {
+    const MutexLock commit_lock(commit_mutex_);  // a commit may be syncing it, needlessly
+    if (first) {
+      table_.RetireFirst();
+    } else {
+      table_.GiveUp(segment);
+    }
+  }
+  const MutexLock walk_lock(walk_mutex_);
+  window_.Forget();  // they know the file by where it lay in memory
+  heads_.Forget();
+}
+
+}  // namespace strata::journal
