@@ -68,7 +68,8 @@ class LogJournal final : public Journal {
     buffer_.resize(kBufferBytes);
     outgoing_.resize(kBufferBytes);
     if (options.reserve_bytes != 0) {
-      reserve_.emplace(env, directory_, options.reserve_bytes);
+      // No more than it takes to write anew what lives in a segment, and as much again.
+      reserve_.emplace(env, directory_, std::min(options.reserve_bytes, 2 * segment_size_));
     } else {
       (void)env.Remove(directory_ + '/' + std::string(kReserveName));
     }

@@ -65,6 +65,8 @@ class IndexVisitor final : public journal::EffectVisitor {
   Lsn payload_;
 };
 
+constexpr std::uint64_t kAskEvery = 64;
+
 }  // namespace
 
 void Checkpointer::Note(Lsn record) {
@@ -75,7 +77,7 @@ void Checkpointer::Note(Lsn record) {
   }
 }
 
-Result<bool> Checkpointer::Apply(Lsn to, const std::function<void()>& step) {
+Result<bool> Checkpointer::Apply(Lsn to, const std::function<bool()>& enough, const std::function<void()>& step) {
   STRATA_ASSIGN(std::unique_ptr<store::Index::Writer> writer, index_.Begin(journal_.segment_size()));
   IndexVisitor visitor(*writer, name_key_, copied_up_, reached_.journal_begin);
   store::Index::Checkpoint reached = reached_;
@@ -96,6 +98,7 @@ Result<bool> Checkpointer::Apply(Lsn to, const std::function<void()>& step) {
     reached.record = record->begin;
     reached.record_check = record->check;
     if (step) step();
+    if (enough && records_ % kAskEvery == 0 && enough()) break;
   }
   reached.journal_begin = visitor.journal_begin();
   // Those of before this process count until enough has come since.

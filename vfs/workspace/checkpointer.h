@@ -26,10 +26,10 @@ class Checkpointer {
         batch_bytes_(batch_bytes) {}
 
   // Applies the journal's records from where the index has come to on, in one transaction: up to `to`, or fewer if they
-  // are many: until the transaction takes `batch_bytes` of memory. False: the journal has none before `to`. `to` must
-  // be durable, so that the index is never ahead of the journal after a power cut. `step` is called in between, often,
-  // and may wait.
-  Result<bool> Apply(Lsn to, const std::function<void()>& step = {});
+  // are many: until the transaction takes `batch_bytes` of memory, or `enough` (asked now and then) says so. False: the
+  // journal has none before `to`. `to` must be durable, so that the index is never ahead of the journal after a power
+  // cut. `step` is called in between, often, and may wait.
+  Result<bool> Apply(Lsn to, const std::function<bool()>& enough = {}, const std::function<void()>& step = {});
   const store::Index::Checkpoint& reached() const { return reached_; }
   // How many were applied, in all.
   std::uint64_t records() const { return records_; }

@@ -28,7 +28,7 @@ Result<Inode*> WorkspaceImpl::GetChild(const Inode& directory, std::string_view 
 Result<void> WorkspaceImpl::Supply(Need& need) {
   switch (need.kind) {
     case Need::Kind::kObject:
-      return LoadObject(need.id, need.any_generation);
+      return LoadObject(need.id, need.any_generation, need.upper_only);
     case Need::Kind::kChild:
       return LoadChild(need);
     case Need::Kind::kEntries:
@@ -142,17 +142,17 @@ bool WorkspaceImpl::Adopt(std::unique_ptr<Inode> inode, Lsn read_at) {
   return true;
 }
 
-Result<void> WorkspaceImpl::LoadObject(const ObjectId& id, bool any_generation) {
+Result<void> WorkspaceImpl::LoadObject(const ObjectId& id, bool any_generation, bool upper_only) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const Lsn read_at = IndexPosition();
     STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(id.ino));
     if (!inode) {
       LowerNode parent;
       std::string name;
-      if (id.ino == kRootInode && !lower_.empty()) {
+      if (id.ino == kRootInode && !lower_.empty() && !upper_only) {
         STRATA_ASSIGN(LowerFound found, lower_.Root());
         STRATA_ASSIGN(inode, FromLower(found));
-      } else if (LowerTree::IsLower(id.ino)) {
+      } else if (LowerTree::IsLower(id.ino) && !upper_only) {
         STRATA_ASSIGN(LowerFound found, lower_.Resolve(id.ino, id.locator, &parent, &name));
         STRATA_TRY(CheckShown(parent, name, id.ino));
         STRATA_ASSIGN(inode, FromLower(found));

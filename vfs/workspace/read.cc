@@ -201,7 +201,9 @@ Result<SpaceUsage> WorkspaceImpl::Usage(const OpContext& context, const ObjectId
   SpaceUsage usage;
   usage.total_bytes = space.total;
   usage.free_bytes = space.free;
-  usage.available_bytes = space.available;
+  // What removals need was given up: who writes gets none of it.
+  const std::uint64_t kept = journal_->missing_reserve();
+  usage.available_bytes = space.available - std::min(space.available, kept);
   usage.total_files = space.files;
   usage.free_files = usage.available_files = space.free_files;
   return usage;

@@ -114,7 +114,7 @@ Result<void> WorkspaceImpl::RemoveName(const OpContext& context, const ObjectId&
     holder.AddTo(writer);
     writer.Add(DropEffect(*parent, name, *slot));
     AddUnlink(writer, *child, now);
-    STRATA_ASSIGN(journal::Appended appended, Log(context, writer));
+    STRATA_ASSIGN(journal::Appended appended, Log(context, writer, {}, nullptr, journal::Room::kReserve));
 
     DropEntry(*parent, hash, name, appended.end);
     TakeUnlink(*child, now, appended.end);
@@ -260,7 +260,7 @@ Result<void> WorkspaceImpl::RenameUnderLock(const OpContext& context, const Obje
   const FileType type = source_slot->type;
   writer.Add(journal::EntryEffect{to_directory.ino, to, EntryState::kPresent, state.source, type});
   if (target != nullptr) AddUnlink(writer, *target, now);
-  STRATA_ASSIGN(journal::Appended appended, Log(context, writer));
+  STRATA_ASSIGN(journal::Appended appended, Log(context, writer, {}, nullptr, journal::Room::kReserve));
 
   NameSlot made;
   made.ino = state.source;

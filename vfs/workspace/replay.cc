@@ -3,7 +3,7 @@
 namespace strata::vfs {
 
 Result<void> MemoryReplay::Run() {
-  Lsn at(workspace_.checkpoint_.load());
+  Lsn at = workspace_.IndexPosition();
   for (;;) {
     STRATA_ASSIGN(std::optional<journal::RecordView> record, workspace_.journal_->NextHead(at));
     if (!record) return {};

@@ -80,6 +80,10 @@ struct WorkspaceOptions {
   // A checkpoint begins when the journal has grown by so many bytes, or so many records.
   std::uint64_t checkpoint_bytes = 128 << 20;
   std::uint64_t checkpoint_records = 100'000;
+  // One is made, too, when nothing was changed for so long, and when the index has been behind for so long; 0: not for
+  // that.
+  std::int64_t quiet_checkpoint_ns = 2'000'000'000;
+  std::int64_t behind_checkpoint_ns = 10'000'000'000;
 };
 
 enum class ChangeKind : std::uint8_t { kAdded, kModified, kDeleted };

@@ -3,9 +3,10 @@
 //   read.cc     attributes, lookup, file data       write.cc          SETATTR, WRITE, COMMIT
 //   names.cc    names of directories in memory      list.cc           READDIR; whether a directory is empty
 //   create.cc   CREATE and its like, LINK           remove.cc         REMOVE, RMDIR, RENAME
-//   clean.cc    giving up old journal segments      changes.cc        `strata diff`
-//   checkpointer.{h,cc}   the journal's way into the index
-//   replay.{h,cc}         the journal's tail into memory, for a reader beside the server
+//   move.cc     writing anew what lives             changes.cc        `strata diff`
+//   opening.{h,cc}   journal and index, opened and put together    keeper.{h,cc}    checkpoints, and who waits for them
+//   cleaner.{h,cc}   giving up journal segments                    checkpointer.{h,cc}   the journal's way into the
+//   index replay.{h,cc}    the journal's tail into memory, for a reader beside the server
 //
 // The shape of a call: take the locks, look. If all is in memory, check, write one record into the journal, change the
 // inodes, answer. If something is missing, say what (Need), let go of the locks, fetch it (Supply), start over. So no
@@ -26,8 +27,9 @@
 #include "journal/record.h"
 #include "store/index/index.h"
 #include "vfs/layer/lower_tree.h"
-#include "vfs/workspace/checkpointer.h"
+#include "vfs/workspace/cleaner.h"
 #include "vfs/workspace/inode_table.h"
+#include "vfs/workspace/keeper.h"
 #include "vfs/workspace/number_filter.h"
 #include "vfs/workspace/past_requests.h"
 #include "vfs/workspace/workspace.h"
@@ -71,6 +73,7 @@ struct Need {
   Kind kind = Kind::kNothing;
   ObjectId id;
   bool any_generation = false;  // kObject: only the number is known
+  bool upper_only = false;      // kObject: kStale where the upper does not hold it; no layer is asked
   bool seen = false;            // kChild: the slot is of a moment ago; kStale if it leads nowhere any more
   std::string_view name;
   NameSlot slot;
@@ -90,6 +93,10 @@ struct Need {
   std::unexpected<Status> Number(InodeNumber ino) {
     any_generation = true;
     return Object({ino, Generation(0), 0});
+  }
+  std::unexpected<Status> Upper(InodeNumber ino) {
+    upper_only = true;
+    return Number(ino);
   }
   std::unexpected<Status> Of(Kind what, const Inode& directory, std::string_view name_within = {}) {
     kind = what;
@@ -129,7 +136,7 @@ struct Touched {
   void Take(Lsn end) const;
 };
 
-class WorkspaceImpl final : public Workspace {
+class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
  public:
   WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config, std::vector<std::unique_ptr<Layer>> layers,
                 const WorkspaceOptions& options);
@@ -176,7 +183,7 @@ class WorkspaceImpl final : public Workspace {
   void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) override;
 
   Result<void> Checkpoint() override;
-  Result<void> GiveUpHistory(const HistoryPolicy& policy) override { return CleanJournal(policy); }
+  Result<void> GiveUpHistory(const HistoryPolicy& policy) override;
   Lsn journal_end() const override { return journal_->end(); }
   std::size_t cache_bytes() const override { return table_.bytes(); }
   Result<std::vector<PathChange>> Changes() override;
@@ -187,12 +194,6 @@ class WorkspaceImpl final : public Workspace {
 
   // How often a call starts over before it gives up with kJukebox: far beyond what any contention does.
   static constexpr int kMaxAttempts = 1000;
-  // Changes wait once the index is so many checkpoints behind the journal: restarting replays that.
-  static constexpr std::uint64_t kMostBehind = 4;
-  // A checkpoint at ease works a quarter of the time; as changes come in beside it, more, and all the time once so many
-  // times as much waits as makes one due.
-  static constexpr double kMostEase = 3;
-  static constexpr double kNoEaseFrom = 1.8;
   // After so many attempts a call keeps the evictor away until it is through.
   static constexpr int kPatience = 8;
 
@@ -205,8 +206,8 @@ class WorkspaceImpl final : public Workspace {
       -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>()));
 
   // -- names.cc --
-  // With the
-  // directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or kAbsent.
+  // With the directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or
+  // kAbsent.
   Result<NameSlot*> FindName(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
   // As FindName, but null unless visible.
   Result<NameSlot*> FindVisible(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
@@ -220,8 +221,7 @@ class WorkspaceImpl final : public Workspace {
   Result<void> FillFilter(const ObjectId& directory);
 
   // -- list.cc --
-  // With the stripe
-  // held: whether the directory's names can be walked from `position` on; else fails with `need` filled.
+  // With the stripe held: whether the directory's names can be walked from `position` on; else fails with `need` filled.
   Result<void> CanWalk(Inode& directory, std::uint64_t position, bool with_layers, OwnPage& own, Need& need);
   Result<void> LoadOwnPage(const Need& need);
   Result<void> FindEmptiness(const Need& need);
@@ -231,15 +231,14 @@ class WorkspaceImpl final : public Workspace {
   Result<void> VisitOwn(const ObjectId& directory, const std::function<void(std::string_view, const NameSlot&)>& visit);
 
   // -- load.cc --
-  // With the
-  // object's stripe held: the inode, or a failure with `need` filled. kStale for what is gone.
+  // With the object's stripe held: the inode, or a failure with `need` filled. kStale for what is gone.
   Result<Inode*> Get(const ObjectId& id, Need& need);
   // As Get, and kNotDirectory for anything else.
   Result<Inode*> GetDirectory(const ObjectId& id, Need& need);
   // With the child's stripe held too.
   Result<Inode*> GetChild(const Inode& directory, std::string_view name, const NameSlot& slot, Need& need);
   Result<void> Supply(Need& need);
-  Result<void> LoadObject(const ObjectId& id, bool any_generation);
+  Result<void> LoadObject(const ObjectId& id, bool any_generation, bool upper_only = false);
   Result<void> LoadChild(const Need& need);
   // The object of the index; null where it has none.
   Result<std::unique_ptr<Inode>> FromIndex(InodeNumber ino);
@@ -249,15 +248,15 @@ class WorkspaceImpl final : public Workspace {
   // Puts a loaded inode into the table unless it is there already; false: what was read may be outdated, read again.
   // `read_at`: IndexPosition() before it was read.
   bool Adopt(std::unique_ptr<Inode> inode, Lsn read_at);
-  Lsn IndexPosition() const { return Lsn(checkpoint_.load(std::memory_order_acquire)); }
+  Lsn IndexPosition() const { return keeper_ ? keeper_->position() : reader_position_; }
   // Loads `ino` by the index, else by `found`, and adopts it.
   Result<void> LoadLower(const LowerFound& found);
 
   // -- write.cc --
-  // Appends the
-  // record, with the request that it serves and what it made for it; then all that it touches is changed by the caller.
+  // Appends the record, with the request that it serves and what it made for it; then all that it touches is changed by
+  // the caller. `room`: kReserve for what makes room on a full disk.
   Result<journal::Appended> Log(const OpContext& context, journal::RecordWriter& writer, ByteSpan payload = {},
-                                const Inode* made = nullptr);
+                                const Inode* made = nullptr, journal::Room room = journal::Room::kOrdinary);
   Result<void> SetUnderLock(const OpContext& context, Inode& inode, const SetAttributes& set, std::optional<Time> guard,
                             Mutation& mutation);
   void CommitNameSpace(Mutation& mutation, Lsn lsn) const;
@@ -280,9 +279,8 @@ class WorkspaceImpl final : public Workspace {
   InodeNumber NewNumber() { return InodeNumber(next_ino_.fetch_add(1, std::memory_order_relaxed)); }
 
   // -- remove.cc --
-  // Removes the entry
-  // `name` (its slot is visible, its `beneath` known) from the directory in memory, as the record that ends at `end`
-  // does.
+  // Removes the entry `name` (its slot is visible, its `beneath` known) from the directory in memory, as the record
+  // that ends at `end` does.
   void DropEntry(Inode& directory, std::uint64_t hash, std::string_view name, Lsn end);
   static journal::EntryEffect DropEffect(const Inode& directory, std::string_view name, const NameSlot& slot);
   // Fills need unless it is known whether a layer has the name too.
@@ -307,62 +305,33 @@ class WorkspaceImpl final : public Workspace {
   Result<void> CheckNotBeneath(const OpContext& context, InodeNumber ancestor, const ObjectId& directory);
 
   // -- open.cc --
-  // Everything but
-  // the lock.
-  Result<void> StartLocked();
-  Result<void> OpenIndex();
-  // Says, once, that the index was found damaged while it was used, and sees to it that the next start makes it anew.
-  void NoteDamage();
-  // kCorrupt unless the index was made from this journal, and the journal has all that the index counts on.
-  Result<void> CheckBelongTogether(const store::Index::Checkpoint& checkpoint);
-  // kCorrupt where the journal begins later than it may.
-  Result<void> CheckBegin(const store::Index::Checkpoint& checkpoint) const;
-  Result<void> RunCheckpoint() STRATA_EXCLUDES(checkpoint_mutex_, keeper_mutex_);
-  Result<void> ApplyToIndex(Lsn target, const std::function<void()>& step) STRATA_REQUIRES(checkpoint_mutex_)
-      STRATA_EXCLUDES(keeper_mutex_);
-  void KeeperLoop();
-  // For Pace: how much a checkpoint under way rests. The more there is to do, the less.
-  double CheckpointEase() const;
-
-  // -- clean.cc --
-  // Gives up the
-  // first segments for as long as there is enough to gain.
-  Result<void> CleanJournal(const HistoryPolicy& policy) STRATA_EXCLUDES(clean_mutex_);
-  Result<bool> WorthCleaning(const HistoryPolicy& policy, Lsn until) STRATA_REQUIRES(clean_mutex_);
-  // Writes anew what lives in the records between; false: the workspace closes.
-  Result<bool> MoveLiving(Lsn from, Lsn until);
-  Result<void> MoveInode(InodeNumber ino);
-  Result<void> MoveEntry(InodeNumber directory, std::string_view name);
-  // Whether the file still shows bytes of the effect.
-  Result<bool> DataLives(const journal::RecordView& record, const journal::DataEffect& effect);
-  // `record` with its payload.
-  Result<void> MoveData(const journal::RecordView& record, const journal::DataEffect& effect);
-  void CleanerLoop();
-  // False: the workspace closes.
-  bool CleanerRests(std::chrono::nanoseconds interval);
-  // Waits until there is something to do, at most `interval`. False: the workspace closes.
-  bool KeeperRests(std::chrono::nanoseconds interval);
+  Result<void> TakeLock();
   void NoteChange();
   // Before `inode` is marked as changed: counts what then cannot be dropped, the inode and `more` bytes that hang on
   // it.
   void NoteDirty(const Inode& inode, std::size_t more = 0) {
-    const bool counted = inode.changed.value > dirty_since_.load(std::memory_order_relaxed);
-    if (!counted) more += inode.OwnFootprint();
-    if (more > 0) dirty_bytes_.fetch_add(static_cast<std::int64_t>(more), std::memory_order_relaxed);
+    if (!keeper_->Counted(inode.changed)) more += inode.OwnFootprint();
+    if (more > 0) keeper_->NoteDirty(more);
   }
   void Take(const Touched& touched, Lsn end, std::size_t more = 0) {
     NoteDirty(*touched.inode, more);
     touched.Take(end);
   }
-  // Changes have to wait for a checkpoint: too much would be undroppable, or a restart would take too long.
-  bool FarBehind() const {
-    return dirty_bytes_.load(std::memory_order_relaxed) > static_cast<std::int64_t>(budget_.dirty) ||
-           records_since_checkpoint_.load(std::memory_order_relaxed) / kMostBehind > options_.checkpoint_records;
-  }
-  // Waits, a bounded time, until a checkpoint has ended.
-  void AwaitCheckpoint() STRATA_EXCLUDES(keeper_mutex_);
   // Drops what can be dropped from the cache.
   void Relieve();
+
+  // -- move.cc: Cleaner::Volume --
+  Result<void> MoveInode(InodeNumber ino, Cleaner::What what) override;
+  Result<void> MoveEntry(InodeNumber directory, std::string_view name, Cleaner::What what) override;
+  Result<bool> MoveTruncation(InodeNumber ino, std::uint64_t size) override;
+  Result<bool> DataLives(const journal::RecordView& record, const journal::DataEffect& effect) override;
+  Result<void> MoveData(const journal::RecordView& record, const journal::DataEffect& effect) override;
+  Result<Lsn> LogBegin(Lsn begin) override;
+  // Runs `body(Inode&, Need&)` with the inode of the upper; kStale if it is gone.
+  template <typename Body>
+  Result<void> RunMove(InodeNumber ino, Body body);
+  Result<journal::Appended> LogMove(journal::RecordWriter& writer, ByteSpan payload = {});
+
   Time Now() const { return env_.Now(); }
 
   Env& env_;
@@ -375,8 +344,9 @@ class WorkspaceImpl final : public Workspace {
   std::unique_ptr<File> lock_file_;
   LowerTree lower_;
   std::unique_ptr<journal::Journal> journal_;
-  bool damage_noted_ = false;            // of the index; the keeper's
   std::unique_ptr<store::Index> index_;  // null for a reader of a workspace that was never served
+  std::unique_ptr<Keeper> keeper_;       // null for a reader
+  Lsn reader_position_;                  // what the index covers, for a reader
   // Which of the layers' numbers the index holds.
   const std::unique_ptr<NumberFilter> copied_up_ = std::make_unique<NumberFilter>();
   InodeTable table_;
@@ -387,31 +357,7 @@ class WorkspaceImpl final : public Workspace {
   // Renames of directories across directories, one at a time: ancestry stands still meanwhile.
   Mutex rename_mutex_;
 
-  std::atomic<std::uint64_t> checkpoint_{0};  // Lsn that the index covers
-  std::atomic<std::uint64_t> records_since_checkpoint_{0};
-  // What in memory cannot be dropped before the next checkpoint, in bytes: counted as it is first changed after the
-  // position at which the checkpoint under way, or the last one, was begun.
-  std::atomic<std::int64_t> dirty_bytes_{0};
-  std::atomic<std::uint64_t> dirty_since_{0};  // Lsn
-  std::atomic<std::uint64_t> settled_{0};      // Lsn that the index's own file covers, synced
-  Mutex checkpoint_mutex_;  // one checkpoint at a time; held over the disk; of the others only keeper_mutex_ within
-  std::optional<Checkpointer> checkpointer_ STRATA_GUARDED_BY(checkpoint_mutex_);
-  Mutex keeper_mutex_;
-  CondVar keeper_wakes_;
-  CondVar checkpoint_ended_;
-  bool keeper_stops_ STRATA_GUARDED_BY(keeper_mutex_) = false;
-  std::atomic<bool> checkpoint_due_{false};
-  std::atomic<int> hurry_{1};  // somebody waits for the checkpoint: who opens or closes the workspace, or asked for one
-  // The last one failed: none is asked for, nor waited for, until the keeper next wakes by itself.
-  std::atomic<bool> checkpoint_failed_{false};
-  std::thread keeper_;
-  Mutex clean_mutex_;  // one at a time gives up segments; before all other locks
-  // Below so much it is not looked what lives; what has been moved, and where the record that says so ends.
-  std::uint64_t living_bytes_ STRATA_GUARDED_BY(clean_mutex_) = 0;
-  Lsn moved_until_ STRATA_GUARDED_BY(clean_mutex_);
-  Lsn moved_end_ STRATA_GUARDED_BY(clean_mutex_);
-  CondVar cleaner_wakes_;
-  std::thread cleaner_;
+  std::optional<Cleaner> cleaner_;
 };
 
 template <typename Body>
@@ -439,9 +385,9 @@ auto WorkspaceImpl::RunChange(const OpContext& context, Body body)
     -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
   // A journal that has failed takes nothing more: what it holds is served until the workspace is opened anew.
   if (volume_.read_only || journal_->failed()) return Fail(Errc::kReadOnly);
-  if (FarBehind()) {
+  if (keeper_->FarBehind()) {
     if (!context.may_block) return Fail(Errc::kWouldBlock);
-    AwaitCheckpoint();
+    STRATA_TRY(keeper_->AwaitRoom());
   }
   auto result = Run(context, std::move(body));
   NoteChange();

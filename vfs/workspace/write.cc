@@ -42,7 +42,7 @@ void Touched::Take(Lsn end) const {
 }
 
 Result<journal::Appended> WorkspaceImpl::Log(const OpContext& context, journal::RecordWriter& writer, ByteSpan payload,
-                                             const Inode* made) {
+                                             const Inode* made, journal::Room room) {
   if (!context.request.empty()) {
     journal::RequestEffect request{.request = context.request};
     if (made != nullptr) {
@@ -51,8 +51,8 @@ Result<journal::Appended> WorkspaceImpl::Log(const OpContext& context, journal::
     }
     writer.Add(request);
   }
-  auto appended = journal_->Append(writer.head(), payload);
-  if (appended) records_since_checkpoint_.fetch_add(1, std::memory_order_relaxed);
+  auto appended = journal_->Append(writer.head(), payload, room);
+  if (appended) keeper_->NoteRecord();
   return appended;
 }
 
@@ -104,7 +104,8 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
   writer.Add(changed);
   const bool shrinks = set.size && *set.size < record.size;
   if (shrinks) writer.Add(journal::TruncateEffect{record.ino, *set.size});
-  STRATA_ASSIGN(journal::Appended appended, Log(context, writer));
+  const auto room = shrinks ? journal::Room::kReserve : journal::Room::kOrdinary;
+  STRATA_ASSIGN(journal::Appended appended, Log(context, writer, {}, nullptr, room));
 
   changed.origin.sources.clear();
   record = std::move(changed);

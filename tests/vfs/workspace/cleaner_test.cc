@@ -1,0 +1,216 @@
+// The cleaner over a real journal, and an index and a volume that are what the test says: which segments go, when, and
+// what is written anew for it.
+#include "vfs/workspace/cleaner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "journal/record.h"
+#include "tests/vfs/workspace/background_fakes.h"
+#include "tests/vfs/workspace/harness.h"
+
+namespace strata::vfs::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr std::uint64_t kSegment = 64 << 10;
+constexpr std::uint64_t kPayload = 8000;
+
+// Remembers what was to be moved; everything the records say lives unless `dead` is set.
+class FakeVolume final : public Cleaner::Volume {
+ public:
+  std::vector<std::uint64_t> moved_inodes, moved_data;  // by number
+  std::set<std::uint64_t> living;                       // whose data lives
+  int with_tombstones = 0;
+  bool truncations_move = true;
+
+  explicit FakeVolume(journal::Journal& journal) : journal_(journal) {}
+
+  Result<void> MoveInode(InodeNumber ino, Cleaner::What what) override {
+    moved_inodes.push_back(ino.value);
+    with_tombstones += what == Cleaner::What::kLivingAndGone;
+    return {};
+  }
+  Result<void> MoveEntry(InodeNumber, std::string_view, Cleaner::What) override { return {}; }
+  Result<bool> MoveTruncation(InodeNumber, std::uint64_t) override { return truncations_move; }
+  Result<bool> DataLives(const journal::RecordView&, const journal::DataEffect& effect) override {
+    return living.contains(effect.ino.value);
+  }
+  Result<void> MoveData(const journal::RecordView& record, const journal::DataEffect& effect) override {
+    moved_data.push_back(effect.ino.value);
+    journal::RecordWriter writer;
+    writer.Begin({journal::RecordKind::kMove, Time{}, 0});
+    writer.Add(journal::DataEffect{effect.ino, effect.offset, effect.length, 0});
+    STRATA_TRY(journal_.Append(writer.head(), record.payload.first(effect.length)));
+    return {};
+  }
+  Result<Lsn> LogBegin(Lsn begin) override {
+    journal::RecordWriter writer;
+    writer.Begin({journal::RecordKind::kMove, Time{}, 0});
+    writer.Add(journal::BeginEffect{begin});
+    STRATA_ASSIGN(const journal::Appended appended, journal_.Append(writer.head(), {}));
+    return appended.end;
+  }
+
+ private:
+  journal::Journal& journal_;
+};
+
+class CleanerTest : public ::testing::Test {
+ protected:
+  CleanerTest() {
+    auto opened = journal::Journal::Open(env_, folder_.path() + "/journal", {.segment_size = kSegment});
+    EXPECT_OK(opened);
+    journal_ = std::move(*opened);
+    keeper_.emplace(env_, *journal_, index_, Checkpointer(*journal_, index_, key_, copied_up_, {}, 1 << 20),
+                    KeeperOptions{.checkpoint_bytes = ~0ULL, .checkpoint_records = ~0ULL, .dirty_bytes = 1 << 30},
+                    folder_.path());
+    volume_.emplace(*journal_);
+    cleaner_.emplace(env_, *journal_, index_, *keeper_, *volume_, folder_.path());
+  }
+  // A record with file data of `ino`; the segment that it lies in.
+  std::uint64_t Write(std::uint64_t ino, bool truncates = false) {
+    journal::RecordWriter writer;
+    writer.Begin({journal::RecordKind::kWrite, Time{}, 0});
+    writer.Add(journal::TouchEffect{InodeNumber(ino), 1, 0, 0644, {}, {}});
+    if (truncates) writer.Add(journal::TruncateEffect{InodeNumber(ino), 0});
+    writer.Add(journal::DataEffect{InodeNumber(ino), 0, kPayload, 0});
+    const std::string data(kPayload, 'x');
+    auto appended = journal_->Append(writer.head(), AsBytes(data));
+    EXPECT_OK(appended);
+    return appended->begin.value / kSegment;
+  }
+  // Fills whole segments up to and with `last`; each with data of the inode 100 + its index.
+  void FillUpTo(std::uint64_t last, bool truncates = false) {
+    while (Write(100 + journal_->end().value / kSegment, truncates) <= last) {
+    }
+    ASSERT_OK(keeper_->Checkpoint());
+  }
+  // In segment `segment` so much lives.
+  void SetLiving(std::uint64_t segment, std::uint64_t bytes) {
+    index_.segments.push_back({segment, bytes});
+    index_.counts.data += bytes;
+    volume_->living.insert(100 + segment);
+  }
+  std::uint64_t first() const { return journal_->begin().value / kSegment; }
+
+  TempFolder folder_;
+  ManualEnv env_;
+  FakeIndex index_;
+  SipHashKey key_{};
+  NumberFilter copied_up_;
+  std::unique_ptr<journal::Journal> journal_;
+  std::optional<Keeper> keeper_;
+  std::optional<FakeVolume> volume_;
+  std::optional<Cleaner> cleaner_;
+};
+
+TEST_F(CleanerTest, WhatIsDeadGoesButForSomeSegments) {
+  FillUpTo(19);
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_GE(first(), 14u);
+  EXPECT_LE(first(), 17u) << "some dead weight is borne";
+  EXPECT_LE(journal_->held_bytes(), 5 * kSegment + kSegment / 2);
+  EXPECT_THAT(volume_->moved_data, IsEmpty());
+}
+
+TEST_F(CleanerTest, NothingIsReadOrWrittenWhereThereIsNothingToGain) {
+  FillUpTo(2);
+  const Lsn end = journal_->end();
+  const int commits = index_.commits;
+  for (int i = 0; i < 100; ++i) ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_EQ(journal_->end(), end);
+  EXPECT_EQ(index_.commits, commits);
+  EXPECT_EQ(index_.reads, 0);
+  EXPECT_EQ(first(), 0u);
+}
+
+TEST_F(CleanerTest, ADiskThatFillsUpGetsBackWhatIsDead) {
+  FillUpTo(2);
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_EQ(first(), 0u) << "it is few segments";
+  env_.available = kSegment;
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_GE(first(), 1u);
+}
+
+TEST_F(CleanerTest, TheSegmentWithTheLeastThatLivesGoesFirst) {
+  FillUpTo(19);
+  for (std::uint64_t segment = 0; segment < 10; ++segment) SetLiving(segment, kSegment - kSegment / 4);
+  env_.available = 4 * kSegment;
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_FALSE(journal_->IsGivenUp(0)) << "most of it lives";
+  EXPECT_EQ(first(), 0u);
+  EXPECT_TRUE(journal_->IsGivenUp(15));
+  EXPECT_THAT(volume_->moved_data, IsEmpty());
+  EXPECT_GT(volume_->with_tombstones, 0) << "what is gone has to be said again: something of it may lie before";
+}
+
+TEST_F(CleanerTest, WhatLivesInASegmentIsMovedBeforeItGoes) {
+  FillUpTo(9);
+  SetLiving(0, kPayload);
+  env_.available = 0;
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_GT(first(), 0u);
+  ASSERT_FALSE(volume_->moved_data.empty());
+  for (const std::uint64_t ino : volume_->moved_data) EXPECT_EQ(ino, 100u);
+}
+
+TEST_F(CleanerTest, AReaderKeepsWhatItMayLookUpAndNothingIsMovedTwice) {
+  FillUpTo(9);
+  SetLiving(0, kPayload);
+  env_.available = 0;
+  index_.reader_in_the_way = true;
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_EQ(first(), 0u);
+  EXPECT_TRUE(journal_->Next(Lsn(0)));
+  const std::size_t moved = volume_->moved_inodes.size() + volume_->moved_data.size();
+  for (int i = 0; i < 5; ++i) ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_EQ(volume_->moved_inodes.size() + volume_->moved_data.size(), moved);
+  index_.reader_in_the_way = false;
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_GT(first(), 0u);
+}
+
+TEST_F(CleanerTest, WhatCannotBeWrittenAnewStaysUntilItIsTheFirst) {
+  FillUpTo(9, true);
+  volume_->truncations_move = false;
+  SetLiving(0, kSegment - kSegment / 8);
+  env_.available = 0;
+  ASSERT_OK(cleaner_->Clean({}));
+  for (std::uint64_t segment = first(); segment < 9; ++segment) {
+    EXPECT_FALSE(journal_->IsGivenUp(segment)) << segment;
+  }
+}
+
+TEST_F(CleanerTest, ThePolicyIsKeptOnAFullDiskToo) {
+  FillUpTo(9);
+  env_.available = 0;
+  ASSERT_OK(cleaner_->Clean({.all = true}));
+  EXPECT_EQ(first(), 0u);
+  ASSERT_OK(cleaner_->Clean({.age_ns = 3600'000'000'000}));
+  EXPECT_EQ(first(), 0u);
+  ASSERT_OK(cleaner_->Clean({.bytes = 4 * kSegment}));
+  EXPECT_GT(first(), 0u);
+  EXPECT_GE(journal_->held_bytes(), 4 * kSegment);
+}
+
+TEST_F(CleanerTest, ItsThreadCleansAndEndsAtOnce) {
+  FillUpTo(9);
+  env_.available = 0;
+  cleaner_->Start({});
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (first() == 0 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  EXPECT_GT(first(), 0u);
+  cleaner_->Stop();
+}
+
+}  // namespace
+}  // namespace strata::vfs::testing

@@ -1,0 +1,300 @@
+#include "vfs/workspace/cleaner.h"
+
+#include <absl/container/flat_hash_set.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "vfs/workspace/pace.h"
+
+namespace strata::vfs {
+namespace {
+
+// So many segments of dead weight are borne: cleaning costs less the more there is to gain.
+constexpr std::uint64_t kSlackSegments = 4;
+// A segment is not worth cleaning for less than this part of it.
+constexpr std::uint64_t kLeastGain = 16;
+// One that is not the first is chosen where this part of what the first holds lives in it, or less.
+constexpr double kOutOfTurn = 0.7;
+// What is written anew waits between pieces, so that no more than this passes in a second.
+constexpr std::uint64_t kMoveBytesASecond = 64 << 20;
+constexpr std::uint64_t kMovePieceBytes = 1 << 20;
+constexpr std::chrono::seconds kCleanInterval(1);
+// It is in no hurry unless the disk is full.
+constexpr double kCleanerEase = 3;
+
+// What a record says.
+class RecordParts final : public journal::EffectVisitor {
+ public:
+  struct Name {
+    InodeNumber directory;
+    std::string name;
+    bool absent = false;
+  };
+
+  void Clear() {
+    images.clear();
+    touched.clear();
+    names.clear();
+    data.clear();
+    truncations.clear();
+  }
+  Result<void> On(const InodeRecord& inode) override {
+    images.push_back(inode.ino);
+    return {};
+  }
+  Result<void> On(const journal::TouchEffect& effect) override {
+    touched.push_back(effect.ino);
+    return {};
+  }
+  Result<void> On(const journal::PurgeEffect& effect) override {
+    touched.push_back(effect.ino);
+    return {};
+  }
+  Result<void> On(const journal::EntryEffect& effect) override {
+    names.push_back({effect.directory, std::string(effect.name), effect.state == journal::EntryEffect::State::kAbsent});
+    return {};
+  }
+  Result<void> On(const journal::DataEffect& effect) override {
+    data.push_back(effect);
+    return {};
+  }
+  Result<void> On(const journal::TruncateEffect& effect) override {
+    truncations.push_back(effect);
+    return {};
+  }
+
+  std::vector<InodeNumber> images;
+  std::vector<InodeNumber> touched;  // changed, or gone
+  std::vector<Name> names;
+  std::vector<journal::DataEffect> data;
+  std::vector<journal::TruncateEffect> truncations;
+};
+
+}  // namespace
+
+Cleaner::Cleaner(Env& env, journal::Journal& journal, store::Index& index, Keeper& keeper, Volume& volume,
+                 std::string path)
+    : env_(env), journal_(journal), index_(index), keeper_(keeper), volume_(volume), path_(std::move(path)) {}
+
+void Cleaner::Start(const HistoryPolicy& policy) {
+  thread_ = std::thread([this, policy] { Loop(policy); });
+}
+
+void Cleaner::Stop() {
+  {
+    const MutexLock lock(rest_mutex_);
+    stops_ = true;
+    wakes_.NotifyAll();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<Cleaner::Balance> Cleaner::Weigh(const HistoryPolicy& policy) const {
+  Balance balance;
+  const std::uint64_t held = journal_.held_bytes();
+  // What the index does not know of yet is taken to live.
+  balance.unknown = journal_.end().value - keeper_.position().value;
+  balance.living = index_.LivingBytes();
+  balance.dead = held - std::min(held, balance.living + balance.unknown);
+  balance.full = journal_.missing_reserve() > 0;
+  balance.allowed = balance.living + kSlackSegments * journal_.segment_size();
+  if (balance.dead + balance.unknown > 0) {
+    STRATA_ASSIGN(const Env::Space space, env_.SpaceOf(path_));
+    balance.allowed = balance.full ? 0 : std::min(balance.allowed, space.available);
+  }
+  balance.allowed += policy.bytes;
+  return balance;
+}
+
+Result<bool> Cleaner::IsOldEnough(const HistoryPolicy& policy, std::uint64_t segment) const {
+  if (policy.age_ns == 0) return true;
+  // As old as what comes next, or older.
+  STRATA_ASSIGN(const std::optional<journal::RecordView> next,
+                journal_.NextHead(Lsn((segment + 1) * journal_.segment_size())));
+  if (!next) return false;
+  STRATA_ASSIGN(const journal::RecordHeader header, journal::ReadRecordHeader(next->head));
+  return env_.Now().ns - header.time.ns >= policy.age_ns;
+}
+
+Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& policy, Lsn newest) {
+  if (policy.all) return std::nullopt;
+  STRATA_ASSIGN(Balance balance, Weigh(policy));
+  hurry_ = balance.full;
+  // What was removed since the last checkpoint is not known to be dead yet.
+  const bool worth_knowing = balance.full || balance.unknown >= journal_.segment_size();
+  if (balance.dead <= balance.allowed && balance.dead + balance.unknown > balance.allowed && worth_knowing) {
+    STRATA_TRY(keeper_.Checkpoint(hurry_));
+    STRATA_ASSIGN(balance, Weigh(policy));
+  }
+  if (balance.dead <= balance.allowed) return std::nullopt;
+  // What lives is estimated. Where the last segment that went gave nothing, there has to be more to gain first.
+  if (futile_dead_ && balance.dead < *futile_dead_ + journal_.segment_size() / kLeastGain) return std::nullopt;
+  const std::uint64_t size = journal_.segment_size();
+  const std::uint64_t first = journal_.begin().value / size;
+  // The index tells what lives, and must have what is moved from there. The last bytes stay where the policy says so.
+  const std::uint64_t kept_from = journal_.end().value - std::min(journal_.end().value, policy.bytes);
+  const std::uint64_t end = std::min({keeper_.position().value, kept_from, newest.value}) / size;  // the first that stays
+  if (first >= end) return std::nullopt;
+  // By segment, from the first on: file data, and as much of all else as falls to each.
+  std::vector<std::uint64_t> living(end - first, 0);
+  STRATA_ASSIGN(const std::vector<store::LivingSegment> rows, index_.LivingIn(first, end - 1));
+  for (const store::LivingSegment& row : rows) living[row.segment - first] = row.bytes;
+  const std::uint64_t held = std::max<std::uint64_t>(journal_.held_bytes(), 1);
+  const std::uint64_t data = std::min(balance.living, index_.Counts().data);
+  const double share = static_cast<double>(balance.living - data) / static_cast<double>(held);
+  const auto other = static_cast<std::uint64_t>(share * static_cast<double>(size));
+  std::optional<std::uint64_t> best;
+  for (std::uint64_t segment = first; segment < end; ++segment) {
+    if (journal_.IsGivenUp(segment) || std::ranges::find(stuck_, segment) != stuck_.end()) continue;
+    std::uint64_t& bytes = living[segment - first];
+    bytes = std::min(bytes + other, size);
+    if (size - bytes < size / kLeastGain) continue;
+    if (!best || bytes < living[*best - first]) best = segment;
+  }
+  if (!best) return std::nullopt;
+  // To give up the first costs less, and rids the journal of what tells only that things are gone.
+  const auto of_first = static_cast<double>(living[0]);
+  const bool first_pays = size - living[0] >= size / kLeastGain && !journal_.IsGivenUp(first);
+  if (first_pays && static_cast<double>(living[*best - first]) > kOutOfTurn * of_first) best = first;
+  STRATA_ASSIGN(const bool old, IsOldEnough(policy, *best));
+  if (!old) return std::nullopt;
+  return Candidate{*best, *best == first};
+}
+
+Result<bool> Cleaner::MoveRecord(const journal::RecordView& record, What what) {
+  // A record says of an inode what it is now, so that once a segment is enough: what is moved twice does no harm.
+  static thread_local RecordParts parts;
+  parts.Clear();
+  STRATA_TRY(journal::VisitRecord(record.head, record.payload_size, parts));
+  for (const InodeNumber ino : parts.images) {
+    if (moved_inodes_.insert(ino).second) STRATA_TRY(volume_.MoveInode(ino, what));
+  }
+  const bool gone = what == What::kLivingAndGone;
+  if (gone) {
+    for (const InodeNumber ino : parts.touched) {
+      if (moved_inodes_.insert(ino).second) STRATA_TRY(volume_.MoveInode(ino, what));
+    }
+  }
+  for (const RecordParts::Name& name : parts.names) {
+    if (gone || !name.absent) STRATA_TRY(volume_.MoveEntry(name.directory, name.name, what));
+  }
+  if (gone) {
+    for (const journal::TruncateEffect& effect : parts.truncations) {
+      STRATA_ASSIGN(const bool moved, volume_.MoveTruncation(effect.ino, effect.size));
+      if (!moved) return false;
+    }
+  }
+  std::optional<journal::RecordView> whole;  // most of what is old is dead, and need not be read
+  for (const journal::DataEffect& effect : parts.data) {
+    STRATA_ASSIGN(const bool lives, volume_.DataLives(record, effect));
+    if (!lives) continue;
+    if (!whole) {
+      STRATA_ASSIGN(whole, journal_.Next(record.begin));
+    }
+    STRATA_TRY(volume_.MoveData(*whole, effect));
+  }
+  return true;
+}
+
+Result<bool> Cleaner::MoveSegment(const Candidate& candidate) {
+  moved_inodes_.clear();
+  const Lsn until((candidate.segment + 1) * journal_.segment_size());
+  const What what = candidate.first ? What::kLiving : What::kLivingAndGone;
+  std::uint64_t piece = journal_.end().value;
+  const bool hurry = hurry_;
+  Pace pace([this, hurry] { return hurry || keeper_.hurried() ? 0.0 : kCleanerEase; });
+  Lsn at(candidate.segment * journal_.segment_size());
+  while (true) {
+    pace.Step();
+    if (!Rest({})) return false;
+    STRATA_ASSIGN(const std::optional<journal::RecordView> record, journal_.NextHead(at));
+    if (!record || record->begin >= until) return true;
+    STRATA_ASSIGN(const bool moved, MoveRecord(*record, what));
+    if (!moved) {
+      stuck_.push_back(candidate.segment);
+      return false;
+    }
+    at = record->end;
+    if (journal_.end().value - piece < kMovePieceBytes) continue;
+    if (!hurry && !Rest(std::chrono::nanoseconds(1'000'000'000ULL * kMovePieceBytes / kMoveBytesASecond))) return false;
+    piece = journal_.end().value;
+  }
+}
+
+Lsn Cleaner::NextHeld(std::uint64_t segment) const {
+  do {
+    ++segment;
+  } while (journal_.IsGivenUp(segment));
+  return Lsn(segment * journal_.segment_size());
+}
+
+Result<bool> Cleaner::Finish() {
+  if (!moved_) return true;
+  STRATA_TRY(keeper_.Checkpoint(hurry_));
+  // A reader of the index keeps what it may still look up.
+  if (keeper_.settled() < moved_end_) return false;
+  const Candidate moved = *std::exchange(moved_, std::nullopt);
+  if (!moved.first) {
+    STRATA_TRY(journal_.GiveUp(moved.segment));
+    return true;
+  }
+  STRATA_TRY(journal_.Retire(NextHeld(moved.segment)));
+  stuck_.clear();
+  return true;
+}
+
+Result<void> Cleaner::Clean(const HistoryPolicy& policy) {
+  const MutexLock one(clean_mutex_);
+  // What this call writes anew is none of its business.
+  const Lsn newest = journal_.end();
+  while (true) {
+    STRATA_ASSIGN(const bool finished, Finish());
+    if (!finished) return {};
+    STRATA_ASSIGN(const std::optional<Candidate> candidate, Choose(policy, newest));
+    if (!candidate) return {};
+    const Lsn before = journal_.end();
+    STRATA_ASSIGN(const bool whole, MoveSegment(*candidate));
+    if (!whole) {
+      if (!Rest({})) return {};
+      continue;
+    }
+    if (candidate->first) {
+      STRATA_TRY(volume_.LogBegin(NextHeld(candidate->segment)));
+    }
+    moved_ = candidate;
+    moved_end_ = journal_.end();
+    const std::uint64_t least = journal_.segment_size() - journal_.segment_size() / kLeastGain / 2;
+    futile_dead_.reset();
+    if (moved_end_.value - before.value > least) {
+      STRATA_ASSIGN(const Balance balance, Weigh(policy));
+      futile_dead_ = balance.dead;
+    }
+  }
+}
+
+bool Cleaner::Rest(std::chrono::nanoseconds time) {
+  const MutexLock lock(rest_mutex_);
+  if (time.count() > 0) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    while (!stops_ && wakes_.WaitUntil(rest_mutex_, end)) {
+    }
+  }
+  return !stops_;
+}
+
+void Cleaner::Loop(const HistoryPolicy& policy) {
+  bool failed = false;
+  while (Rest(kCleanInterval)) {
+    auto cleaned = Clean(policy);
+    // Once, until it works again: it is tried every time.
+    if (!cleaned && !std::exchange(failed, true)) {
+      log::Warning("old journal segments cannot be given up now; the journal grows meanwhile path=" + path_ +
+                   " error=" + cleaned.error().ToString());
+    }
+    if (cleaned) failed = false;
+  }
+}
+
+}  // namespace strata::vfs

@@ -1,0 +1,157 @@
+// What the cleaner asks of the volume: what lives in old records is written anew at the journal's end, and where
+// something is gone, that. What the upper holds is in memory or in the index: no layer is asked.
+#include "vfs/workspace/workspace_impl.h"
+
+namespace strata::vfs {
+namespace {
+
+const OpContext kBackground{.credentials = {}, .may_block = true};
+
+// Of what is gone nothing needs to be moved.
+Result<void> UnlessGone(Result<void> moved) {
+  if (moved || moved.error().code() == Errc::kStale || moved.error().code() == Errc::kNotFound) return {};
+  return moved;
+}
+
+}  // namespace
+
+template <typename Body>
+Result<void> WorkspaceImpl::RunMove(InodeNumber ino, Body body) {
+  return RunChange(kBackground, [&](StripeLock& lock, Need& need) -> Result<void> {
+    lock.Lock({ino});
+    Inode* inode = table_.Find(ino);
+    if (inode == nullptr) return need.Upper(ino);
+    if (inode->removed) return Fail(Errc::kStale);
+    if (!inode->upper) return {};
+    return body(*inode, need);
+  });
+}
+
+Result<journal::Appended> WorkspaceImpl::LogMove(journal::RecordWriter& writer, ByteSpan payload) {
+  return Log(kBackground, writer, payload, nullptr, journal::Room::kReserve);
+}
+
+Result<void> WorkspaceImpl::MoveInode(InodeNumber ino, Cleaner::What what) {
+  journal::RecordWriter writer;
+  writer.Begin({journal::RecordKind::kMove, Now(), 0});
+  auto moved = RunMove(ino, [&](Inode& inode, Need&) -> Result<void> {
+    writer.Add(inode.FullRecord());
+    STRATA_TRY(LogMove(writer));
+    return {};
+  });
+  const bool gone = !moved && moved.error().code() == Errc::kStale;
+  if (!gone) return moved;
+  if (what == Cleaner::What::kLiving) return {};
+  // Its number is never used again, so that nothing can come in between.
+  writer.Add(journal::PurgeEffect{ino});
+  STRATA_TRY(LogMove(writer));
+  return {};
+}
+
+Result<void> WorkspaceImpl::MoveEntry(InodeNumber directory, std::string_view name, Cleaner::What what) {
+  const std::uint64_t hash = NameHash(config_.name_key, name);
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    // What the index says of the name; it is asked once the name is not in memory.
+    std::optional<store::IndexEntry> own;
+    const Lsn read_at = IndexPosition();
+    if (attempt > 0) {
+      STRATA_ASSIGN(own, index_->LoadEntry(directory, hash, name));
+    }
+    bool again = false;
+    STRATA_TRY(UnlessGone(RunMove(directory, [&](Inode& inode, Need&) -> Result<void> {
+      if (!inode.is_directory()) return {};
+      const NameSlot* slot = inode.directory->Find(hash, name);
+      journal::EntryEffect effect{directory, name, journal::EntryEffect::State::kAbsent, kNoInode, FileType::kRegular};
+      if (slot == nullptr && !inode.directory->loaded) {
+        again = attempt == 0 || table_.DroppedSince(read_at);
+        if (again) return {};
+        if (own) {
+          effect.state = own->whiteout ? journal::EntryEffect::State::kWhiteout : journal::EntryEffect::State::kPresent;
+          effect.ino = own->ino;
+          effect.type = own->type;
+        }
+      } else if (slot != nullptr && slot->InIndex()) {
+        const bool whiteout = slot->state == NameSlot::State::kWhiteout;
+        effect.state = whiteout ? journal::EntryEffect::State::kWhiteout : journal::EntryEffect::State::kPresent;
+        effect.ino = whiteout ? kNoInode : slot->ino;
+        effect.type = slot->type;
+      }
+      if (effect.state == journal::EntryEffect::State::kAbsent && what == Cleaner::What::kLiving) return {};
+      journal::RecordWriter writer;
+      writer.Begin({journal::RecordKind::kMove, Now(), 0});
+      writer.Add(effect);
+      STRATA_TRY(LogMove(writer));
+      return {};
+    })));
+    if (!again) return {};
+  }
+  return Fail(Errc::kJukebox);
+}
+
+Result<bool> WorkspaceImpl::MoveTruncation(InodeNumber ino, std::uint64_t size) {
+  bool whole = true;
+  STRATA_TRY(UnlessGone(RunMove(ino, [&](Inode& inode, Need&) -> Result<void> {
+    // What was written since covers what was cut; only behind it may something old show again.
+    std::uint64_t end = size;
+    auto extent = inode.extents.FirstAt(end);
+    for (; extent && extent->offset <= end; extent = inode.extents.FirstAt(end)) end = extent->end();
+    whole = !extent;  // a hole between has no record to say so
+    if (!whole) return {};
+    journal::RecordWriter writer;
+    writer.Begin({journal::RecordKind::kMove, Now(), 0});
+    writer.Add(journal::TruncateEffect{ino, end});
+    STRATA_TRY(LogMove(writer));
+    return {};
+  })));
+  return whole;
+}
+
+Result<bool> WorkspaceImpl::DataLives(const journal::RecordView& record, const journal::DataEffect& effect) {
+  bool lives = false;
+  STRATA_TRY(UnlessGone(Run(kBackground, [&](StripeLock& lock, Need& need) -> Result<void> {
+    lock.Lock({effect.ino});
+    const Inode* inode = table_.Find(effect.ino);
+    if (inode == nullptr) return need.Upper(effect.ino);
+    if (inode->removed) return {};
+    for (auto extent = inode->extents.FirstAt(effect.offset);
+         extent && extent->offset < effect.offset + effect.length && !lives;
+         extent = inode->extents.FirstAt(extent->end())) {
+      lives = extent->record == record.begin;
+    }
+    return {};
+  })));
+  return lives;
+}
+
+Result<void> WorkspaceImpl::MoveData(const journal::RecordView& record, const journal::DataEffect& effect) {
+  const std::uint64_t begin = record.payload_position.value + effect.payload_offset;
+  const std::uint64_t end = effect.offset + effect.length;
+  return UnlessGone(RunMove(effect.ino, [&](Inode& inode, Need&) -> Result<void> {
+    for (auto extent = inode.extents.FirstAt(effect.offset); extent && extent->offset < end;
+         extent = inode.extents.FirstAt(extent->end())) {
+      const std::uint64_t position = extent->position.value;
+      if (extent->record != record.begin || position < begin || position - begin >= effect.length) continue;
+      const std::uint64_t length = std::min(extent->end(), end) - extent->offset;
+      journal::RecordWriter writer;
+      writer.Begin({journal::RecordKind::kMove, Now(), 0});
+      writer.Add(journal::DataEffect{effect.ino, extent->offset, static_cast<std::uint32_t>(length), 0});
+      const ByteSpan bytes = record.payload.subspan(position - record.payload_position.value, length);
+      STRATA_ASSIGN(const journal::Appended appended, LogMove(writer, bytes));
+      NoteDirty(inode, ExtentMap::kExtentFootprint);
+      inode.extents.Insert({extent->offset, length, appended.payload, appended.begin});
+      inode.changed = appended.end;
+    }
+    table_.Recount(inode);
+    return {};
+  }));
+}
+
+Result<Lsn> WorkspaceImpl::LogBegin(Lsn begin) {
+  journal::RecordWriter writer;
+  writer.Begin({journal::RecordKind::kMove, Now(), 0});
+  writer.Add(journal::BeginEffect{begin});
+  STRATA_ASSIGN(const journal::Appended appended, LogMove(writer));
+  return appended.end;
+}
+
+}  // namespace strata::vfs
