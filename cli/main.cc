@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "base/descriptors.h"
 #include "cli/command.h"
 
 namespace {
@@ -23,6 +24,7 @@ void TuneHeap() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  (void)strata::RaiseDescriptorLimit();
   TuneHeap();
   CLI::App app("Serves layered, versioned file trees over NFSv3, without FUSE");
   app.set_version_flag("--version", "strata " STRATA_VERSION);

@@ -8,7 +8,6 @@ namespace strata::journal {
 Result<void> LogJournal::Retire(Lsn lsn) {
   if (!committer_) return Fail(Errc::kReadOnly, "giving up segments of a journal that is open for reading");
   const MutexLock one(retire_mutex_);
-  // A segment is looked at without a Use by who commits; what is durable is not synced again.
   if (lsn.value > committer_->durable()) return Fail(Errc::kInvalid, "giving up journal segments that are not durable");
   while (true) {
     const std::uint64_t index = table_.first_index();
@@ -72,18 +71,15 @@ Result<SegmentHeader> LogJournal::StubOf(const Segment& segment) const {
 void LogJournal::LetGo(Segment& segment, bool first) {
   disk_bytes_.fetch_sub(segment.allocated, std::memory_order_relaxed);
   complete_bytes_.fetch_sub(RecordBytes(segment), std::memory_order_relaxed);
-  mapped_.fetch_sub(static_cast<std::int64_t>(segment.Release()), std::memory_order_relaxed);
-  {
-    const MutexLock commit_lock(commit_mutex_);  // a commit may be syncing it, needlessly
-    if (first) {
-      table_.RetireFirst();
-    } else {
-      table_.GiveUp(segment);
-    }
+  if (first) {
+    table_.RetireFirst();
+  } else {
+    table_.GiveUp(segment);
   }
-  const MutexLock walk_lock(walk_mutex_);
-  window_.Forget();  // they know the file by where it lay in memory
-  heads_.Forget();
+}
+
+void LogJournal::NoteClosed(const Segment&, const OpenSegment& open) {
+  mapped_.fetch_sub(static_cast<std::int64_t>(open.Release()), std::memory_order_relaxed);
 }
 
 }  // namespace strata::journal

@@ -82,7 +82,7 @@ Result<void> LogJournal::Write(std::span<const ByteSpan> more, std::uint64_t end
   std::array<ByteSpan, 4> pieces{ByteSpan(outgoing_).first(outgoing_bytes_), ByteSpan(buffer_).first(buffered_)};
   std::ranges::copy(more, pieces.begin() + 2);
   const std::uint64_t offset = written_.load(std::memory_order_relaxed) - current_->base;
-  if (auto wrote = current_->file->WriteAt(offset, std::span(pieces).first(2 + more.size())); !wrote) {
+  if (auto wrote = file_->WriteAt(offset, std::span(pieces).first(2 + more.size())); !wrote) {
     // Where the file system cannot allocate ahead, it is here that the disk is found full. What is buffered stays so,
     // and is written over what is there in part once there is space.
     return NoRoom(wrote.error());
@@ -102,7 +102,7 @@ Result<void> LogJournal::FlushBeside() {
   const std::uint64_t end = end_.load(std::memory_order_relaxed);
   const std::uint64_t offset = written_.load(std::memory_order_relaxed) - current_->base;
   const ByteSpan pieces[] = {ByteSpan(outgoing_).first(outgoing_bytes_)};
-  File& file = *current_->file;
+  File& file = *file_;
   writing_ = true;
   mutex_.Unlock();
   auto wrote = file.WriteAt(offset, pieces);
@@ -128,8 +128,8 @@ Result<void> LogJournal::MakeRoom(std::uint64_t record_bytes, Room room) {
   }
   if (needed > segment_size_) return Roll(record_bytes);
   const std::uint64_t before = current_->allocated;
-  auto grown = GrowSegment(*current_, needed, segment_size_);
-  if (!grown && spare_ && spare_->Drop()) grown = GrowSegment(*current_, needed, segment_size_);
+  auto grown = GrowSegment(*current_, *file_, needed, segment_size_);
+  if (!grown && spare_ && spare_->Drop()) grown = GrowSegment(*current_, *file_, needed, segment_size_);
   if (!grown) return NoRoom(grown.error());
   disk_bytes_.fetch_add(current_->allocated - before, std::memory_order_relaxed);
   return {};
@@ -145,6 +145,7 @@ Result<void> LogJournal::Roll(std::uint64_t record_bytes) {
                              .previous_check = last_check_,
                              .durable = committer_->durable()};
   if (header.index > kMaxSegmentIndex) return Fail(Errc::kNoSpace, "the journal has used up all its positions");
+  table_.MakeRoom();
   std::unique_ptr<File> spare = spare_ ? spare_->Take(directory_ + '/' + SegmentName(header.index)) : nullptr;
   auto created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes, std::move(spare));
   if (!created && spare_ && spare_->Drop())
@@ -152,10 +153,13 @@ Result<void> LogJournal::Roll(std::uint64_t record_bytes) {
   if (!created) return NoRoom(created.error());
   current_->end.store(header.previous_end, std::memory_order_release);
   complete_bytes_.fetch_add(header.previous_end - current_->FirstRecord(), std::memory_order_relaxed);
+  current_->written = false;
   current_ = created->get();
+  file_ = current_->open.load()->file.get();
   disk_bytes_.fetch_add(current_->allocated, std::memory_order_relaxed);
   unsynced_.push_back(current_);
   directory_unsynced_ = true;
+  if (unsynced_.size() > kUnsyncedSegments) committer_->Sync(header.previous_end, [](const Result<void>&) {});
   table_.Add(std::move(*created));
   written_.store(current_->FirstRecord(), std::memory_order_release);
   end_.store(current_->FirstRecord(), std::memory_order_release);
@@ -176,7 +180,16 @@ Result<std::uint64_t> LogJournal::CommitAll() {
     unsynced_.assign(1, current_);
   }
   for (Segment* segment : syncing_) {
-    if (auto synced = segment->file->SyncData(); !synced) return failure_.Set(synced.error());
+    // Retire and GiveUp leave alone what is not durable.
+    const auto use = table_.Get(segment->index);
+    if (!use) {  // such as for want of descriptors: it may go well the next time
+      const MutexLock lock(mutex_);
+      unsynced_.insert(unsynced_.begin(), syncing_.begin(), syncing_.end());
+      directory_unsynced_ |= sync_directory;
+      return Fail(use.error());
+    }
+    if (!*use) continue;
+    if (auto synced = use->open().file->SyncData(); !synced) return failure_.Set(synced.error());
   }
   if (sync_directory) {
     if (auto synced = env_.SyncDirectory(directory_); !synced) return failure_.Set(synced.error());
@@ -208,7 +221,7 @@ Result<Recovered> MakeNew(Env& env, const std::string& directory, const JournalO
       .volume_id = options.volume_id, .segment_size = options.segment_size, .durable = kSegmentHeaderBytes};
   env.Random(std::as_writable_bytes(std::span(&header.salt, 1)));
   STRATA_ASSIGN(auto segment, CreateSegment(env, directory, header, kSegmentHeaderBytes));
-  STRATA_TRY(segment->file->SyncData());
+  STRATA_TRY(segment->open.load()->file->SyncData());
   STRATA_TRY(env.SyncDirectory(directory));
   STRATA_TRY(env.SyncDirectory(ParentOf(directory)));
   Recovered made;

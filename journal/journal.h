@@ -44,6 +44,8 @@ struct JournalOptions {
   // Bytes of the mapped segments that reading may hold in this process's memory; beyond, small reads are copied, and
   // for large ones pages are let go.
   std::uint64_t mapped_bytes = 64 << 20;
+  // Segments whose files and mappings are held at once; 0 for as many as this process may well open.
+  std::size_t open_segments = 0;
   std::function<void(const Status&)> on_failure =
       {};  // told once, from any thread, when the journal fails for good; must not use it
   // Room on the disk that is kept, as a file of this size, for appends with Room::kReserve; 0 for none.

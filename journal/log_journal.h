@@ -3,7 +3,7 @@
 // Locks, in their order: mutex_ (appending), then FailureLatch's. Neither is held over a sync, nor over the writes of
 // Flush and of a commit, beside which others append into a second buffer. retire_mutex_ and commit_mutex_ come before
 // it, in that order. Reading file data takes no lock: positions are atomics, bytes once written never change, and a
-// segment stays while it is used (SegmentTable::Use). walk_mutex_ is taken by itself.
+// segment stays open while it is used (SegmentTable::Use). walk_mutex_ is taken by itself, SegmentTable's last.
 #pragma once
 
 #include <atomic>
@@ -16,18 +16,20 @@
 
 #include "base/mutex.h"
 #include "base/resident.h"
+#include "journal/checked_records.h"
 #include "journal/committer.h"
 #include "journal/journal.h"
 #include "journal/recovery.h"
 #include "journal/reserve.h"
-#include "journal/segment.h"
+#include "journal/segment_table.h"
 #include "journal/spare.h"
 
 namespace strata::journal {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
-constexpr std::int64_t kLargestTouch = 32;   // blocks that one touch may map
-constexpr std::uint64_t kCopied = 16 << 10;  // up to here reads are copied rather than that pages are let go for them
+constexpr std::size_t kUnsyncedSegments = 4;  // from here on they are synced though nobody asks
+constexpr std::int64_t kLargestTouch = 32;    // blocks that one touch may map
+constexpr std::uint64_t kCopied = 16 << 10;   // up to here reads are copied rather than that pages are let go for them
 // Heads lie close to each other or far apart, by how large the payloads between them are: little is lost either way.
 constexpr std::uint64_t kHeadReadAhead = 16 << 10;
 // From here on the next segment's blocks are written ahead, where so few bytes come with each sync that a sync's own
@@ -52,6 +54,8 @@ class LogJournal final : public Journal {
         cut_segments_(found.cut_segments),
         trusted_from_(found.end),
         failure_(options.on_failure),
+        table_(env, segment_size_, options.open_segments,
+               [this](const Segment& segment, const OpenSegment& open) { NoteClosed(segment, open); }),
         written_(found.end),
         end_(found.end) {
     for (std::unique_ptr<Segment>& segment : found.segments) {
@@ -62,6 +66,7 @@ class LogJournal final : public Journal {
     last_check_ = found.last_check;
     if (options.read_only) return;
     current_ = table_.last();
+    file_ = current_->open.load()->file.get();
     if (segment_size_ >= kSmallestSpared) spare_.emplace(env, directory_, segment_size_);
     synced_ = found.end;
     unsynced_.push_back(current_);
@@ -145,6 +150,7 @@ class LogJournal final : public Journal {
   Result<SegmentHeader> StubOf(const Segment& segment) const;
   // Nobody reads the segment any more, and its file is let go of.
   void LetGo(Segment& segment, bool first) STRATA_REQUIRES(retire_mutex_);
+  void NoteClosed(const Segment& segment, const OpenSegment& open);
   Result<std::optional<RecordView>> Walk(Lsn from, RecordPart part);
   // Writes what is buffered. No write may be under way.
   Result<void> FlushLocked() STRATA_REQUIRES(mutex_) { return Write({}, end_.load(std::memory_order_relaxed)); }
@@ -158,10 +164,10 @@ class LogJournal final : public Journal {
   Result<void> Write(std::span<const ByteSpan> more, std::uint64_t end) STRATA_REQUIRES(mutex_);
   Result<std::uint64_t> CommitAll() STRATA_EXCLUDES(commit_mutex_, mutex_);
   // To be called before bytes of the segment are read through its mapping. False: they are better copied.
-  bool Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length);
+  bool Touch(Segment& segment, const OpenSegment& open, std::uint64_t offset, std::uint64_t length);
   void CountMapped();
   // Reads the record, checks it, and that [begin, end) lies in its payload.
-  Result<void> Check(Segment& segment, std::uint64_t record, std::uint64_t begin, std::uint64_t end) const;
+  Result<void> Check(const SegmentTable::Use& segment, std::uint64_t record, std::uint64_t begin, std::uint64_t end);
   // The segment's part of the log that has reached the operating system.
   std::uint64_t ReadableEnd(const Segment& segment, std::uint64_t written) const {
     return std::min(segment.end.load(std::memory_order_acquire), written);
@@ -182,6 +188,7 @@ class LogJournal final : public Journal {
 
   Mutex mutex_;
   Segment* current_ STRATA_GUARDED_BY(mutex_) = nullptr;
+  File* file_ STRATA_GUARDED_BY(mutex_) = nullptr;  // of current_
   // The bytes from written_ on: first those that FlushBeside writes, or could not write for want of space, then those
   // appended since.
   std::vector<std::byte> outgoing_ STRATA_GUARDED_BY(mutex_), buffer_ STRATA_GUARDED_BY(mutex_);
@@ -205,7 +212,8 @@ class LogJournal final : public Journal {
       static_cast<std::int64_t>(ResidentFileBytes() / kMappedBlock)};  // when all were last released
   std::atomic<std::int64_t> look_at_{mapped_limit_ / kLargestTouch};   // of mapped_: when to look again
   Mutex touched_mutex_;                                                // taken last
-  std::vector<const Segment*> touched_ STRATA_GUARDED_BY(touched_mutex_);
+  std::vector<Segment*> touched_ STRATA_GUARDED_BY(touched_mutex_);
+  CheckedRecords checked_;
 
   Mutex walk_mutex_;
   Window window_ STRATA_GUARDED_BY(walk_mutex_);                 // of Next

@@ -17,54 +17,59 @@ Result<PinnedBytes> LogJournal::Data(Lsn record, Lsn position, std::uint64_t len
   const std::uint64_t end = end_.load(std::memory_order_acquire);
   if (begin >= end || length > end - begin || record.value >= begin) return none();
   if (written_.load(std::memory_order_acquire) < begin + length) STRATA_TRY(Flush());
-  const SegmentTable::Use segment(table_, begin / segment_size_);
+  STRATA_ASSIGN(const SegmentTable::Use segment, table_.Get(begin / segment_size_, may_block));
   if (!segment || record.value < segment->FirstRecord()) return none();
   const std::uint64_t readable = ReadableEnd(*segment, written_.load(std::memory_order_acquire));
-  if (begin + length > readable || begin + length - segment->base > segment->bytes.size()) return none();
-  if (record.value < trusted_from_ && !segment->IsChecked(record.value)) {
+  if (begin + length > readable || begin + length - segment->base > segment_size_) return none();
+  if (record.value < trusted_from_ && !checked_.Has(record.value)) {
     if (!may_block) return Fail(Errc::kWouldBlock);
-    STRATA_TRY(Check(*segment, record.value, begin, begin + length));
+    STRATA_TRY(Check(segment, record.value, begin, begin + length));
   }
-  if (!Touch(*segment, begin - segment->base, length)) return PinnedBytes{.bytes = {}, .pin = {}, .unmapped = true};
-  return PinnedBytes{.bytes = segment->bytes.subspan(begin - segment->base, length), .pin = segment->mapping};
+  const OpenSegment& open = segment.open();
+  if (!open.mapping || !Touch(*segment, open, begin - segment->base, length)) {
+    return PinnedBytes{.bytes = {}, .pin = {}, .unmapped = true};
+  }
+  return PinnedBytes{.bytes = open.bytes.subspan(begin - segment->base, length), .pin = open.mapping};
 }
 
 Result<void> LogJournal::Copy(Lsn position, MutableByteSpan out, bool may_block) {
-  const SegmentTable::Use segment(table_, position.value / segment_size_);
+  STRATA_ASSIGN(const SegmentTable::Use segment, table_.Get(position.value / segment_size_, may_block));
   if (!segment)
     return Fail(Errc::kCorrupt,
                 "the journal in " + directory_ + " holds nothing at position " + std::to_string(position.value));
   const std::uint64_t offset = position.value - segment->base;
   STRATA_ASSIGN(const std::size_t got,
-                may_block ? segment->file->ReadAt(offset, out) : segment->file->ReadCached(offset, out));
+                may_block ? segment.open().file->ReadAt(offset, out) : segment.open().file->ReadCached(offset, out));
   if (got != out.size()) return Fail(Errc::kIo, segment->path + " is shorter than it was");
   return {};
 }
 
-Result<void> LogJournal::Check(Segment& segment, std::uint64_t record, std::uint64_t begin, std::uint64_t end) const {
+Result<void> LogJournal::Check(const SegmentTable::Use& use, std::uint64_t record, std::uint64_t begin,
+                               std::uint64_t end) {
   static thread_local Window window;
   window.Forget();
+  const Segment& segment = *use;
   const std::uint64_t limit = ReadableEnd(segment, written_.load(std::memory_order_acquire)) - segment.base;
-  STRATA_ASSIGN(const auto found, ReadRecord(window, segment, record, limit, salt_));
+  STRATA_ASSIGN(const auto found, ReadRecord(window, *use.open().file, segment, record, limit, salt_));
   const std::uint64_t payload = record + kFrameBytes + (found ? found->frame.head_size : 0);
   if (!found || begin < payload || end > payload + found->frame.payload_size) {
     return Fail(Errc::kCorrupt, segment.path + ": the record with file data at journal position " +
                                     std::to_string(record) + " (byte " + std::to_string(record - segment.base) +
                                     " of the file) does not check; restore the file from a copy");
   }
-  segment.SetChecked(record, segment_size_);
+  checked_.Add(record);
   return {};
 }
 
-bool LogJournal::Touch(const Segment& segment, std::uint64_t offset, std::uint64_t length) {
-  if (length <= kCopied && mapped_.load(std::memory_order_relaxed) >= mapped_limit_ && !segment.Touched(offset, length))
+bool LogJournal::Touch(Segment& segment, const OpenSegment& open, std::uint64_t offset, std::uint64_t length) {
+  if (length <= kCopied && mapped_.load(std::memory_order_relaxed) >= mapped_limit_ && !open.Touched(offset, length))
     return false;
-  auto blocks = static_cast<std::int64_t>(segment.Touch(offset, length));
+  auto blocks = static_cast<std::int64_t>(open.Touch(offset, length));
   if (blocks == 0) return true;
   if (mapped_.load(std::memory_order_relaxed) + blocks > mapped_limit_) {
     ReleasePages();
     // That may have taken the note of what is read now.
-    blocks += static_cast<std::int64_t>(segment.Touch(offset, length));
+    blocks += static_cast<std::int64_t>(open.Touch(offset, length));
   }
   if (mapped_.fetch_add(blocks, std::memory_order_relaxed) + blocks >= look_at_.load(std::memory_order_relaxed))
     CountMapped();
@@ -86,10 +91,9 @@ void LogJournal::CountMapped() {
 
 void LogJournal::ReleasePages() {
   const MutexLock lock(touched_mutex_);
-  for (const Segment* segment : touched_) {
+  for (Segment* const segment : touched_) {
     segment->listed.store(false);  // first: what is touched from here on lists it again
-    const SegmentTable::Use use(table_, segment->index);
-    if (use) (void)segment->Release();
+    if (const SegmentTable::Use use = table_.GetOpen(segment->index)) (void)use.open().Release();
   }
   touched_.clear();
   mapped_before_.store(static_cast<std::int64_t>(ResidentFileBytes() / kMappedBlock), std::memory_order_relaxed);
@@ -101,7 +105,7 @@ Result<std::optional<RecordView>> LogJournal::Walk(Lsn from, RecordPart part) {
   std::uint64_t written = written_.load(std::memory_order_acquire);
   std::uint64_t position = std::max(from.value, table_.first_index() * segment_size_);
   while (true) {
-    const SegmentTable::Use segment(table_, position / segment_size_);
+    STRATA_ASSIGN(const SegmentTable::Use segment, table_.Get(position / segment_size_));
     if (segment) position = std::max(position, segment->FirstRecord());
     if (position >= written) {
       // Only now is it worth a write to see what is still buffered.
@@ -122,7 +126,8 @@ Result<std::optional<RecordView>> LogJournal::Walk(Lsn from, RecordPart part) {
     const std::uint64_t end = ReadableEnd(*segment, written);
     const MutexLock lock(walk_mutex_);
     Window& window = part == RecordPart::kHead ? heads_ : window_;
-    STRATA_ASSIGN(const auto found, ReadRecord(window, *segment, position, end - segment->base, salt_, part));
+    STRATA_ASSIGN(const auto found,
+                  ReadRecord(window, *segment.open().file, *segment, position, end - segment->base, salt_, part));
     if (!found) {
       return Fail(Errc::kCorrupt, segment->path + ": there is no whole record at journal position " +
                                       std::to_string(position) + " (byte " + std::to_string(position - segment->base) +

@@ -59,15 +59,18 @@ class Recovery {
     }
     std::ranges::sort(indexes);
     for (const std::uint64_t index : indexes) {
+      auto file = env_.Open(directory_ + '/' + SegmentName(index), OpenMode::kRead);
+      // A writer beside this reader has retired it meanwhile.
+      if (!file && options_.read_only && file.error().code() == Errc::kNotFound) continue;
+      if (!file) return Fail(file.error());
       Candidate candidate;
       candidate.segment = std::make_unique<Segment>();
       Segment& segment = *candidate.segment;
       segment.index = index;
       segment.path = directory_ + '/' + SegmentName(index);
-      STRATA_ASSIGN(segment.file, env_.Open(segment.path, options_.read_only ? OpenMode::kRead : OpenMode::kReadWrite));
       std::array<std::byte, kSegmentHeaderBytes> bytes{};
-      STRATA_ASSIGN(const std::size_t got, segment.file->ReadAt(0, bytes));
-      STRATA_ASSIGN(candidate.size, segment.file->Size());
+      STRATA_ASSIGN(const std::size_t got, (*file)->ReadAt(0, bytes));
+      STRATA_ASSIGN(candidate.size, (*file)->Size());
       candidate.state = DecodeSegmentHeader(ByteSpan(bytes).first(got), candidate.header);
       if (candidate.state == HeaderState::kNewer) {
         return Fail(Errc::kNotSupported, segment.path + " is of a newer version of Strata; use that version");
@@ -88,7 +91,7 @@ class Recovery {
       if (candidates_.size() == 1 && first.segment->index == 0) {
         if (first.size == 0) return true;
         const std::uint64_t size = std::min(first.size, kMaxSegmentSize);
-        STRATA_ASSIGN(const std::uint64_t end, EndOfContent(*first.segment, 0, size));
+        STRATA_ASSIGN(const std::uint64_t end, EndOfContent(0, 0, size));
         if (end == 0) return true;
       }
       return Fail(Errc::kCorrupt,
@@ -125,7 +128,6 @@ class Recovery {
           (options_.ends_at && i > 0 && c.segment->base >= options_.ends_at->value)) {
         usable_ = std::min(usable_, i);
       }
-      if (!IsStub(i)) STRATA_TRY(c.segment->MapFile(segment_size_));
     }
     if (options_.ends_at) promised_ = std::min(promised_, options_.ends_at->value);
     return {};
@@ -139,7 +141,8 @@ class Recovery {
     if (index < first_index || index - first_index >= usable_) return std::nullopt;
     const Candidate& c = candidates_[index - first_index];
     if (c.state != HeaderState::kValid || options_.known->begin.value < c.segment->FirstRecord()) return std::nullopt;
-    STRATA_ASSIGN(auto record, ReadRecord(window_, *c.segment, options_.known->begin.value, c.size, salt_));
+    STRATA_ASSIGN(File* const file, FileOf(index - first_index));
+    STRATA_ASSIGN(auto record, ReadRecord(window_, *file, *c.segment, options_.known->begin.value, c.size, salt_));
     if (record && record->frame.check != options_.known->check) record.reset();
     return record;
   }
@@ -204,8 +207,9 @@ class Recovery {
       return EndsWithin(c, end_) ? Result<void>{} : Corrupt(last_, c.segment->base);
     }
     window_.Forget();
+    STRATA_ASSIGN(File* const file, FileOf(last_));
     while (!options_.ends_at || end_ < options_.ends_at->value) {
-      STRATA_ASSIGN(const auto record, ReadRecord(window_, *c.segment, end_, c.size, salt_));
+      STRATA_ASSIGN(const auto record, ReadRecord(window_, *file, *c.segment, end_, c.size, salt_));
       if (!record) return {};
       end_ += record->frame.RecordBytes();
       last_check_ = record->frame.check;
@@ -221,10 +225,11 @@ class Recovery {
   }
 
   // Where the last byte of the segment's file that is not zero ends, from `from` on; `from` where there is none.
-  Result<std::uint64_t> EndOfContent(const Segment& segment, std::uint64_t from, std::uint64_t size) {
+  Result<std::uint64_t> EndOfContent(std::size_t i, std::uint64_t from, std::uint64_t size) {
+    STRATA_ASSIGN(File* const file, FileOf(i));
     std::uint64_t end = from;
     for (std::uint64_t at = from; at < size;) {
-      STRATA_ASSIGN(const ByteSpan bytes, window_.Read(*segment.file, at, kScanBytes, size));
+      STRATA_ASSIGN(const ByteSpan bytes, window_.Read(*file, candidates_[i].segment->base, at, kScanBytes, size));
       if (bytes.empty()) break;
       if (const std::size_t content = NonZeroPrefix(bytes); content > 0) end = at + content;
       at += bytes.size();
@@ -238,8 +243,9 @@ class Recovery {
     for (std::size_t i = last_; i < candidates_.size(); ++i) {
       const Candidate& c = candidates_[i];
       std::uint64_t at = i == last_ ? end_ - c.segment->base : 0;
+      STRATA_ASSIGN(File* const file, FileOf(i));
       while (at + kFrameBytes <= c.size) {
-        STRATA_ASSIGN(const ByteSpan bytes, window_.Read(*c.segment->file, at, kScanBytes, c.size));
+        STRATA_ASSIGN(const ByteSpan bytes, window_.Read(*file, c.segment->base, at, kScanBytes, c.size));
         if (bytes.size() < kFrameBytes) break;
         // A frame that this piece cuts is seen whole in the next.
         std::size_t within = 0;
@@ -257,8 +263,9 @@ class Recovery {
     if (!IsStub(last_)) STRATA_TRY(CutTail());
     // What a killed process wrote may be in the page cache alone; from now on it counts as durable.
     for (std::size_t i = 0; i <= last_; ++i) {
-      const Segment& segment = *candidates_[i].segment;
-      if (segment.base + segment_size_ >= promised_) STRATA_TRY(segment.file->SyncData());
+      if (candidates_[i].segment->base + segment_size_ < promised_) continue;
+      STRATA_ASSIGN(File* const file, FileOf(i));
+      STRATA_TRY(file->SyncData());
     }
     cut_segments_ = candidates_.size() - last_ - 1;
     while (candidates_.size() > last_ + 1) {
@@ -269,16 +276,17 @@ class Recovery {
   }
 
   Result<void> CutTail() {
-    Segment& last = *candidates_[last_].segment;
+    const Segment& last = *candidates_[last_].segment;
+    STRATA_ASSIGN(File* const file, FileOf(last_));
     const std::uint64_t from = end_ - last.base;
     const std::uint64_t size = candidates_[last_].size;
-    STRATA_ASSIGN(const std::uint64_t content_end, EndOfContent(last, from, size));
+    STRATA_ASSIGN(const std::uint64_t content_end, EndOfContent(last_, from, size));
     const std::uint64_t stale = content_end - from;
     cut_bytes_ = stale;
     static constexpr std::array<std::byte, 64 << 10> kZeros{};
     for (std::uint64_t done = 0; done < stale; done += kZeros.size()) {
       const ByteSpan pieces[] = {ByteSpan(kZeros).first(std::min<std::uint64_t>(kZeros.size(), stale - done))};
-      STRATA_TRY(last.file->WriteAt(from + done, pieces));
+      STRATA_TRY(file->WriteAt(from + done, pieces));
     }
     return {};
   }
@@ -296,12 +304,21 @@ class Recovery {
     next.state = HeaderState::kValid;
     next.header = header;
     STRATA_ASSIGN(next.segment, CreateSegment(env_, directory_, header, kSegmentHeaderBytes));
-    STRATA_TRY(next.segment->file->SyncData());
+    STRATA_TRY(next.segment->open.load()->file->SyncData());
     STRATA_TRY(env_.SyncDirectory(directory_));
     candidates_[last_++].segment->end.store(end_, std::memory_order_relaxed);
     end_ = next.segment->FirstRecord();
     next.size = next.segment->allocated;
     candidates_.push_back(std::move(next));
+    return {};
+  }
+
+  Result<void> OpenLast(Segment& segment) {
+    auto open = std::make_unique<OpenSegment>();
+    STRATA_ASSIGN(open->file, env_.Open(segment.path, options_.read_only ? OpenMode::kRead : OpenMode::kReadWrite));
+    STRATA_TRY(open->MapFile(segment_size_));
+    segment.written = !options_.read_only;
+    segment.open = open.release();
     return {};
   }
 
@@ -312,7 +329,8 @@ class Recovery {
       segment.allocated = candidates_[i].size;
       if (IsStub(i)) {
         segment.given_up = segment.retired = true;
-        segment.file.reset();
+      } else if (i == last_ && segment.open.load() == nullptr) {
+        STRATA_TRY(OpenLast(segment));
       }
       recovered.segments.push_back(std::move(candidates_[i].segment));
     }
@@ -333,9 +351,22 @@ class Recovery {
                                     "restore the file from a copy. Nothing was changed");
   }
 
+  // Opened to be read and written, unless for a reader. One at a time: there may be more segments than descriptors.
+  Result<File*> FileOf(std::size_t i) {
+    if (!file_ || file_of_ != i) {
+      file_.reset();
+      const OpenMode mode = options_.read_only ? OpenMode::kRead : OpenMode::kReadWrite;
+      STRATA_ASSIGN(file_, env_.Open(candidates_[i].segment->path, mode));
+      file_of_ = i;
+    }
+    return file_.get();
+  }
+
   Env& env_;
   const std::string& directory_;
   const JournalOptions& options_;
+  std::unique_ptr<File> file_;
+  std::size_t file_of_ = 0;
   std::vector<Candidate> candidates_;
   std::size_t usable_ = 0;  // the first candidates, whose indexes have no gap
   std::uint32_t salt_ = 0;

@@ -25,7 +25,8 @@
 namespace strata::journal {
 
 struct Recovered {
-  std::vector<std::unique_ptr<Segment>> segments;  // mapped, in order, at least one; all but the last are complete
+  std::vector<std::unique_ptr<Segment>>
+      segments;  // in order, at least one; all but the last are complete, that one is open
   std::uint32_t salt = 0;
   std::uint64_t segment_size = 0;
   std::uint64_t end = 0;

@@ -1,7 +1,8 @@
 #include "journal/segment.h"
 
 #include <algorithm>
-#include <thread>
+#include <array>
+#include <utility>
 
 namespace strata::journal {
 namespace {
@@ -10,42 +11,56 @@ namespace {
 constexpr std::uint64_t kSmallestStep = 1 << 20;
 constexpr std::uint64_t kLargestStep = 16 << 20;
 
-Result<void> FillNewSegment(Segment& segment, const SegmentHeader& header, std::uint64_t room) {
-  if (segment.allocated < room) STRATA_TRY(GrowSegment(segment, room, header.segment_size));
+Result<void> FillNewSegment(Segment& segment, OpenSegment& open, const SegmentHeader& header, std::uint64_t room) {
+  if (segment.allocated < room) STRATA_TRY(GrowSegment(segment, *open.file, room, header.segment_size));
   const auto bytes = EncodeSegmentHeader(header);
   const ByteSpan pieces[] = {bytes};
-  STRATA_TRY(segment.file->WriteAt(0, pieces));
-  return segment.MapFile(header.segment_size);
+  STRATA_TRY(open.file->WriteAt(0, pieces));
+  return open.MapFile(header.segment_size);
 }
 
 }  // namespace
 
 bool IsOutOfSpace(const Status& status) { return status.code() == Errc::kNoSpace || status.code() == Errc::kQuota; }
 
-bool Segment::IsChecked(std::uint64_t record) const {
-  const std::uint64_t stretch = (record - base) / kCheckedStretch;
-  const std::atomic<std::uint64_t>* bits = checked.load(std::memory_order_acquire);
-  return bits != nullptr && (bits[stretch / 64].load(std::memory_order_relaxed) >> (stretch % 64) & 1) != 0;
-}
-
-void Segment::SetChecked(std::uint64_t record, std::uint64_t segment_size) {
-  std::atomic<std::uint64_t>* bits = checked.load(std::memory_order_acquire);
-  if (bits == nullptr) {
-    auto made = std::make_unique<std::atomic<std::uint64_t>[]>(segment_size / kCheckedStretch / 64 + 1);
-    if (checked.compare_exchange_strong(bits, made.get(), std::memory_order_acq_rel)) bits = made.release();
-  }
-  const std::uint64_t stretch = (record - base) / kCheckedStretch;
-  bits[stretch / 64].fetch_or(std::uint64_t{1} << (stretch % 64), std::memory_order_relaxed);
-}
-
-Result<void> Segment::MapFile(std::uint64_t length) {
+Result<void> OpenSegment::MapFile(std::uint64_t length) {
   STRATA_ASSIGN(mapping, file->Map(length));
   bytes = mapping->bytes();
   touched = std::vector<std::atomic<std::uint64_t>>(length / kMappedBlock / 64 + 1);
   return {};
 }
 
-std::uint64_t Segment::Release() const {
+void OpenSegment::CountIn(const std::shared_ptr<std::atomic<std::size_t>>& mappings) {
+  if (!mapping) return;
+  mappings->fetch_add(1, std::memory_order_relaxed);
+  const Mapping* const raw = mapping.get();
+  mapping = std::shared_ptr<const Mapping>(raw, [held = std::move(mapping), mappings](const Mapping*) mutable {
+    held.reset();
+    mappings->fetch_sub(1, std::memory_order_relaxed);
+  });
+}
+
+std::uint64_t OpenSegment::Touch(std::uint64_t offset, std::uint64_t length) const {
+  const std::uint64_t first = offset / kMappedBlock, last = (offset + length - 1) / kMappedBlock;
+  std::uint64_t fresh = 0;
+  for (std::uint64_t word = first / 64; word <= last / 64; ++word) {
+    std::uint64_t bits = ~0ULL;
+    if (word == first / 64) bits &= ~0ULL << (first % 64);
+    if (word == last / 64) bits &= ~0ULL >> (63 - last % 64);
+    if ((touched[word].load(std::memory_order_relaxed) & bits) == bits) continue;
+    fresh += std::popcount(bits & ~touched[word].fetch_or(bits, std::memory_order_relaxed));
+  }
+  return fresh;
+}
+
+bool OpenSegment::Touched(std::uint64_t offset, std::uint64_t length) const {
+  for (std::uint64_t block = offset / kMappedBlock; block <= (offset + length - 1) / kMappedBlock; ++block) {
+    if ((touched[block / 64].load(std::memory_order_relaxed) >> (block % 64) & 1) == 0) return false;
+  }
+  return true;
+}
+
+std::uint64_t OpenSegment::Release() const {
   std::uint64_t pages = 0;
   for (std::atomic<std::uint64_t>& word : touched) {
     if (word.load(std::memory_order_relaxed) != 0) pages += std::popcount(word.exchange(0, std::memory_order_relaxed));
@@ -54,17 +69,34 @@ std::uint64_t Segment::Release() const {
   return pages;
 }
 
-Result<std::optional<FoundRecord>> ReadRecord(Window& window, const Segment& segment, std::uint64_t position,
-                                              std::uint64_t limit, std::uint32_t salt, RecordPart part) {
+Result<std::optional<FoundRecord>> ReadRecord(Window& window, File& file, const Segment& segment,
+                                              std::uint64_t position, std::uint64_t limit, std::uint32_t salt,
+                                              RecordPart part) {
   const std::uint64_t offset = position - segment.base;
-  STRATA_ASSIGN(ByteSpan bytes, window.Read(*segment.file, offset, kFrameBytes, limit));
+  STRATA_ASSIGN(ByteSpan bytes, window.Read(file, segment.base, offset, kFrameBytes, limit));
   const std::optional<Frame> frame = DecodeFrame(bytes, position, salt);
   if (!frame || frame->RecordBytes() > limit - offset) return std::nullopt;
   const std::uint64_t wanted = part == RecordPart::kHead ? kFrameBytes + frame->head_size : frame->RecordBytes();
-  STRATA_ASSIGN(bytes, window.Read(*segment.file, offset, wanted, limit));
+  STRATA_ASSIGN(bytes, window.Read(file, segment.base, offset, wanted, limit));
   if (bytes.size() < wanted || !CheckHead(*frame, bytes)) return std::nullopt;
   if (part == RecordPart::kWhole && !CheckPayload(*frame, bytes)) return std::nullopt;
   return FoundRecord{*frame, bytes};
+}
+
+Result<void> CheckIsSegment(const Segment& segment, File& file) {
+  std::array<std::byte, kSegmentHeaderBytes> bytes{};
+  STRATA_ASSIGN(const std::size_t got, file.ReadAt(0, bytes));
+  SegmentHeader header;
+  if (DecodeSegmentHeader(ByteSpan(bytes).first(got), header) == HeaderState::kValid &&
+      (header.index != segment.index || header.given_up)) {
+    return Fail(Errc::kIo, segment.path + " was given up by another process meanwhile; open the workspace anew");
+  }
+  STRATA_ASSIGN(const std::uint64_t size, file.Size());
+  const std::uint64_t end = segment.end.load(std::memory_order_acquire);
+  if (size < (end == Segment::kOpenEnd ? kSegmentHeaderBytes : end - segment.base)) {
+    return Fail(Errc::kIo, segment.path + " is shorter than its records; restore the file from a copy");
+  }
+  return {};
 }
 
 Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,
@@ -73,86 +105,36 @@ Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& dire
   segment->index = header.index;
   segment->base = header.index * header.segment_size;
   segment->path = directory + '/' + SegmentName(header.index);
+  auto open = std::make_unique<OpenSegment>();
   if (spare) {
-    segment->file = std::move(spare);
+    open->file = std::move(spare);
     segment->allocated = header.segment_size;
   } else {
-    STRATA_ASSIGN(segment->file, env.Open(segment->path, OpenMode::kCreate));
+    STRATA_ASSIGN(open->file, env.Open(segment->path, OpenMode::kCreate));
   }
-  if (auto filled = FillNewSegment(*segment, header, room); !filled) {
+  if (auto filled = FillNewSegment(*segment, *open, header, room); !filled) {
     // If the removal fails too, the file stays without records, and the next attempt takes it over.
     (void)env.Remove(segment->path);
     return Fail(filled.error());
   }
+  segment->written = true;
+  segment->open = open.release();
   return segment;
 }
 
-Result<void> GrowSegment(Segment& segment, std::uint64_t needed, std::uint64_t segment_size) {
+Result<void> GrowSegment(Segment& segment, File& file, std::uint64_t needed, std::uint64_t segment_size) {
   const std::uint64_t had = segment.allocated;
   const std::uint64_t generous = had + std::clamp(had, segment.index == 0 ? kSmallestStep : kLargestStep, kLargestStep);
   const std::uint64_t wanted = std::min(std::max(needed, generous), segment_size);
-  auto grown = segment.file->Allocate(had, wanted - had);
+  auto grown = file.Allocate(had, wanted - had);
   if (grown) {
     segment.allocated = wanted;
     return {};
   }
   if (!IsOutOfSpace(grown.error()) || wanted == needed) return grown;
-  STRATA_TRY(segment.file->Allocate(had, needed - had));
+  STRATA_TRY(file.Allocate(had, needed - had));
   segment.allocated = needed;
   return {};
-}
-
-void SegmentTable::Add(std::unique_ptr<Segment> segment) {
-  if (segments_.empty()) {
-    base_index_ = segment->index;
-    first_index_.store(segment->index, std::memory_order_release);
-  }
-  const std::size_t place = segments_.size();
-  if (generations_.empty() || place == generations_.back()->at.size()) {
-    auto wider = std::make_unique<Slots>(std::max<std::size_t>(64, place * 2));
-    for (std::size_t i = 0; i < place; ++i) wider->at[i].store(segments_[i].get(), std::memory_order_relaxed);
-    slots_.store(wider.get(), std::memory_order_release);
-    generations_.push_back(std::move(wider));
-  }
-  generations_.back()->at[place].store(segment.get(), std::memory_order_release);
-  segments_.push_back(std::move(segment));
-}
-
-Segment* SegmentTable::Find(std::uint64_t index) const {
-  const Slots* slots = slots_.load(std::memory_order_acquire);
-  if (slots == nullptr || index < base_index_ || index - base_index_ >= slots->at.size()) return nullptr;
-  return slots->at[index - base_index_].load(std::memory_order_acquire);
-}
-
-SegmentTable::Use::Use(const SegmentTable& table, std::uint64_t index) : segment_(table.Find(index)) {
-  if (segment_ == nullptr) return;
-  // Either this sees that it is retired, or RetireFirst sees the user: both are in the one order of all such
-  // operations.
-  segment_->users.fetch_add(1, std::memory_order_seq_cst);
-  if (!segment_->retired.load(std::memory_order_seq_cst)) return;
-  segment_->users.fetch_sub(1, std::memory_order_release);
-  segment_ = nullptr;
-}
-
-void SegmentTable::RetireFirst() {
-  Segment& first = *Find(first_index());
-  first_index_.fetch_add(1, std::memory_order_seq_cst);  // before: who is refused the segment can see why
-  LetGo(first);
-}
-
-void SegmentTable::GiveUp(Segment& segment) {
-  segment.given_up.store(true, std::memory_order_seq_cst);  // before, as above
-  LetGo(segment);
-}
-
-void SegmentTable::LetGo(Segment& segment) {
-  segment.retired.store(true, std::memory_order_seq_cst);
-  // Each use is a few reads long.
-  while (segment.users.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
-  segment.mapping.reset();
-  segment.bytes = {};
-  segment.file.reset();
-  delete[] segment.checked.exchange(nullptr);
 }
 
 }  // namespace strata::journal

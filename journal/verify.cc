@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint64_t kScanBytes = 256 << 10;
 
 struct Found {
-  Segment segment;  // file, path, index, base; not mapped
+  Segment segment;
   std::uint64_t size = 0;
   HeaderState state = HeaderState::kInvalid;
   SegmentHeader header;
@@ -36,6 +36,7 @@ class Verifier {
         last_check_ = found_[i]->header.salt;
         ++result_.given_up;
       } else {
+        STRATA_ASSIGN(file_, env_.Open(found_[i]->segment.path, OpenMode::kRead));
         WalkSegment(*found_[i]);
       }
     }
@@ -58,10 +59,11 @@ class Verifier {
       auto found = std::make_unique<Found>();
       found->segment.index = index;
       found->segment.path = directory_ + '/' + SegmentName(index);
-      STRATA_ASSIGN(found->segment.file, env_.Open(found->segment.path, OpenMode::kRead));
-      STRATA_ASSIGN(found->size, found->segment.file->Size());
+      // One at a time: there may be more segments than descriptors.
+      STRATA_ASSIGN(const auto file, env_.Open(found->segment.path, OpenMode::kRead));
+      STRATA_ASSIGN(found->size, file->Size());
       std::array<std::byte, kSegmentHeaderBytes> bytes{};
-      const auto got = found->segment.file->ReadAt(0, bytes);
+      const auto got = file->ReadAt(0, bytes);
       found->state = got ? DecodeSegmentHeader(ByteSpan(bytes).first(*got), found->header) : HeaderState::kInvalid;
       if (found->state == HeaderState::kNewer) {
         return Fail(Errc::kNotSupported, found->segment.path + " is of a newer version of Strata; use that version");
@@ -129,7 +131,7 @@ class Verifier {
   void WalkSegment(const Found& found) {
     const Segment& segment = found.segment;
     while (true) {
-      auto read = ReadRecord(window_, segment, at_, found.size, salt_);
+      auto read = ReadRecord(window_, *file_, segment, at_, found.size, salt_);
       if (read && *read) {
         Take(**read);
         continue;
@@ -170,7 +172,7 @@ class Verifier {
   std::uint64_t Resume(const Found& found, std::uint64_t offset) {
     Window window;
     while (offset + kFrameBytes <= found.size) {
-      const auto bytes = window.Read(*found.segment.file, offset, kScanBytes, found.size);
+      const auto bytes = window.Read(*file_, found.segment.base, offset, kScanBytes, found.size);
       if (!bytes || bytes->size() < kFrameBytes) {
         if (bytes) break;
         offset += kScanBytes;  // a bad place of the disk
@@ -186,7 +188,8 @@ class Verifier {
         const auto frame = DecodeFrame(here, found.segment.base + offset + within, salt_);
         if (!frame) continue;
         promised_ = std::max(promised_, frame->durable);
-        const auto whole = ReadRecord(window_, found.segment, found.segment.base + offset + within, found.size, salt_);
+        const auto whole =
+            ReadRecord(window_, *file_, found.segment, found.segment.base + offset + within, found.size, salt_);
         if (whole && *whole) return found.segment.base + offset + within;
       }
       offset += within;
@@ -232,6 +235,7 @@ class Verifier {
   const TakeRecord& take_;
   const std::function<void(double)>& progress_;
   std::vector<std::unique_ptr<Found>> found_;
+  std::unique_ptr<File> file_;  // of the segment that is being read
   VerifiedJournal result_;
   std::vector<JournalFault> stops_;  // all places where no record lies; which of them are faults is known at the end
   std::uint64_t segment_size_ = 0;   // 0: no header was good

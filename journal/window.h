@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/env.h"
@@ -15,20 +16,20 @@ class Window {
  public:
   // `read_ahead`: so much is read at once where there is so much.
   explicit Window(std::uint64_t read_ahead = 256 << 10) : read_ahead_(read_ahead) {}
-  // Bytes [offset, offset + length) of the file, or as many of them as lie before `limit` and the file's end. What lies
-  // before `limit` must not change any more: it may be read ahead. The bytes stay valid until the next call, and for as
-  // long as what pin() gave after this one lives.
-  Result<ByteSpan> Read(File& file, std::uint64_t offset, std::uint64_t length, std::uint64_t limit);
+  // Bytes [offset, offset + length) of the file, which `key` tells from others, or as many of them as lie before
+  // `limit` and the file's end. What lies before `limit` must not change any more: it may be read ahead. The bytes stay
+  // valid until the next call, and for as long as what pin() gave after this one lives.
+  Result<ByteSpan> Read(File& file, std::uint64_t key, std::uint64_t offset, std::uint64_t length, std::uint64_t limit);
   std::shared_ptr<const void> pin() {
     given_ = true;
     return bytes_;
   }
   // What was read is read anew: it may have changed.
-  void Forget() { file_ = nullptr; }
+  void Forget() { key_.reset(); }
 
  private:
   const std::uint64_t read_ahead_;
-  const File* file_ = nullptr;
+  std::optional<std::uint64_t> key_;
   std::uint64_t begin_ = 0;
   std::size_t size_ = 0;
   std::shared_ptr<std::byte[]> bytes_;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -43,6 +44,19 @@ TEST_F(Serve, TheReadyLineAndTheMountCommandsAreExact_Rule8) {
   SyncClient client(served.port());
   ASSERT_TRUE(client.mounted()) << "it answers once the line is out: " << client.error();
   EXPECT_THAT(client.Names("/"), ElementsAre("link", "readme", "src"));
+}
+
+TEST_F(Serve, MayOpenAsManyFilesAsItMayAskFor) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{128, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports"}, 0, environment_);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_NE(served.port(), 0) << served.process().errors();
+  rlimit its{};
+  ASSERT_EQ(::prlimit(served.process().pid(), RLIMIT_NOFILE, nullptr, &its), 0);
+  EXPECT_EQ(its.rlim_cur, before.rlim_max);
 }
 
 TEST_F(Serve, AllItsThreadsAreIoFlushersWherePermitted) {
