@@ -2,13 +2,16 @@
 // (rule 6.2).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "tests/base/temp_folder.h"
 #include "tests/e2e/process.h"
@@ -126,6 +129,99 @@ TEST_P(FullDisk, ChangesAreRefusedWithNospcAndAllThatWasAnsweredIsKept_Rule6_2) 
   ASSERT_NO_FATAL_FAILURE(Start());
   ASSERT_NO_FATAL_FAILURE(expect_all("after a restart with room again"));
   EXPECT_EQ(client_->Create(client_->root(), "room")->status, NFS3_OK);
+}
+
+// The disk is filled, and then given room again through the mount alone.
+class FilledDisk : public FullDisk {
+ protected:
+  static constexpr std::size_t kFileBytes = 1 << 20;
+
+  // Writes files until the disk is full; how many there are.
+  int Fill(int from) {
+    for (int i = from; i < from + 1000; ++i) {
+      RawClient::Call made = client_->Create(client_->root(), Name(i));
+      if (made->status == NFS3ERR_NOSPC) return i;
+      EXPECT_EQ(made->status, NFS3_OK) << made->error;
+      RawClient::Call written =
+          client_->Write(*made->handle, 0, RandomBytes(static_cast<std::uint64_t>(i), kFileBytes), FILE_SYNC);
+      if (written->status == NFS3ERR_NOSPC) return i;
+      EXPECT_EQ(written->status, NFS3_OK) << written->error;
+      if (HasFailure()) break;
+    }
+    ADD_FAILURE() << "the disk does not fill up";
+    return from;
+  }
+  // Tries to write a file of kFileBytes until it fits, at most `seconds`. False: it does not.
+  bool WriteWithin(int i, int seconds) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+    while (std::chrono::steady_clock::now() < end) {
+      RawClient::Call made = client_->Create(client_->root(), Name(i));
+      if (made->status == NFS3_OK &&
+          client_->Write(*made->handle, 0, RandomBytes(static_cast<std::uint64_t>(i), kFileBytes), FILE_SYNC)->status ==
+              NFS3_OK) {
+        return true;
+      }
+      ::poll(nullptr, 0, 50);  // between two attempts
+    }
+    return false;
+  }
+  void ExpectFile(int i) {
+    RawClient::Call found = client_->Lookup(client_->root(), Name(i));
+    ASSERT_EQ(found->status, NFS3_OK) << i;
+    ASSERT_TRUE(client_->Read(*found->handle, 0, kFileBytes)->data ==
+                RandomBytes(static_cast<std::uint64_t>(i), kFileBytes))
+        << i;
+  }
+  static std::string Name(int i) { return "file-" + std::to_string(i); }
+};
+INSTANTIATE_TEST_SUITE_P(ThenEndedBy, FilledDisk, ::testing::Values(SIGTERM, SIGKILL),
+                         [](const auto& info) { return info.param == SIGKILL ? "Sigkill" : "Sigterm"; });
+
+TEST_P(FilledDisk, WhatIsRemovedThroughTheMountMakesRoomWithinSeconds) {
+  ASSERT_EQ(::mount("none", disk_.c_str(), "tmpfs", MS_REMOUNT, "size=400m"), 0);
+  int files = Fill(0);
+  ASSERT_GT(files, 200);
+  // Every fifth, so that something lives in every segment.
+  std::set<int> living;
+  for (int i = 0; i <= files; ++i) living.insert(i);
+  for (int i = 0; i <= files; i += 5) {
+    RawClient::Call removed = client_->Remove(client_->root(), Name(i));
+    ASSERT_TRUE(removed->status == NFS3_OK || (i == files && removed->status == NFS3ERR_NOENT)) << removed->status;
+    living.erase(i);
+  }
+  // Half of what was removed, at least, can be written again.
+  const int more = files / 5 / 2;
+  for (int i = 0; i < more; ++i) {
+    ASSERT_TRUE(WriteWithin(10'000 + i, 20)) << "the disk stays full, after " << i << " of " << more << " files";
+  }
+  living.erase(files);  // which was not written whole
+  for (const int i : living) ASSERT_NO_FATAL_FAILURE(ExpectFile(i));
+  End(GetParam());
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (const int i : living) ASSERT_NO_FATAL_FAILURE(ExpectFile(i));
+  for (int i = 0; i < more; ++i) ASSERT_NO_FATAL_FAILURE(ExpectFile(10'000 + i));
+}
+
+TEST_P(FilledDisk, AllOfItComesBackWhenAllIsRemoved) {
+  ASSERT_EQ(::mount("none", disk_.c_str(), "tmpfs", MS_REMOUNT, "size=400m"), 0);
+  for (int round = 0; round < 3; ++round) {
+    const int files = Fill(1000 * round);
+    ASSERT_GT(files - 1000 * round, 200) << "round " << round;
+    for (int i = 1000 * round; i <= files; ++i) {
+      RawClient::Call removed = client_->Remove(client_->root(), Name(i));
+      ASSERT_TRUE(removed->status == NFS3_OK || (i == files && removed->status == NFS3ERR_NOENT)) << removed->status;
+    }
+    ASSERT_TRUE(WriteWithin(1000 * round + 1, 20)) << "round " << round;
+    ASSERT_EQ(client_->Remove(client_->root(), Name(1000 * round + 1))->status, NFS3_OK);
+    // What is free is told once there is some: nobody calls meanwhile, but for this.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    std::uint64_t available = 0;
+    while (available < (200 << 20) && std::chrono::steady_clock::now() < end) {
+      available = std::filesystem::space(disk_).available;
+      ::poll(nullptr, 0, 50);
+    }
+    EXPECT_GE(available, 200U << 20) << "round " << round;
+  }
 }
 
 }  // namespace
