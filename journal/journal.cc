@@ -121,15 +121,16 @@ std::unexpected<Status> LogJournal::NoRoom(const Status& status) {
 }
 
 Result<void> LogJournal::MakeRoom(std::uint64_t record_bytes, Room room) {
-  const std::uint64_t needed = end_.load(std::memory_order_relaxed) - current_->base + record_bytes;
-  if (needed <= current_->allocated) return {};
-  if (room == Room::kOrdinary && reserve_ && reserve_->missing() != 0 && !reserve_->Restore()) {
+  const bool scarce = missing_reserve() != 0;
+  if (scarce && room == Room::kOrdinary && !reserve_->Restore()) {
     return NoRoom(Status(Errc::kNoSpace, "what is left is kept for what frees room"));
   }
+  const std::uint64_t needed = end_.load(std::memory_order_relaxed) - current_->base + record_bytes;
+  if (needed <= current_->allocated) return {};
   if (needed > segment_size_) return Roll(record_bytes);
   const std::uint64_t before = current_->allocated;
-  auto grown = GrowSegment(*current_, *file_, needed, segment_size_);
-  if (!grown && spare_ && spare_->Drop()) grown = GrowSegment(*current_, *file_, needed, segment_size_);
+  auto grown = GrowSegment(*current_, *file_, needed, segment_size_, scarce);
+  if (!grown && spare_ && spare_->Drop()) grown = GrowSegment(*current_, *file_, needed, segment_size_, scarce);
   if (!grown) return NoRoom(grown.error());
   disk_bytes_.fetch_add(current_->allocated - before, std::memory_order_relaxed);
   return {};
@@ -147,10 +148,19 @@ Result<void> LogJournal::Roll(std::uint64_t record_bytes) {
   if (header.index > kMaxSegmentIndex) return Fail(Errc::kNoSpace, "the journal has used up all its positions");
   table_.MakeRoom();
   std::unique_ptr<File> spare = spare_ ? spare_->Take(directory_ + '/' + SegmentName(header.index)) : nullptr;
-  auto created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes, std::move(spare));
+  auto created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes, std::move(spare),
+                               missing_reserve() != 0);
   if (!created && spare_ && spare_->Drop())
-    created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes);
+    created =
+        CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes, nullptr, missing_reserve() != 0);
   if (!created) return NoRoom(created.error());
+  // A record that did not fit in has left room, which counts where segments are small.
+  const std::uint64_t used = header.previous_end - current_->base;
+  if (const std::uint64_t unused = current_->allocated - used;
+      unused > segment_size_ / kMostUnused && file_->Truncate(used)) {
+    current_->allocated = used;
+    disk_bytes_.fetch_sub(unused, std::memory_order_relaxed);
+  }
   current_->end.store(header.previous_end, std::memory_order_release);
   complete_bytes_.fetch_add(header.previous_end - current_->FirstRecord(), std::memory_order_relaxed);
   current_->written = false;

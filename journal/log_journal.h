@@ -26,6 +26,7 @@
 
 namespace strata::journal {
 
+constexpr std::uint64_t kMostUnused = 32;  // of a segment, one in so many bytes is left unused at its end
 constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr std::size_t kUnsyncedSegments = 4;  // from here on they are synced though nobody asks
 constexpr std::int64_t kLargestTouch = 32;    // blocks that one touch may map

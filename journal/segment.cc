@@ -10,9 +10,11 @@ namespace {
 // A file grows by as much as it holds, within these: a small workspace is small on disk, a busy one seldom grows.
 constexpr std::uint64_t kSmallestStep = 1 << 20;
 constexpr std::uint64_t kLargestStep = 16 << 20;
+constexpr std::uint64_t kScarceStep = 64 << 10;  // where others need what room there is
 
-Result<void> FillNewSegment(Segment& segment, OpenSegment& open, const SegmentHeader& header, std::uint64_t room) {
-  if (segment.allocated < room) STRATA_TRY(GrowSegment(segment, *open.file, room, header.segment_size));
+Result<void> FillNewSegment(Segment& segment, OpenSegment& open, const SegmentHeader& header, std::uint64_t room,
+                            bool scarce) {
+  if (segment.allocated < room) STRATA_TRY(GrowSegment(segment, *open.file, room, header.segment_size, scarce));
   const auto bytes = EncodeSegmentHeader(header);
   const ByteSpan pieces[] = {bytes};
   STRATA_TRY(open.file->WriteAt(0, pieces));
@@ -100,7 +102,7 @@ Result<void> CheckIsSegment(const Segment& segment, File& file) {
 }
 
 Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,
-                                               std::uint64_t room, std::unique_ptr<File> spare) {
+                                               std::uint64_t room, std::unique_ptr<File> spare, bool scarce) {
   auto segment = std::make_unique<Segment>();
   segment->index = header.index;
   segment->base = header.index * header.segment_size;
@@ -112,7 +114,7 @@ Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& dire
   } else {
     STRATA_ASSIGN(open->file, env.Open(segment->path, OpenMode::kCreate));
   }
-  if (auto filled = FillNewSegment(*segment, *open, header, room); !filled) {
+  if (auto filled = FillNewSegment(*segment, *open, header, room, scarce); !filled) {
     // If the removal fails too, the file stays without records, and the next attempt takes it over.
     (void)env.Remove(segment->path);
     return Fail(filled.error());
@@ -122,9 +124,10 @@ Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& dire
   return segment;
 }
 
-Result<void> GrowSegment(Segment& segment, File& file, std::uint64_t needed, std::uint64_t segment_size) {
+Result<void> GrowSegment(Segment& segment, File& file, std::uint64_t needed, std::uint64_t segment_size, bool scarce) {
   const std::uint64_t had = segment.allocated;
-  const std::uint64_t generous = had + std::clamp(had, segment.index == 0 ? kSmallestStep : kLargestStep, kLargestStep);
+  const std::uint64_t least = segment.index == 0 ? kSmallestStep : kLargestStep;
+  const std::uint64_t generous = had + (scarce ? kScarceStep : std::clamp(had, least, kLargestStep));
   const std::uint64_t wanted = std::min(std::max(needed, generous), segment_size);
   auto grown = file.Allocate(had, wanted - had);
   if (grown) {

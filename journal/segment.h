@@ -92,8 +92,11 @@ Result<void> CheckIsSegment(const Segment& segment, File& file);
 // Makes the file of a new segment, open and mapped, with room for at least `room` bytes and its header; nothing is left
 // of it on an error. `spare`: its file, if there is one already, as large as a segment becomes and under its name.
 Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,
-                                               std::uint64_t room, std::unique_ptr<File> spare = nullptr);
-// Makes room in the segment's file, which is open, up to `needed` bytes and, where there is space, some more.
-Result<void> GrowSegment(Segment& segment, File& file, std::uint64_t needed, std::uint64_t segment_size);
+                                               std::uint64_t room, std::unique_ptr<File> spare = nullptr,
+                                               bool scarce = false);
+// Makes room in the segment's file, which is open, up to `needed` bytes and, where there is space, some more
+// (little where room is `scarce`).
+Result<void> GrowSegment(Segment& segment, File& file, std::uint64_t needed, std::uint64_t segment_size,
+                         bool scarce = false);
 
 }  // namespace strata::journal

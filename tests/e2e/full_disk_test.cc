@@ -155,7 +155,7 @@ class FilledDisk : public FullDisk {
   bool WriteWithin(int i, int seconds) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
     while (std::chrono::steady_clock::now() < end) {
-      RawClient::Call made = client_->Create(client_->root(), Name(i));
+      RawClient::Call made = client_->Create(client_->root(), Name(i), UNCHECKED);
       if (made->status == NFS3_OK &&
           client_->Write(*made->handle, 0, RandomBytes(static_cast<std::uint64_t>(i), kFileBytes), FILE_SYNC)->status ==
               NFS3_OK) {
@@ -192,7 +192,8 @@ TEST_P(FilledDisk, WhatIsRemovedThroughTheMountMakesRoomWithinSeconds) {
   // Half of what was removed, at least, can be written again.
   const int more = files / 5 / 2;
   for (int i = 0; i < more; ++i) {
-    ASSERT_TRUE(WriteWithin(10'000 + i, 20)) << "the disk stays full, after " << i << " of " << more << " files";
+    ASSERT_TRUE(WriteWithin(10'000 + i, 20))
+        << "the disk stays full, after " << i << " of " << more << " files; " << End(SIGKILL);
   }
   living.erase(files);  // which was not written whole
   for (const int i : living) ASSERT_NO_FATAL_FAILURE(ExpectFile(i));
@@ -211,7 +212,7 @@ TEST_P(FilledDisk, AllOfItComesBackWhenAllIsRemoved) {
       RawClient::Call removed = client_->Remove(client_->root(), Name(i));
       ASSERT_TRUE(removed->status == NFS3_OK || (i == files && removed->status == NFS3ERR_NOENT)) << removed->status;
     }
-    ASSERT_TRUE(WriteWithin(1000 * round + 1, 20)) << "round " << round;
+    ASSERT_TRUE(WriteWithin(1000 * round + 1, 20)) << "round " << round << "; " << End(SIGKILL);
     ASSERT_EQ(client_->Remove(client_->root(), Name(1000 * round + 1))->status, NFS3_OK);
     // What is free is told once there is some: nobody calls meanwhile, but for this.
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);

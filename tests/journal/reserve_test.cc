@@ -10,7 +10,8 @@
 namespace strata::journal {
 namespace {
 
-constexpr std::uint64_t kReserved = 256 << 10;
+constexpr std::uint64_t kSegment = 256 << 10;
+constexpr std::uint64_t kReserved = kSegment;  // at most two segments
 
 // A disk of which the test says how much is left, and a clock that it moves.
 class SmallDisk final : public Env {
@@ -78,7 +79,7 @@ class SmallDisk final : public Env {
 };
 
 JournalOptions WithReserve() {
-  JournalOptions options = Options();
+  JournalOptions options = Options(kSegment);
   options.reserve_bytes = kReserved;
   return options;
 }

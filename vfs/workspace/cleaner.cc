@@ -135,7 +135,8 @@ Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& p
   const std::uint64_t first = journal_.begin().value / size;
   // The index tells what lives, and must have what is moved from there. The last bytes stay where the policy says so.
   const std::uint64_t kept_from = journal_.end().value - std::min(journal_.end().value, policy.bytes);
-  const std::uint64_t end = std::min({keeper_.position().value, kept_from, newest.value}) / size;  // the first that stays
+  const std::uint64_t end =
+      std::min({keeper_.position().value, kept_from, newest.value}) / size;  // the first that stays
   if (first >= end) return std::nullopt;
   // By segment, from the first on: file data, and as much of all else as falls to each.
   std::vector<std::uint64_t> living(end - first, 0);

@@ -1,6 +1,7 @@
 // workspace.json: what a workspace folder says of itself.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -72,12 +73,21 @@ MarkerStyles MarkersFromJson(const nlohmann::json& list) {
   return markers;
 }
 
+// On a small disk segments are small: what lives in one has to fit where little is free, for it to be given up.
+std::uint64_t SegmentSizeFor(Env& env, const std::string& path) {
+  constexpr std::uint64_t kLeast = 2 << 20;  // a record fits
+  constexpr std::uint64_t kPartOfDisk = 64;
+  const auto space = env.SpaceOf(path);
+  if (!space) return journal::kDefaultSegmentSize;
+  return std::clamp(std::bit_floor(space->total / kPartOfDisk), kLeast, journal::kDefaultSegmentSize);
+}
+
 // With no layer beneath, the root is the workspace's own from the start.
 Result<void> WriteFormatRecord(Env& env, const std::string& path, const WorkspaceConfig& config,
                                std::uint64_t segment_size) {
   journal::JournalOptions options;
   options.volume_id = config.volume_id;
-  if (segment_size != 0) options.segment_size = segment_size;
+  options.segment_size = segment_size != 0 ? segment_size : SegmentSizeFor(env, path);
   STRATA_ASSIGN(auto journal, journal::Journal::Open(env, path + "/journal", options));
   const Time now = env.Now();
   journal::RecordWriter writer;

@@ -221,7 +221,8 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Result<void> FillFilter(const ObjectId& directory);
 
   // -- list.cc --
-  // With the stripe held: whether the directory's names can be walked from `position` on; else fails with `need` filled.
+  // With the stripe held: whether the directory's names can be walked from `position` on; else fails with `need`
+  // filled.
   Result<void> CanWalk(Inode& directory, std::uint64_t position, bool with_layers, OwnPage& own, Need& need);
   Result<void> LoadOwnPage(const Need& need);
   Result<void> FindEmptiness(const Need& need);

@@ -89,7 +89,11 @@ class CleanerTest : public ::testing::Test {
   }
   // Fills whole segments up to and with `last`; each with data of the inode 100 + its index.
   void FillUpTo(std::uint64_t last, bool truncates = false) {
-    while (Write(100 + journal_->end().value / kSegment, truncates) <= last) {
+    const std::uint64_t record = kPayload + 200;  // about, and more than it is
+    for (std::uint64_t segment = 0; segment <= last;) {
+      const std::uint64_t left = kSegment - journal_->end().value % kSegment;
+      segment = journal_->end().value / kSegment + (left < record);
+      if (segment <= last || left < record) Write(100 + segment, truncates);
     }
     ASSERT_OK(keeper_->Checkpoint());
   }
