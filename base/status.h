@@ -61,6 +61,8 @@ class [[nodiscard]] Status {
   static Status FromErrno(int err, std::string_view what);
 
   Errc code() const { return code_; }
+  // The disk or the quota is full: what was done before stands, and more can be done once there is room.
+  bool IsOutOfSpace() const { return code_ == Errc::kNoSpace || code_ == Errc::kQuota; }
   // Never empty: ErrcText where no message was given.
   std::string_view message() const;
   // "message (ENOENT)".

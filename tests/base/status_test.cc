@@ -26,6 +26,12 @@ TEST(Status, MapsErrnoToTheNearestCode) {
   EXPECT_EQ(ErrcFromErrno(EPIPE), Errc::kIo);
 }
 
+TEST(Status, TellsThatThereIsNoSpace) {
+  EXPECT_TRUE(Status::FromErrno(ENOSPC, "write /x").IsOutOfSpace());
+  EXPECT_TRUE(Status::FromErrno(EDQUOT, "write /x").IsOutOfSpace());
+  EXPECT_FALSE(Status::FromErrno(EFBIG, "write /x").IsOutOfSpace());
+}
+
 TEST(ByteReader, StaysFailedAfterAReadPastTheEnd) {
   ByteReader reader(AsBytes("\x01\x02\x03"));
   EXPECT_EQ(reader.Read<std::uint16_t>(), 0x0201);
