@@ -260,17 +260,17 @@ class SystemEnv final : public Env {
   }
 };
 
-std::string DirectoryOf(const std::string& path) {
-  const std::size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 }  // namespace
 
 Env& Env::System() {
   static SystemEnv env;
   return env;
+}
+
+std::string DirectoryOf(const std::string& path) {
+  const std::size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 Result<std::string> ReadWholeFile(Env& env, const std::string& path, std::size_t limit) {

@@ -82,6 +82,8 @@ class Env {
   virtual void Random(MutableByteSpan out) = 0;
 };
 
+// The folder that holds `path`; "." for a name alone.
+std::string DirectoryOf(const std::string& path);
 // Reads a whole file of at most `limit` bytes; kFileTooBig beyond.
 Result<std::string> ReadWholeFile(Env& env, const std::string& path, std::size_t limit);
 // Replaces a file so that a crash leaves the old or the new content, never a mixture: writes PATH.new, syncs, renames,

@@ -100,6 +100,13 @@ TEST(SystemEnv, TellsSpaceTimeAndRandomBytes) {
   EXPECT_LT(std::ranges::count(bytes, std::byte{0}), 100);
 }
 
+TEST(DirectoryOf, GivesTheFolderThatHoldsAPath) {
+  EXPECT_EQ(DirectoryOf("/a/b/c"), "/a/b");
+  EXPECT_EQ(DirectoryOf("/a"), "/");
+  EXPECT_EQ(DirectoryOf("a/b"), "a");
+  EXPECT_EQ(DirectoryOf("a"), ".");
+}
+
 TEST(ReplaceFile, LeavesTheNewContentAndNoOtherFile) {
   TempFolder folder;
   Env& env = Env::System();
