@@ -3,11 +3,13 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "base/attributes.h"
+#include "base/bytes.h"
 #include "base/ids.h"
 
 namespace strata {
@@ -29,6 +31,16 @@ struct Origin {
   bool empty() const { return sources.empty(); }
   friend bool operator==(const Origin&, const Origin&) = default;
 };
+
+// An origin on disk, in journal and index alike: size 8, mtime 8, then each source: layer 4, node 8, parent 8. How many
+// sources there are is known from elsewhere.
+inline constexpr std::size_t kOriginHeadBytes = 16;
+inline constexpr std::size_t kOriginSourceBytes = 20;
+// Each writes or reads its part at `out`, which has room for it, or at the reader, which may fail.
+void StoreOriginHead(const Origin& origin, std::byte* out);
+void StoreOriginSources(const Origin& origin, std::byte* out);
+void ReadOriginHead(ByteReader& reader, Origin& origin);
+void ReadOriginSources(ByteReader& reader, std::size_t count, Origin& origin);
 
 struct InodeRecord {
   InodeNumber ino;

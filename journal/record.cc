@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace strata::journal {
 namespace {
@@ -51,6 +52,8 @@ class EffectWriter {
     StoreLe(at_, value);
     at_ += sizeof value;
   }
+  // To be filled by the caller.
+  std::byte* Room(std::size_t size) { return std::exchange(at_, at_ + size); }
   void PutBytes(std::string_view text) {
     if (!text.empty()) std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
@@ -96,17 +99,10 @@ Result<InodeRecord> DecodeInode(ByteReader& reader) {
     if (!verifier.empty()) std::memcpy(inode.create_verifier.data(), verifier.data(), verifier.size());
   }
   if ((flags & kInodeOrigin) != 0) {
-    inode.origin.size = reader.Read<std::uint64_t>();
-    inode.origin.mtime.ns = reader.Read<std::int64_t>();
+    ReadOriginHead(reader, inode.origin);
     const auto count = reader.Read<std::uint16_t>();
     if (count > kMaxSources) return Corrupt("an inode with " + std::to_string(count) + " sources");
-    for (std::uint16_t i = 0; i < count && reader.ok(); ++i) {
-      Origin::Source source;
-      source.layer = reader.Read<std::uint32_t>();
-      source.node = reader.Read<std::uint64_t>();
-      source.parent = reader.Read<std::uint64_t>();
-      inode.origin.sources.push_back(source);
-    }
+    ReadOriginSources(reader, count, inode.origin);
   }
   if ((flags & kInodeSymlink) != 0) inode.symlink_target = AsText(reader.ReadBytes(reader.remaining()));
   if (!reader.ok() || reader.remaining() != 0) return Corrupt("an inode effect of the wrong length");
@@ -288,7 +284,8 @@ void RecordWriter::Add(const InodeRecord& inode) {
   option(inode.parent != kNoInode, kInodeParent, 8);
   option(inode.base_size != 0, kInodeBaseSize, 8);
   option(has_verifier, kInodeVerifier, inode.create_verifier.size());
-  option(has_origin, kInodeOrigin, 18 + 20 * inode.origin.sources.size());
+  const std::size_t source_bytes = kOriginSourceBytes * inode.origin.sources.size();
+  option(has_origin, kInodeOrigin, kOriginHeadBytes + sizeof(std::uint16_t) + source_bytes);
   option(!inode.symlink_target.empty(), kInodeSymlink, inode.symlink_target.size());
 
   EffectWriter writer(bytes_, kTagInode, body);
@@ -313,14 +310,9 @@ void RecordWriter::Add(const InodeRecord& inode) {
   if ((flags & kInodeBaseSize) != 0) writer.Put(inode.base_size);
   if (has_verifier) writer.PutBytes(AsText(std::as_bytes(std::span(inode.create_verifier))));
   if (has_origin) {
-    writer.Put(inode.origin.size);
-    writer.Put(inode.origin.mtime.ns);
+    StoreOriginHead(inode.origin, writer.Room(kOriginHeadBytes));
     writer.Put(static_cast<std::uint16_t>(inode.origin.sources.size()));
-    for (const Origin::Source& source : inode.origin.sources) {
-      writer.Put(source.layer);
-      writer.Put(source.node);
-      writer.Put(source.parent);
-    }
+    StoreOriginSources(inode.origin, writer.Room(source_bytes));
   }
   writer.PutBytes(inode.symlink_target);
 }

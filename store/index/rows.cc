@@ -6,35 +6,20 @@
 namespace strata::store {
 namespace {
 
-constexpr std::size_t kOriginHeadBytes = 16;
-constexpr std::size_t kSourceBytes = 20;
 constexpr std::int64_t kWhiteoutKind = 16;  // added to the type
 
 void EncodeOrigin(const Origin& origin, std::string& out) {
-  out.resize(kOriginHeadBytes + kSourceBytes * origin.sources.size());
+  out.resize(kOriginHeadBytes + kOriginSourceBytes * origin.sources.size());
   auto* at = reinterpret_cast<std::byte*>(out.data());
-  StoreLe(at, origin.size);
-  StoreLe(at + 8, origin.mtime.ns);
-  at += kOriginHeadBytes;
-  for (const Origin::Source& source : origin.sources) {
-    StoreLe(at, source.layer);
-    StoreLe(at + 4, source.node);
-    StoreLe(at + 12, source.parent);
-    at += kSourceBytes;
-  }
+  StoreOriginHead(origin, at);
+  StoreOriginSources(origin, at + kOriginHeadBytes);
 }
 
 bool DecodeOrigin(std::string_view bytes, Origin& origin) {
-  if (bytes.size() < kOriginHeadBytes || (bytes.size() - kOriginHeadBytes) % kSourceBytes != 0) return false;
+  if (bytes.size() < kOriginHeadBytes || (bytes.size() - kOriginHeadBytes) % kOriginSourceBytes != 0) return false;
   ByteReader reader(AsBytes(bytes));
-  origin.size = reader.Read<std::uint64_t>();
-  origin.mtime.ns = reader.Read<std::int64_t>();
-  origin.sources.resize(reader.remaining() / kSourceBytes);
-  for (Origin::Source& source : origin.sources) {
-    source.layer = reader.Read<std::uint32_t>();
-    source.node = reader.Read<std::uint64_t>();
-    source.parent = reader.Read<std::uint64_t>();
-  }
+  ReadOriginHead(reader, origin);
+  ReadOriginSources(reader, reader.remaining() / kOriginSourceBytes, origin);
   return true;
 }
 
