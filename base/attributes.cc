@@ -4,6 +4,19 @@
 
 namespace strata {
 
+Time Time::From(std::int64_t seconds, std::uint32_t nanoseconds) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  std::int64_t ns = 0;
+  // Before 1970 the least Time is reached within a second: towards it, what counts are the nanoseconds that are
+  // missing.
+  const bool before = seconds < 0;
+  const std::int64_t part = before ? nanoseconds - kSecond : nanoseconds;
+  if (__builtin_mul_overflow(before ? seconds + 1 : seconds, kSecond, &ns) || __builtin_add_overflow(ns, part, &ns)) {
+    ns = before ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
+  }
+  return Time{ns};
+}
+
 std::uint32_t TypeBits(FileType type) {
   switch (type) {
     case FileType::kRegular:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 
 #include "base/ids.h"
@@ -26,6 +27,10 @@ std::optional<FileType> TypeFromMode(std::uint32_t st_mode);
 // A point of time: nanoseconds since 1970-01-01 00:00 UTC.
 struct Time {
   std::int64_t ns = 0;
+  // `nanoseconds` is below one second. Before 1677 and after 2262 there is no Time: the nearest is given.
+  static Time From(std::int64_t seconds, std::uint32_t nanoseconds);
+  // The least later one; the last has none.
+  constexpr Time Next() const { return Time{ns == std::numeric_limits<std::int64_t>::max() ? ns : ns + 1}; }
   friend constexpr auto operator<=>(const Time&, const Time&) = default;
 };
 

@@ -21,9 +21,7 @@ using host::HostNodes;
 
 constexpr std::uint64_t kBlock = 512;  // the unit of stx_blocks
 
-Time TimeOf(const struct statx_timestamp& stamp) {
-  return Time{static_cast<std::int64_t>(stamp.tv_sec) * 1'000'000'000 + stamp.tv_nsec};
-}
+Time TimeOf(const struct statx_timestamp& stamp) { return Time::From(stamp.tv_sec, stamp.tv_nsec); }
 
 Attributes AttributesOf(const FileStatus& status, std::uint64_t id) {
   Attributes attributes;

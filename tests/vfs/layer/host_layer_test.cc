@@ -9,9 +9,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -172,6 +174,25 @@ TEST(HostLayerOpen, AFolderThatCannotBeALayerIsRefusedWithItsName) {
   EXPECT_EQ(OpenHostLayer(folder.path(), options).error().code(), Errc::kNotFound);
   options.hidden = folder.path();
   EXPECT_EQ(OpenHostLayer(folder.path(), options).error().code(), Errc::kInvalid);
+}
+
+TEST(HostLayerTimes, TimesThatNoClockShowsAreTheNearestThatCanBeHeld) {
+  TempFolder folder;
+  WriteFile(folder / "f", "");
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max(), least = std::numeric_limits<std::int64_t>::min();
+  for (const std::int64_t seconds : {std::int64_t{15'000'000'000}, std::int64_t{-15'000'000'000}, most / kSecond,
+                                     least / kSecond, std::int64_t{-1}, std::int64_t{1} << 40}) {
+    const timespec times[2] = {{.tv_sec = seconds, .tv_nsec = 7}, {.tv_sec = seconds, .tv_nsec = 7}};
+    ASSERT_EQ(utimensat(AT_FDCWD, (folder / "f").c_str(), times, 0), 0);
+    struct stat held;  // a file system may hold less
+    ASSERT_EQ(stat((folder / "f").c_str(), &held), 0);
+    __extension__ using Wide = __int128;
+    const Wide exact = static_cast<Wide>(held.st_mtim.tv_sec) * kSecond + held.st_mtim.tv_nsec;
+    auto layer = OpenFolder(folder.path());
+    const Attributes shown = FindInLayer(*layer, "f")->attributes;
+    EXPECT_EQ(shown.mtime.ns, static_cast<std::int64_t>(std::clamp<Wide>(exact, least, most))) << seconds;
+  }
 }
 
 TEST(HostLayerHidden, TheHiddenDirectoryIsNeitherListedNorFoundNorWalked) {
