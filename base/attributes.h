@@ -40,10 +40,7 @@ struct DeviceNumber {
   friend constexpr bool operator==(const DeviceNumber&, const DeviceNumber&) = default;
 };
 
-inline constexpr std::uint32_t kModeMask = 07777;
-inline constexpr std::uint32_t kSetUid = 04000;
-inline constexpr std::uint32_t kSetGid = 02000;
-inline constexpr std::uint32_t kSticky = 01000;
+inline constexpr std::uint32_t kModeMask = 07777;  // what a mode can hold; its bits: vfs/permissions.h
 
 struct Attributes {
   FileType type = FileType::kRegular;

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "vfs/permissions.h"
+
 namespace strata::cli {
 
 std::string ModeText(const Attributes& attributes) {
@@ -19,9 +21,9 @@ std::string ModeText(const Attributes& attributes) {
   auto special = [&](std::uint32_t bit, int at, char with_x, char without) {
     if (attributes.mode & bit) text[at] = text[at] == 'x' ? with_x : without;
   };
-  special(kSetUid, 3, 's', 'S');
-  special(kSetGid, 6, 's', 'S');
-  special(kSticky, 9, 't', 'T');
+  special(vfs::kSetUid, 3, 's', 'S');
+  special(vfs::kSetGid, 6, 's', 'S');
+  special(vfs::kSticky, 9, 't', 'T');
   return text;
 }
 

@@ -1,5 +1,7 @@
 #include "vfs/file_system.h"
 
+#include "vfs/permissions.h"
+
 namespace strata::vfs {
 namespace {
 
@@ -18,17 +20,6 @@ Result<void> Unchanged(FileSystem& file_system, const OpContext& context, const 
 Status Refuse(FileSystem& file_system, const OpContext& context, const ObjectId& id, Change& change) {
   auto unchanged = Unchanged(file_system, context, id, change);
   return unchanged ? Status(Errc::kReadOnly) : std::move(unchanged.error());
-}
-
-// The rwx bits of `attributes` that are the caller's, as 4, 2 and 1.
-std::uint32_t PermissionBits(const Attributes& attributes, const Credentials& credentials) {
-  if (credentials.superuser()) {
-    const bool may_execute = attributes.type != FileType::kRegular || (attributes.mode & 0111) != 0;
-    return may_execute ? 07 : 06;
-  }
-  if (credentials.uid == attributes.uid) return (attributes.mode >> 6) & 07;
-  if (credentials.InGroup(attributes.gid)) return (attributes.mode >> 3) & 07;
-  return attributes.mode & 07;
 }
 
 }  // namespace
@@ -139,10 +130,11 @@ Result<void> CheckNewName(std::string_view name, Errc dots) {
 // As knfsd has it: of a directory, changing it needs the search bit too, and EXECUTE has no meaning; of anything else,
 // LOOKUP and DELETE have none.
 std::uint32_t AccessByMode(const Attributes& attributes, const Credentials& credentials, std::uint32_t wanted) {
-  const std::uint32_t bits = PermissionBits(attributes, credentials);
-  const bool read = (bits & 4) != 0, write = (bits & 2) != 0, execute = (bits & 1) != 0;
+  const bool is_directory = attributes.type == FileType::kDirectory;
+  const std::uint32_t bits = Permitted({attributes.mode, attributes.uid, attributes.gid}, is_directory, credentials);
+  const bool read = (bits & kMayRead) != 0, write = (bits & kMayWrite) != 0, execute = (bits & kMayExecute) != 0;
   std::uint32_t granted = read ? kAccessRead : 0;
-  if (attributes.type == FileType::kDirectory) {
+  if (is_directory) {
     if (execute) granted |= kAccessLookup;
     if (write && execute) granted |= kChangingAccess;
   } else {

@@ -7,23 +7,22 @@ namespace {
 // stays.
 std::uint32_t WithoutSetIds(std::uint32_t mode) {
   mode &= ~kSetUid;
-  if (mode & 0010) mode &= ~kSetGid;
+  if (mode & kGroupExecute) mode &= ~kSetGid;
   return mode;
 }
 
 }  // namespace
 
+std::uint32_t Permitted(const Ownership& object, bool is_directory, const Credentials& caller) {
+  constexpr std::uint32_t kAll = kMayRead | kMayWrite | kMayExecute;
+  if (caller.superuser()) return is_directory || (object.mode & kAnyExecute) != 0 ? kAll : kMayRead | kMayWrite;
+  if (caller.uid == object.uid) return (object.mode >> 6) & kAll;
+  if (caller.InGroup(object.gid)) return (object.mode >> 3) & kAll;
+  return object.mode & kAll;
+}
+
 bool Permits(const Ownership& object, bool is_directory, const Credentials& caller, std::uint32_t wanted) {
-  if (caller.superuser()) {
-    return is_directory || (wanted & kMayExecute) == 0 || (object.mode & 0111) != 0;
-  }
-  std::uint32_t bits = object.mode;
-  if (caller.uid == object.uid) {
-    bits >>= 6;
-  } else if (caller.InGroup(object.gid)) {
-    bits >>= 3;
-  }
-  return (bits & wanted) == wanted;
+  return (Permitted(object, is_directory, caller) & wanted) == wanted;
 }
 
 bool StickyForbids(const Ownership& directory, std::uint32_t object_uid, const Credentials& caller) {

@@ -7,6 +7,14 @@
 
 namespace strata::vfs {
 
+// Of a mode.
+inline constexpr std::uint32_t kSetUid = 04000;
+inline constexpr std::uint32_t kSetGid = 02000;
+inline constexpr std::uint32_t kSticky = 01000;
+inline constexpr std::uint32_t kGroupExecute = 0010;
+inline constexpr std::uint32_t kAnyExecute = 0111;
+
+// Of the three bits that a mode has for each class of callers.
 inline constexpr std::uint32_t kMayRead = 4;
 inline constexpr std::uint32_t kMayWrite = 2;
 inline constexpr std::uint32_t kMayExecute = 1;
@@ -18,8 +26,10 @@ struct Ownership {
   std::uint32_t gid = 0;
 };
 
-// Whether the mode bits give the caller all of `wanted` (kMay*). The superuser may do anything to a directory, and
-// anything but execute a file that has no x bit.
+// What the caller may do (kMay*). The superuser may do anything to a directory, and anything but execute a file that
+// has no x bit.
+std::uint32_t Permitted(const Ownership& object, bool is_directory, const Credentials& caller);
+// Whether that is all of `wanted`.
 bool Permits(const Ownership& object, bool is_directory, const Credentials& caller, std::uint32_t wanted);
 
 // The sticky bit: in such a directory only the owner of the object, of the directory, or the superuser removes or

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/env.h"
+#include "vfs/permissions.h"
 
 namespace strata::vfs::testing {
 namespace {

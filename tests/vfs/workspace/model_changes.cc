@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "model.h"
+#include "vfs/permissions.h"
 
 namespace strata::vfs::testing {
 namespace {
