@@ -7,8 +7,8 @@
 #include "journal/format.h"
 #include "vfs/check/findings.h"
 #include "vfs/check/survey.h"
-#include "vfs/layer/host_layer.h"
 #include "vfs/workspace/index_file.h"
+#include "vfs/workspace/layers.h"
 #include "vfs/workspace/workspace.h"
 
 namespace strata::vfs {
@@ -76,12 +76,10 @@ class Check {
 
   // Nothing where one cannot be opened; what is wrong is told by Look.
   std::optional<std::vector<std::unique_ptr<Layer>>> OpenLayers() {
+    const std::size_t memory = MemoryBudget::Of(options_.memory_bytes).host;
     std::vector<std::unique_ptr<Layer>> layers;
     for (const LayerSpec& spec : config_.layers) {
-      HostLayerOptions options;
-      options.markers = spec.markers;
-      options.hidden = path_;
-      auto layer = OpenHostLayer(spec.path, options);
+      auto layer = OpenLayer(spec, path_, memory / config_.layers.size());
       if (!layer) {
         layer_faults_.emplace_back(spec.path, std::string(layer.error().message()));
       } else {

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "base/log.h"
-#include "vfs/layer/host_layer.h"
 #include "vfs/workspace/index_file.h"
+#include "vfs/workspace/layers.h"
 #include "vfs/workspace/opening.h"
 #include "vfs/workspace/replay.h"
 #include "vfs/workspace/workspace_impl.h"
@@ -15,9 +15,6 @@ namespace {
 // For the last checkpoint; the next start replays what does not fit in.
 constexpr std::chrono::milliseconds kClosingTime(1000);
 
-// Of a place that a host folder's layer remembers: its name and its part of the table.
-constexpr std::size_t kPlaceBytes = 130;
-
 MemoryBudget BudgetOf(const WorkspaceOptions& options) {
   MemoryBudget budget = MemoryBudget::Of(options.memory_bytes);
   if (options.whole_directory_names != 0)
@@ -25,27 +22,11 @@ MemoryBudget BudgetOf(const WorkspaceOptions& options) {
   return budget;
 }
 
-Result<std::vector<std::unique_ptr<Layer>>> OpenLayers(const WorkspaceConfig& config, const std::string& path,
-                                                       std::size_t memory) {
-  std::vector<std::unique_ptr<Layer>> layers;
-  for (const LayerSpec& spec : config.layers) {
-    HostLayerOptions options;
-    options.markers = spec.markers;
-    options.hidden = path;
-    options.max_cached_nodes = memory / config.layers.size() / 2 / kPlaceBytes;
-    options.max_index_bytes = memory / config.layers.size() / 2;
-    auto layer = OpenHostLayer(spec.path, options);
-    if (!layer) return Fail(layer.error().WithContext("layer " + spec.path));
-    layers.push_back(std::move(*layer));
-  }
-  return layers;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Workspace>> Workspace::Open(Env& env, const std::string& path, const WorkspaceOptions& options) {
   STRATA_ASSIGN(WorkspaceConfig config, LoadWorkspaceConfig(env, path));
-  STRATA_ASSIGN(auto layers, OpenLayers(config, path, MemoryBudget::Of(options.memory_bytes).host));
+  STRATA_ASSIGN(auto layers, OpenLayers(config.layers, path, MemoryBudget::Of(options.memory_bytes).host));
   auto workspace = std::make_unique<WorkspaceImpl>(env, path, std::move(config), std::move(layers), options);
   STRATA_TRY(workspace->Start());
   return workspace;
