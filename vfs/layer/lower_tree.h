@@ -60,7 +60,9 @@ struct LowerListing {
 inline constexpr std::uint64_t kFirstNameHash = 16;
 std::uint64_t NameHash(const SipHashKey& key, std::string_view name);
 
-inline constexpr std::size_t kMaxLayers = 255;  // what the numbers have room for
+// A layer's place in a node's number has 8 bits (kLayerIdBits), of which 0 stands for the upper. Formats that name more
+// are refused.
+inline constexpr std::size_t kMaxLayers = 255;
 
 class LowerTree {
  public:

@@ -1,15 +1,12 @@
 // workspace.json: what a workspace folder says of itself.
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
-#include "journal/journal.h"
-#include "journal/record.h"
-#include "vfs/layer/host_layer.h"
+#include "vfs/layer/lower_tree.h"
 #include "vfs/workspace/workspace.h"
 
 namespace strata::vfs {
@@ -17,9 +14,6 @@ namespace {
 
 constexpr int kFormatVersion = 1;
 constexpr std::size_t kMaxConfigBytes = 1 << 20;
-constexpr std::size_t kMaxLayers = 100;
-
-std::string ConfigPath(const std::string& path) { return path + "/workspace.json"; }
 
 std::string Hex(std::uint64_t value) {
   char text[17];
@@ -73,84 +67,11 @@ MarkerStyles MarkersFromJson(const nlohmann::json& list) {
   return markers;
 }
 
-// On a small disk segments are small: what lives in one has to fit where little is free, for it to be given up.
-std::uint64_t SegmentSizeFor(Env& env, const std::string& path) {
-  constexpr std::uint64_t kLeast = 2 << 20;  // a record fits
-  constexpr std::uint64_t kPartOfDisk = 64;
-  const auto space = env.SpaceOf(path);
-  if (!space) return journal::kDefaultSegmentSize;
-  return std::clamp(std::bit_floor(space->total / kPartOfDisk), kLeast, journal::kDefaultSegmentSize);
-}
-
-// With no layer beneath, the root is the workspace's own from the start.
-Result<void> WriteFormatRecord(Env& env, const std::string& path, const WorkspaceConfig& config,
-                               std::uint64_t segment_size) {
-  journal::JournalOptions options;
-  options.volume_id = config.volume_id;
-  options.segment_size = segment_size != 0 ? segment_size : SegmentSizeFor(env, path);
-  STRATA_ASSIGN(auto journal, journal::Journal::Open(env, path + "/journal", options));
-  const Time now = env.Now();
-  journal::RecordWriter writer;
-  writer.Begin({journal::RecordKind::kFormat, now, 0});
-  if (config.layers.empty()) {
-    InodeRecord root;
-    root.ino = root.parent = kRootInode;
-    root.generation = Generation(1);
-    root.type = FileType::kDirectory;
-    root.mode = 0755;
-    root.nlink = 2;
-    root.size = 4096;
-    root.opaque = true;
-    root.atime = root.mtime = root.ctime = now;
-    writer.Add(root);
-  }
-  STRATA_ASSIGN(journal::Appended appended, journal->Append(writer.head(), {}));
-  return journal->SyncAndWait(appended.end);
-}
-
 }  // namespace
 
 bool IsWorkspace(Env& env, const std::string& path) {
-  auto file = env.Open(ConfigPath(path), OpenMode::kRead);
+  auto file = env.Open(WorkspaceConfigPath(path), OpenMode::kRead);
   return file.has_value();
-}
-
-Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<LayerSpec>& layers,
-                           std::uint64_t segment_size) {
-  if (layers.size() > kMaxLayers) {
-    return Fail(Errc::kInvalid, "a workspace has at most " + std::to_string(kMaxLayers) + " layers");
-  }
-  for (const LayerSpec& layer : layers) {
-    HostLayerOptions options;
-    options.markers = layer.markers;
-    auto opened = OpenHostLayer(layer.path, options);
-    if (!opened) return Fail(opened.error().WithContext("layer " + layer.path));
-  }
-  if (IsWorkspace(env, path)) return Fail(Errc::kExists, path + " is a workspace already");
-  STRATA_TRY(env.CreateDirectory(path));
-  STRATA_ASSIGN(std::vector<std::string> found, env.ListDirectory(path));
-  // What an earlier, unfinished initialisation left may be overwritten; nothing else.
-  for (const std::string& name : found) {
-    if (name != "journal" && name != "workspace.json.new" && name != "lock") {
-      return Fail(Errc::kNotEmpty, path + " holds other things (" + name + "); give an empty or a new folder");
-    }
-  }
-  if (std::find(found.begin(), found.end(), "journal") != found.end()) {
-    STRATA_ASSIGN(std::vector<std::string> segments, env.ListDirectory(path + "/journal"));
-    for (const std::string& segment : segments) STRATA_TRY(env.Remove(path + "/journal/" + segment));
-  }
-
-  WorkspaceConfig config;
-  std::array<std::uint64_t, 5> random;
-  env.Random(std::as_writable_bytes(std::span(random)));
-  config.volume_id = random[0] | 1;
-  config.handle_key = {random[1], random[2]};
-  config.name_key = {random[3], random[4]};
-  config.layers = layers;
-  STRATA_ASSIGN(const std::string text, FormatWorkspaceConfig(config));
-  STRATA_TRY(WriteFormatRecord(env, path, config, segment_size));
-  // Last: a folder without it is no workspace.
-  return ReplaceFile(env, ConfigPath(path), text);
 }
 
 Result<std::string> FormatWorkspaceConfig(const WorkspaceConfig& config) {
@@ -173,14 +94,14 @@ Result<std::string> FormatWorkspaceConfig(const WorkspaceConfig& config) {
 }
 
 Result<WorkspaceConfig> LoadWorkspaceConfig(Env& env, const std::string& path) {
-  auto text = ReadWholeFile(env, ConfigPath(path), kMaxConfigBytes);
+  auto text = ReadWholeFile(env, WorkspaceConfigPath(path), kMaxConfigBytes);
   if (!text) {
     if (text.error().code() == Errc::kNotFound) {
       return Fail(Errc::kNotFound, path + " is not a workspace; make one with: strata init " + path);
     }
-    return Fail(text.error().WithContext("reading " + ConfigPath(path)));
+    return Fail(text.error().WithContext("reading " + WorkspaceConfigPath(path)));
   }
-  return ParseWorkspaceConfig(*text, ConfigPath(path));
+  return ParseWorkspaceConfig(*text, WorkspaceConfigPath(path));
 }
 
 Result<WorkspaceConfig> ParseWorkspaceConfig(std::string_view text, const std::string& file) {

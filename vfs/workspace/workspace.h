@@ -40,10 +40,13 @@ struct WorkspaceConfig {
 };
 
 // Makes the workspace folder `path` (its parent must exist) over `layers`. kExists if there is a workspace already,
-// kNotEmpty if there is something else; kNotFound or kNotDirectory, with a message, for a layer that cannot be used.
+// kNotEmpty if there is something else, which stays as it is; kBusy if another process makes or serves it. kNotFound or
+// kNotDirectory, with a message, for a layer that cannot be used. What an earlier call left that was cut short is
+// replaced.
 // `segment_size`: of the journal, for ever; 0 for the default.
 Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<LayerSpec>& layers,
                            std::uint64_t segment_size = 0);
+inline std::string WorkspaceConfigPath(const std::string& path) { return path + "/workspace.json"; }
 Result<WorkspaceConfig> LoadWorkspaceConfig(Env& env, const std::string& path);
 // The text of workspace.json and back. kInvalid for a layer's path that is no UTF-8, which JSON cannot hold; kCorrupt
 // for a text that is none of ours, kNotSupported for one of a newer version: `file` is for the message.
