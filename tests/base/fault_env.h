@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -154,12 +155,15 @@ class FaultEnv final : public Env {
     return {};
   }
   Result<Space> SpaceOf(const std::string& path) override { return base_.SpaceOf(path); }
-  Time Now() override { return base_.Now(); }
+  // The clock stands at `time` until it is set anew.
+  void SetClock(Time time) { clock_ns_ = time.ns; }
+  Time Now() override { return clock_ns_ == kRuns ? base_.Now() : Time{clock_ns_}; }
   std::int64_t MonotonicNs() override { return base_.MonotonicNs(); }
   void Random(MutableByteSpan out) override { base_.Random(out); }
 
  private:
   static constexpr std::size_t kSector = 512;
+  static constexpr std::int64_t kRuns = -1;  // of clock_ns_: as the system's
 
   struct Fault {
     int successes = 0;
@@ -267,6 +271,7 @@ class FaultEnv final : public Env {
   std::size_t torn_bytes_ = 0;
   int until_stop_ = -1;  // calls; 0: it has stopped, below: it does not
   std::function<void()> on_sync_;
+  std::atomic<std::int64_t> clock_ns_{kRuns};
   int epoch_ = 0;
   std::vector<std::shared_ptr<Node>> nodes_;
 };

@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace strata::vfs {
+namespace {
+
+// The longest tick of a kernel's clock: 100 a second.
+constexpr std::int64_t kClockTickNs = 10'000'000;
+
+}  // namespace
 
 Attributes Inode::attributes() const {
   Attributes attributes;
@@ -32,7 +38,15 @@ InodeRecord Inode::FullRecord() const {
   return full;
 }
 
-Time Inode::ChangeTime(Time now) const { return Time{std::max({now.ns, record.ctime.ns + 1, record.mtime.ns + 1})}; }
+Time Inode::ChangeTime(Time now) const { return std::max(now, record.ctime.Next()); }
+
+Time Inode::ContentTime(Time now) const {
+  const Time tick_end{now.ns + kClockTickNs};
+  // Like ctime, so that no mtime comes twice.
+  const Time changed = ChangeTime(now);
+  const Time time = changed <= tick_end ? changed : now;
+  return time <= record.mtime && record.mtime <= tick_end ? record.mtime.Next() : time;
+}
 
 std::size_t Inode::OwnFootprint() const {
   // Table slot and allocator overhead are estimated.

@@ -39,8 +39,11 @@ struct Inode {
   Change unchanged() const { return {wcc(), attributes()}; }
   // With the origin in place, as the journal takes it.
   InodeRecord FullRecord() const;
-  // A time for a change that happens now: later than every time that clients saw of the object (spec nfsv3 4.2).
+  // The ctime of a change that happens at `now`: later than the one before, also when the clock has stepped back.
   Time ChangeTime(Time now) const;
+  // The mtime of a change of content at `now`: not the one before. It is `now`, or later by no more than changes within
+  // one tick of the clock make it. A time that a client set, or that the clock showed before it stepped back, is left.
+  Time ContentTime(Time now) const;
   std::size_t Footprint() const { return OwnFootprint() + (directory ? directory->Footprint() : 0); }
   // Without what is in memory of a directory's names.
   std::size_t OwnFootprint() const;

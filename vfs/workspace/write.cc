@@ -12,7 +12,7 @@ Touched Touched::Status(Inode& inode, Time now) {
 
 Touched Touched::Content(Inode& inode, Time now) {
   Touched touched = Status(inode, now);
-  touched.mtime = touched.ctime;
+  touched.mtime = inode.ContentTime(now);
   return touched;
 }
 
@@ -97,10 +97,11 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
   if (set.size) {
     changed.size = *set.size;
     changed.base_size = std::min(changed.base_size, *set.size);
-    changed.mtime = changed.ctime;
+    changed.mtime = inode.ContentTime(now);
   }
   if (set.set_atime != SetTime::kKeep) changed.atime = set.set_atime == SetTime::kServer ? now : set.atime;
-  if (set.set_mtime != SetTime::kKeep) changed.mtime = set.set_mtime == SetTime::kServer ? changed.ctime : set.mtime;
+  if (set.set_mtime != SetTime::kKeep)
+    changed.mtime = set.set_mtime == SetTime::kServer ? inode.ContentTime(now) : set.mtime;
   writer.Add(changed);
   const bool shrinks = set.size && *set.size < record.size;
   if (shrinks) writer.Add(journal::TruncateEffect{record.ino, *set.size});

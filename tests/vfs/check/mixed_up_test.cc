@@ -1,5 +1,5 @@
 // Files that are whole and do not belong together: segments that are missing, copies of a workspace that went different
-// ways, an index that is ahead; and a clock that goes backwards.
+// ways, an index that is ahead.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -191,75 +191,6 @@ TEST_F(TwoCopies, ServedAtTheSameTimeEachGoesItsOwnWay) {
   // What either made is no object of the other.
   EXPECT_CODE(b.Get(a.IdOf("shared")), Errc::kStale);
   EXPECT_CODE(a.Get(b.IdOf("shared")), Errc::kStale);
-}
-
-// A clock that a test sets.
-class SetClock final : public Env {
- public:
-  std::int64_t now = 1'700'000'000'000'000'000;
-  Time Now() override { return Time{now}; }
-  Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override { return base_.Open(path, mode); }
-  Result<void> CreateDirectory(const std::string& path) override { return base_.CreateDirectory(path); }
-  Result<std::vector<std::string>> ListDirectory(const std::string& path) override { return base_.ListDirectory(path); }
-  Result<void> Rename(const std::string& from, const std::string& to) override { return base_.Rename(from, to); }
-  Result<void> Remove(const std::string& path) override { return base_.Remove(path); }
-  Result<void> SyncDirectory(const std::string& path) override { return base_.SyncDirectory(path); }
-  Result<Space> SpaceOf(const std::string& path) override { return base_.SpaceOf(path); }
-  std::int64_t MonotonicNs() override { return base_.MonotonicNs(); }
-  void Random(MutableByteSpan out) override { base_.Random(out); }
-
- private:
-  Env& base_ = Env::System();
-};
-
-TEST(AClockThatGoesBackwards, LetsTimesGrowAllTheSame_Rule4_2) {
-  TempFolder temp;
-  SetClock env;
-  const std::string path = temp.path() + "/workspace";
-  ASSERT_OK(InitWorkspace(env, path, {}));
-  std::unique_ptr<Workspace> workspace;
-  struct Held : FileSystemHolder {
-    explicit Held(std::unique_ptr<Workspace>& held) : held(held) {}
-    FileSystem& fs() override { return *held; }
-    std::unique_ptr<Workspace>& held;
-  } held(workspace);
-  Client client(held);
-  const auto start = [&] {
-    workspace.reset();
-    auto opened = Workspace::OpenOver(env, path, {}, SmallOptions());
-    ASSERT_OK(opened);
-    workspace = std::move(*opened);
-  };
-  start();
-  ASSERT_OK(client.WriteFile("file", "x"));
-  ASSERT_OK(client.Mkdir("directory"));
-  const std::vector<std::function<void()>> changes{
-      [&] { EXPECT_OK(client.WriteAt("file", 0, "y")); },
-      [&] { EXPECT_OK(client.Truncate("file", 3)); },
-  };
-  const std::vector<std::function<void()>> entry_changes{
-      [&] { EXPECT_OK(client.MakeFile("directory/a")); },
-      [&] { EXPECT_OK(client.RenameAt("directory/a", "directory/b")); },
-      [&] { EXPECT_OK(client.Unlink("directory/b")); },
-  };
-  for (const bool restart : {false, true, false, true}) {
-    env.now -= 3'600'000'000'000;
-    if (restart) start();
-    const auto grows = [&](const std::string& name, const std::vector<std::function<void()>>& all) {
-      for (const auto& change : all) {
-        const Attributes before = client.StatOf(name);
-        change();
-        const Attributes after = client.StatOf(name);
-        EXPECT_GT(after.mtime.ns, before.mtime.ns) << name;
-        EXPECT_GT(after.ctime.ns, before.ctime.ns) << name;
-      }
-    };
-    grows("file", changes);
-    grows("directory", entry_changes);
-    const Attributes before = client.StatOf("file");
-    EXPECT_OK(client.Chmod("file", restart ? 0600 : 0640));
-    EXPECT_GT(client.StatOf("file").ctime.ns, before.ctime.ns);
-  }
 }
 
 }  // namespace

@@ -227,8 +227,16 @@ TEST_P(AttributeContract, R4_3_AChangeAfterATimeInTheFutureStillMovesTime) {
   EXPECT_EQ(before.mtime.ns, set.mtime.ns);
   ASSERT_OK(client.Write(f, 0, "y"));
   const Attributes after = client.Get(f).value();
+  EXPECT_LE(after.mtime.ns, Env::System().Now().ns + 1'000'000'000) << "the server's clock is not the client's";
   EXPECT_NE(after.mtime.ns, before.mtime.ns);
   EXPECT_GT(after.ctime, before.ctime);
+  // touch(1).
+  ASSERT_OK(client.Set(f, set));
+  set.set_mtime = SetTime::kServer;
+  const Time start = Env::System().Now();
+  ASSERT_OK(client.Set(f, set));
+  EXPECT_GE(client.Get(f)->mtime.ns, start.ns - 1'000'000'000);
+  EXPECT_LE(client.Get(f)->mtime.ns, Env::System().Now().ns + 1'000'000'000);
 }
 
 TEST_P(AttributeContract, R4_3_AGuardLetsOnlyItsOwnCtimeThrough) {
