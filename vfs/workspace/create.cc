@@ -129,10 +129,10 @@ Result<Entry> WorkspaceImpl::Create(const OpContext& context, const ObjectId& di
     if (child->record.type != FileType::kRegular) return Fail(Errc::kExists);
     if (mode == CreateMode::kExclusive) {
       if (child->record.create_verifier != verifier || verifier == CreateVerifier{}) return Fail(Errc::kExists);
-      // The first answer may have been lost before the record was durable.
-      if (child->changed > journal_->durable()) CommitNameSpace(mutation, child->changed);
+      CommitFound(mutation, slot->changed);
       return Entry{child->id(), child->attributes()};
     }
+    CommitFound(mutation, slot->changed);
     if (set.size) {
       Mutation inner;
       SetAttributes size;

@@ -1,4 +1,6 @@
 // What takes a name away: REMOVE, RMDIR, RENAME.
+#include <algorithm>
+
 #include "vfs/workspace/workspace_impl.h"
 
 namespace strata::vfs {
@@ -210,7 +212,10 @@ Result<void> WorkspaceImpl::RenameUnderLock(const OpContext& context, const Obje
   STRATA_ASSIGN(Inode * source, GetChild(*source_parent, from, *source_slot, need));
   if (StickyForbids(source_parent->ownership(), source->record.uid, caller)) return Fail(Errc::kPermission);
   // Two names of one file, or one name twice: POSIX says that nothing happens.
-  if (source->record.ino == target_ino) return {};
+  if (source->record.ino == target_ino) {
+    CommitFound(mutation, std::max(source_slot->changed, target_slot->changed));
+    return {};
+  }
   const bool moves_directory = source->is_directory();
   if (moves_directory && !same_directory) {
     // The directory's own ".." changes.

@@ -261,6 +261,10 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Result<void> SetUnderLock(const OpContext& context, Inode& inode, const SetAttributes& set, std::optional<Time> guard,
                             Mutation& mutation);
   void CommitNameSpace(Mutation& mutation, Lsn lsn) const;
+  // For an answer that promises what was so already. `changed`: of the name or the inode that shows it; 0 where that
+  // has not changed since it was loaded, and so was durable then.
+  void CommitFound(Mutation& mutation, Lsn changed) const;    // of a call that changes the name space
+  void CommitWritten(Mutation& mutation, Lsn changed) const;  // of COMMIT and its like
 
   // -- create.cc --
   struct NewObject {

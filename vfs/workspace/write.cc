@@ -61,6 +61,16 @@ void WorkspaceImpl::CommitNameSpace(Mutation& mutation, Lsn lsn) const {
   mutation.lsn = lsn;
 }
 
+void WorkspaceImpl::CommitFound(Mutation& mutation, Lsn changed) const {
+  if (changed > journal_->durable()) CommitNameSpace(mutation, changed);
+}
+
+void WorkspaceImpl::CommitWritten(Mutation& mutation, Lsn changed) const {
+  if (changed <= journal_->durable()) return;
+  mutation.commitment = Commitment::kDurable;
+  mutation.lsn = changed;
+}
+
 Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode, const SetAttributes& set,
                                          std::optional<Time> guard, Mutation& mutation) {
   const Credentials& caller = context.credentials;
@@ -144,7 +154,10 @@ Result<std::uint32_t> WorkspaceImpl::Write(const OpContext& context, const Objec
     }
     if (offset > kMaxFileSize || data.size() > kMaxFileSize - offset) return Fail(Errc::kFileTooBig);
     const std::uint32_t count = static_cast<std::uint32_t>(std::min(data.size(), journal::kMaxPayloadBytes));
-    if (count == 0) return 0;
+    if (count == 0) {
+      if (stability != Stability::kUnstable) CommitWritten(mutation, inode->changed);
+      return 0;
+    }
 
     const Time now = Now();
     static thread_local journal::RecordWriter writer;
@@ -171,11 +184,7 @@ Result<void> WorkspaceImpl::Commit(const OpContext& context, const ObjectId& id,
     lock.Lock({id.ino});
     STRATA_ASSIGN(Inode * inode, Get(id, need));
     mutation.target = inode->unchanged();
-    // 0: not changed since it was loaded, so what there is of it was durable then.
-    if (inode->changed > journal_->durable()) {
-      mutation.commitment = Commitment::kDurable;
-      mutation.lsn = inode->changed;
-    }
+    CommitWritten(mutation, inode->changed);
     return {};
   });
 }
