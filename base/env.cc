@@ -287,6 +287,21 @@ Result<std::string> ReadWholeFile(Env& env, const std::string& path, std::size_t
   return content;
 }
 
+Result<void> CopyFile(Env& env, const std::string& from, const std::string& to) {
+  STRATA_ASSIGN(const auto source, env.Open(from, OpenMode::kRead));
+  STRATA_ASSIGN(const auto copy, env.Open(to, OpenMode::kCreate));
+  STRATA_TRY(copy->Truncate(0));
+  std::vector<std::byte> bytes(1 << 20);
+  for (std::uint64_t at = 0;;) {
+    STRATA_ASSIGN(const std::size_t got, source->ReadAt(at, bytes));
+    if (got == 0) break;
+    const ByteSpan pieces[] = {ByteSpan(bytes).first(got)};
+    STRATA_TRY(copy->WriteAt(at, pieces));
+    at += got;
+  }
+  return copy->SyncData();
+}
+
 Result<void> ReplaceFile(Env& env, const std::string& path, std::string_view content) {
   const std::string fresh = path + ".new";
   {

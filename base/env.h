@@ -86,6 +86,8 @@ class Env {
 std::string DirectoryOf(const std::string& path);
 // Reads a whole file of at most `limit` bytes; kFileTooBig beyond.
 Result<std::string> ReadWholeFile(Env& env, const std::string& path, std::size_t limit);
+// Makes `to` hold what `from` holds, synced; over what it held.
+Result<void> CopyFile(Env& env, const std::string& from, const std::string& to);
 // Replaces a file so that a crash leaves the old or the new content, never a mixture: writes PATH.new, syncs, renames,
 // syncs the directory.
 Result<void> ReplaceFile(Env& env, const std::string& path, std::string_view content);

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "cli/command.h"
@@ -77,6 +78,9 @@ Result<void> CheckOne(const CheckArguments& arguments) {
   Progress progress;
   vfs::CheckOptions options;
   options.repair = arguments.repair;
+  if (const char* temporary = std::getenv("TMPDIR"); temporary != nullptr && temporary[0] == '/') {
+    options.temporary_folder = temporary;
+  }
   options.progress = [&](std::string_view what, double part) { progress.Show(what, part); };
   STRATA_ASSIGN(const vfs::CheckReport report, vfs::CheckWorkspace(env, workspace, options));
   progress.Clear();

@@ -14,24 +14,7 @@
 namespace strata::vfs {
 namespace {
 
-constexpr std::size_t kCopiedAtOnce = 1 << 20;
-
 std::string DamagedName(const std::string& file) { return file + ".damaged"; }
-
-Result<void> CopyFile(Env& env, const std::string& from, const std::string& to) {
-  STRATA_ASSIGN(const auto source, env.Open(from, OpenMode::kRead));
-  STRATA_ASSIGN(const auto copy, env.Open(to, OpenMode::kCreate));
-  STRATA_TRY(copy->Truncate(0));
-  std::vector<std::byte> bytes(kCopiedAtOnce);
-  for (std::uint64_t at = 0;;) {
-    STRATA_ASSIGN(const std::size_t got, source->ReadAt(at, bytes));
-    if (got == 0) break;
-    const ByteSpan pieces[] = {ByteSpan(bytes).first(got)};
-    STRATA_TRY(copy->WriteAt(at, pieces));
-    at += got;
-  }
-  return copy->SyncData();
-}
 
 class Check {
  public:
@@ -65,13 +48,16 @@ class Check {
 
  private:
   Result<std::unique_ptr<File>> TakeLock() {
-    STRATA_ASSIGN(auto file, env_.Open(path_ + "/lock", OpenMode::kCreate));
-    if (auto locked = file->Lock(); !locked) {
+    auto file = env_.Open(path_ + "/lock", OpenMode::kCreate);
+    // Where nothing can be written, looking needs no more.
+    if (!file && !options_.repair) file = env_.Open(path_ + "/lock", OpenMode::kRead);
+    if (!file) return Fail(file.error());
+    if (auto locked = (*file)->Lock(); !locked) {
       if (locked.error().code() != Errc::kBusy && locked.error().code() != Errc::kWouldBlock)
         return Fail(locked.error());
       return Fail(Errc::kBusy, path_ + " is being served; end that process first: what changes cannot be checked");
     }
-    return file;
+    return std::move(*file);
   }
 
   // Nothing where one cannot be opened; what is wrong is told by Look.

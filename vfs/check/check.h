@@ -50,13 +50,15 @@ struct CheckOptions {
   // kept beside as NAME.damaged.
   bool repair = false;
   std::size_t memory_bytes = kDefaultMemoryBytes;
+  // For temporary files, where the workspace's folder cannot be written.
+  std::string temporary_folder = "/tmp";
   // Hears what is being looked at, and how far that has come, 0 to 1. May be null.
   std::function<void(std::string_view stage, double part)> progress = {};
 };
 
 // The workspace folder `path`, over the layers that it names. kBusy if a process serves it; other failures where
-// nothing can be looked at. Without `repair` nothing is changed but for a temporary file. After a repair the report is
-// of what is there then.
+// nothing can be looked at. Without `repair` no file is changed, and temporary ones are gone afterwards. After a repair
+// the report is of what is there then.
 Result<CheckReport> CheckWorkspace(Env& env, const std::string& path, const CheckOptions& options);
 // The same over these layers (highest first).
 Result<CheckReport> CheckWorkspaceOver(Env& env, const std::string& path, std::vector<std::unique_ptr<Layer>> layers,

@@ -49,13 +49,8 @@ class Survey::Effects final : public journal::EffectVisitor {
   const bool lost_;
 };
 
-Survey::~Survey() {
-  fresh_.reset();
-  RemoveCheckIndex(env_, path_);
-}
-
 Result<void> Survey::Run() {
-  RemoveCheckIndex(env_, path_);
+  STRATA_ASSIGN(scratch_, Scratch::Make(env_, path_, options_.temporary_folder));
   STRATA_TRY(OpenIndex());
   STRATA_TRY(ReadJournal());
   JudgeIndex();
@@ -82,9 +77,13 @@ Result<void> Survey::OpenIndex() {
   }
   Stage("index", 0);
   const MemoryBudget budget = MemoryBudget::Of(options_.memory_bytes);
-  // A log without the memory that its users share is only read by who may make that.
+  // A log without the memory that its users share is only read by who may make that: it is made for a copy.
   const bool log_alone = there("index.db-wal") && !there("index.db-shm");
-  auto opened = store::Index::Open(file, log_alone ? store::IndexMode::kReadWrite : store::IndexMode::kInspect,
+  if (log_alone) {
+    for (const char* suffix : {"", "-wal"}) STRATA_TRY(CopyFile(env_, file + suffix, scratch_->copy() + suffix));
+  }
+  auto opened = store::Index::Open(log_alone ? scratch_->copy() : file,
+                                   log_alone ? store::IndexMode::kReadWrite : store::IndexMode::kInspect,
                                    config_.volume_id, {budget.index_read_pages, budget.index_read_pages});
   if (!opened && opened.error().code() == Errc::kNotSupported) return Fail(opened.error());
   Result<void> sound;
@@ -211,7 +210,7 @@ Result<void> Survey::Replay() {
   options.ends_at = sound_end_;
   STRATA_ASSIGN(const auto journal, journal::Journal::Open(env_, path_ + "/journal", options));
   const MemoryBudget budget = MemoryBudget::Of(options_.memory_bytes);
-  STRATA_ASSIGN(fresh_, store::Index::Open(CheckIndexPath(path_), store::IndexMode::kReadWrite, config_.volume_id,
+  STRATA_ASSIGN(fresh_, store::Index::Open(scratch_->fresh(), store::IndexMode::kReadWrite, config_.volume_id,
                                            {budget.index_written_pages, budget.index_read_pages}));
   const auto copied_up = std::make_unique<NumberFilter>();
   Checkpointer checkpointer(*journal, *fresh_, config_.name_key, *copied_up, {}, budget.index_batch);

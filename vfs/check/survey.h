@@ -10,6 +10,7 @@
 #include "journal/verify.h"
 #include "store/index/index.h"
 #include "vfs/check/findings.h"
+#include "vfs/check/scratch.h"
 #include "vfs/layer/lower_tree.h"
 #include "vfs/workspace/checkpointer.h"
 #include "vfs/workspace/workspace.h"
@@ -23,7 +24,6 @@ class Survey {
   Survey(Env& env, const std::string& path, const WorkspaceConfig& config, LowerTree* lower,
          const CheckOptions& options, Findings& findings)
       : env_(env), path_(path), config_(config), lower_(lower), options_(options), findings_(findings) {}
-  ~Survey();
   Survey(const Survey&) = delete;
   Survey& operator=(const Survey&) = delete;
 
@@ -85,6 +85,7 @@ class Survey {
   bool index_there_ = false, index_good_ = false;
   bool record_found_ = false;  // the journal has the record that the index was last made from
   store::Index::Checkpoint checkpoint_;
+  std::unique_ptr<Scratch> scratch_;  // before those whose files it removes
   std::unique_ptr<store::Index> index_, fresh_;
 };
 

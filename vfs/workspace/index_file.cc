@@ -13,8 +13,10 @@ Result<void> RemoveIfThere(Env& env, const std::string& path) {
 
 }  // namespace
 
-void RemoveCheckIndex(Env& env, const std::string& workspace) {
-  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) (void)env.Remove(CheckIndexPath(workspace) + suffix);
+void RemoveCheckIndex(Env& env, const std::string& path) {
+  for (const char* which : {"", ".copy"}) {
+    for (const char* suffix : {"", "-wal", "-shm", "-journal"}) (void)env.Remove(path + which + suffix);
+  }
 }
 
 Result<void> MoveIndexAside(Env& env, const std::string& workspace) {

@@ -14,7 +14,8 @@ inline std::string DamagedIndexPath(const std::string& workspace) { return works
 
 // A temporary one that a check makes (vfs/check), and leaves if it is killed.
 inline std::string CheckIndexPath(const std::string& workspace) { return workspace + "/index.check"; }
-void RemoveCheckIndex(Env& env, const std::string& workspace);
+// Removes the one at `path`, the copy beside it (PATH.copy), and what SQLite has put beside both.
+void RemoveCheckIndex(Env& env, const std::string& path);
 
 // Moves the index to DamagedIndexPath, over what is there; its write-ahead log goes. No error where there is none.
 // Takes the mark away.

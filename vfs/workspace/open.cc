@@ -66,7 +66,7 @@ Result<void> WorkspaceImpl::TakeLock() {
 Result<void> WorkspaceImpl::Start() {
   if (!options_.read_only) {
     STRATA_TRY(TakeLock());
-    RemoveCheckIndex(env_, path_);
+    RemoveCheckIndex(env_, CheckIndexPath(path_));
   }
   std::array<std::uint64_t, 2> random;
   env_.Random(std::as_writable_bytes(std::span(random)));

@@ -3,9 +3,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sqlite3.h>
+#include <sys/mount.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "store/index/page_check.h"
 #include "tests/vfs/check/picture.h"
@@ -307,6 +313,60 @@ TEST_F(CheckTest, WhatAKilledCheckLeftIsRemovedAtTheNextStart) {
   ASSERT_OK(history_.Open());
   EXPECT_FALSE(fs::exists(history_.folder() + "/index.check"));
   EXPECT_FALSE(fs::exists(history_.folder() + "/index.check-wal"));
+}
+
+// Every file with its content, size and the time of its last change.
+std::map<std::string, std::pair<std::string, fs::file_time_type>> Files(const std::string& folder) {
+  std::map<std::string, std::pair<std::string, fs::file_time_type>> files;
+  for (const auto& [name, content] : TakePicture(folder)) {
+    files[name] = {content, fs::last_write_time(folder + "/" + name)};
+  }
+  return files;
+}
+
+// What a workspace may look like while nobody serves it.
+class CheckAlone : public CheckTest, public ::testing::WithParamInterface<std::string> {
+ protected:
+  void SetUp() override {
+    history_.Live(GetParam() != "closed");
+    Change([](Picture& p) {
+      if (GetParam() == "log_alone") p.erase("index.db-shm");
+      if (GetParam() == "log_with_empty_shm") p["index.db-shm"] = "";
+    });
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Of, CheckAlone, ::testing::Values("closed", "killed", "log_alone", "log_with_empty_shm"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(CheckAlone, ChangesNoFileAndNeedsNoRightTo) {
+  const auto before = Files(history_.folder());
+  const CheckReport report = Check();
+  EXPECT_TRUE(Files(history_.folder()) == before);
+  EXPECT_GT(Count(report, "index rows compared"), 15u) << Text(report);
+  EXPECT_FALSE(report.damaged()) << Text(report);
+
+  TempFolder elsewhere;
+  std::string skipped;
+  std::thread([&] {
+    // The name space is this thread's, to its end.
+    const char* folder = history_.folder().c_str();
+    if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount(folder, folder, nullptr, MS_BIND, nullptr) != 0 ||
+        mount(nullptr, folder, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0) {
+      skipped = std::strerror(errno);
+      return;
+    }
+    std::vector<std::unique_ptr<Layer>> layers;
+    layers.push_back(history_.MakeOneLayer());
+    const CheckOptions options{.memory_bytes = 4 << 20, .temporary_folder = elsewhere.path()};
+    const auto looked = CheckWorkspaceOver(Env::System(), history_.folder(), std::move(layers), options);
+    ASSERT_OK(looked);
+    EXPECT_GT(Count(*looked, "index rows compared"), 15u) << Text(*looked);
+    EXPECT_FALSE(looked->damaged()) << Text(*looked);
+  }).join();
+  if (!skipped.empty()) GTEST_SKIP() << "nothing can be mounted here: " << skipped;
+  EXPECT_TRUE(Files(history_.folder()) == before);
+  EXPECT_TRUE(fs::is_empty(elsewhere.path()));
 }
 
 }  // namespace
