@@ -1,6 +1,7 @@
 #include "vfs/check/check.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -14,7 +15,7 @@
 namespace strata::vfs {
 namespace {
 
-std::string DamagedName(const std::string& file) { return file + ".damaged"; }
+constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
 class Check {
  public:
@@ -133,6 +134,8 @@ class Check {
     const std::string last =
         path_ + "/journal/" + journal::SegmentName(survey.sound_end().value / journal.segment_size);
     for (const std::string& file : journal.files) {
+      if (file < last) continue;
+      STRATA_TRY(MakeRoomForDamaged(env_, file, kAll));
       if (file == last) STRATA_TRY(CopyFile(env_, file, DamagedName(file)));
     }
     for (auto file = journal.files.rbegin(); file != journal.files.rend() && *file > last; ++file) {

@@ -47,7 +47,7 @@ struct CheckReport {
 
 struct CheckOptions {
   // Rebuilds the index from the journal, and cuts the journal where it cannot be read on. What is replaced or cut is
-  // kept beside as NAME.damaged.
+  // kept beside as NAME.damaged; what was kept under that name before is then NAME.damaged.2, and so on.
   bool repair = false;
   std::size_t memory_bytes = kDefaultMemoryBytes;
   // For temporary files, where the workspace's folder cannot be written.

@@ -369,5 +369,69 @@ TEST_P(CheckAlone, ChangesNoFileAndNeedsNoRightTo) {
   EXPECT_TRUE(fs::is_empty(elsewhere.path()));
 }
 
+// Where frames begin in a segment.
+std::vector<std::size_t> Frames(const std::string& segment) {
+  std::vector<std::size_t> frames;
+  for (std::size_t at = segment.find("STJR"); at != std::string::npos; at = segment.find("STJR", at + 1)) {
+    frames.push_back(at);
+  }
+  return frames;
+}
+
+TEST_F(CheckTest, WhatEarlierRepairsKeptStays) {
+  history_.Live(true);
+  std::string file;
+  std::size_t most = 0;
+  for (const auto& [name, content] : TakePicture(history_.folder())) {
+    if (!name.ends_with(".seg") || Frames(content).size() <= most) continue;
+    file = name;
+    most = Frames(content).size();
+  }
+  ASSERT_GE(most, 6u);
+  std::vector<std::string> kept;
+  for (std::size_t repair = 0; repair < 3; ++repair) {
+    Change([&](Picture& p) {
+      for (const char* name : {"index.db", "index.db-wal", "index.db-shm"}) p.erase(name);
+      // The last record but one of those that are left: the last tells that it was durable.
+      std::string& segment = p[file];
+      segment[Frames(segment)[most - 2 - 2 * repair] + 8] ^= 1;
+      kept.push_back(segment);
+    });
+    const CheckReport mended = Check(true);
+    EXPECT_FALSE(mended.damaged()) << Text(mended);
+    ASSERT_FALSE(mended.repairs.empty());
+    const Picture after = TakePicture(history_.folder());
+    for (std::size_t i = 0; i <= repair; ++i) {
+      const std::string name = file + ".damaged" + (i == repair ? "" : "." + std::to_string(repair - i + 1));
+      ASSERT_TRUE(after.contains(name)) << name;
+      EXPECT_TRUE(after.at(name) == kept[i]) << name;
+    }
+  }
+}
+
+TEST_F(CheckTest, TheThreeNewestDamagedIndexesAreKept) {
+  history_.Live(false);
+  std::vector<std::string> indexes;
+  for (int repair = 0; repair < 5; ++repair) {
+    Change([&](Picture& p) {
+      p["index.db"][4096 + 100 + repair] ^= 1;
+      indexes.push_back(p["index.db"]);
+    });
+    // By a repair, and by a start.
+    if (repair % 2 == 0) {
+      EXPECT_FALSE(Check(true).damaged());
+    } else {
+      EXPECT_OK(history_.Open());
+    }
+    const Picture after = TakePicture(history_.folder());
+    for (int back = 0; back <= std::min(repair, 2); ++back) {
+      const std::string name = "index.db.damaged" + (back == 0 ? "" : "." + std::to_string(back + 1));
+      ASSERT_TRUE(after.contains(name)) << name << " after " << repair;
+      EXPECT_TRUE(after.at(name) == indexes[repair - back]) << name << " after " << repair;
+    }
+    EXPECT_FALSE(after.contains("index.db.damaged.4"));
+  }
+}
+
 }  // namespace
 }  // namespace strata::vfs::testing
