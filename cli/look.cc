@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
+#include "vfs/string_sink.h"
 
 namespace strata::cli {
 namespace {
@@ -48,22 +49,6 @@ Result<void> WriteOut(ByteSpan bytes) {
   }
   return {};
 }
-
-// Gathers one READ in memory.
-class BufferSink final : public vfs::ReadSink {
- public:
-  MutableByteSpan Allocate(std::size_t size) override {
-    bytes_.resize(bytes_.size() + size);
-    return MutableByteSpan(bytes_).last(size);
-  }
-  void Trim(std::size_t size) override { bytes_.resize(bytes_.size() - size); }
-  void Reference(ByteSpan bytes, std::shared_ptr<const void>) override {
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-  }
-  void Zeros(std::size_t size) override { bytes_.resize(bytes_.size() + size); }
-
-  std::vector<std::byte> bytes_;
-};
 
 Result<void> List(const LookArguments& arguments) {
   STRATA_ASSIGN(auto volume, OpenForReading(arguments.workspace));
@@ -132,25 +117,25 @@ Result<void> Cat(const LookArguments& arguments) {
   STRATA_ASSIGN(auto volume, OpenForReading(arguments.workspace));
   STRATA_ASSIGN(vfs::Entry at, Walk(*volume, arguments.path));
   constexpr std::uint32_t kPiece = 1 << 20;
-  std::vector<std::byte> whole;  // for JSON, which is one piece
+  std::string whole;  // for JSON, which is one piece
   for (std::uint64_t offset = 0;;) {
-    BufferSink sink;
+    vfs::StringSink sink;
     auto read = volume->Read(LocalContext(), at.id, offset, kPiece, sink);
     if (!read) return Fail(read.error().WithContext(arguments.path));
     if (arguments.json) {
-      whole.insert(whole.end(), sink.bytes_.begin(), sink.bytes_.end());
+      whole += sink.data;
     } else {
-      STRATA_TRY(WriteOut(sink.bytes_));
+      STRATA_TRY(WriteOut(AsBytes(sink.data)));
     }
     offset += read->count;
     if (read->eof) break;
   }
   if (!arguments.json) return {};
-  const bool text = IsUtf8(AsText(whole));
+  const bool text = IsUtf8(whole);
   PrintJson({{"path", arguments.path},
              {"size", whole.size()},
              {"encoding", text ? "utf-8" : "base64"},
-             {"content", text ? std::string(AsText(whole)) : Base64(whole)}});
+             {"content", text ? whole : Base64(AsBytes(whole))}});
   return {};
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 
+#include "vfs/string_sink.h"
 #include "vfs/workspace/workspace_impl.h"
 
 namespace strata::vfs {
@@ -18,20 +19,6 @@ constexpr std::uint32_t kComparedAtOnce = 256 << 10;
 struct UpperInode {
   InodeRecord record;
   std::vector<std::pair<std::string, NameSlot>> entries;  // of a directory: entries and whiteouts
-};
-
-// Collects what a Read gives.
-class Collector final : public ReadSink {
- public:
-  MutableByteSpan Allocate(std::size_t size) override {
-    bytes.resize(bytes.size() + size);
-    return std::as_writable_bytes(std::span(bytes)).last(size);
-  }
-  void Trim(std::size_t size) override { bytes.resize(bytes.size() - size); }
-  void Reference(ByteSpan more, std::shared_ptr<const void>) override { bytes += AsText(more); }
-  void Zeros(std::size_t size) override { bytes.append(size, '\0'); }
-
-  std::string bytes;
 };
 
 // Gone, or replaced, since it was seen: as if it had been so before.
@@ -397,10 +384,10 @@ Result<bool> ChangeFinder::RangeDiffers(const ObjectId& id, const LowerNode& bas
     expected.resize(std::min<std::uint64_t>(kComparedAtOnce, end - offset));
     STRATA_ASSIGN(const std::size_t got,
                   lower_.Read(base, offset, std::as_writable_bytes(std::span(expected)), context_.may_block));
-    Collector shown;
+    StringSink shown;
     auto read = workspace_.Read(context_, id, offset, static_cast<std::uint32_t>(expected.size()), shown);
     if (!read && !IsGone(read.error())) return Fail(read.error());
-    if (!read || got != expected.size() || shown.bytes != expected) return true;
+    if (!read || got != expected.size() || shown.data != expected) return true;
     offset += expected.size();
   }
   return false;

@@ -44,17 +44,6 @@ Credentials User(std::uint32_t uid, std::uint32_t gid, std::initializer_list<std
   return user;
 }
 
-MutableByteSpan StringSink::Allocate(std::size_t size) {
-  data.resize(data.size() + size);
-  return std::as_writable_bytes(std::span(data)).last(size);
-}
-void StringSink::Trim(std::size_t size) {
-  ASSERT_LE(size, data.size());
-  data.resize(data.size() - size);
-}
-void StringSink::Reference(ByteSpan bytes, std::shared_ptr<const void>) { data += AsText(bytes); }
-void StringSink::Zeros(std::size_t size) { data.append(size, '\0'); }
-
 bool EntrySink::Add(const DirectoryEntry& entry) {
   if (entries.size() >= limit_) return false;
   Listed listed{std::string(entry.name), entry.id, entry.cookie, std::nullopt};

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "vfs/file_system.h"
+#include "vfs/string_sink.h"
 
 namespace strata::vfs::testing {
 
@@ -32,16 +33,6 @@ class TempFolder {
 };
 
 Credentials User(std::uint32_t uid, std::uint32_t gid, std::initializer_list<std::uint32_t> groups = {});
-
-// Collects the bytes of a READ.
-class StringSink : public ReadSink {
- public:
-  MutableByteSpan Allocate(std::size_t size) override;
-  void Trim(std::size_t size) override;
-  void Reference(ByteSpan bytes, std::shared_ptr<const void> pin) override;
-  void Zeros(std::size_t size) override;
-  std::string data;
-};
 
 struct Listed {
   std::string name;
