@@ -69,9 +69,17 @@ constexpr std::uint64_t kAskEvery = 64;
 
 }  // namespace
 
+void Checkpointer::KnowRequests(const PastRequestsFound& found) {
+  requests_.clear();
+  for (const FoundRequest& request : found.requests) requests_.push_back({request.record, request.distance});
+  moved_ = found.moved;
+  complete_ = trimmed_ = true;
+}
+
 void Checkpointer::Note(Lsn record) {
-  requests_.push_back(record);
-  while (requests_.size() > kMaxPastRequests || record.value - requests_.front().value > kPastRequestBytes) {
+  requests_.push_back({record, record.value - moved_});
+  while (requests_.size() > kMaxPastRequests ||
+         requests_.back().distance - requests_.front().distance > kPastRequestBytes) {
     requests_.pop_front();
     trimmed_ = true;
   }
@@ -92,7 +100,9 @@ Result<bool> Checkpointer::Apply(Lsn to, const std::function<bool()>& enough, co
     if (record->end > to) break;
     ++records_;
     visitor.Begin(*record);
-    STRATA_TRY(journal::VisitRecord(record->head, record->payload_size, visitor));
+    STRATA_ASSIGN(const journal::RecordHeader header,
+                  journal::VisitRecord(record->head, record->payload_size, visitor));
+    if (header.kind == journal::RecordKind::kMove) moved_ += record->end.value - record->begin.value;
     if (visitor.has_request()) Note(record->begin);
     reached.lsn = record->end;
     reached.record = record->begin;
@@ -101,9 +111,9 @@ Result<bool> Checkpointer::Apply(Lsn to, const std::function<bool()>& enough, co
     if (enough && records_ % kAskEvery == 0 && enough()) break;
   }
   reached.journal_begin = visitor.journal_begin();
-  // Those of before this process count until enough has come since.
-  if (trimmed_ || reached.lsn.value - reached.requests.value > kPastRequestBytes) {
-    reached.requests = requests_.empty() ? reached.lsn : requests_.front();
+  // Those of before this process count too: it has to know them first.
+  if (complete_ && trimmed_) {
+    reached.requests = requests_.empty() ? reached.lsn : requests_.front().record;
   }
   STRATA_TRY(writer->Commit(reached, step));
   const bool advanced = reached.lsn != reached_.lsn;

@@ -9,6 +9,7 @@
 #include "journal/journal.h"
 #include "store/index/index.h"
 #include "vfs/workspace/number_filter.h"
+#include "vfs/workspace/past_requests.h"
 
 namespace strata::vfs {
 
@@ -30,6 +31,8 @@ class Checkpointer {
   // journal has none before `to`. `to` must be durable, so that the index is never ahead of the journal after a power
   // cut. `step` is called in between, often, and may wait.
   Result<bool> Apply(Lsn to, const std::function<bool()>& enough = {}, const std::function<void()>& step = {});
+  // Which requests the journal holds from reached().requests on: until they are known none is forgotten.
+  void KnowRequests(const PastRequestsFound& found);
   const store::Index::Checkpoint& reached() const { return reached_; }
   // How many were applied, in all.
   std::uint64_t records() const { return records_; }
@@ -45,8 +48,14 @@ class Checkpointer {
   store::Index::Checkpoint reached_;
   const std::size_t batch_bytes_;
   std::uint64_t records_ = 0;
-  std::deque<Lsn> requests_;  // of this process
-  bool trimmed_ = false;      // some of this process count no more
+  struct Request {
+    Lsn record;
+    std::uint64_t distance;  // its position, what the cleaner wrote left out
+  };
+  std::deque<Request> requests_;  // all that count, if `complete_`
+  bool trimmed_ = false;          // some count no more
+  bool complete_ = reached_.lsn.value == 0;
+  std::uint64_t moved_ = 0;  // bytes of records that the cleaner wrote: no call of a client's
 };
 
 }  // namespace strata::vfs

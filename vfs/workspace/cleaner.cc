@@ -39,6 +39,7 @@ class RecordParts final : public journal::EffectVisitor {
     names.clear();
     data.clear();
     truncations.clear();
+    requests.clear();
   }
   Result<void> On(const InodeRecord& inode) override {
     images.push_back(inode.ino);
@@ -65,11 +66,17 @@ class RecordParts final : public journal::EffectVisitor {
     return {};
   }
 
+  Result<void> On(const journal::RequestEffect& effect) override {
+    requests.push_back(effect);
+    return {};
+  }
+
   std::vector<InodeNumber> images;
   std::vector<InodeNumber> touched;  // changed, or gone
   std::vector<Name> names;
   std::vector<journal::DataEffect> data;
   std::vector<journal::TruncateEffect> truncations;
+  std::vector<journal::RequestEffect> requests;  // as long as the record is there
 };
 
 }  // namespace
@@ -187,6 +194,9 @@ Result<bool> Cleaner::MoveRecord(const journal::RecordView& record, What what) {
       if (!moved) return false;
     }
   }
+  if (record.begin >= requests_from_) {
+    for (const journal::RequestEffect& effect : parts.requests) STRATA_TRY(volume_.MoveRequest(effect));
+  }
   std::optional<journal::RecordView> whole;  // most of what is old is dead, and need not be read
   for (const journal::DataEffect& effect : parts.data) {
     STRATA_ASSIGN(const bool lives, volume_.DataLives(record, effect));
@@ -201,6 +211,8 @@ Result<bool> Cleaner::MoveRecord(const journal::RecordView& record, What what) {
 
 Result<bool> Cleaner::MoveSegment(const Candidate& candidate) {
   moved_inodes_.clear();
+  STRATA_ASSIGN(const store::Index::Checkpoint checkpoint, index_.LastCheckpoint());
+  requests_from_ = checkpoint.requests;
   const Lsn until((candidate.segment + 1) * journal_.segment_size());
   const What what = candidate.first ? What::kLiving : What::kLivingAndGone;
   std::uint64_t piece = journal_.end().value;

@@ -48,6 +48,8 @@ class Cleaner {
     virtual Result<bool> DataLives(const journal::RecordView& record, const journal::DataEffect& effect) = 0;
     // `record` with its payload.
     virtual Result<void> MoveData(const journal::RecordView& record, const journal::DataEffect& effect) = 0;
+    // A client may ask again: what was answered has to be known after a restart.
+    virtual Result<void> MoveRequest(const journal::RequestEffect& request) = 0;
     // Appends a record that says that the journal may begin at `begin`; where it ends.
     virtual Result<Lsn> LogBegin(Lsn begin) = 0;
   };
@@ -104,6 +106,7 @@ class Cleaner {
   std::optional<Candidate> moved_ STRATA_GUARDED_BY(clean_mutex_);
   Lsn moved_end_ STRATA_GUARDED_BY(clean_mutex_);
   std::vector<std::uint64_t> stuck_ STRATA_GUARDED_BY(clean_mutex_);  // segments that can go only once they are first
+  Lsn requests_from_ STRATA_GUARDED_BY(clean_mutex_);                 // requests from here on may be asked again
   // How much was dead when a segment went for nothing.
   std::optional<std::uint64_t> futile_dead_ STRATA_GUARDED_BY(clean_mutex_);
   bool hurry_ STRATA_GUARDED_BY(clean_mutex_) = false;

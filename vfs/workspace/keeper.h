@@ -63,6 +63,12 @@ class Keeper {
   // Waits, a bounded time, until they need not. Fails where checkpoints fail: with kNoSpace on a full disk, else kIo.
   Result<void> AwaitRoom() STRATA_EXCLUDES(mutex_);
 
+  // Before Start: which calls the journal remembers.
+  void KnowRequests(const PastRequestsFound& found) STRATA_EXCLUDES(checkpoint_mutex_) {
+    const MutexLock lock(checkpoint_mutex_);
+    checkpointer_.KnowRequests(found);
+  }
+
   // -- What the index holds. --
   // All before is in the index.
   Lsn position() const { return Lsn(position_.load(std::memory_order_acquire)); }

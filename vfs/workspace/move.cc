@@ -146,6 +146,14 @@ Result<void> WorkspaceImpl::MoveData(const journal::RecordView& record, const jo
   }));
 }
 
+Result<void> WorkspaceImpl::MoveRequest(const journal::RequestEffect& request) {
+  journal::RecordWriter writer;
+  writer.Begin({journal::RecordKind::kMove, Now(), 0});
+  writer.Add(request);
+  STRATA_TRY(LogMove(writer));
+  return {};
+}
+
 Result<Lsn> WorkspaceImpl::LogBegin(Lsn begin) {
   journal::RecordWriter writer;
   writer.Begin({journal::RecordKind::kMove, Now(), 0});

@@ -135,7 +135,9 @@ Result<void> Opening::Recover(Opened& opened, const store::Index::Checkpoint& ch
   STRATA_TRY(CheckBegin(*opened.journal, reached));  // an index that was made anew knows only now
   STRATA_TRY(opened.index->LoadInode(kRootInode));   // if the index cannot tell this, it is found damaged here
   opened.next_ino = InodeNumber(std::max<std::uint64_t>(2, reached.highest_ino.value + 1));
-  STRATA_ASSIGN(opened.past_requests, FindPastRequests(*opened.journal, reached.requests, reached.record));
+  STRATA_ASSIGN(PastRequestsFound found, FindPastRequests(*opened.journal, reached.requests, reached.record));
+  opened.keeper->KnowRequests(found);
+  opened.past_requests = std::move(found.requests);
   return {};
 }
 

@@ -15,20 +15,22 @@ class RequestVisitor final : public journal::EffectVisitor {
   Result<void> On(const journal::TruncateEffect&) override { return {}; }
   Result<void> On(const journal::PurgeEffect&) override { return {}; }
   Result<void> On(const journal::RequestEffect& effect) override {
-    found_.push_back({{effect.request.begin(), effect.request.end()}, effect.made, effect.generation});
-    if (found_.size() > kMaxPastRequests) found_.pop_front();
+    found.requests.push_back({{effect.request.begin(), effect.request.end()},
+                              effect.made,
+                              effect.generation,
+                              record,
+                              record.value - found.moved});
+    if (found.requests.size() > kMaxPastRequests) found.requests.pop_front();
     return {};
   }
 
-  std::deque<FoundRequest> Take() { return std::move(found_); }
-
- private:
-  std::deque<FoundRequest> found_;
+  PastRequestsFound found;
+  Lsn record;
 };
 
 }  // namespace
 
-Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn from, Lsn sound) {
+Result<PastRequestsFound> FindPastRequests(journal::Journal& journal, Lsn from, Lsn sound) {
   RequestVisitor visitor;
   while (true) {
     const auto record = journal.NextHead(from);
@@ -41,9 +43,12 @@ Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn
       continue;
     }
     if (!record) return Fail(record.error());
-    if (!*record) return visitor.Take();
-    STRATA_TRY(journal::VisitRecord((*record)->head, (*record)->payload_size, visitor));
+    if (!*record) return std::move(visitor.found);
+    visitor.record = (*record)->begin;
+    STRATA_ASSIGN(const journal::RecordHeader header,
+                  journal::VisitRecord((*record)->head, (*record)->payload_size, visitor));
     from = (*record)->end;
+    if (header.kind == journal::RecordKind::kMove) visitor.found.moved += from.value - visitor.record.value;
   }
 }
 

@@ -19,10 +19,17 @@ struct FoundRequest {
   std::vector<std::byte> request;
   InodeNumber made;
   Generation generation;
+  Lsn record = {};             // where it is said
+  std::uint64_t distance = 0;  // the same, without what the cleaner wrote before
+};
+
+struct PastRequestsFound {
+  std::deque<FoundRequest> requests;
+  std::uint64_t moved = 0;  // bytes that the cleaner wrote between
 };
 
 // The last requests of the journal, the oldest first, of records from `from` on. Where a record before `sound` does not
 // check, those from there to `sound` are left out, with a warning.
-Result<std::deque<FoundRequest>> FindPastRequests(journal::Journal& journal, Lsn from, Lsn sound);
+Result<PastRequestsFound> FindPastRequests(journal::Journal& journal, Lsn from, Lsn sound);
 
 }  // namespace strata::vfs

@@ -331,6 +331,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Result<bool> MoveTruncation(InodeNumber ino, std::uint64_t size) override;
   Result<bool> DataLives(const journal::RecordView& record, const journal::DataEffect& effect) override;
   Result<void> MoveData(const journal::RecordView& record, const journal::DataEffect& effect) override;
+  Result<void> MoveRequest(const journal::RequestEffect& request) override;
   Result<Lsn> LogBegin(Lsn begin) override;
   // Runs `body(Inode&, Need&)` with the inode of the upper; kStale if it is gone.
   template <typename Body>

@@ -28,7 +28,7 @@ class FakeVolume final : public Cleaner::Volume {
  public:
   std::vector<std::uint64_t> moved_inodes, moved_data;  // by number
   std::set<std::uint64_t> living;                       // whose data lives
-  int with_tombstones = 0;
+  int with_tombstones = 0, requests = 0;
   bool truncations_move = true;
 
   explicit FakeVolume(journal::Journal& journal) : journal_(journal) {}
@@ -49,6 +49,10 @@ class FakeVolume final : public Cleaner::Volume {
     writer.Begin({journal::RecordKind::kMove, Time{}, 0});
     writer.Add(journal::DataEffect{effect.ino, effect.offset, effect.length, 0});
     STRATA_TRY(journal_.Append(writer.head(), record.payload.first(effect.length)));
+    return {};
+  }
+  Result<void> MoveRequest(const journal::RequestEffect&) override {
+    ++requests;
     return {};
   }
   Result<Lsn> LogBegin(Lsn begin) override {
