@@ -151,6 +151,8 @@ class LogJournal final : public Journal {
   Result<SegmentHeader> StubOf(const Segment& segment) const;
   // Nobody reads the segment any more, and its file is let go of.
   void LetGo(Segment& segment, bool first) STRATA_REQUIRES(retire_mutex_);
+  // A mapping could not be read: which files were cut?
+  void LookForCutFiles();
   void NoteClosed(const Segment& segment, const OpenSegment& open);
   Result<std::optional<RecordView>> Walk(Lsn from, RecordPart part);
   // Writes what is buffered. No write may be under way.
@@ -215,6 +217,7 @@ class LogJournal final : public Journal {
   Mutex touched_mutex_;                                                // taken last
   std::vector<Segment*> touched_ STRATA_GUARDED_BY(touched_mutex_);
   CheckedRecords checked_;
+  std::atomic<std::uint64_t> faults_seen_{mapping_faults.load()};
 
   Mutex walk_mutex_;
   Window window_ STRATA_GUARDED_BY(walk_mutex_);                 // of Next

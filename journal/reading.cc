@@ -1,6 +1,7 @@
 // What LogJournal reads.
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/resident.h"
 #include "journal/log_journal.h"
 
@@ -26,10 +27,26 @@ Result<PinnedBytes> LogJournal::Data(Lsn record, Lsn position, std::uint64_t len
     STRATA_TRY(Check(segment, record.value, begin, begin + length));
   }
   const OpenSegment& open = segment.open();
+  if (mapping_faults.load(std::memory_order_relaxed) != faults_seen_.load(std::memory_order_relaxed)) LookForCutFiles();
+  if (begin + length - segment->base > open.size.load(std::memory_order_relaxed)) {
+    return Fail(Errc::kIo, segment->path + " is shorter than its records; restore the file from a copy");
+  }
   if (!open.mapping || !Touch(*segment, open, begin - segment->base, length)) {
     return PinnedBytes{.bytes = {}, .pin = {}, .unmapped = true};
   }
   return PinnedBytes{.bytes = open.bytes.subspan(begin - segment->base, length), .pin = open.mapping};
+}
+
+void LogJournal::LookForCutFiles() {
+  faults_seen_.store(mapping_faults.load());
+  const std::uint64_t written = written_.load(std::memory_order_acquire);
+  table_.VisitOpen([&](const Segment& segment, OpenSegment& open) {
+    const std::uint64_t end = std::max(ReadableEnd(segment, written), segment.base) - segment.base;
+    const auto size = open.file->Size();
+    if (!size || *size >= end || open.size.exchange(*size) == *size) return;
+    log::Error("a file of the journal was cut by somebody else: what it held is lost; restore it from a copy path=" +
+               segment.path + " size=" + std::to_string(*size) + " records_end=" + std::to_string(end));
+  });
 }
 
 Result<void> LogJournal::Copy(Lsn position, MutableByteSpan out, bool may_block) {

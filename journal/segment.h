@@ -33,6 +33,9 @@ struct OpenSegment {
   // Which blocks were read through the mapping since they were last released, a bit each.
   mutable std::vector<std::atomic<std::uint64_t>> touched;
 
+  // Of the file, where somebody has cut it.
+  std::atomic<std::uint64_t> size{std::numeric_limits<std::uint64_t>::max()};
+
   // Maps `file`; of the mapping, `length` bytes may ever be used.
   Result<void> MapFile(std::uint64_t length);
   // The mapping counts in `mappings` for as long as it lives.

@@ -129,6 +129,9 @@ class ReadSink {
   virtual MutableByteSpan Allocate(std::size_t size) = 0;
   // Gives back the last `size` bytes of what Allocate gave (a short read).
   virtual void Trim(std::size_t size) = 0;
+  // False: Reference looks at the bytes, which must then not lie in a mapped file that somebody may cut. They come by
+  // Allocate.
+  virtual bool OnlyPassesOn() const { return true; }
   // The next bytes lie at `bytes`, which stay valid while `pin` lives.
   virtual void Reference(ByteSpan bytes, std::shared_ptr<const void> pin) = 0;
   virtual void Zeros(std::size_t size) = 0;

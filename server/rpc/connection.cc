@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "base/resident.h"
 #include "server/rpc/io_thread.h"
 #include "server/rpc/pending_call.h"
 
@@ -415,6 +416,8 @@ bool Connection::SendNow(ReplyBuffer& replies) {
     } else if (errno == EAGAIN) {
       return false;
     } else if (errno != EINTR) {
+      // A reply that refers to a file which is not there any more cannot be taken back: the client sends again.
+      if (errno == EFAULT) mapping_faults.fetch_add(1);
       replies.Clear();
       Close();
       return true;

@@ -2,8 +2,10 @@
 
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <semaphore>
 
+#include "base/resident.h"
 #include "server/rpc/listener.h"
 #include "server/rpc/pending_call.h"
 
@@ -12,7 +14,7 @@ namespace {
 
 // Served in one go before others get their turn.
 constexpr int kAtOnce = 64;
-constexpr std::size_t kMaxPieces = 64;
+constexpr std::size_t kMaxPieces = 256;
 
 // Waits for what the reply owes; where that fails it becomes a failure.
 void Meet(const Route& route, const Outcome& outcome, ReplyBuffer& reply) {
@@ -156,8 +158,9 @@ void Datagrams::Send(ReplyBuffer& reply, const sockaddr_storage& to, socklen_t t
   message.msg_namelen = to_size;
   message.msg_iov = pieces;
   message.msg_iovlen = reply.Gather(pieces, kMaxPieces);
-  // One that cannot be sent is lost, as datagrams may be.
-  ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  // One that cannot be sent is lost, as datagrams may be. EFAULT: see Connection::SendNow.
+  const ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent < 0 && errno == EFAULT) mapping_faults.fetch_add(1);
 }
 
 }  // namespace strata::rpc

@@ -9,8 +9,6 @@ namespace strata::rpc {
 namespace {
 
 constexpr std::size_t kChunkBytes = 64 << 10;
-// Below this, copying is cheaper than a piece of its own.
-constexpr std::size_t kCopyBelow = 1024;
 // What Append copies rather than takes over.
 constexpr std::size_t kAppendCopyBelow = 8 << 10;
 
@@ -92,7 +90,7 @@ void ReplyBuffer::Clear(bool keep_chunk) {
 }
 
 void ReplyBuffer::Reference(ByteSpan bytes, std::shared_ptr<const void> pin) {
-  if (bytes.size() < kCopyBelow) return Raw(bytes);
+  if (bytes.empty()) return;
   CloseOpenPiece();
   pieces_.push_back({bytes.data(), bytes.size(), nullptr, std::move(pin)});
   size_ += bytes.size();
@@ -162,7 +160,9 @@ void ReplyBuffer::Rewind(std::size_t size) {
 
 void ReplyBuffer::Append(ReplyBuffer&& other) {
   if (other.size_ == 0) return;
-  if (other.size_ < kAppendCopyBelow) {
+  const bool refers = std::any_of(other.pieces_.begin() + static_cast<std::ptrdiff_t>(other.first_piece_),
+                                  other.pieces_.end(), [](const Piece& piece) { return piece.chunk == nullptr; });
+  if (other.size_ < kAppendCopyBelow && !refers) {
     for (std::size_t i = other.first_piece_; i < other.pieces_.size(); ++i) {
       Raw({other.pieces_[i].data, other.pieces_[i].size});
     }

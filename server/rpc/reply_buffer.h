@@ -36,7 +36,8 @@ class ReplyBuffer {
     cursor_ += size;
     size_ += size;
   }
-  // Adds bytes that lie elsewhere, valid while `pin` lives. Small ones are copied.
+  // Adds bytes that lie elsewhere, valid while `pin` lives. They are not looked at: if their file was cut, that is a
+  // signal here, and an error where the system reads them.
   void Reference(ByteSpan bytes, std::shared_ptr<const void> pin);
 
   void U32(std::uint32_t v) { StoreBe32(Reserve(4), v), Commit(4); }

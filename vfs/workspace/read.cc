@@ -6,6 +6,13 @@
 #include "vfs/workspace/workspace_impl.h"
 
 namespace strata::vfs {
+namespace {
+
+// Of many stretches, those that are smaller are copied: each that is referred to is a piece of its own to be sent.
+constexpr std::size_t kSmallestReferenced = 1024;
+constexpr std::size_t kFewStretches = 16;
+
+}  // namespace
 
 Result<Attributes> WorkspaceImpl::GetAttributes(const OpContext& context, const ObjectId& id) {
   return Run(context, [&](StripeLock& lock, Need& need) -> Result<Attributes> {
@@ -168,7 +175,8 @@ Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId&
     switch (stretch.source) {
       case Stretch::Source::kJournal: {
         journal::PinnedBytes& data = *next_pinned++;
-        if (!data.unmapped) {
+        const bool worth = plan.size() <= kFewStretches || stretch.length >= kSmallestReferenced;
+        if (!data.unmapped && worth && sink.OnlyPassesOn()) {
           sink.Reference(data.bytes, std::move(data.pin));
           break;
         }

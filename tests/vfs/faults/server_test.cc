@@ -7,6 +7,7 @@
 
 #include <filesystem>
 
+#include "base/resident.h"
 #include "tests/base/fault_env.h"
 #include "tests/base/temp_folder.h"
 #include "tests/e2e/wire.h"
@@ -212,6 +213,34 @@ TEST_F(SyncFailure, ChangesTheVerifierThatWriteAndCommitAnswer) {
   const WireReply again = Call(21, Xdr().Opaque(Make(8, "other")).Long(0).Word(0).bytes());
   ASSERT_EQ(again.Word(0), kOk);
   EXPECT_NE(again.body.substr(again.body.size() - 8), before);
+}
+
+// Somebody else cuts a segment that is mapped: what lay there is an error, and not a signal.
+TEST_F(SyncFailure, OfAFileOfTheJournalThatWasCutIsAnErrorOfTheRead) {
+  const std::string file = Make(8, "file"), small = Make(8, "small");
+  const auto write = [&](const std::string& handle, std::size_t size) {
+    const std::string bytes(size, 'x');
+    return Call(7, Xdr().Opaque(handle).Long(0).Word(static_cast<std::uint32_t>(size)).Word(2).Opaque(bytes).bytes());
+  };
+  const auto read = [&](const std::string& handle, std::uint32_t count) {
+    return Call(6, Xdr().Opaque(handle).Long(0).Word(count).bytes());
+  };
+  ASSERT_EQ(write(file, 200'000).Word(0), kOk);
+  ASSERT_EQ(write(small, 100).Word(0), kOk);
+  ASSERT_EQ(read(file, 200'000).Word(0), kOk);
+  ASSERT_EQ(read(small, 100).Word(0), kOk);
+  std::filesystem::resize_file(folder_ / "workspace/journal/0000000000000000.seg", 4096);
+  for (const auto& [handle, count] : {std::pair(small, 100u), std::pair(file, 200'000u)}) {
+    WireReply reply = read(handle, count);
+    if (!reply.came) {  // it referred to what is not there, and the connection ended
+      wire_ = std::make_unique<Wire>(server_->endpoints()[0].port);
+      reply = read(handle, count);
+    }
+    ASSERT_TRUE(reply.came);
+    EXPECT_EQ(reply.Word(0), kIoError);
+  }
+  EXPECT_GT(mapping_faults.load(), 0u);
+  EXPECT_EQ(Call(1, Xdr().Opaque(file).bytes()).Word(0), kOk) << "all else goes on";
 }
 
 }  // namespace
