@@ -128,17 +128,21 @@ class SystemFile final : public File {
     return std::make_unique<SystemMapping>(address, length);
   }
 
-  Result<void> Lock() override {
+  Result<void> Lock() override { return LockAs(LOCK_EX); }
+  Result<void> LockShared() override { return LockAs(LOCK_SH); }
+  void Unlock() override { ::flock(fd_, LOCK_UN); }
+
+ private:
+  Result<void> LockAs(int operation) {
     int rc;
     do {
-      rc = ::flock(fd_, LOCK_EX | LOCK_NB);
+      rc = ::flock(fd_, operation | LOCK_NB);
     } while (rc != 0 && errno == EINTR);
     if (rc == 0) return {};
     if (errno == EWOULDBLOCK) return Fail(Errc::kBusy, path_ + " is locked by another process");
     return Failure("lock");
   }
 
- private:
   std::unexpected<Status> Failure(std::string_view verb) const {
     return Fail(Status::FromErrno(errno, std::string(verb) + ' ' + path_));
   }
@@ -207,6 +211,12 @@ class SystemEnv final : public Env {
   Result<void> Rename(const std::string& from, const std::string& to) override {
     if (std::rename(from.c_str(), to.c_str()) != 0) return PathFailure("rename to " + to, from);
     return {};
+  }
+
+  Result<void> Exchange(const std::string& one, const std::string& other) override {
+    if (::renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) == 0) return {};
+    if (errno == EINVAL || errno == ENOSYS) return Env::Exchange(one, other);
+    return PathFailure("exchange names with " + other, one);
   }
 
   Result<void> Remove(const std::string& path) override {

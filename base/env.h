@@ -46,6 +46,9 @@ class File {
   virtual Result<std::unique_ptr<Mapping>> Map(std::uint64_t length) = 0;
   // flock(2), exclusive, without waiting: kBusy if another process holds it. Held until the File is destroyed.
   virtual Result<void> Lock() = 0;
+  // The same, beside others that do so.
+  virtual Result<void> LockShared() { return {}; }
+  virtual void Unlock() {}
 };
 
 enum class OpenMode : std::uint8_t {
@@ -67,6 +70,10 @@ class Env {
   virtual Result<void> CreateDirectory(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> ListDirectory(const std::string& path) = 0;
   virtual Result<void> Rename(const std::string& from, const std::string& to) = 0;
+  // Each of two files gets the other's name, at once. kNotSupported where the file system cannot.
+  virtual Result<void> Exchange(const std::string& one, const std::string& other) {
+    return Fail(Errc::kNotSupported, "exchange the names of " + one + " and " + other);
+  }
   virtual Result<void> Remove(const std::string& path) = 0;
   // Makes the entries of a directory durable.
   virtual Result<void> SyncDirectory(const std::string& path) = 0;

@@ -11,15 +11,16 @@ constexpr std::string_view kSegmentMagic = "STRATAJ\n";
 constexpr std::uint32_t kFrameMagic = 0x524a5453;  // "STJR"
 constexpr std::string_view kSegmentSuffix = ".seg";
 constexpr std::size_t kIndexDigits = 16;
-constexpr std::uint16_t kGivenUp = 1;  // a flag of version 2
+constexpr std::uint16_t kGivenUp = 1, kOwnSalt = 2;  // flags of version 2
 
 }  // namespace
 
 std::array<std::byte, kSegmentHeaderBytes> EncodeSegmentHeader(const SegmentHeader& header) {
   std::array<std::byte, kSegmentHeaderBytes> bytes{};
   std::memcpy(bytes.data(), kSegmentMagic.data(), kSegmentMagic.size());
-  StoreLe(&bytes[8], static_cast<std::uint16_t>(header.given_up ? 2 : 1));
-  StoreLe(&bytes[10], static_cast<std::uint16_t>(header.given_up ? kGivenUp : 0));
+  const auto flags = static_cast<std::uint16_t>(header.given_up ? kGivenUp : header.own_salt ? kOwnSalt : 0);
+  StoreLe(&bytes[8], static_cast<std::uint16_t>(flags != 0 ? 2 : 1));
+  StoreLe(&bytes[10], flags);
   StoreLe(&bytes[12], header.salt);
   StoreLe(&bytes[16], header.volume_id);
   StoreLe(&bytes[24], header.index);
@@ -37,7 +38,8 @@ HeaderState DecodeSegmentHeader(ByteSpan bytes, SegmentHeader& header) {
   // Every version keeps the magic, the version and the checksum where they are.
   const auto version = LoadLe<std::uint16_t>(&bytes[8]), flags = LoadLe<std::uint16_t>(&bytes[10]);
   if (version > kFormatVersion) return HeaderState::kNewer;
-  header.given_up = (flags & kGivenUp) != 0;
+  header.given_up = flags == kGivenUp;
+  header.own_salt = flags == kOwnSalt;
   header.salt = LoadLe<std::uint32_t>(&bytes[12]);
   header.volume_id = LoadLe<std::uint64_t>(&bytes[16]);
   header.index = LoadLe<std::uint64_t>(&bytes[24]);
@@ -47,8 +49,14 @@ HeaderState DecodeSegmentHeader(ByteSpan bytes, SegmentHeader& header) {
   header.previous_check = LoadLe<std::uint32_t>(&bytes[56]);
   const bool plausible = header.segment_size >= kMinSegmentSize && header.segment_size <= kMaxSegmentSize &&
                          header.segment_size % kMinSegmentSize == 0 && header.index <= kMaxSegmentIndex &&
-                         (version == 1 ? flags == 0 : version == 2 && flags == kGivenUp);
+                         (version == 1 ? flags == 0 : version == 2 && (header.given_up || header.own_salt));
   return plausible ? HeaderState::kValid : HeaderState::kInvalid;
+}
+
+std::uint32_t SegmentHeader::OwnSalt(std::uint32_t salt, std::uint64_t index) {
+  std::array<std::byte, 8> bytes;
+  StoreLe(bytes.data(), index);
+  return Crc32c(bytes, salt);
 }
 
 std::uint32_t EncodeFrame(const Frame& frame, std::uint32_t salt, std::byte* at) {

@@ -30,8 +30,12 @@ struct SegmentHeader {
   // Everything before this position was durable when the segment was made. Where it is given up: where its records
   // ended.
   std::uint64_t durable = 0;
+  bool own_salt = false;  // the file was another segment before: no frame from then has the salt of those from now on
   bool given_up = false;  // the segment is a stub: this header, and nothing behind it
 
+  std::uint32_t FrameSalt() const { return own_salt ? OwnSalt(salt, index) : salt; }
+  // That of a segment alone, known also where its header is lost.
+  static std::uint32_t OwnSalt(std::uint32_t salt, std::uint64_t index);
   // Everything before this position was durable when the header was: of a stub, the beginning of the next segment.
   std::uint64_t Promised() const { return given_up ? (index + 1) * segment_size + kSegmentHeaderBytes : durable; }
 };

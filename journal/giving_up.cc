@@ -13,10 +13,9 @@ Result<void> LogJournal::Retire(Lsn lsn) {
     const std::uint64_t index = table_.first_index();
     Segment* const first = table_.Find(index);
     if (table_.Find(index + 1) == nullptr || (index + 1) * segment_size_ > lsn.value) break;
-    STRATA_TRY(env_.Remove(first->path));
-    LetGo(*first, true);
-    // Each by itself: if the power goes, no segment is there again without those behind it.
-    STRATA_TRY(env_.SyncDirectory(directory_));
+    LetGo(*first, true);  // before: what is kept may be written to at once
+    // Each by itself, durably: if the power goes, no segment is there again without those behind it.
+    STRATA_TRY(Keep(first->path, *first));
   }
   return {};
 }
@@ -42,11 +41,15 @@ Result<void> LogJournal::GiveUp(std::uint64_t index) {
     STRATA_TRY(file->WriteAt(0, pieces));
     STRATA_TRY(file->SyncData());
   }
-  STRATA_TRY(env_.Rename(fresh, segment->path));
+  const auto exchanged = env_.Exchange(fresh, segment->path);
+  if (!exchanged && exchanged.error().code() != Errc::kNotSupported) return exchanged;
+  if (!exchanged) STRATA_TRY(env_.Rename(fresh, segment->path));
   LetGo(*segment, false);
+  STRATA_TRY(env_.SyncDirectory(directory_));  // before the file that bore the name is written to
+  if (exchanged) (void)Keep(fresh, *segment);  // what stays is removed at the next start
   segment->allocated = kSegmentHeaderBytes;
   disk_bytes_.fetch_add(segment->allocated, std::memory_order_relaxed);
-  return env_.SyncDirectory(directory_);
+  return {};
 }
 
 Result<SegmentHeader> LogJournal::StubOf(const Segment& segment) const {
@@ -63,9 +66,18 @@ Result<SegmentHeader> LogJournal::StubOf(const Segment& segment) const {
   STRATA_ASSIGN(SegmentHeader stub, read(segment));
   STRATA_ASSIGN(const SegmentHeader next, read(*table_.Find(segment.index + 1)));
   stub.given_up = true;
+  stub.own_salt = false;
   stub.durable = next.previous_end;
   stub.salt = next.previous_check;
   return stub;
+}
+
+Result<void> LogJournal::Keep(const std::string& path, const Segment& segment) {
+  if (segment.allocated < segment_size_ / 4 * 3 || missing_reserve() != 0) {
+    STRATA_TRY(env_.Remove(path));
+    return env_.SyncDirectory(directory_);
+  }
+  return used_->Put(path, segment.mappings);
 }
 
 void LogJournal::LetGo(Segment& segment, bool first) {

@@ -45,7 +45,7 @@ Result<Appended> LogJournal::AppendOnce(ByteSpan head, ByteSpan payload, Room ro
   frame.position = begin;
   frame.durable = committer_->durable();
   std::byte* at = buffer_.data() + buffered_;
-  const std::uint32_t check = EncodeFrame(frame, salt_, at);
+  const std::uint32_t check = EncodeFrame(frame, current_->salt, at);
   at += kFrameBytes;
   if (!head.empty()) std::memcpy(at, head.data(), head.size());
   at += head.size();
@@ -130,7 +130,7 @@ Result<void> LogJournal::MakeRoom(std::uint64_t record_bytes, Room room) {
   if (needed > segment_size_) return Roll(record_bytes);
   const std::uint64_t before = current_->allocated;
   auto grown = GrowSegment(*current_, *file_, needed, segment_size_, scarce);
-  if (!grown && spare_ && spare_->Drop()) grown = GrowSegment(*current_, *file_, needed, segment_size_, scarce);
+  if (!grown && DropSpares()) grown = GrowSegment(*current_, *file_, needed, segment_size_, scarce);
   if (!grown) return NoRoom(grown.error());
   disk_bytes_.fetch_add(current_->allocated - before, std::memory_order_relaxed);
   return {};
@@ -138,21 +138,25 @@ Result<void> LogJournal::MakeRoom(std::uint64_t record_bytes, Room room) {
 
 Result<void> LogJournal::Roll(std::uint64_t record_bytes) {
   STRATA_TRY(FlushLocked());
-  const SegmentHeader header{.salt = salt_,
-                             .volume_id = volume_id_,
-                             .index = current_->index + 1,
-                             .segment_size = segment_size_,
-                             .previous_end = end_.load(std::memory_order_relaxed),
-                             .previous_check = last_check_,
-                             .durable = committer_->durable()};
+  SegmentHeader header{.salt = salt_,
+                       .volume_id = volume_id_,
+                       .index = current_->index + 1,
+                       .segment_size = segment_size_,
+                       .previous_end = end_.load(std::memory_order_relaxed),
+                       .previous_check = last_check_,
+                       .durable = committer_->durable()};
   if (header.index > kMaxSegmentIndex) return Fail(Errc::kNoSpace, "the journal has used up all its positions");
   table_.MakeRoom();
-  std::unique_ptr<File> spare = spare_ ? spare_->Take(directory_ + '/' + SegmentName(header.index)) : nullptr;
-  auto created = CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes, std::move(spare),
-                               missing_reserve() != 0);
-  if (!created && spare_ && spare_->Drop())
-    created =
-        CreateSegment(env_, directory_, header, kSegmentHeaderBytes + record_bytes, nullptr, missing_reserve() != 0);
+  const std::string path = directory_ + '/' + SegmentName(header.index);
+  std::unique_ptr<File> file = used_->Take(path);
+  header.own_salt = file != nullptr;
+  if (!file && spare_) file = spare_->Take(path);
+  const std::uint64_t room = kSegmentHeaderBytes + record_bytes;
+  auto created = CreateSegment(env_, directory_, header, room, std::move(file), missing_reserve() != 0);
+  if (!created && created.error().IsOutOfSpace() && DropSpares()) {
+    header.own_salt = false;
+    created = CreateSegment(env_, directory_, header, room, nullptr, missing_reserve() != 0);
+  }
   if (!created) return NoRoom(created.error());
   // A record that did not fit in has left room, which counts where segments are small.
   const std::uint64_t used = header.previous_end - current_->base;
@@ -166,6 +170,7 @@ Result<void> LogJournal::Roll(std::uint64_t record_bytes) {
   current_->written = false;
   current_ = created->get();
   file_ = current_->open.load()->file.get();
+  file_->Unlock();
   disk_bytes_.fetch_add(current_->allocated, std::memory_order_relaxed);
   unsynced_.push_back(current_);
   directory_unsynced_ = true;
@@ -207,7 +212,8 @@ Result<std::uint64_t> LogJournal::CommitAll() {
   syncs_ = target / segment_size_ == synced_ / segment_size_ ? syncs_ + 1 : 1;
   synced_ = target;
   const std::uint64_t filled = target % segment_size_;
-  if (spare_ && missing_reserve() == 0 && filled >= segment_size_ / 4 && filled < syncs_ * kSparedBelow) {
+  if (spare_ && used_->empty() && missing_reserve() == 0 && filled >= segment_size_ / 4 &&
+      filled < syncs_ * kSparedBelow) {
     spare_->Make();
   }
   return target;

@@ -23,6 +23,7 @@
 #include "journal/reserve.h"
 #include "journal/segment_table.h"
 #include "journal/spare.h"
+#include "journal/used.h"
 
 namespace strata::journal {
 
@@ -55,7 +56,7 @@ class LogJournal final : public Journal {
         cut_segments_(found.cut_segments),
         trusted_from_(found.end),
         failure_(options.on_failure),
-        table_(env, segment_size_, options.open_segments,
+        table_(env, options.read_only, segment_size_, options.open_segments,
                [this](const Segment& segment, const OpenSegment& open) { NoteClosed(segment, open); }),
         written_(found.end),
         end_(found.end) {
@@ -68,6 +69,7 @@ class LogJournal final : public Journal {
     if (options.read_only) return;
     current_ = table_.last();
     file_ = current_->open.load()->file.get();
+    used_.emplace(env, directory_, segment_size_);
     if (segment_size_ >= kSmallestSpared) spare_.emplace(env, directory_, segment_size_);
     synced_ = found.end;
     unsynced_.push_back(current_);
@@ -117,7 +119,10 @@ class LogJournal final : public Journal {
     const std::uint64_t in_last = end_.load(std::memory_order_acquire) % segment_size_ - kSegmentHeaderBytes;
     return complete_bytes_.load(std::memory_order_relaxed) + in_last;
   }
-  bool GiveReserveUp() override { return reserve_ && reserve_->GiveUp(); }
+  bool GiveReserveUp() override {
+    const bool others = DropSpares();
+    return (reserve_ && reserve_->GiveUp()) || others;
+  }
   void RestoreReserve() override {
     if (reserve_) reserve_->RestoreWithRoomLeft();
   }
@@ -151,6 +156,9 @@ class LogJournal final : public Journal {
   Result<SegmentHeader> StubOf(const Segment& segment) const;
   // Nobody reads the segment any more, and its file is let go of.
   void LetGo(Segment& segment, bool first) STRATA_REQUIRES(retire_mutex_);
+  void LetPagesGo();
+  // Keeps the file of what was a segment, or removes it.
+  Result<void> Keep(const std::string& path, const Segment& segment);
   // A mapping could not be read: which files were cut?
   void LookForCutFiles();
   void NoteClosed(const Segment& segment, const OpenSegment& open);
@@ -159,6 +167,11 @@ class LogJournal final : public Journal {
   Result<void> FlushLocked() STRATA_REQUIRES(mutex_) { return Write({}, end_.load(std::memory_order_relaxed)); }
   // The same, once none is under way, and others may append meanwhile: the mutex is free for a time.
   Result<void> FlushBeside() STRATA_REQUIRES(mutex_);
+  // Gives back the room of files that are kept for segments to come; whether there was any.
+  bool DropSpares() {
+    const bool used = used_ && used_->Drop();
+    return (spare_ && spare_->Drop()) || used;
+  }
   Result<void> MakeRoom(std::uint64_t record_bytes, Room room) STRATA_REQUIRES(mutex_);
   Result<void> Roll(std::uint64_t record_bytes) STRATA_REQUIRES(mutex_);
   // What a failure to make room means: without space nothing has happened; all else ends the journal.
@@ -224,6 +237,7 @@ class LogJournal final : public Journal {
   Window heads_ STRATA_GUARDED_BY(walk_mutex_){kHeadReadAhead};  // of NextHead
   Mutex retire_mutex_;
   std::optional<Reserve> reserve_;
+  std::optional<UsedSegments> used_;  // of a journal that is written
   std::optional<SpareSegment>
       spare_;           // of a journal that is written and whose segments are large enough for it to matter
   Mutex commit_mutex_;  // one commit at a time: the committer's thread, and the destructor after it

@@ -67,7 +67,7 @@ Result<void> LogJournal::Check(const SegmentTable::Use& use, std::uint64_t recor
   window.Forget();
   const Segment& segment = *use;
   const std::uint64_t limit = ReadableEnd(segment, written_.load(std::memory_order_acquire)) - segment.base;
-  STRATA_ASSIGN(const auto found, ReadRecord(window, *use.open().file, segment, record, limit, salt_));
+  STRATA_ASSIGN(const auto found, ReadRecord(window, *use.open().file, segment, record, limit));
   const std::uint64_t payload = record + kFrameBytes + (found ? found->frame.head_size : 0);
   if (!found || begin < payload || end > payload + found->frame.payload_size) {
     return Fail(Errc::kCorrupt, segment.path + ": the record with file data at journal position " +
@@ -84,7 +84,7 @@ bool LogJournal::Touch(Segment& segment, const OpenSegment& open, std::uint64_t 
   auto blocks = static_cast<std::int64_t>(open.Touch(offset, length));
   if (blocks == 0) return true;
   if (mapped_.load(std::memory_order_relaxed) + blocks > mapped_limit_) {
-    ReleasePages();
+    LetPagesGo();
     // That may have taken the note of what is read now.
     blocks += static_cast<std::int64_t>(open.Touch(offset, length));
   }
@@ -107,6 +107,11 @@ void LogJournal::CountMapped() {
 }
 
 void LogJournal::ReleasePages() {
+  if (used_) used_->Age();
+  LetPagesGo();
+}
+
+void LogJournal::LetPagesGo() {
   const MutexLock lock(touched_mutex_);
   for (Segment* const segment : touched_) {
     segment->listed.store(false);  // first: what is touched from here on lists it again
@@ -144,7 +149,7 @@ Result<std::optional<RecordView>> LogJournal::Walk(Lsn from, RecordPart part) {
     const MutexLock lock(walk_mutex_);
     Window& window = part == RecordPart::kHead ? heads_ : window_;
     STRATA_ASSIGN(const auto found,
-                  ReadRecord(window, *segment.open().file, *segment, position, end - segment->base, salt_, part));
+                  ReadRecord(window, *segment.open().file, *segment, position, end - segment->base, part));
     if (!found) {
       return Fail(Errc::kCorrupt, segment->path + ": there is no whole record at journal position " +
                                       std::to_string(position) + " (byte " + std::to_string(position - segment->base) +

@@ -123,6 +123,8 @@ class Recovery {
       }
       if (c.state == HeaderState::kValid) promised_ = std::max(promised_, h.Promised());
       c.segment->base = c.segment->index * segment_size_;
+      c.segment->salt = c.state == HeaderState::kValid ? h.FrameSalt() : salt_;
+      if (c.state != HeaderState::kValid) c.segment->other_salt = SegmentHeader::OwnSalt(salt_, c.segment->index);
       c.size = std::min(c.size, segment_size_);
       if (c.segment->index != first_index + i ||
           (options_.ends_at && i > 0 && c.segment->base >= options_.ends_at->value)) {
@@ -142,7 +144,7 @@ class Recovery {
     const Candidate& c = candidates_[index - first_index];
     if (c.state != HeaderState::kValid || options_.known->begin.value < c.segment->FirstRecord()) return std::nullopt;
     STRATA_ASSIGN(File* const file, FileOf(index - first_index));
-    STRATA_ASSIGN(auto record, ReadRecord(window_, *file, *c.segment, options_.known->begin.value, c.size, salt_));
+    STRATA_ASSIGN(auto record, ReadRecord(window_, *file, *c.segment, options_.known->begin.value, c.size));
     if (record && record->frame.check != options_.known->check) record.reset();
     return record;
   }
@@ -209,7 +211,7 @@ class Recovery {
     window_.Forget();
     STRATA_ASSIGN(File* const file, FileOf(last_));
     while (!options_.ends_at || end_ < options_.ends_at->value) {
-      STRATA_ASSIGN(const auto record, ReadRecord(window_, *file, *c.segment, end_, c.size, salt_));
+      STRATA_ASSIGN(const auto record, ReadRecord(window_, *file, *c.segment, end_, c.size));
       if (!record) return {};
       end_ += record->frame.RecordBytes();
       last_check_ = record->frame.check;
@@ -250,8 +252,10 @@ class Recovery {
         // A frame that this piece cuts is seen whole in the next.
         std::size_t within = 0;
         for (; within + kFrameBytes <= bytes.size(); within += 8) {
-          const auto frame = DecodeFrame(bytes.subspan(within), c.segment->base + at + within, salt_);
-          if (frame) promise = std::max(promise, frame->durable);
+          const auto frame = FrameAt(*c.segment, bytes.subspan(within), c.segment->base + at + within);
+          if (!frame) continue;
+          promise = std::max(promise, frame->durable);
+          if (i == last_) frames_end_ = std::max(frames_end_, at + within + frame->RecordBytes());
         }
         at += within;
       }
@@ -280,6 +284,7 @@ class Recovery {
     STRATA_ASSIGN(File* const file, FileOf(last_));
     const std::uint64_t from = end_ - last.base;
     const std::uint64_t size = candidates_[last_].size;
+    if (candidates_[last_].header.own_salt) return CutUsed(*file, from);
     STRATA_ASSIGN(const std::uint64_t content_end, EndOfContent(last_, from, size));
     const std::uint64_t stale = content_end - from;
     cut_bytes_ = stale;
@@ -289,6 +294,14 @@ class Recovery {
       STRATA_TRY(file->WriteAt(from + done, pieces));
     }
     return {};
+  }
+
+  // What lies behind the end of a file that was used before is mostly of that time, and needs no cutting.
+  Result<void> CutUsed(File& file, std::uint64_t from) {
+    if (frames_end_ <= from && !options_.ends_at) return {};
+    cut_bytes_ = std::max(frames_end_, from) - from;
+    candidates_[last_].size = from;
+    return file.Truncate(from);
   }
 
   // What was behind the stub has been cut.
@@ -315,7 +328,11 @@ class Recovery {
 
   Result<void> OpenLast(Segment& segment) {
     auto open = std::make_unique<OpenSegment>();
-    STRATA_ASSIGN(open->file, env_.Open(segment.path, options_.read_only ? OpenMode::kRead : OpenMode::kReadWrite));
+    if (options_.read_only) {
+      STRATA_ASSIGN(open->file, OpenBesideWriter(env_, segment));
+    } else {
+      STRATA_ASSIGN(open->file, env_.Open(segment.path, OpenMode::kReadWrite));
+    }
     STRATA_TRY(open->MapFile(segment_size_));
     segment.written = !options_.read_only;
     segment.open = open.release();
@@ -355,8 +372,12 @@ class Recovery {
   Result<File*> FileOf(std::size_t i) {
     if (!file_ || file_of_ != i) {
       file_.reset();
-      const OpenMode mode = options_.read_only ? OpenMode::kRead : OpenMode::kReadWrite;
-      STRATA_ASSIGN(file_, env_.Open(candidates_[i].segment->path, mode));
+      const Segment& segment = *candidates_[i].segment;
+      if (options_.read_only && candidates_[i].state == HeaderState::kValid) {
+        STRATA_ASSIGN(file_, OpenBesideWriter(env_, segment));
+      } else {
+        STRATA_ASSIGN(file_, env_.Open(segment.path, options_.read_only ? OpenMode::kRead : OpenMode::kReadWrite));
+      }
       file_of_ = i;
     }
     return file_.get();
@@ -375,6 +396,7 @@ class Recovery {
   std::size_t last_ = 0;        // the candidate that holds end_
   std::uint64_t end_ = 0;
   std::uint32_t last_check_ = 0;  // Frame::check of the last record before end_
+  std::uint64_t frames_end_ = 0;  // of what looks like records behind end_ in that file
   std::uint64_t cut_bytes_ = 0, cut_segments_ = 0;
   Window window_;
 };

@@ -32,13 +32,22 @@ Result<void> OpenSegment::MapFile(std::uint64_t length) {
   return {};
 }
 
-void OpenSegment::CountIn(const std::shared_ptr<std::atomic<std::size_t>>& mappings) {
+std::optional<Frame> FrameAt(const Segment& segment, ByteSpan bytes, std::uint64_t position) {
+  auto frame = DecodeFrame(bytes, position, segment.salt);
+  if (!frame && segment.other_salt) frame = DecodeFrame(bytes, position, *segment.other_salt);
+  return frame;
+}
+
+void OpenSegment::CountIn(const std::shared_ptr<std::atomic<std::size_t>>& mappings,
+                          const std::shared_ptr<std::atomic<std::size_t>>& more) {
   if (!mapping) return;
   mappings->fetch_add(1, std::memory_order_relaxed);
+  more->fetch_add(1, std::memory_order_relaxed);
   const Mapping* const raw = mapping.get();
-  mapping = std::shared_ptr<const Mapping>(raw, [held = std::move(mapping), mappings](const Mapping*) mutable {
+  mapping = std::shared_ptr<const Mapping>(raw, [held = std::move(mapping), mappings, more](const Mapping*) mutable {
     held.reset();
     mappings->fetch_sub(1, std::memory_order_relaxed);
+    more->fetch_sub(1, std::memory_order_release);
   });
 }
 
@@ -72,17 +81,27 @@ std::uint64_t OpenSegment::Release() const {
 }
 
 Result<std::optional<FoundRecord>> ReadRecord(Window& window, File& file, const Segment& segment,
-                                              std::uint64_t position, std::uint64_t limit, std::uint32_t salt,
-                                              RecordPart part) {
+                                              std::uint64_t position, std::uint64_t limit, RecordPart part) {
   const std::uint64_t offset = position - segment.base;
   STRATA_ASSIGN(ByteSpan bytes, window.Read(file, segment.base, offset, kFrameBytes, limit));
-  const std::optional<Frame> frame = DecodeFrame(bytes, position, salt);
+  const std::optional<Frame> frame = FrameAt(segment, bytes, position);
   if (!frame || frame->RecordBytes() > limit - offset) return std::nullopt;
   const std::uint64_t wanted = part == RecordPart::kHead ? kFrameBytes + frame->head_size : frame->RecordBytes();
   STRATA_ASSIGN(bytes, window.Read(file, segment.base, offset, wanted, limit));
   if (bytes.size() < wanted || !CheckHead(*frame, bytes)) return std::nullopt;
   if (part == RecordPart::kWhole && !CheckPayload(*frame, bytes)) return std::nullopt;
   return FoundRecord{*frame, bytes};
+}
+
+Result<std::unique_ptr<File>> OpenBesideWriter(Env& env, const Segment& segment) {
+  STRATA_ASSIGN(auto file, env.Open(segment.path, OpenMode::kRead));
+  // Before the header is looked at: from here on it stays what it is. Where nothing can be locked, nothing is used
+  // again.
+  if (auto locked = file->LockShared(); !locked && locked.error().code() == Errc::kBusy) {
+    return Fail(Errc::kIo, segment.path + " was given up by another process just now; open the workspace anew");
+  }
+  STRATA_TRY(CheckIsSegment(segment, *file));
+  return file;
 }
 
 Result<void> CheckIsSegment(const Segment& segment, File& file) {
@@ -106,6 +125,7 @@ Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& dire
   auto segment = std::make_unique<Segment>();
   segment->index = header.index;
   segment->base = header.index * header.segment_size;
+  segment->salt = header.FrameSalt();
   segment->path = directory + '/' + SegmentName(header.index);
   auto open = std::make_unique<OpenSegment>();
   if (spare) {

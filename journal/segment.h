@@ -38,8 +38,9 @@ struct OpenSegment {
 
   // Maps `file`; of the mapping, `length` bytes may ever be used.
   Result<void> MapFile(std::uint64_t length);
-  // The mapping counts in `mappings` for as long as it lives.
-  void CountIn(const std::shared_ptr<std::atomic<std::size_t>>& mappings);
+  // The mapping counts in both for as long as it lives.
+  void CountIn(const std::shared_ptr<std::atomic<std::size_t>>& mappings,
+               const std::shared_ptr<std::atomic<std::size_t>>& more);
   // Notes that `length` bytes (not 0) from `offset` on are read through the mapping. How many of their blocks had not
   // been.
   std::uint64_t Touch(std::uint64_t offset, std::uint64_t length) const;
@@ -55,7 +56,9 @@ struct Segment {
   std::uint64_t index = 0;
   std::uint64_t base = 0;  // position of the file's first byte
   std::string path;
-  std::uint64_t allocated = 0;  // of the file
+  std::uint32_t salt = 0;                        // of its frames
+  std::optional<std::uint32_t> other_salt = {};  // or this, where its header is lost
+  std::uint64_t allocated = 0;                   // of the file
   // Where its records end; kOpenEnd while it is the last. Set before the next segment is published.
   std::atomic<std::uint64_t> end{kOpenEnd};
   // The rest is SegmentTable's. Null while it is not open.
@@ -65,7 +68,9 @@ struct Segment {
   std::atomic<bool> written{false};     // the journal writes to it: it stays open
   std::atomic<bool> retired{false};     // closed for good
   std::atomic<bool> given_up{false};    // by itself; the file is a stub
-  std::atomic<bool> listed{false};      // the journal knows that blocks of it were touched
+  // Mappings of it that live, pinned ones included. Made with the first, and guarded as opening and closing are.
+  std::shared_ptr<std::atomic<std::size_t>> mappings;
+  std::atomic<bool> listed{false};  // the journal knows that blocks of it were touched
 
   Segment() = default;
   ~Segment() { delete open.load(); }
@@ -77,6 +82,9 @@ struct Segment {
 
 bool IsOutOfSpace(const Status& status);
 
+// The frame at `bytes`, which begin at `position` of the segment.
+std::optional<Frame> FrameAt(const Segment& segment, ByteSpan bytes, std::uint64_t position);
+
 // A record that checks, and its bytes from the frame on.
 struct FoundRecord {
   Frame frame;
@@ -86,9 +94,11 @@ enum class RecordPart : std::uint8_t { kHead, kWhole };
 // The record at `position`, if one that checks lies there in the first `limit` bytes of the segment's file. kHead: its
 // payload is neither read nor checked.
 Result<std::optional<FoundRecord>> ReadRecord(Window& window, File& file, const Segment& segment,
-                                              std::uint64_t position, std::uint64_t limit, std::uint32_t salt,
+                                              std::uint64_t position, std::uint64_t limit,
                                               RecordPart part = RecordPart::kWhole);
 
+// Opens it to be read beside a process that writes, which does not use the file again meanwhile.
+Result<std::unique_ptr<File>> OpenBesideWriter(Env& env, const Segment& segment);
 // Whether the file that bears the segment's name still is that segment, and as long as its records.
 Result<void> CheckIsSegment(const Segment& segment, File& file);
 

@@ -13,9 +13,10 @@ std::size_t DefaultOpenSegments() {
   return std::clamp<std::size_t>(limit.rlim_cur / 8, kFewestOpenSegments, kOpenSegments);
 }
 
-SegmentTable::SegmentTable(Env& env, std::uint64_t segment_size, std::size_t open_segments,
+SegmentTable::SegmentTable(Env& env, bool beside_writer, std::uint64_t segment_size, std::size_t open_segments,
                            std::function<void(const Segment&, const OpenSegment&)> closed)
     : env_(env),
+      beside_writer_(beside_writer),
       segment_size_(segment_size),
       limit_(open_segments != 0 ? open_segments : DefaultOpenSegments()),
       closed_(std::move(closed)) {}
@@ -33,7 +34,7 @@ void SegmentTable::Add(std::unique_ptr<Segment> segment) {
   }
   if (OpenSegment* const open = segment->open.load(std::memory_order_relaxed)) {
     const MutexLock lock(mutex_);
-    open->CountIn(mappings_);
+    Count(*segment, *open);
     open_.push_back(segment.get());
   }
   const std::size_t place = segments_.size();
@@ -97,16 +98,25 @@ Result<SegmentTable::Use> SegmentTable::Get(std::uint64_t index, bool may_open) 
   }
 }
 
-Result<std::unique_ptr<OpenSegment>> SegmentTable::OpenFile(const Segment& segment) {
+Result<std::unique_ptr<OpenSegment>> SegmentTable::OpenFile(Segment& segment) {
   auto open = std::make_unique<OpenSegment>();
-  STRATA_ASSIGN(open->file, env_.Open(segment.path, OpenMode::kRead));
-  STRATA_TRY(CheckIsSegment(segment, *open->file));
+  if (beside_writer_) {
+    STRATA_ASSIGN(open->file, OpenBesideWriter(env_, segment));
+  } else {
+    STRATA_ASSIGN(open->file, env_.Open(segment.path, OpenMode::kRead));
+    STRATA_TRY(CheckIsSegment(segment, *open->file));
+  }
   // Where readers pin so many, more are not mapped; it is read otherwise.
   if (mappings_->load(std::memory_order_relaxed) < 2 * limit_) {
     STRATA_TRY(open->MapFile(segment_size_));
-    open->CountIn(mappings_);
+    Count(segment, *open);
   }
   return open;
+}
+
+void SegmentTable::Count(Segment& segment, OpenSegment& open) {
+  if (!segment.mappings) segment.mappings = std::make_shared<std::atomic<std::size_t>>(0);
+  open.CountIn(mappings_, segment.mappings);
 }
 
 bool SegmentTable::TryClose(Segment& segment) {

@@ -25,7 +25,7 @@ class SegmentTable {
  public:
   // `closed` is called with what is closed, and nobody looks at it. `open_segments`: 0 for the default; as many
   // mappings again may be pinned by readers while their segments are closed.
-  SegmentTable(Env& env, std::uint64_t segment_size, std::size_t open_segments,
+  SegmentTable(Env& env, bool beside_writer, std::uint64_t segment_size, std::size_t open_segments,
                std::function<void(const Segment&, const OpenSegment&)> closed);
   SegmentTable(const SegmentTable&) = delete;
   SegmentTable& operator=(const SegmentTable&) = delete;
@@ -89,9 +89,11 @@ class SegmentTable {
   bool CloseOne() STRATA_REQUIRES(mutex_);
   // Takes away what the segment has open, if nobody uses it.
   bool TryClose(Segment& segment) STRATA_REQUIRES(mutex_);
-  Result<std::unique_ptr<OpenSegment>> OpenFile(const Segment& segment) STRATA_REQUIRES(mutex_);
+  Result<std::unique_ptr<OpenSegment>> OpenFile(Segment& segment) STRATA_REQUIRES(mutex_);
+  void Count(Segment& segment, OpenSegment& open) STRATA_REQUIRES(mutex_);
 
   Env& env_;
+  const bool beside_writer_;
   const std::uint64_t segment_size_;
   const std::size_t limit_;
   const std::function<void(const Segment&, const OpenSegment&)> closed_;

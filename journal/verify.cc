@@ -36,7 +36,11 @@ class Verifier {
         last_check_ = found_[i]->header.salt;
         ++result_.given_up;
       } else {
-        STRATA_ASSIGN(file_, env_.Open(found_[i]->segment.path, OpenMode::kRead));
+        if (found_[i]->state == HeaderState::kValid) {
+          STRATA_ASSIGN(file_, OpenBesideWriter(env_, found_[i]->segment));
+        } else {
+          STRATA_ASSIGN(file_, env_.Open(found_[i]->segment.path, OpenMode::kRead));
+        }
         WalkSegment(*found_[i]);
       }
     }
@@ -82,6 +86,7 @@ class Verifier {
     result_.segment_size = segment_size_;
     for (const auto& found : found_) {
       found->segment.base = found->segment.index * segment_size_;
+      found->segment.salt = found->header.FrameSalt();
       if (segment_size_ != 0) found->size = std::min(found->size, segment_size_);
     }
     return {};
@@ -113,6 +118,8 @@ class Verifier {
     }
     if (wrong != nullptr) {
       found.state = HeaderState::kInvalid;
+      found.segment.salt = salt_;
+      found.segment.other_salt = SegmentHeader::OwnSalt(salt_, found.segment.index);
       return Fault(JournalFault::Kind::kHeader, found.segment.path, i == 0 ? base : at_, base + kSegmentHeaderBytes,
                    wrong);
     }
@@ -131,7 +138,7 @@ class Verifier {
   void WalkSegment(const Found& found) {
     const Segment& segment = found.segment;
     while (true) {
-      auto read = ReadRecord(window_, *file_, segment, at_, found.size, salt_);
+      auto read = ReadRecord(window_, *file_, segment, at_, found.size);
       if (read && *read) {
         Take(**read);
         continue;
@@ -181,15 +188,16 @@ class Verifier {
       const auto content =
           std::ranges::find_if(bytes->rbegin(), bytes->rend(), [](std::byte b) { return b != std::byte{0}; });
       const auto content_bytes = static_cast<std::uint64_t>(bytes->rend() - content);
-      if (content_bytes > 0) content_end_ = std::max(content_end_, found.segment.base + offset + content_bytes);
+      // Of what was another segment before, most is of that time.
+      if (content_bytes > 0 && !found.header.own_salt)
+        content_end_ = std::max(content_end_, found.segment.base + offset + content_bytes);
       std::size_t within = 0;
       for (; within + kFrameBytes <= bytes->size(); within += 8) {
         const ByteSpan here = bytes->subspan(within);
-        const auto frame = DecodeFrame(here, found.segment.base + offset + within, salt_);
+        const auto frame = FrameAt(found.segment, here, found.segment.base + offset + within);
         if (!frame) continue;
         promised_ = std::max(promised_, frame->durable);
-        const auto whole =
-            ReadRecord(window_, *file_, found.segment, found.segment.base + offset + within, found.size, salt_);
+        const auto whole = ReadRecord(window_, *file_, found.segment, found.segment.base + offset + within, found.size);
         if (whole && *whole) return found.segment.base + offset + within;
       }
       offset += within;

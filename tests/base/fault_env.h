@@ -132,6 +132,17 @@ class FaultEnv final : public Env {
     if (mover != nodes_.end()) (*mover)->path = to;
     return {};
   }
+  Result<void> Exchange(const std::string& one, const std::string& other) override {
+    STRATA_TRY(Enter(kRename));
+    const std::lock_guard lock(mutex_);
+    STRATA_TRY(base_.Exchange(one, other));
+    const auto first = std::ranges::find(nodes_, one, [](const auto& node) { return node->path; });
+    const auto second = std::ranges::find(nodes_, other, [](const auto& node) { return node->path; });
+    (*first)->path = other;
+    (*second)->path = one;
+    (*second)->replaced_by = *first;
+    return {};
+  }
   Result<void> Remove(const std::string& path) override {
     STRATA_TRY(Enter(kRemove));
     const std::lock_guard lock(mutex_);
@@ -229,6 +240,8 @@ class FaultEnv final : public Env {
       return file_->Map(length);
     }
     Result<void> Lock() override { return file_->Lock(); }
+    Result<void> LockShared() override { return file_->LockShared(); }
+    void Unlock() override { file_->Unlock(); }
 
    private:
     Result<void> Alive() const {

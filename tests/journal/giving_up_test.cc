@@ -199,12 +199,12 @@ TEST(JournalGivesUp, WholeOrNotAtAllWhereverTheMachineStops) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   int old = 0, stub = 0;
-  for (int round = 0; round < 27; ++round) {
+  for (int round = 0; round < 39; ++round) {
     TempFolder folder;
     FaultEnv env;
     auto journal = MustOpen(env, folder / "j");
     const Written400 written(*journal, 100);
-    env.StopAfter(1 + round % 9);  // it makes eight calls
+    env.StopAfter(1 + round % 13);  // it makes nine calls, or a few more
     (void)journal->GiveUp(1);
     env.PowerLoss(random(), static_cast<int>(random() % 3) * 450);
     journal.reset();

@@ -242,6 +242,19 @@ TEST(JournalFormat, IsWhatTheDocumentShows) {
   EXPECT_EQ(read.salt, stub.salt);
   EXPECT_EQ(read.durable, stub.durable);
   EXPECT_EQ(read.Promised(), 2 * header.segment_size + kSegmentHeaderBytes);
+
+  // The same segment in a file that was another before: its frames have a salt of their own.
+  SegmentHeader used = header;
+  used.own_salt = true;
+  const auto used_bytes = EncodeSegmentHeader(used);
+  EXPECT_EQ(Hex(used_bytes),
+            "5354524154414a0a02000200efbeadde88776655443322110100000000000000"
+            "000000040000000000f0ff03000000000000ff03000000006f4cd0182afe3486");
+  ASSERT_EQ(DecodeSegmentHeader(used_bytes, read), HeaderState::kValid);
+  EXPECT_TRUE(read.own_salt);
+  EXPECT_FALSE(read.given_up);
+  EXPECT_EQ(read.FrameSalt(), 0x163cb133u);
+  EXPECT_EQ(header.FrameSalt(), header.salt);
 }
 
 TEST(JournalFormat, NamesSegmentsInHex) {
