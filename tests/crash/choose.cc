@@ -104,6 +104,7 @@ Load::Pending Load::ChangeFile(Object& file, bool stable) {
     const std::uint64_t size = Below(now.size + 6000);
     Pending pending = Begin("SETATTR size " + std::to_string(size), file, true);
     pending.after[0].Truncate(size);
+    pending.frees = size <= now.size;
     pending.send = [=](e2e::RawClient& client) { return client.SetAttr(handle, e2e::Size(size)); };
     return pending;
   }
@@ -195,6 +196,7 @@ Load::Pending Load::Unlink(Object& object) {
   const bool folder = object.kind == Kind::kFolder;
   Pending pending = Begin(folder ? "RMDIR" : "REMOVE", object, false);
   pending.after[0].DropLink(link);
+  pending.frees = true;
   pending.send = [=, directory = objects_[link.directory]->handle](e2e::RawClient& client) {
     return folder ? client.RemoveDirectory(directory, link.name) : client.Remove(directory, link.name);
   };

@@ -137,15 +137,30 @@ Load::Outcome Load::Run(double until, bool stable, const std::function<bool()>& 
       Send(*pending_.back(), *clients_[Below(clients_.size())]);
     }
     const bool connected = Turn(static_cast<int>(std::max(1.0, (until - Now()) * 1000)));
-    for (auto& pending : pending_) {
-      if (!pending->call->done() || !pending->call->Get().answered) continue;
-      if (!Apply(*pending)) return Outcome::kWrong;
-      pending.reset();
-    }
-    std::erase(pending_, nullptr);
+    if (!ApplyAll()) return Outcome::kWrong;
     if (!connected) return Outcome::kInterrupted;
   }
   return Outcome::kGood;
+}
+
+Load::Outcome Load::Finish() {
+  for (const double end = Now() + e2e::RawClient::kLimitMs / 1000.0; !pending_.empty();) {
+    const bool connected = Turn(100);
+    if (!ApplyAll()) return Outcome::kWrong;
+    if (!connected || Now() > end) return Outcome::kInterrupted;
+  }
+  return Outcome::kGood;
+}
+
+bool Load::ApplyAll() {
+  bool right = true;
+  for (auto& pending : pending_) {
+    if (!pending->call->done() || !pending->call->Get().answered) continue;
+    right &= Apply(*pending);
+    pending.reset();
+  }
+  std::erase(pending_, nullptr);
+  return right;
 }
 
 void Load::Send(Pending& pending, e2e::RawClient& client) {
@@ -155,12 +170,38 @@ void Load::Send(Pending& pending, e2e::RawClient& client) {
     object.busy = object.changed = true;
   }
   client.SetNextXid(pending.xid);
+  pending.sent = Now();
   pending.call = pending.send(client);
+}
+
+void Load::TakeBack(Pending& pending) {
+  for (const ObjectId id : pending.objects) {
+    Object& object = *objects_[id];
+    object.steps.pop_back();
+    object.busy = false;
+  }
+  if (pending.procedure == Procedure::kMake) {
+    std::erase(living_, pending.objects[0]);
+    objects_.erase(pending.objects[0]);
+  }
+  ++figures_.refused;
+  figures_.refused_removals += pending.frees;
+}
+
+std::uint64_t Load::living_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& [id, object] : objects_) bytes += object->now().exists() ? object->now().size : 0;
+  return bytes;
 }
 
 bool Load::Apply(Pending& pending) {
   const e2e::Answer& answer = pending.call->Get();
   Object& object = *objects_[pending.objects[0]];
+  if (options_.on_answer) options_.on_answer(pending.event->what, pending.sent, Now());
+  if (answer.status == NFS3ERR_NOSPC && options_.may_fill && !pending.executed) {
+    TakeBack(pending);
+    return true;
+  }
   if (answer.status != NFS3_OK) {
     return Wrong(pending.event->what + " was answered with status " + std::to_string(answer.status) +
                  (pending.executed ? ", when it came again; it had been executed before the crash" : ""));
@@ -203,12 +244,10 @@ Load::Outcome Load::SendAgain() {
   const bool all = Await(calls);
   for (auto& pending : pending_) {
     if (!pending->call->done() || !pending->call->Get().answered) continue;
-    if (!Apply(*pending)) return Outcome::kWrong;
     ++figures_.repeated;
     figures_.repeated_done += pending->executed && !pending->idempotent;
-    pending.reset();
   }
-  std::erase(pending_, nullptr);
+  if (!ApplyAll()) return Outcome::kWrong;
   if (!all) return Outcome::kInterrupted;
   Bury();
   return Outcome::kGood;

@@ -32,15 +32,21 @@ struct LoadOptions {
   bool power = false;    // power cuts are to come: what is not on disk yet is remembered over kills of the process
   int clients = 4, depth = 8;    // connections, and calls in flight on each
   std::size_t population = 150;  // about so many objects
+  bool may_fill = false;         // the disk may be full: what is refused with NFS3ERR_NOSPC has not happened
+  std::string others;            // names in the root that begin so are somebody else's; empty: none are
+  // Told of each answer, with when its call was sent and when the answer was noticed (of Now()).
+  std::function<void(const std::string& what, double sent, double answered)> on_answer;
 };
 
 struct Figures {
-  std::uint64_t acknowledged = 0;     // changes answered
-  std::uint64_t records = 0;          // objects compared
-  std::uint64_t blocks = 0;           // blocks of 4 KiB compared
-  std::uint64_t repeated = 0;         // calls sent again and answered
-  std::uint64_t repeated_done = 0;    // of these, non-idempotent ones that had been executed before the crash
-  std::uint64_t lost_unpromised = 0;  // changes lost that nobody had promised to keep
+  std::uint64_t acknowledged = 0;      // changes answered
+  std::uint64_t records = 0;           // objects compared
+  std::uint64_t blocks = 0;            // blocks of 4 KiB compared
+  std::uint64_t repeated = 0;          // calls sent again and answered
+  std::uint64_t repeated_done = 0;     // of these, non-idempotent ones that had been executed before the crash
+  std::uint64_t lost_unpromised = 0;   // changes lost that nobody had promised to keep
+  std::uint64_t refused = 0;           // for want of space
+  std::uint64_t refused_removals = 0;  // of these, what would have freed some
 };
 
 // A folder for the server to lay beneath, with files that the load writes to. Everything in it says what it is.
@@ -59,6 +65,8 @@ class Load {
   // Changes the tree until `until` (of Now()), or until `enough` says so. kInterrupted: the connection ended.
   // `stable`: also ask for FILE_SYNC, DATA_SYNC and COMMIT.
   Outcome Run(double until, bool stable, const std::function<bool()>& enough = {});
+  // Waits for the answers that are still to come.
+  Outcome Finish();
   // Forgets what came and was not taken in.
   void Disconnect();
   // After Connect: reads everything that was changed (`full`: everything) and compares. kInterrupted: the connection
@@ -69,6 +77,8 @@ class Load {
 
   bool connected() const { return !clients_.empty(); }
   const Figures& figures() const { return figures_; }
+  // The sum of the files' sizes.
+  std::uint64_t living_bytes() const;
   // What was wrong, in words.
   const std::vector<std::string>& wrong() const { return wrong_; }
   // The first of it, a line each.
@@ -86,7 +96,9 @@ class Load {
     std::vector<ObjectId> objects;
     std::vector<State> after;
     bool idempotent = true;
+    bool frees = false;  // space
     bool executed = false;
+    double sent = 0;  // the last time
     std::uint32_t xid = 0;
     std::function<Call(e2e::RawClient&)> send;
     std::optional<Call> call;
@@ -111,6 +123,10 @@ class Load {
   void Send(Pending& pending, e2e::RawClient& client);
   // Takes an answer in; false if it was wrong.
   bool Apply(Pending& pending);
+  // All that came; false if one was wrong.
+  bool ApplyAll();
+  // It has not happened.
+  void TakeBack(Pending& pending);
   // Drives all connections until one has something; false once one is gone.
   bool Turn(int timeout_ms);
   bool Await(std::vector<Call>& calls);

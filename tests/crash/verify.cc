@@ -56,6 +56,7 @@ bool Load::List(ObjectId directory, Seen& seen) {
     for (const e2e::Listed& entry : call->entries) {
       cookie = entry.cookie;
       if (entry.name == "." || entry.name == "..") continue;
+      if (directory == 0 && !options_.others.empty() && entry.name.starts_with(options_.others)) continue;
       if (!entry.handle || !entry.attributes) return Wrong("listed without handle or attributes: " + entry.name);
       const Link link{directory, entry.name};
       if (!by_handle_.contains(*entry.handle) && !Adopt(*entry.handle, link)) {
