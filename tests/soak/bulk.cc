@@ -75,7 +75,9 @@ bool Bulk::Await(std::vector<Request>& requests) {
   for (double end = Now() + kAnswerLimit; !findings_.hopeless();) {
     if (client_ == nullptr) {
       if (!Connect()) return false;
-      for (Request& request : requests) request.call.reset();
+      for (Request& request : requests) {
+        if (!request.answered) request.call.reset();
+      }
       end = Now() + kAnswerLimit;
     }
     bool all = true;

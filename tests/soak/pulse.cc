@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <string>
 
 #include "tests/soak/findings.h"
@@ -16,7 +18,7 @@ namespace strata::soak {
 namespace {
 
 constexpr double kBeat = 0.02, kLook = 0.24, kMissed = 0.1;
-constexpr double kRemembered = 120;
+constexpr double kRemembered = 120, kNoise = 0.15;
 constexpr double kLeastShare = 0.2;  // a scheduler that is fair to all leaves so much
 
 // All processors' seconds: busy, and all.
@@ -37,6 +39,29 @@ Machine LookAtMachine() {
     if (i != 3 && i != 4) machine.busy += ticks * tick;
   }
   return machine;
+}
+
+// How long each thread of a process has waited for a processor so far, in seconds.
+std::map<std::string, double> WaitedForProcessor(const std::string& process) {
+  std::map<std::string, double> waited;
+  std::error_code gone;
+  for (std::filesystem::directory_iterator at("/proc/" + process + "/task", gone), end; !gone && at != end;
+       at.increment(gone)) {
+    std::ifstream file(at->path() / "schedstat");
+    double ran = 0, waited_ns = 0;
+    if (file >> ran >> waited_ns) waited[at->path().filename()] = waited_ns / 1e9;
+  }
+  return waited;
+}
+
+// By the threads that were there before.
+double Since(const std::map<std::string, double>& before, const std::map<std::string, double>& now) {
+  double sum = 0;
+  for (const auto& [thread, waited] : now) {
+    const auto found = before.find(thread);
+    if (found != before.end()) sum += std::max(0.0, waited - found->second);
+  }
+  return sum;
 }
 
 double OwnCpu() {
@@ -96,11 +121,11 @@ double Pulse::taken() const {
 }
 
 void Pulse::Run() {
-  double looked = Now(), beat = looked;
+  double looked = Now(), beat = looked, missed = 0;
   Machine machine = LookAtMachine();
   pid_t server = 0;
   double own = OwnCpu(), server_cpu = 0;
-  double missed = 0;
+  std::map<std::string, double> own_waits, server_waits;
   while (!ends_.load(std::memory_order_relaxed)) {
     ::poll(nullptr, 0, static_cast<int>(kBeat * 1000));
     const double now = Now();
@@ -111,14 +136,19 @@ void Pulse::Run() {
     const double own_now = OwnCpu();
     const pid_t server_now = server_.load(std::memory_order_relaxed);
     const double server_cpu_now = CpuSeconds(server_now);
+    auto own_waits_now = WaitedForProcessor("self");
+    auto server_waits_now = WaitedForProcessor(std::to_string(server_now));
     double ours = own_now - own;
     if (server_now == server && server_cpu_now >= server_cpu) ours += server_cpu_now - server_cpu;
+    // Others took what they used, as far as a thread of ours wanted it.
     const double all = std::max(machine_now.all - machine.all, 0.01);
     const double foreign = std::clamp((machine_now.busy - machine.busy - ours) / all, 0.0, 1.0);
-    double share = foreign < 0.15 ? 1.0 : std::max(kLeastShare, 1 - foreign);
-    share = std::max(kLeastShare, share - missed / (now - looked));
-    Add(looked, now, share);
+    const double wanted = (Since(own_waits, own_waits_now) + Since(server_waits, server_waits_now)) / (now - looked);
+    double taken = std::min(foreign, wanted);
+    if (taken < kNoise) taken = 0;
+    Add(looked, now, std::max(kLeastShare, 1 - taken - missed / (now - looked)));
     machine = machine_now, own = own_now, server = server_now, server_cpu = server_cpu_now;
+    own_waits = std::move(own_waits_now), server_waits = std::move(server_waits_now);
     looked = now, missed = 0;
   }
 }

@@ -129,7 +129,7 @@ int fdatasync(int fd) {
   }
   if (journal && Breaks("stalls")) {
     static int syncs;
-    if (__atomic_add_fetch(&syncs, 1, __ATOMIC_RELAXED) % 200 == 0) Sleep(1.6);
+    if (__atomic_add_fetch(&syncs, 1, __ATOMIC_RELAXED) % 50 == 0) Sleep(3);
   }
   const int status = (int)syscall(SYS_fdatasync, fd);
   if (!journal || status != 0) return status;
@@ -219,5 +219,5 @@ __attribute__((constructor)) static void Begin(void) {
 }
 
 __attribute__((destructor)) static void End(void) {
-  if (Breaks("lingers")) Sleep(2.5);
+  if (Breaks("lingers")) Sleep(3.5);
 }
