@@ -71,6 +71,14 @@ bool Bulk::Connect() {
 }
 
 bool Bulk::Await(std::vector<Request>& requests) {
+  waits_ = true;
+  const bool all = AwaitAll(requests);
+  ++answers_;
+  waits_ = false;
+  return all;
+}
+
+bool Bulk::AwaitAll(std::vector<Request>& requests) {
   for (Request& request : requests) request.xid = next_xid_++;
   for (double end = Now() + kAnswerLimit; !findings_.hopeless();) {
     if (client_ == nullptr) {

@@ -49,7 +49,9 @@ class Bulk {
   std::uint64_t living() const;
   std::uint64_t written() const { return written_; }
   std::uint64_t verified() const { return verified_; }
-  std::size_t files() const { return files_.size(); }
+  // Whether it has all answers that it had asked for when `answers` was what it is. Thread-safe.
+  bool HasAnswersSince(std::uint64_t answers) const { return !waits_ || answers_ != answers; }
+  std::uint64_t answers() const { return answers_; }
 
  private:
   using Call = e2e::RawClient::Call;
@@ -72,6 +74,7 @@ class Bulk {
 
   // Sends all and waits for all answers, over as many lives of the server as it takes. False: there is no hope.
   bool Await(std::vector<Request>& requests);
+  bool AwaitAll(std::vector<Request>& requests);
   bool Connect();
   e2e::Answer Do(const std::string& what, std::function<Call(e2e::RawClient&)> send);
   // Makes an empty file; null if the disk is full.
@@ -97,7 +100,8 @@ class Bulk {
   e2e::Handle root_, folder_;
   std::vector<File> files_;
   std::uint64_t next_id_ = 0, next_name_ = 0, verified_ = 0;
-  std::atomic<std::uint64_t> written_ = 0;
+  std::atomic<std::uint64_t> written_ = 0, answers_ = 0;  // the second: how often it had all that it waited for
+  std::atomic<bool> waits_ = false;
   std::uint32_t next_xid_ = 0;
 };
 

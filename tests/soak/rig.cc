@@ -22,7 +22,7 @@ constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kMemory = 32 * kMiB, kMemoryBeside = 64 * kMiB;
 // What the journal may hold beside twice what lives: dead weight that is not worth cleaning; the segment that is being
 // written and the one after it, which are made ahead; the reserve.
-constexpr std::uint64_t kDeadWeight = 256 * kMiB, kMadeAhead = 64 * kMiB, kReserve = 32 * kMiB;
+constexpr std::uint64_t kDeadWeight = 256 * kMiB, kMadeAhead = 64 * kMiB, kReserve = 64 * kMiB;
 constexpr std::size_t kBulks = 2;
 constexpr int kLoadClients = 4;
 constexpr std::uint64_t kQuota = 40 * kMiB;  // of each bulk client, while it churns
@@ -82,6 +82,7 @@ std::string Rig::Mount() {
 std::string Rig::Prepare() {
   if (!Start()) return "the server does not start: " + errors_;
   if (!load_->Connect("127.0.0.1", last_port_, 10) || !load_->Prepare()) return "no client:\n" + load_->Report();
+  load_life_ = lives_.load();
   for (auto& bulk : bulks_) bulk->Prepare();
   return findings_.Report();
 }
@@ -102,6 +103,7 @@ bool Rig::Start() {
     return false;
   }
   last_port_ = served_->port();
+  ++lives_;
   port_ = last_port_;
   observer_->Attach(served_->process().pid());
   pulse_.SetDown(false);
@@ -135,11 +137,15 @@ void Rig::End(int signal) {
 
 void Rig::EndAndStart(int signal) {
   End(signal);
+  StartAgain();
+}
+
+void Rig::StartAgain() {
   crashed_ = crash::Load::Now();
   if (Start()) return;
   if (errors_.ends_with("(ENOSPC)\n")) {
     findings_.Note(Invariant::kFullDiskEmpties, 1, "the server does not start on a full disk: " + LastError());
-    ResizeDisk("3g");  // so that this hides nothing else
+    GrowDisk();
     if (Start()) return;
   }
   findings_.Note(Invariant::kNothingLost, 1, "the server does not start again: " + LastError());
@@ -155,10 +161,20 @@ void Rig::Phase(const std::function<void(Bulk&)>& work, double every) {
     return every == 0 ? 1e18 : Now() + std::uniform_real_distribution(every / 2, every * 1.5)(random_);
   };
   double death = next();
+  std::vector<std::uint64_t> answers(bulks_.size());
+  // What came of a call is kept for a while only: it has been asked for again, and answered, before the next death.
+  const auto all_resumed = [&] {
+    for (std::size_t i = 0; i < bulks_.size(); ++i) {
+      if (!bulks_[i]->HasAnswersSince(answers[i])) return false;
+    }
+    return load_life_ == lives_;
+  };
   for (auto& one : large) {
     while (one.wait_for(std::chrono::milliseconds(20)) != std::future_status::ready) {
-      if (Now() < death || findings_.hopeless()) continue;
-      EndAndStart(random_() % 3 == 0 ? SIGTERM : SIGKILL);
+      if (Now() < death || findings_.hopeless() || !all_resumed()) continue;
+      End(random_() % 3 == 0 ? SIGTERM : SIGKILL);
+      std::ranges::transform(bulks_, answers.begin(), [](const auto& bulk) { return bulk->answers(); });
+      StartAgain();
       death = next();
     }
   }
@@ -193,10 +209,14 @@ void Rig::RunLoad(const std::atomic<bool>& over) {
 }
 
 crash::Load::Outcome Rig::ResumeLoad() {
+  const std::uint64_t life = lives_;
   const std::uint16_t port = port_;
   if (port == 0 || !load_->Connect("127.0.0.1", port, 1)) return crash::Load::Outcome::kInterrupted;
-  const crash::Load::Outcome outcome = load_->Verify(crash::Crash::kProcess, crashed_, false);
-  return outcome == crash::Load::Outcome::kGood ? load_->SendAgain() : outcome;
+  crash::Load::Outcome outcome = load_->Verify(crash::Crash::kProcess, crashed_, false);
+  if (outcome != crash::Load::Outcome::kGood) return outcome;
+  outcome = load_->SendAgain();
+  if (outcome == crash::Load::Outcome::kGood) load_life_ = life;
+  return outcome;
 }
 
 std::uint64_t Rig::Lives() const {
@@ -204,6 +224,7 @@ std::uint64_t Rig::Lives() const {
   for (const auto& bulk : bulks_) bytes += bulk->living();
   return bytes;
 }
+
 void Rig::Quiet(const std::string& when) {
   if (findings_.hopeless()) return;
   const double began = Now();
@@ -245,6 +266,7 @@ void Rig::Quiet(const std::string& when) {
 }
 
 void Rig::FillAndEmpty(bool oldest) {
+  if (grown_) return;
   // It may die on the full disk, before files are removed, and while they are.
   const bool dies = random_() % 2 == 0;
   Phase([](Bulk& bulk) { bulk.Fill(); }, 0);
@@ -271,18 +293,15 @@ void Rig::FillAndEmpty(bool oldest) {
                    "of a full disk with files of " + MiB(full) + ", " + MiB(removed) + " were removed (" +
                        (oldest ? "the oldest" : "at random") + "); " + Seconds(took) + " later " + MiB(wrote) +
                        " could be written, not " + MiB(wanted));
-    ResizeDisk("3g");  // so that this hides nothing else
+    GrowDisk();
     Phase([](Bulk& bulk) { bulk.WriteOn(16 * kMiB, Now() + 2); }, 0);
   }
   Phase([](Bulk& bulk) { bulk.Verify(); }, 1.5);
   Phase([](Bulk& bulk) { bulk.Remove(0.9, false); }, 1.5);
 }
 
-// It stays as it is where more is on it.
-
-void Rig::ResizeDisk(const std::string& size) {
-  ::mount("none", disk_.c_str(), "tmpfs", MS_REMOUNT, ("size=" + size).c_str());
-}
+// So that a disk that cannot be emptied hides nothing else.
+void Rig::GrowDisk() { grown_ = ::mount("none", disk_.c_str(), "tmpfs", MS_REMOUNT, "size=3g") == 0; }
 
 std::string Rig::LastError() const {
   const std::size_t end = errors_.size() - std::min<std::size_t>(errors_.size(), 1);

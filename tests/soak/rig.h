@@ -48,7 +48,8 @@ class Rig {
   void Phase(const std::function<void(Bulk&)>& work, double every);
   // Nobody asks for anything: the journal shrinks, and then nothing is done.
   void Quiet(const std::string& when);
-  // The disk is filled, and emptied by those who filled it: the oldest files first, or any.
+  // The disk is filled, and emptied by those who filled it: the oldest files first, or any. Not again once it had to be
+  // made larger.
   void FillAndEmpty(bool oldest);
   // The death of the server, and its next life.
   void EndAndStart(int signal);
@@ -64,10 +65,11 @@ class Rig {
  private:
   bool Start();
   void End(int signal);
+  void StartAgain();
   void RunLoad(const std::atomic<bool>& over);
   crash::Load::Outcome ResumeLoad();
   std::uint64_t Lives() const;
-  void ResizeDisk(const std::string& size);
+  void GrowDisk();
   std::string LastError() const;
 
   const RigOptions options_;
@@ -76,7 +78,7 @@ class Rig {
   const std::string layer_ = folder_ / "layer", disk_ = folder_ / "disk", workspace_ = disk_ + "/workspace";
   const std::string journal_ = workspace_ + "/journal";
   const double began_ = Now();
-  bool mounted_ = false;
+  bool mounted_ = false, grown_ = false;
   std::string before_, errors_;
   std::mt19937_64 random_;
   Findings findings_;
@@ -87,6 +89,7 @@ class Rig {
   std::atomic<std::uint16_t> port_ = 0;  // 0 while it is down
   std::uint16_t last_port_ = 0;
   std::atomic<double> crashed_ = 0;
+  std::atomic<std::uint64_t> lives_ = 0, load_life_ = 0;  // of the server; and the one that the load has resumed in
   std::unique_ptr<crash::Load> load_;
   std::vector<std::unique_ptr<Bulk>> bulks_;
   std::uint64_t removals_refused_ = 0, fills_ = 0, kills_ = 0, ends_ = 0;
