@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <ostream>
 #include <random>
 
 #include "tests/soak/rig.h"
@@ -58,6 +59,7 @@ struct Break {
   Invariant invariant;
   const char* durability = "strict";
 };
+void PrintTo(const Break& broken, std::ostream* out) { *out << broken.what; }
 class BrokenServer : public ::testing::TestWithParam<Break> {};
 INSTANTIATE_TEST_SUITE_P(ThatNow, BrokenServer,
                          ::testing::Values(Break{"hoards", Invariant::kSpaceComesBack},
