@@ -31,7 +31,10 @@ struct ReadConnection {
                                       "ORDER BY hash, name"));
     STRATA_ASSIGN(
         c.extents,
-        c.database->Prepare("SELECT offset, length, position, record FROM extents WHERE ino = ?1 ORDER BY offset"));
+        c.database->Prepare(
+            "SELECT offset, length, position, record FROM extents WHERE ino = ?1 AND offset < ?3 AND offset >= "
+            "coalesce((SELECT max(offset) FROM extents WHERE ino = ?1 AND offset <= ?2), ?2) "
+            "ORDER BY offset"));
     STRATA_ASSIGN(c.segments, c.database->Prepare("SELECT segment, bytes FROM segments WHERE segment BETWEEN ?1 AND ?2 "
                                                   "ORDER BY segment"));
     STRATA_ASSIGN(c.meta, c.database->Prepare("SELECT key, value FROM meta"));
@@ -154,16 +157,22 @@ class SqliteIndex final : public Index {
     return more;
   }
 
-  Result<std::vector<Extent>> LoadExtents(InodeNumber ino) override {
+  Result<std::uint64_t> LoadExtents(InodeNumber ino, std::uint64_t from, std::uint64_t to, std::size_t limit,
+                                    std::vector<Extent>& extents) override {
+    constexpr std::uint64_t kLast = std::numeric_limits<std::int64_t>::max();
     const MutexLock lock(read_mutex_);
     const StatementScope scope(reader_.extents);
     reader_.extents.Bind(1, ino.value);
-    std::vector<Extent> extents;
-    while (true) {
+    reader_.extents.Bind(2, std::min(from, kLast));
+    reader_.extents.Bind(3, std::min(to, kLast));
+    std::uint64_t after = 0;
+    for (std::size_t given = 0;;) {
       STRATA_ASSIGN(const bool row, reader_.extents.Step());
-      if (!row) return extents;
-      const std::uint64_t after = extents.empty() ? 0 : extents.back().offset + extents.back().length;
+      if (!row) return to;
       STRATA_ASSIGN(const Extent extent, ReadExtent(reader_.extents, after, path_));
+      after = extent.end();
+      if (after <= from) continue;
+      if (given++ == limit) return extent.offset;
       extents.push_back(extent);
     }
   }

@@ -90,8 +90,10 @@ class Index {
   // them, if there are so many. True: there are more.
   virtual Result<bool> LoadEntries(InodeNumber directory, std::uint64_t first, std::size_t limit,
                                    const std::function<void(const IndexEntry&)>& visit) = 0;
-  // In file order.
-  virtual Result<std::vector<Extent>> LoadExtents(InodeNumber ino) = 0;
+  // Adds the extents that reach into [from, to), in file order, but no more than `limit` (not 0). It returns up to
+  // where all are given: `to`, or less where there are more.
+  virtual Result<std::uint64_t> LoadExtents(InodeNumber ino, std::uint64_t from, std::uint64_t to, std::size_t limit,
+                                            std::vector<Extent>& extents) = 0;
   // As of the last commit; of a reader, of the state that it sees. From memory.
   virtual IndexCounts Counts() const = 0;
   // Calls visit for each directory that has entries or whiteouts, and each inode (for `strata diff`).

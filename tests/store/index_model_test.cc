@@ -137,9 +137,7 @@ class Pair {
           std::ranges::equal(entries, model_.entries[ino], {}, {}, [](const auto& item) { return item.second; }))
           << "directory " << ino;
       std::map<std::uint64_t, std::uint64_t> bytes;
-      const auto extents = index_.LoadExtents(InodeNumber(ino));
-      ASSERT_TRUE(extents);
-      for (const Extent& extent : *extents) {
+      for (const Extent& extent : ExtentsOf(ino)) {
         EXPECT_GT(extent.length, 0u);
         for (std::uint64_t i = 0; i < extent.length; ++i) {
           const bool added = bytes.emplace(extent.offset + i, extent.position.value + i).second;
@@ -148,6 +146,26 @@ class Pair {
       }
       ASSERT_EQ(bytes, model_.bytes[ino]) << "file " << ino;
     }
+  }
+
+  // All of the file, a few at a time; and what reaches into a range within.
+  std::vector<Extent> ExtentsOf(std::uint64_t ino) {
+    std::vector<Extent> extents;
+    for (std::uint64_t from = 0; from < kFileBytes;) {
+      const auto until = index_.LoadExtents(InodeNumber(ino), from, kFileBytes, 3, extents);
+      EXPECT_TRUE(until);
+      if (!until) break;
+      EXPECT_GT(*until, from);
+      from = *until;
+    }
+    const std::uint64_t from = random_() % kFileBytes, to = from + random_() % kFileBytes;
+    std::vector<Extent> some;
+    EXPECT_EQ(index_.LoadExtents(InodeNumber(ino), from, to, kFileBytes, some).value_or(0), to);
+    std::vector<Extent> expected;
+    std::ranges::copy_if(extents, std::back_inserter(expected),
+                         [&](const Extent& extent) { return extent.end() > from && extent.offset < to; });
+    EXPECT_EQ(some, expected);
+    return extents;
   }
 
   // By the model, and extents by a scan: how many there are the model does not say.

@@ -14,6 +14,7 @@ namespace strata::vfs {
 namespace {
 
 constexpr std::uint32_t kComparedAtOnce = 256 << 10;
+constexpr std::size_t kExtentsAtOnce = 4096;
 
 // An inode of the upper.
 struct UpperInode {
@@ -358,21 +359,31 @@ Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& 
   if (record->base_size > 0 && changed_beneath) {
     return true;  // it was changed beneath us, and cannot be read any more
   }
-  std::vector<Extent> written;
-  auto found = workspace_.Run(context_, [&](StripeLock& lock, Need& need) -> Result<void> {
-    lock.Lock({id.ino});
-    STRATA_ASSIGN(Inode * inode, workspace_.Get(id, need));
-    written.clear();
-    for (auto extent = inode->extents.FirstAt(0); extent.has_value();) {
-      written.push_back(*extent);
-      extent = inode->extents.FirstAt(extent->offset + extent->length);
+  for (std::uint64_t from = 0; from < size;) {
+    std::vector<Extent> written;
+    std::uint64_t until = from;
+    auto found = workspace_.Run(context_, [&](StripeLock& lock, Need& need) -> Result<void> {
+      lock.Lock({id.ino});
+      STRATA_ASSIGN(Inode * inode, workspace_.Get(id, need));
+      until = inode->extents.KnownUntil(from, size);
+      if (until == from) return need.Range(Need::Kind::kExtents, *inode, from, ExtentMap::kEnd);
+      written.clear();
+      for (auto extent = inode->extents.FirstAt(from); extent && extent->offset < until;
+           extent = inode->extents.FirstAt(extent->end())) {
+        if (written.size() == kExtentsAtOnce) {
+          until = extent->offset;
+          break;
+        }
+        written.push_back(*extent);
+      }
+      return {};
+    });
+    if (!found) return IsGone(found.error()) ? Result<bool>(false) : Fail(found.error());
+    for (const Extent& extent : written) {
+      STRATA_ASSIGN(const bool differs, RangeDiffers(id, base.node, extent.offset, extent.end()));
+      if (differs) return true;
     }
-    return {};
-  });
-  if (!found) return IsGone(found.error()) ? Result<bool>(false) : Fail(found.error());
-  for (const Extent& extent : written) {
-    STRATA_ASSIGN(const bool differs, RangeDiffers(id, base.node, extent.offset, extent.offset + extent.length));
-    if (differs) return true;
+    from = until;
   }
   return RangeDiffers(id, base.node, record->base_size, size);
 }
@@ -387,8 +398,9 @@ Result<bool> ChangeFinder::RangeDiffers(const ObjectId& id, const LowerNode& bas
     StringSink shown;
     auto read = workspace_.Read(context_, id, offset, static_cast<std::uint32_t>(expected.size()), shown);
     if (!read && !IsGone(read.error())) return Fail(read.error());
-    if (!read || got != expected.size() || shown.data != expected) return true;
-    offset += expected.size();
+    // A READ of very many extents gives less than it was asked for.
+    if (!read || got != expected.size() || shown.data.empty() || !expected.starts_with(shown.data)) return true;
+    offset += shown.data.size();
   }
   return false;
 }

@@ -137,7 +137,7 @@ Result<Entry> WorkspaceImpl::Create(const OpContext& context, const ObjectId& di
       Mutation inner;
       SetAttributes size;
       size.size = set.size;
-      STRATA_TRY(SetUnderLock(context, *child, size, std::nullopt, inner));
+      STRATA_TRY(SetUnderLock(context, *child, size, std::nullopt, inner, need));
       mutation.commitment = inner.commitment;
       mutation.lsn = inner.lsn;
     }

@@ -48,9 +48,9 @@ Time Inode::ContentTime(Time now) const {
   return time <= record.mtime && record.mtime <= tick_end ? record.mtime.Next() : time;
 }
 
-std::size_t Inode::OwnFootprint() const {
+std::size_t Inode::HeadFootprint() const {
   // Table slot and allocator overhead are estimated.
-  std::size_t bytes = sizeof *this + 64 + record.symlink_target.size() + extents.count() * ExtentMap::kExtentFootprint;
+  std::size_t bytes = sizeof *this + 64 + record.symlink_target.size();
   if (lower) bytes += sizeof(LowerNode) + 48 + lower->sources.size() * sizeof(Origin::Source);
   return bytes;
 }

@@ -10,6 +10,7 @@
 #include "vfs/types.h"
 #include "vfs/workspace/directory.h"
 #include "vfs/workspace/extent_map.h"
+#include "vfs/workspace/memory_budget.h"
 
 namespace strata::vfs {
 
@@ -20,7 +21,7 @@ struct Inode {
   // Where layers hold it; null for what was made here. Of a file it stays after copy-up: unwritten data lies there.
   std::shared_ptr<const LowerNode> lower;
   std::unique_ptr<Directory> directory;  // of every directory, and of nothing else
-  ExtentMap extents;                     // complete: loaded with the inode
+  ExtentMap extents;                     // of a file of few, all are loaded with the inode
   std::uint64_t base_used = 0;           // bytes that the lower file holds on its disk
   Lsn changed;                           // the end of the last record that changed it; 0: none since it was loaded
   std::size_t footprint = 0;             // bytes counted for it in the table
@@ -44,9 +45,17 @@ struct Inode {
   // The mtime of a change of content at `now`: not the one before. It is `now`, or later by no more than changes within
   // one tick of the clock make it. A time that a client set, or that the clock showed before it stepped back, is left.
   Time ContentTime(Time now) const;
-  std::size_t Footprint() const { return OwnFootprint() + (directory ? directory->Footprint() : 0); }
-  // Without what is in memory of a directory's names.
-  std::size_t OwnFootprint() const;
+  std::size_t Footprint() const {
+    return HeadFootprint() + extents.Footprint() + (directory ? directory->Footprint() : 0);
+  }
+  // What cannot be dropped once it is changed: without a directory's names and the extents of a file of many.
+  std::size_t OwnFootprint() const {
+    const bool stay = extents.count() <= kFewExtents && !extents.partial();
+    return HeadFootprint() + (stay ? extents.Footprint() : 0);
+  }
+
+ private:
+  std::size_t HeadFootprint() const;
 };
 
 // An upper's directory is shown with this size, which is that of one block.

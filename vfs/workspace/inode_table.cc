@@ -5,7 +5,7 @@
 namespace strata::vfs {
 namespace {
 
-// Names of a directory that are looked at under its lock: some milliseconds.
+// Names of a directory, or extents of a file, that are looked at under its lock: some milliseconds.
 constexpr std::size_t kShedAtOnce = 1 << 14;
 
 }  // namespace
@@ -35,6 +35,13 @@ bool InodeTable::EvictOne(Inode& inode, Lsn checkpoint, std::size_t goal, bool& 
     NoteDropped(shed.newest);
     Recount(inode);
     if (shed.dropped > 0 || shed.cleared) futile = false;
+  }
+  if (inode.extents.Footprint() > shed_extents_ * ExtentMap::kExtentFootprint && bytes() > goal &&
+      (inode.referenced || inode.changed > checkpoint)) {
+    const ExtentMap::Shed shed = inode.extents.ShedExtents(checkpoint, kShedAtOnce);
+    NoteDropped(shed.newest);
+    Recount(inode);
+    if (shed.dropped > 0 || shed.more) futile = false;
   }
   if (inode.referenced) {
     inode.referenced = false;

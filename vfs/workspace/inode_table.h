@@ -19,6 +19,7 @@
 
 #include "base/mutex.h"
 #include "vfs/workspace/inode.h"
+#include "vfs/workspace/memory_budget.h"
 
 namespace strata::vfs {
 
@@ -30,10 +31,11 @@ class InodeTable {
   };
   static constexpr std::size_t kStripes = 1024;
 
-  // `shed_names`: of directories in use with more names than this, single ones are dropped; what then tells which the
-  // index may hold takes at most `filter_bytes` a directory.
-  InodeTable(std::size_t budget, std::size_t shed_names, std::size_t filter_bytes)
-      : budget_(budget), shed_names_(shed_names), filter_bytes_(filter_bytes) {}
+  explicit InodeTable(const MemoryBudget& budget)
+      : budget_(budget.inodes),
+        shed_names_(budget.shed_names),
+        shed_extents_(budget.shed_extents),
+        filter_bytes_(budget.name_filter) {}
 
   Stripe& StripeOf(InodeNumber ino) { return stripes_[Index(ino)]; }
   Stripe& StripeOfIndex(std::size_t index) { return stripes_[index]; }
@@ -95,6 +97,7 @@ class InodeTable {
 
   const std::size_t budget_;
   const std::size_t shed_names_;
+  const std::size_t shed_extents_;
   const std::size_t filter_bytes_;
   std::atomic<std::size_t> bytes_{0};
   std::atomic<std::uint64_t> newest_dropped_{0};  // Lsn; stored under evictor_

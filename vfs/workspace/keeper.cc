@@ -63,15 +63,16 @@ void Keeper::Ask() {
   wakes_.NotifyOne();
 }
 
-bool Keeper::FarBehind() const {
-  return dirty_.load(std::memory_order_relaxed) > static_cast<std::int64_t>(options_.dirty_bytes) ||
-         records_.load(std::memory_order_relaxed) / kMostBehind > options_.checkpoint_records;
+bool Keeper::FarBehind(double part) const {
+  const auto beyond = [part](auto has, auto may) { return static_cast<double>(has) > static_cast<double>(may) * part; };
+  return beyond(dirty_.load(std::memory_order_relaxed), options_.dirty_bytes) ||
+         beyond(records_.load(std::memory_order_relaxed) / kMostBehind, options_.checkpoint_records);
 }
 
-Result<void> Keeper::AwaitRoom() {
+Result<void> Keeper::AwaitRoom(double part) {
   const Clock::time_point end = Clock::now() + kLongestWait;
   const MutexLock lock(mutex_);
-  while (FarBehind() && !stopping()) {
+  while (FarBehind(part) && !stopping()) {
     if (failure_) {
       const Errc code = failure_->code() == Errc::kNoSpace ? Errc::kNoSpace : Errc::kIo;
       return Fail(code, "no change is taken while the index of " + path_ +

@@ -58,10 +58,11 @@ class Keeper {
   }
   // A checkpoint would be of use, such as to drop more from memory.
   void Ask() STRATA_EXCLUDES(mutex_);
-  // Changes have to wait for a checkpoint: too much would be undroppable, or a restart would take too long.
-  bool FarBehind() const;
+  // Changes have to wait for a checkpoint: too much would be undroppable, or a restart would take too long. `part` of
+  // that: those who change so much that others would have to wait for them.
+  bool FarBehind(double part = 1) const;
   // Waits, a bounded time, until they need not. Fails where checkpoints fail: with kNoSpace on a full disk, else kIo.
-  Result<void> AwaitRoom() STRATA_EXCLUDES(mutex_);
+  Result<void> AwaitRoom(double part = 1) STRATA_EXCLUDES(mutex_);
 
   // Before Start: which calls the journal remembers.
   void KnowRequests(const PastRequestsFound& found) STRATA_EXCLUDES(checkpoint_mutex_) {

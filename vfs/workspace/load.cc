@@ -42,6 +42,12 @@ Result<void> WorkspaceImpl::Supply(Need& need) {
       return FindEmptiness(need);
     case Need::Kind::kListing:
       return LoadListing(need);
+    case Need::Kind::kExtents:
+      return LoadExtents(need);
+    case Need::Kind::kRoom:
+      return keeper_->AwaitRoom(kLargeFilesPart);
+    case Need::Kind::kCount:
+      return CountExtents(need);
     case Need::Kind::kNothing:
     case Need::Kind::kAgain:
       break;
@@ -54,6 +60,7 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromIndex(InodeNumber ino) {
   STRATA_ASSIGN(auto record, index_->LoadInode(ino));
   if (!record) return nullptr;
   auto inode = std::make_unique<Inode>();
+  const std::uint64_t used = record->used;
   inode->record = std::move(*record);
   inode->upper = true;
   if (!inode->record.origin.sources.empty()) {
@@ -69,8 +76,14 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromIndex(InodeNumber ino) {
     inode->directory = std::make_unique<Directory>();
     inode->directory->upper_only = inode->record.opaque || !inode->lower;
   } else if (inode->record.type == FileType::kRegular) {
-    STRATA_ASSIGN(auto extents, index_->LoadExtents(ino));
-    for (const Extent& extent : extents) inode->extents.Insert(extent);
+    std::vector<Extent> extents;
+    STRATA_ASSIGN(const std::uint64_t until,
+                  index_->LoadExtents(ino, 0, ExtentMap::kEnd, budget_.whole_file_extents, extents));
+    if (until < ExtentMap::kEnd) {
+      inode->extents.MakePartial(used);
+    } else {
+      for (const Extent& extent : extents) inode->extents.Insert(extent);
+    }
     if (inode->record.base_size > 0 && inode->lower) {
       auto base = lower_.Stat(*inode->lower);
       inode->base_changed = !base || base->attributes.size != inode->record.origin.size ||

@@ -6,6 +6,9 @@
 
 namespace strata::vfs {
 
+// With no more than so many, the extents of a file stay in memory for as long as its inode does.
+inline constexpr std::size_t kFewExtents = 256;
+
 // Bytes. The shares add up to the whole, for budgets that are not tiny. What they do not count (the program itself, the
 // stacks of its threads, holes in the heap) is the 64 MiB that the process may take beyond its budget.
 struct MemoryBudget {
@@ -23,6 +26,9 @@ struct MemoryBudget {
   // more than shed_names.
   std::size_t whole_directory_names = 0;
   std::size_t shed_names = 0;
+  // The same of a file by its extents. One that grows in memory stays whole until memory is short.
+  std::size_t whole_file_extents = 0;
+  std::size_t shed_extents = 0;
   std::size_t name_filter = 0;  // a directory's NameFilter: enough for ten million names by default
 
   static constexpr MemoryBudget Of(std::size_t bytes) {
@@ -38,6 +44,8 @@ struct MemoryBudget {
     budget.server = std::max<std::size_t>(2 * part, 256 << 10);
     budget.whole_directory_names = std::clamp<std::size_t>(budget.inodes / 2048, 4, 1 << 16);
     budget.shed_names = std::clamp<std::size_t>(budget.whole_directory_names / 256, 4, 256);
+    budget.whole_file_extents = std::clamp<std::size_t>(budget.inodes / 8192, 4, 1 << 13);
+    budget.shed_extents = std::clamp<std::size_t>(budget.whole_file_extents / 16, 4, kFewExtents);
     budget.name_filter = budget.inodes / 4;
     return budget;
   }

@@ -6,6 +6,8 @@ namespace strata::vfs {
 namespace {
 
 const OpContext kBackground{.credentials = {}, .may_block = true};
+// How often the index is asked what follows a truncation: a file of very many extents is left as it is.
+constexpr int kMostAskedOfIndex = 16;
 
 // Of what is gone nothing needs to be moved.
 Result<void> UnlessGone(Result<void> moved) {
@@ -90,12 +92,19 @@ Result<void> WorkspaceImpl::MoveEntry(InodeNumber directory, std::string_view na
 
 Result<bool> WorkspaceImpl::MoveTruncation(InodeNumber ino, std::uint64_t size) {
   bool whole = true;
-  STRATA_TRY(UnlessGone(RunMove(ino, [&](Inode& inode, Need&) -> Result<void> {
+  int asked = 0;
+  STRATA_TRY(UnlessGone(RunMove(ino, [&](Inode& inode, Need& need) -> Result<void> {
     // What was written since covers what was cut; only behind it may something old show again.
     std::uint64_t end = size;
     auto extent = inode.extents.FirstAt(end);
     for (; extent && extent->offset <= end; extent = inode.extents.FirstAt(end)) end = extent->end();
-    whole = !extent;  // a hole between has no record to say so
+    const std::uint64_t known = inode.extents.KnownUntil(end, ExtentMap::kEnd);
+    whole = known > end && !extent;  // a hole between has no record to say so
+    if (known < ExtentMap::kEnd && (known == end || whole)) {
+      whole = false;
+      if (++asked > kMostAskedOfIndex) return {};
+      return need.Range(Need::Kind::kExtents, inode, known, ExtentMap::kEnd);
+    }
     if (!whole) return {};
     journal::RecordWriter writer;
     writer.Begin({journal::RecordKind::kMove, Now(), 0});
@@ -110,9 +119,10 @@ Result<bool> WorkspaceImpl::DataLives(const journal::RecordView& record, const j
   bool lives = false;
   STRATA_TRY(UnlessGone(Run(kBackground, [&](StripeLock& lock, Need& need) -> Result<void> {
     lock.Lock({effect.ino});
-    const Inode* inode = table_.Find(effect.ino);
+    Inode* inode = table_.Find(effect.ino);
     if (inode == nullptr) return need.Upper(effect.ino);
     if (inode->removed) return {};
+    STRATA_TRY(KnowExtents(*inode, effect.offset, effect.offset + effect.length, need));
     for (auto extent = inode->extents.FirstAt(effect.offset);
          extent && extent->offset < effect.offset + effect.length && !lives;
          extent = inode->extents.FirstAt(extent->end())) {
@@ -126,7 +136,8 @@ Result<bool> WorkspaceImpl::DataLives(const journal::RecordView& record, const j
 Result<void> WorkspaceImpl::MoveData(const journal::RecordView& record, const journal::DataEffect& effect) {
   const std::uint64_t begin = record.payload_position.value + effect.payload_offset;
   const std::uint64_t end = effect.offset + effect.length;
-  return UnlessGone(RunMove(effect.ino, [&](Inode& inode, Need&) -> Result<void> {
+  return UnlessGone(RunMove(effect.ino, [&](Inode& inode, Need& need) -> Result<void> {
+    STRATA_TRY(KnowExtents(inode, effect.offset, end, need));
     for (auto extent = inode.extents.FirstAt(effect.offset); extent && extent->offset < end;
          extent = inode.extents.FirstAt(extent->end())) {
       const std::uint64_t position = extent->position.value;

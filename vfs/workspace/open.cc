@@ -19,6 +19,7 @@ MemoryBudget BudgetOf(const WorkspaceOptions& options) {
   MemoryBudget budget = MemoryBudget::Of(options.memory_bytes);
   if (options.whole_directory_names != 0)
     budget.whole_directory_names = budget.shed_names = options.whole_directory_names;
+  if (options.whole_file_extents != 0) budget.whole_file_extents = budget.shed_extents = options.whole_file_extents;
   return budget;
 }
 
@@ -49,7 +50,7 @@ WorkspaceImpl::WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config,
       options_(options),
       budget_(BudgetOf(options)),
       lower_(std::move(layers), config_.name_key),
-      table_(budget_.inodes, budget_.shed_names, budget_.name_filter) {
+      table_(budget_) {
   volume_.id = config_.volume_id;
   volume_.handle_key = config_.handle_key;
   volume_.read_only = options.read_only;

@@ -94,10 +94,13 @@ struct Stretch {
 };
 using Stretches = absl::InlinedVector<Stretch, 8>;
 
-// What bytes [offset, end) of the file are made of.
-void Plan(const Inode& inode, std::uint64_t offset, std::uint64_t end, Stretches& plan) {
+// So many are read at once.
+constexpr std::size_t kMostStretches = 4096;
+
+// What bytes [offset, end) of the file are made of; its extents there are known. It returns how far it came.
+std::uint64_t Plan(const Inode& inode, std::uint64_t offset, std::uint64_t end, Stretches& plan) {
   const std::uint64_t base_end = inode.lower ? inode.record.base_size : 0;
-  while (offset < end) {
+  while (offset < end && plan.size() < kMostStretches) {
     const auto extent = inode.extents.FirstAt(offset);
     if (extent && extent->offset == offset) {
       const std::uint64_t length = std::min(extent->length, end - offset);
@@ -114,6 +117,7 @@ void Plan(const Inode& inode, std::uint64_t offset, std::uint64_t end, Stretches
     plan.push_back({source, offset, gap_end - offset, Lsn(), Lsn()});
     offset = gap_end;
   }
+  return offset;
 }
 
 }  // namespace
@@ -139,10 +143,13 @@ Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId&
     read.after = inode->attributes();
     const std::uint64_t size = inode->record.size;
     const std::uint64_t begin = std::min(offset, size);
-    const std::uint64_t end = begin + std::min<std::uint64_t>(count, size - begin);
+    const std::uint64_t wanted = begin + std::min<std::uint64_t>(count, size - begin);
+    const std::uint64_t known = inode->extents.KnownUntil(begin, wanted);
+    const std::uint64_t end = Plan(*inode, begin, known, plan);
+    // What follows is likely to be read next.
+    if (end == known && known < wanted) return need.Range(Need::Kind::kExtents, *inode, known, ExtentMap::kEnd);
     read.count = end - begin;
     read.eof = offset >= size || end == size;
-    Plan(*inode, begin, end, plan);
     for (const Stretch& stretch : plan) {
       if (stretch.source != Stretch::Source::kLower) continue;
       if (inode->base_changed) {

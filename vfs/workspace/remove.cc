@@ -67,7 +67,7 @@ void WorkspaceImpl::TakeUnlink(Inode& child, Time now, Lsn end) {
     child.removed = true;
     NoteDirty(child);
     child.changed = end;
-    child.extents.Truncate(0);
+    child.extents.Truncate(0, end);
     if (child.directory) *child.directory = Directory();
   } else {
     Touched touched = Touched::Status(child, now);

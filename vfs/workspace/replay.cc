@@ -37,6 +37,15 @@ Result<Inode*> MemoryReplay::Existing(InodeNumber ino) {
   return inode;
 }
 
+template <typename Know>
+Result<void> MemoryReplay::Supplied(Know know) {
+  for (;;) {
+    Need need;
+    if (auto known = know(need); known || need.kind == Need::Kind::kNothing) return known;
+    STRATA_TRY(workspace_.Supply(need));
+  }
+}
+
 Result<void> MemoryReplay::On(const InodeRecord& record) {
   STRATA_ASSIGN(Inode * inode, Find(record.ino));
   std::unique_ptr<Inode> made;
@@ -112,13 +121,17 @@ Result<void> MemoryReplay::On(const journal::EntryEffect& effect) {
 
 Result<void> MemoryReplay::On(const journal::DataEffect& effect) {
   STRATA_ASSIGN(Inode * inode, Existing(effect.ino));
+  STRATA_TRY(Supplied([&](Need& need) {
+    return WorkspaceImpl::KnowExtents(*inode, effect.offset, effect.offset + effect.length, need);
+  }));
   inode->extents.Insert({effect.offset, effect.length, Lsn(payload_.value + effect.payload_offset), begin_});
   return {};
 }
 
 Result<void> MemoryReplay::On(const journal::TruncateEffect& effect) {
   STRATA_ASSIGN(Inode * inode, Existing(effect.ino));
-  inode->extents.Truncate(effect.size);
+  STRATA_TRY(Supplied([&](Need& need) { return WorkspaceImpl::KnowForTruncation(*inode, effect.size, need); }));
+  inode->extents.Truncate(effect.size, end_);
   return {};
 }
 

@@ -27,6 +27,10 @@ class MemoryReplay final : public journal::EffectVisitor {
   // As Find, but kCorrupt for null.
   Result<Inode*> Existing(InodeNumber ino);
 
+  // Supplies what `know(Need&)` needs, until it needs nothing.
+  template <typename Know>
+  Result<void> Supplied(Know know);
+
   WorkspaceImpl& workspace_;
   Lsn begin_;
   Lsn payload_;

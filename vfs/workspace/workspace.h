@@ -79,6 +79,8 @@ struct WorkspaceOptions {
   // Instead of MemoryBudget's whole_directory_names and shed_names: for tests of directories of which only a part is in
   // memory. 0: as it says.
   std::size_t whole_directory_names = 0;
+  // The same for whole_file_extents and shed_extents.
+  std::size_t whole_file_extents = 0;
   HistoryPolicy history;
   // A checkpoint begins when the journal has grown by so many bytes, or so many records.
   std::uint64_t checkpoint_bytes = 128 << 20;

@@ -4,6 +4,7 @@
 //   names.cc    names of directories in memory      list.cc           READDIR; whether a directory is empty
 //   create.cc   CREATE and its like, LINK           remove.cc         REMOVE, RMDIR, RENAME
 //   move.cc     writing anew what lives             changes.cc        `strata diff`
+//   extents.cc  extents of large files
 //   opening.{h,cc}   journal and index, opened and put together    keeper.{h,cc}    checkpoints, and who waits for them
 //   cleaner.{h,cc}   giving up journal segments                    checkpointer.{h,cc}   the journal's way into the
 //   index replay.{h,cc}    the journal's tail into memory, for a reader beside the server
@@ -69,6 +70,9 @@ struct Need {
     kOwnPage,    // the upper's own entries of the large directory `id` from own_page->first on
     kEmptiness,  // whether the large directory `id` shows no entry
     kListing,    // the layers' merged listing of the directory `id`
+    kExtents,    // what the index holds of the large file `id` from `from` to `to`, or some of it
+    kRoom,       // a checkpoint, so that others need not wait for one
+    kCount,      // how many bytes the extents of the large file `id` have from `from` to `to`
   };
   Kind kind = Kind::kNothing;
   ObjectId id;
@@ -80,6 +84,7 @@ struct Need {
   std::shared_ptr<const LowerNode> lower;  // of the directory; null where it is not to be asked
   OwnPage* own_page = nullptr;
   Emptiness* emptiness = nullptr;
+  std::uint64_t from = 0, to = 0;
 
   std::unexpected<Status> Again() {
     kind = Kind::kAgain;
@@ -103,6 +108,17 @@ struct Need {
     id = directory.id();
     if (!directory.directory->upper_only) lower = directory.lower;
     name = name_within;
+    return Fail(Errc::kWouldBlock);
+  }
+  std::unexpected<Status> Room() {
+    kind = Kind::kRoom;
+    return Fail(Errc::kWouldBlock);
+  }
+  std::unexpected<Status> Range(Kind what, const Inode& file, std::uint64_t range_from, std::uint64_t range_to) {
+    kind = what;
+    id = file.id();
+    from = range_from;
+    to = range_to;
     return Fail(Errc::kWouldBlock);
   }
   std::unexpected<Status> Child(const ObjectId& directory, std::shared_ptr<const LowerNode> directory_lower,
@@ -194,6 +210,9 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
 
   // How often a call starts over before it gives up with kJukebox: far beyond what any contention does.
   static constexpr int kMaxAttempts = 1000;
+  // Who writes to a file of more than kFewExtents waits for a checkpoint at so much of what makes all others wait: they
+  // are not held up by what one file takes.
+  static constexpr double kLargeFilesPart = 0.75;
   // After so many attempts a call keeps the evictor away until it is through.
   static constexpr int kPatience = 8;
 
@@ -253,13 +272,21 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   // Loads `ino` by the index, else by `found`, and adopts it.
   Result<void> LoadLower(const LowerFound& found);
 
+  // -- extents.cc --
+  // With the file's stripe held: all extents in [from, to) are in memory; else fails with `need` filled.
+  static Result<void> KnowExtents(Inode& file, std::uint64_t from, std::uint64_t to, Need& need);
+  // With the file's stripe held: it can be truncated to `size`, which is less than it has.
+  static Result<void> KnowForTruncation(Inode& file, std::uint64_t size, Need& need);
+  Result<void> LoadExtents(const Need& need);
+  Result<void> CountExtents(const Need& need) STRATA_EXCLUDES(count_mutex_);
+
   // -- write.cc --
   // Appends the record, with the request that it serves and what it made for it; then all that it touches is changed by
   // the caller. `room`: kReserve for what makes room on a full disk.
   Result<journal::Appended> Log(const OpContext& context, journal::RecordWriter& writer, ByteSpan payload = {},
                                 const Inode* made = nullptr, journal::Room room = journal::Room::kOrdinary);
   Result<void> SetUnderLock(const OpContext& context, Inode& inode, const SetAttributes& set, std::optional<Time> guard,
-                            Mutation& mutation);
+                            Mutation& mutation, Need& need);
   void CommitNameSpace(Mutation& mutation, Lsn lsn) const;
   // For an answer that promises what was so already. `changed`: of the name or the inode that shows it; 0 where that
   // has not changed since it was loaded, and so was durable then.
@@ -360,6 +387,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Generation generation_;  // of what is made by this process
   std::atomic<std::uint64_t> next_ino_{2};
   std::deque<FoundRequest> past_requests_;  // until they are asked for
+  Mutex count_mutex_;                       // before the stripes; held over reads of the index
   // Renames of directories across directories, one at a time: ancestry stands still meanwhile.
   Mutex rename_mutex_;
 

@@ -72,7 +72,7 @@ void WorkspaceImpl::CommitWritten(Mutation& mutation, Lsn changed) const {
 }
 
 Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode, const SetAttributes& set,
-                                         std::optional<Time> guard, Mutation& mutation) {
+                                         std::optional<Time> guard, Mutation& mutation, Need& need) {
   const Credentials& caller = context.credentials;
   InodeRecord& record = inode.record;
   mutation.target = inode.unchanged();
@@ -96,6 +96,8 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
     return {};
   }
 
+  const bool shrinks = set.size && *set.size < record.size;
+  if (shrinks) STRATA_TRY(KnowForTruncation(inode, *set.size, need));
   const Time now = Now();
   InodeRecord changed = inode.FullRecord();
   changed.mode = after.mode;
@@ -113,7 +115,6 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
   if (set.set_mtime != SetTime::kKeep)
     changed.mtime = set.set_mtime == SetTime::kServer ? inode.ContentTime(now) : set.mtime;
   writer.Add(changed);
-  const bool shrinks = set.size && *set.size < record.size;
   if (shrinks) writer.Add(journal::TruncateEffect{record.ino, *set.size});
   const auto room = shrinks ? journal::Room::kReserve : journal::Room::kOrdinary;
   STRATA_ASSIGN(journal::Appended appended, Log(context, writer, {}, nullptr, room));
@@ -123,7 +124,7 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
   inode.upper = true;
   NoteDirty(inode);
   inode.changed = appended.end;
-  if (shrinks) inode.extents.Truncate(*set.size);
+  if (shrinks) inode.extents.Truncate(*set.size, appended.end);
   table_.Recount(inode);
   mutation.target.after = inode.attributes();
   CommitNameSpace(mutation, appended.end);
@@ -135,7 +136,7 @@ Result<void> WorkspaceImpl::SetAttributesOf(const OpContext& context, const Obje
   return RunChange(context, [&](StripeLock& lock, Need& need) -> Result<void> {
     lock.Lock({id.ino});
     STRATA_ASSIGN(Inode * inode, Get(id, need));
-    return SetUnderLock(context, *inode, set, guard, mutation);
+    return SetUnderLock(context, *inode, set, guard, mutation, need);
   });
 }
 
@@ -158,6 +159,8 @@ Result<std::uint32_t> WorkspaceImpl::Write(const OpContext& context, const Objec
       if (stability != Stability::kUnstable) CommitWritten(mutation, inode->changed);
       return 0;
     }
+    if (inode->extents.count() > kFewExtents && keeper_->FarBehind(kLargeFilesPart)) return need.Room();
+    STRATA_TRY(KnowExtents(*inode, offset, offset + count, need));
 
     const Time now = Now();
     static thread_local journal::RecordWriter writer;

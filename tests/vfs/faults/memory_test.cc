@@ -1,6 +1,10 @@
 // Memory goes with the cache's size, not with the tree.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
+#include <random>
+
 #include "tests/vfs/faults/subject.h"
 
 namespace strata::vfs::testing {
@@ -150,6 +154,109 @@ TEST(BoundedMemory, AllFilesOfOneDirectoryComeAndGoInASmallCache) {
   EXPECT_LE(most, kBound);
   EXPECT_OK(client.Rmdir("large"));
   EXPECT_FALSE(client.Exists("large"));
+}
+
+// A file of many extents, each of `kPiece` bytes at a place of its own, and what they hold.
+class ScatteredFile {
+ public:
+  static constexpr std::uint64_t kApart = 4096, kPiece = 16;
+
+  ScatteredFile(FaultySubject& subject, ObjectId id, std::size_t places)
+      : subject_(subject), client_(subject), id_(id), places_(places) {}
+
+  void Write(std::size_t place) {
+    ASSERT_OK(client_.Write(id_, place * kApart, Piece(place, ++places_[place].version)));
+    places_[place].length = kPiece;
+    size_ = std::max(size_, place * kApart + kPiece);
+    Look();
+  }
+  void Truncate(std::size_t place) {
+    size_ = place * kApart + kPiece / 2;
+    ASSERT_OK(client_.Set(id_, Size(size_)));
+    places_[place].length = std::min(places_[place].length, kPiece / 2);
+    for (std::size_t gone = place + 1; gone < places_.size(); ++gone) places_[gone].length = 0;
+    Look();
+  }
+  // By reading all of it, and by its attributes.
+  void Check() {
+    const auto attributes = client_.Get(id_);
+    ASSERT_OK(attributes);
+    EXPECT_EQ(attributes->size, size_);
+    std::uint64_t used = 0;
+    for (const Place& place : places_) used += place.length;
+    EXPECT_EQ(attributes->used, used);
+    for (std::uint64_t offset = 0; offset < size_;) {
+      auto read = client_.Read(id_, offset, 1 << 20);
+      ASSERT_OK(read);
+      ASSERT_FALSE(read->data.empty());
+      std::string expected(read->data.size(), '\0');
+      for (std::uint64_t place = offset / kApart; place < places_.size(); ++place) {
+        const std::string piece = ExpectedAt(place);
+        const std::uint64_t at = place * kApart;
+        if (at >= offset + expected.size()) break;
+        // Nothing lies across what is read at once, but where a READ ends early.
+        for (std::uint64_t i = 0; i < piece.size(); ++i) {
+          if (at + i >= offset && at + i < offset + expected.size()) expected[at + i - offset] = piece[i];
+        }
+      }
+      ASSERT_TRUE(read->data == expected) << "at " << offset;
+      offset += read->data.size();
+      Look();
+    }
+  }
+  std::size_t most() const { return most_; }
+
+ private:
+  static std::string Piece(std::size_t place, std::uint32_t version) { return Pattern(kPiece, place * 1000 + version); }
+  std::string ExpectedAt(std::size_t place) const {
+    return Piece(place, places_[place].version).substr(0, places_[place].length);
+  }
+  void Look() { most_ = std::max(most_, subject_.workspace().cache_bytes()); }
+
+  FaultySubject& subject_;
+  Client client_;
+  const ObjectId id_;
+  struct Place {
+    std::uint32_t version = 0;
+    std::uint64_t length = 0;
+  };
+  std::vector<Place> places_;
+  std::uint64_t size_ = 0;
+  std::size_t most_ = 0;
+};
+
+TEST(BoundedMemory, AFileOfTwoHundredThousandExtentsIsWrittenCutAndReadInASmallCache) {
+  constexpr std::size_t kPlaces = 200'000;
+  FaultySubject subject({}, Small(), 16 << 20);
+  Client client(subject);
+  auto id = client.MakeFile("scattered");
+  ASSERT_OK(id);
+  ScatteredFile file(subject, *id, kPlaces);
+  std::vector<std::size_t> order(kPlaces);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::mt19937 random(7);
+  std::ranges::shuffle(order, random);
+  for (const std::size_t place : order) file.Write(place);
+  for (std::size_t i = 0; i < kPlaces; i += 10) file.Write(order[i]);
+  file.Check();
+  // A little of the end, and then most.
+  file.Truncate(kPlaces - 1000);
+  for (std::size_t i = 0; i < 100; ++i) file.Write(kPlaces - 500 + i);
+  file.Truncate(kPlaces / 4);
+  for (std::size_t i = 0; i < 1000; ++i) file.Write(random() % kPlaces);
+  file.Check();
+  {
+    // Another process sees the same, what is not in the index yet among it.
+    auto beside = subject.OpenBeside();
+    ASSERT_NE(beside, nullptr);
+    Holding holder(*beside);
+    auto attributes = Client(holder).Get(*id);
+    ASSERT_OK(attributes);
+    EXPECT_EQ(attributes->used, client.Get(*id)->used);
+  }
+  subject.Restart();
+  file.Check();
+  EXPECT_LE(file.most(), kBound);
 }
 
 }  // namespace

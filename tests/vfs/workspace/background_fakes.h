@@ -59,7 +59,10 @@ class FakeIndex final : public store::Index {
                            const std::function<void(const store::IndexEntry&)>&) override {
     return Nothing<bool>();
   }
-  Result<std::vector<Extent>> LoadExtents(InodeNumber) override { return Nothing<std::vector<Extent>>(); }
+  Result<std::uint64_t> LoadExtents(InodeNumber, std::uint64_t, std::uint64_t, std::size_t,
+                                    std::vector<Extent>&) override {
+    return Nothing<std::uint64_t>();
+  }
   store::IndexCounts Counts() const override { return counts; }
   Result<void> VisitInodes(const std::function<void(const InodeRecord&)>&) override { return {}; }
   Result<void> VisitNumbers(InodeNumber, const std::function<void(InodeNumber)>&) override { return {}; }

@@ -187,7 +187,7 @@ TEST(Concurrency, AWorkspaceOverLayersStaysConsistent) {
 WorkspaceOptions SmallOptions(std::size_t memory) {
   WorkspaceOptions options = TestOptions();
   options.memory_bytes = memory;
-  options.whole_directory_names = 2;
+  options.whole_directory_names = options.whole_file_extents = 2;
   return options;
 }
 

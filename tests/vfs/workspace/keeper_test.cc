@@ -107,6 +107,16 @@ TEST_F(KeeperTest, WhoIsFarAheadWaitsAndGoesOn) {
   EXPECT_FALSE(keeper_->FarBehind());
 }
 
+TEST_F(KeeperTest, WhoChangesVeryMuchWaitsBeforeOthersHaveTo) {
+  Change();
+  keeper_->NoteDirty(kDirty * 9 / 10);
+  EXPECT_FALSE(keeper_->FarBehind());
+  EXPECT_TRUE(keeper_->FarBehind(0.75));
+  keeper_->Start();
+  EXPECT_OK(keeper_->AwaitRoom(0.75));
+  EXPECT_FALSE(keeper_->FarBehind(0.75));
+}
+
 TEST_F(KeeperTest, WhereTheIndexFailsChangesAreRefusedRatherThanHeldInMemory) {
   index_.failure = Errc::kCorrupt;
   Change();

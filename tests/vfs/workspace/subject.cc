@@ -167,7 +167,7 @@ std::vector<SubjectKind> SubjectKinds() {
   using AtPause = WorkspaceSubject::AtPause;
   WorkspaceOptions tiny = TestOptions();
   tiny.memory_bytes = 4096;
-  tiny.whole_directory_names = 1;
+  tiny.whole_directory_names = tiny.whole_file_extents = 1;
   // Enough for the filters of large directories.
   WorkspaceOptions small = tiny;
   small.memory_bytes = 64 << 10;
