@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -43,6 +44,29 @@ struct LayerStat {
   bool opaque = false;    // a directory that hides those of the layers below
 };
 
+// What a layer promises of itself.
+struct LayerTraits {
+  // Nothing in it ever changes: what was once read of it holds for as long as it is open.
+  bool immutable = false;
+};
+
+// A state of a file, as its attributes tell it.
+struct LayerVersion {
+  std::uint64_t size = 0;
+  Time mtime;
+  std::optional<Time> ctime;  // absent: any
+
+  bool Matches(std::uint64_t other_size, Time other_mtime, Time other_ctime) const {
+    return size == other_size && mtime == other_mtime && (!ctime || *ctime == other_ctime);
+  }
+};
+
+// Whether an error says how the tree is: that something is not, or no longer, there. Every other one is a failure of
+// the layer, which says nothing of the tree: it is returned, and nothing is concluded from it.
+inline bool IsAbsence(Errc code) {
+  return code == Errc::kNotFound || code == Errc::kNotDirectory || code == Errc::kStale;
+}
+
 struct LayerEntry {
   std::string_view name;
   LayerNode node;
@@ -54,7 +78,9 @@ class Layer {
  public:
   virtual ~Layer() = default;
 
+  virtual LayerTraits Traits() const = 0;
   virtual LayerNode Root() const = 0;
+  // kStale if the node is gone. Of a directory other than the root `opaque` may be missing: Lookup tells it.
   virtual Result<LayerStat> Stat(const LayerNode& node) = 0;
   // kNotFound where the layer says nothing of the name. `name` has been checked (vfs::CheckName) and is not "." or
   // "..".
@@ -64,8 +90,9 @@ class Layer {
   virtual Result<void> ReadDirectory(const LayerNode& directory,
                                      const std::function<bool(const LayerEntry&)>& visit) = 0;
   // Reads until `out` is full or the file ends. With may_block false, kWouldBlock rather than wait for a disk.
-  virtual Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out,
-                                   bool may_block) = 0;
+  // kNotSync unless all of it is of the state `expected` (null: any), as far as the attributes tell.
+  virtual Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block,
+                                   const LayerVersion* expected) = 0;
   virtual Result<std::string> ReadLink(const LayerNode& node) = 0;
   // The names from the root to the node, separated by '/', "" for the root. Of several links, any one. kStale if it is
   // gone.

@@ -66,7 +66,7 @@ class Check {
     const std::size_t memory = MemoryBudget::Of(options_.memory_bytes).host;
     std::vector<std::unique_ptr<Layer>> layers;
     for (const LayerSpec& spec : config_.layers) {
-      auto layer = OpenLayer(spec, path_, memory / config_.layers.size());
+      auto layer = OpenLayer(spec, path_, {memory / config_.layers.size(), config_.layers.size()});
       if (!layer) {
         layer_faults_.emplace_back(spec.path, std::string(layer.error().message()));
       } else {

@@ -44,7 +44,10 @@ class CName {
   const char* text_;
 };
 
-std::unexpected<Status> FailErrno() { return Fail(ErrcFromErrno(errno)); }
+// A symlink or a mount's border where a directory or file was looked for says how the tree is, as ENOTDIR does.
+std::unexpected<Status> FailErrno() {
+  return Fail(errno == ELOOP || errno == EXDEV ? Errc::kNotDirectory : ErrcFromErrno(errno));
+}
 
 int OpenAt2(int from, const char* path) {
   struct open_how how = {};

@@ -1,12 +1,14 @@
 #include "vfs/layer/host_layer.h"
 
 #include <dirent.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "vfs/layer/host_markers.h"
@@ -86,18 +88,21 @@ class HostLayer final : public Layer {
   HostLayer(std::string folder, const MarkerStyles& markers, std::unique_ptr<HostNodes> nodes)
       : folder_(std::move(folder)), markers_(markers), nodes_(std::move(nodes)) {}
 
+  LayerTraits Traits() const override { return {}; }
   LayerNode Root() const override { return {nodes_->root_id(), 0}; }
   Result<LayerStat> Stat(const LayerNode& node) override;
   Result<LayerStat> Lookup(const LayerNode& directory, std::string_view name) override;
   Result<void> ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) override;
-  Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block) override;
+  Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block,
+                           const LayerVersion* expected) override;
   Result<std::string> ReadLink(const LayerNode& node) override;
   Result<std::string> PathOf(const LayerNode& node) override { return nodes_->PathOf(node); }
   std::string Describe() const override { return folder_; }
 
  private:
+  LayerStat StatOf(std::uint64_t parent, const FileStatus& status) const;
   Result<LayerStat> Evaluate(int directory, std::uint64_t parent, std::string_view name, const FileStatus& status);
-  bool IsWhiteout(int directory, std::string_view name, const FileStatus& status) const;
+  Result<bool> IsWhiteout(int directory, std::string_view name, const FileStatus& status) const;
   Result<LayerStat> LookupMarker(const LayerNode& directory, int fd, std::string_view name);
   Result<DescriptorRef> OpenFile(const LayerNode& node);
 
@@ -106,51 +111,58 @@ class HostLayer final : public Layer {
   const std::unique_ptr<HostNodes> nodes_;
 };
 
-bool HostLayer::IsWhiteout(int directory, std::string_view name, const FileStatus& status) const {
+Result<bool> HostLayer::IsWhiteout(int directory, std::string_view name, const FileStatus& status) const {
   if (markers_.chardev && host::IsDeviceWhiteout(status)) return true;
-  return markers_.xattr && S_ISREG(status.stx_mode) && status.stx_size == 0 &&
-         host::HasWhiteoutAttribute(directory, name) &&
-         host::ReadMarks(directory, ".", markers_).whiteouts_by_attribute;
+  if (!markers_.xattr || !S_ISREG(status.stx_mode) || status.stx_size != 0) return false;
+  STRATA_ASSIGN(const bool marked, host::HasWhiteoutAttribute(directory, name));
+  if (!marked) return false;
+  STRATA_ASSIGN(const host::DirectoryMarks marks, host::ReadMarks(directory, ".", markers_));
+  return marks.whiteouts_by_attribute;
 }
 
-// All that is said of what `directory` holds under `name`; of the root, `name` is empty.
-Result<LayerStat> HostLayer::Evaluate(int directory, std::uint64_t parent, std::string_view name,
-                                      const FileStatus& status) {
+// What the status alone tells.
+LayerStat HostLayer::StatOf(std::uint64_t parent, const FileStatus& status) const {
   const std::uint64_t id = nodes_->identity().IdOf(status);
   LayerStat stat;
   stat.node = {id, SeveralLinks(status) ? 0 : parent};
   stat.attributes = AttributesOf(status, id);
   stat.generation = host::GenerationOf(status);
+  return stat;
+}
+
+// All that is said of what `directory` holds under `name`; of the root, `name` is empty.
+Result<LayerStat> HostLayer::Evaluate(int directory, std::uint64_t parent, std::string_view name,
+                                      const FileStatus& status) {
+  LayerStat stat = StatOf(parent, status);
   if (host::IsDirectory(status)) {
-    const host::DirectoryMarks marks = host::ReadMarks(directory, name.empty() ? "." : name, markers_);
+    STRATA_ASSIGN(const host::DirectoryMarks marks, host::ReadMarks(directory, name.empty() ? "." : name, markers_));
     if (marks.redirected) {
       return Fail(Errc::kIo, folder_ + ": directory " + std::string(name) +
                                  " has overlay.redirect, which is not followed; copy the merged tree instead");
     }
     // Beside a whiteout of its own name the directory is all there is of it (X1).
-    stat.opaque = marks.opaque || (markers_.files && !name.empty() && host::HasWhiteoutFile(directory, name));
+    stat.opaque = marks.opaque;
+    if (markers_.files && !name.empty() && !stat.opaque) {
+      STRATA_ASSIGN(stat.opaque, host::HasWhiteoutFile(directory, name));
+    }
   } else {
-    stat.whiteout = IsWhiteout(directory, name, status);
+    STRATA_ASSIGN(stat.whiteout, IsWhiteout(directory, name, status));
   }
   return stat;
 }
 
 Result<LayerStat> HostLayer::Stat(const LayerNode& node) {
-  // A descriptor open on the node answers without a search; of a directory it does not know the whiteout beside it.
-  if (DescriptorRef opened = nodes_->OpenedOn(node.id); opened && !opened->directory()) {
-    STRATA_ASSIGN(const FileStatus status, host::StatDescriptor(opened->fd()));
-    const std::uint64_t parent = node.parent != 0 ? node.parent : nodes_->RememberedParent(node.id);
-    if (status.stx_nlink != 0 && (parent != 0 || SeveralLinks(status))) {
-      LayerStat stat;
-      stat.node = {node.id, SeveralLinks(status) ? 0 : parent};
-      stat.attributes = AttributesOf(status, node.id);
-      stat.generation = host::GenerationOf(status);
-      return stat;
+  // Of a file with several links nothing but a walk tells where it lies; a descriptor that is open on it answers too.
+  if (node.parent == 0 && nodes_->RememberedParent(node.id) == 0) {
+    if (DescriptorRef opened = nodes_->OpenedOn(node.id); opened && !opened->directory()) {
+      STRATA_ASSIGN(const FileStatus status, host::StatDescriptor(opened->fd()));
+      if (SeveralLinks(status)) return StatOf(0, status);
+      if (status.stx_nlink == 0) nodes_->Forget(node.id);
     }
-    if (status.stx_nlink == 0) nodes_->Forget(node.id);
   }
   STRATA_ASSIGN(const host::Spot spot, nodes_->Locate(node));
-  return Evaluate(spot.directory->fd(), spot.parent, spot.name, spot.status);
+  if (spot.name.empty()) return Evaluate(spot.directory->fd(), spot.parent, spot.name, spot.status);
+  return StatOf(spot.parent, spot.status);
 }
 
 Result<LayerStat> HostLayer::Lookup(const LayerNode& directory, std::string_view name) {
@@ -166,6 +178,7 @@ Result<LayerStat> HostLayer::Lookup(const LayerNode& directory, std::string_view
     return LookupMarker(directory, opened->fd(), name);
   }
   auto stat = Evaluate(opened->fd(), directory.id, name, *status);
+  if (!stat && IsAbsence(stat.error().code())) return Fail(Errc::kNotFound);  // it went away meanwhile
   if (stat && !stat->whiteout) nodes_->Remember(stat->node.id, directory.id, name);
   return stat;
 }
@@ -176,6 +189,8 @@ Result<LayerStat> HostLayer::LookupMarker(const LayerNode& directory, int fd, st
     std::string marker(host::kWhiteoutPrefix);
     marker += name;
     const auto status = nodes_->StatAt(fd, marker);
+    const Errc code = status ? Errc::kNotFound : status.error().code();
+    if (!IsAbsence(code) && code != Errc::kNameTooLong && code != Errc::kInvalid) return Fail(status.error());
     if (status && S_ISREG(status->stx_mode) && !host::WhitedOut(marker).empty()) {
       LayerStat stat;
       stat.node = {nodes_->identity().IdOf(*status), directory.id};
@@ -183,8 +198,8 @@ Result<LayerStat> HostLayer::LookupMarker(const LayerNode& directory, int fd, st
       return stat;
     }
   }
-  const auto self = host::StatDescriptor(fd);
-  if (self && self->stx_nlink == 0) {
+  STRATA_ASSIGN(const FileStatus self, host::StatDescriptor(fd));
+  if (self.stx_nlink == 0) {
     nodes_->Forget(directory.id);
     return Fail(Errc::kStale);
   }
@@ -202,11 +217,13 @@ Result<void> HostLayer::ReadDirectory(const LayerNode& directory, const std::fun
   const int fd = (*readable)->fd();
   MarkerStyles attributes;
   attributes.xattr = markers_.xattr;
-  const bool whiteouts_by_attribute = markers_.xattr && host::ReadMarks(fd, attributes).whiteouts_by_attribute;
+  STRATA_ASSIGN(const host::DirectoryMarks marks, host::ReadMarks(fd, attributes));
+  const bool by_attribute = marks.whiteouts_by_attribute;
   const auto want_status = [&](const host::RawEntry& entry) {
-    return (markers_.chardev && entry.type == DT_CHR) || (whiteouts_by_attribute && entry.type == DT_REG);
+    return (markers_.chardev && entry.type == DT_CHR) || (by_attribute && entry.type == DT_REG);
   };
-  return nodes_->ForEachEntry(fd, want_status, [&](const HostNodes::Entry& found) {
+  std::optional<Status> failure;
+  STRATA_TRY(nodes_->ForEachEntry(fd, want_status, [&](const HostNodes::Entry& found) {
     LayerEntry entry;
     entry.name = found.name;
     entry.type = found.type;
@@ -216,12 +233,18 @@ Result<void> HostLayer::ReadDirectory(const LayerNode& directory, const std::fun
       if (entry.name.empty() || found.type != FileType::kRegular) return true;
       entry.whiteout = true;
     } else if (found.status != nullptr) {
-      entry.whiteout = (markers_.chardev && host::IsDeviceWhiteout(*found.status)) ||
-                       (whiteouts_by_attribute && S_ISREG(found.status->stx_mode) && found.status->stx_size == 0 &&
-                        host::HasWhiteoutAttribute(fd, found.name));
+      entry.whiteout = markers_.chardev && host::IsDeviceWhiteout(*found.status);
+      if (by_attribute && S_ISREG(found.status->stx_mode) && found.status->stx_size == 0) {
+        const auto marked = host::HasWhiteoutAttribute(fd, found.name);
+        if (!marked && IsAbsence(marked.error().code())) return true;
+        if (!marked) return failure = marked.error(), false;
+        entry.whiteout = *marked;
+      }
     }
     return visit(entry);
-  });
+  }));
+  if (failure) return Fail(std::move(*failure));
+  return {};
 }
 
 Result<DescriptorRef> HostLayer::OpenFile(const LayerNode& node) {
@@ -230,17 +253,19 @@ Result<DescriptorRef> HostLayer::OpenFile(const LayerNode& node) {
   // A fifo would wait for its writer, and opening a device may do anything.
   if (!S_ISREG(spot.status.stx_mode)) return Fail(Errc::kInvalid);
   auto file = host::OpenFileAt(spot.directory->fd(), spot.name, nodes_->identity().MemoryBacked(spot.status));
-  if (!file) return Fail(file.error().code() == Errc::kNotFound ? Status(Errc::kStale) : std::move(file.error()));
+  if (!file) return Fail(IsAbsence(file.error().code()) ? Status(Errc::kStale) : std::move(file.error()));
   STRATA_ASSIGN(const FileStatus status, host::StatDescriptor((*file)->fd()));
   if (!S_ISREG(status.stx_mode) || nodes_->identity().IdOf(status) != node.id) return Fail(Errc::kStale);
-  if (markers_.xattr && host::IsMetadataCopy((*file)->fd())) {
+  STRATA_ASSIGN(const bool metadata_only, markers_.xattr ? host::IsMetadataCopy((*file)->fd()) : Result<bool>(false));
+  if (metadata_only) {
     return Fail(Errc::kIo, folder_ + ": file " + spot.name + " has overlay.metacopy, its data lies elsewhere");
   }
   nodes_->Keep(node.id, *file);
   return file;
 }
 
-Result<std::size_t> HostLayer::Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block) {
+Result<std::size_t> HostLayer::Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block,
+                                    const LayerVersion* expected) {
   DescriptorRef file = nodes_->OpenedOn(node.id);
   if (file && file->directory()) return Fail(Errc::kIsDirectory);
   if (!file) {
@@ -248,9 +273,22 @@ Result<std::size_t> HostLayer::Read(const LayerNode& node, std::uint64_t offset,
     STRATA_ASSIGN(file, OpenFile(node));
   }
   constexpr auto kEnd = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
-  if (offset >= kEnd) return 0;
-  out = out.first(std::min<std::uint64_t>(out.size(), kEnd - offset));
-  return may_block || file->memory_backed() ? ReadWaiting(*file, offset, out) : ReadCached(*file, offset, out);
+  out = out.first(offset >= kEnd ? 0 : std::min<std::uint64_t>(out.size(), kEnd - offset));
+  STRATA_ASSIGN(const std::size_t got,
+                may_block || file->memory_backed() ? ReadWaiting(*file, offset, out) : ReadCached(*file, offset, out));
+  if (expected == nullptr) return got;
+  // Times only grow: what still looks as expected has looked so since. The inode of an open file is in memory.
+  struct stat now;
+  if (fstat(file->fd(), &now) != 0) return Fail(ErrcFromErrno(errno));
+  if (now.st_nlink == 0) {
+    nodes_->Forget(node.id);
+    return Fail(Errc::kStale);
+  }
+  const auto time = [](const timespec& stamp) { return Time::From(stamp.tv_sec, stamp.tv_nsec); };
+  if (!expected->Matches(static_cast<std::uint64_t>(now.st_size), time(now.st_mtim), time(now.st_ctim))) {
+    return Fail(Errc::kNotSync);
+  }
+  return got;
 }
 
 Result<std::string> HostLayer::ReadLink(const LayerNode& node) {
@@ -260,6 +298,16 @@ Result<std::string> HostLayer::ReadLink(const LayerNode& node) {
 }
 
 }  // namespace
+
+std::size_t OpenFilesOfEach(std::size_t layers) {
+  // Beside those: the folder's root, the folder that is hidden, and the table of mounts.
+  constexpr std::size_t kOwn = 3;
+  constexpr std::size_t kFewest = 1, kMost = 256;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kMost;
+  const std::size_t each = limit.rlim_cur / 4 / std::max<std::size_t>(layers, 1);
+  return std::clamp(each > kOwn ? each - kOwn : 0, kFewest, kMost);
+}
 
 Result<std::unique_ptr<Layer>> OpenHostLayer(const std::string& folder, const HostLayerOptions& options) {
   STRATA_ASSIGN(auto nodes, HostNodes::Open(folder, options));

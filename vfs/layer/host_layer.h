@@ -1,5 +1,5 @@
-// HostLayer: a folder of the host as a layer. It is never written, and expected not to change; what does change under
-// it is seen or is kStale, but no symlink, however it comes, leads out of the folder. Mounts within the folder are part
+// HostLayer: a folder of the host as a layer. It is never written. What changes in it is seen by the next call, or is
+// kStale; no symlink, however it comes, leads out of the folder. Mounts within the folder are part
 // of it.
 //
 // Ids are the host's inode numbers, of other devices hashes. A file of which the host folder knows only the metadata
@@ -23,8 +23,13 @@ struct HostLayerOptions {
   std::size_t max_open_files = 256;        // descriptors, of files and directories, kept open between calls
   std::size_t max_index_bytes =
       64 << 20;  // of large directories, about 30 bytes an entry, in which forgotten files were looked for
-  bool avoid_openat2 = false;  // as on a kernel without it: directories are opened name by name
+  std::int64_t recheck_after_ns = 1'000'000'000;  // what a walk did not find is not looked for again for so long
+  bool avoid_openat2 = false;                     // as on a kernel without it: directories are opened name by name
 };
+
+// How many descriptors each of `layers` host folders may keep open (max_open_files), so that all of them together stay
+// within a quarter of what the process may open.
+std::size_t OpenFilesOfEach(std::size_t layers);
 
 // Opens `folder`; kNotFound, kNotDirectory or kAccess, with a message, where it cannot be.
 Result<std::unique_ptr<Layer>> OpenHostLayer(const std::string& folder, const HostLayerOptions& options);

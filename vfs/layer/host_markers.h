@@ -22,7 +22,7 @@ inline std::string_view WhitedOut(std::string_view marker) {
 // A character device 0:0.
 bool IsDeviceWhiteout(const FileStatus& status);
 // Whether `directory` holds a regular file .wh.NAME.
-bool HasWhiteoutFile(int directory, std::string_view name);
+Result<bool> HasWhiteoutFile(int directory, std::string_view name);
 
 // What a directory's own marks say.
 struct DirectoryMarks {
@@ -30,14 +30,14 @@ struct DirectoryMarks {
   bool whiteouts_by_attribute = false;  // its empty files may be whiteouts: overlay.opaque is "x"
   bool redirected = false;              // what lies below it is to be found under another name: overlay.redirect
 };
-// `name` may be ".". A directory that cannot be read has no marks.
-DirectoryMarks ReadMarks(int directory, std::string_view name, const MarkerStyles& styles);
+// `name` may be ".". A directory that may not be read has no marks by attribute.
+Result<DirectoryMarks> ReadMarks(int directory, std::string_view name, const MarkerStyles& styles);
 // The same of a descriptor from OpenReadableAt.
-DirectoryMarks ReadMarks(int readable, const MarkerStyles& styles);
+Result<DirectoryMarks> ReadMarks(int readable, const MarkerStyles& styles);
 
 // Whether the empty regular file has an overlay.whiteout attribute.
-bool HasWhiteoutAttribute(int directory, std::string_view name);
+Result<bool> HasWhiteoutAttribute(int directory, std::string_view name);
 // Whether the file holds only the metadata of one in a layer below: overlay.metacopy.
-bool IsMetadataCopy(int file);
+Result<bool> IsMetadataCopy(int file);
 
 }  // namespace strata::vfs::host

@@ -2,22 +2,32 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <utility>
 #include <vector>
 
 namespace strata::vfs::host {
 namespace {
 
-// Errors that say that a node is not, or no longer, where it was looked for; others end the search.
-bool SaysElsewhere(Errc code) {
-  return code == Errc::kNotFound || code == Errc::kNotDirectory || code == Errc::kInvalid || code == Errc::kStale ||
-         code == Errc::kNameTooLong;
-}
+// Of a name or path that was remembered, or found a moment ago: whether an error says that the node is not there, or no
+// longer. Others end the search.
+bool SaysElsewhere(Errc code) { return IsAbsence(code); }
+
+Status StaleOr(Status status) { return SaysElsewhere(status.code()) ? Status(Errc::kStale) : std::move(status); }
 
 // Entries; passing over fewer takes less than a millisecond.
 constexpr std::size_t kWorthAnIndex = 1024;
 
 bool WantNoStatus(const RawEntry&) { return false; }
+
+// Directories that were looked for in vain and are remembered.
+constexpr std::size_t kMissed = 1024;
+
+std::int64_t MonotonicNs() {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
 
 }  // namespace
 
@@ -48,7 +58,9 @@ HostNodes::HostNodes(Folder folder, const FileStatus& root_status, const HostLay
       root_id_(identity_.IdOf(root_status)),
       places_(options.max_cached_nodes),
       descriptors_(options.max_open_files),
-      indices_(options.max_index_bytes) {}
+      indices_(options.max_index_bytes),
+      recheck_after_ns_(options.recheck_after_ns),
+      missed_(kMissed) {}
 
 void HostNodes::Forget(std::uint64_t id) {
   places_.Erase(id);
@@ -69,7 +81,7 @@ Result<FileStatus> HostNodes::StatAt(int directory, std::string_view name) const
 Result<void> HostNodes::ForEachEntry(int directory, const std::function<bool(const RawEntry&)>& want_status,
                                      const std::function<bool(const Entry&)>& visit) {
   identity_.Refresh();
-  Errc failure = Errc::kNotFound;
+  std::optional<Status> failure;
   STRATA_TRY(host::ForEachEntry(directory, [&](const RawEntry& raw) {
     Entry entry;
     entry.name = raw.name;
@@ -80,7 +92,7 @@ Result<void> HostNodes::ForEachEntry(int directory, const std::function<bool(con
       auto answer = StatAt(directory, raw.name);
       if (!answer) {
         if (SaysElsewhere(answer.error().code())) return true;
-        failure = answer.error().code();
+        failure = std::move(answer.error());
         return false;
       }
       status = *answer;
@@ -93,37 +105,34 @@ Result<void> HostNodes::ForEachEntry(int directory, const std::function<bool(con
     }
     return visit(entry);
   }));
-  if (failure != Errc::kNotFound) return Fail(failure);
+  if (failure) return Fail(std::move(*failure));
   return {};
 }
 
 // The directory by its open descriptor or its remembered path. Null where neither leads to it.
-DescriptorRef HostNodes::OpenKnown(std::uint64_t id, std::optional<Status>* failure) {
+Result<DescriptorRef> HostNodes::OpenKnown(std::uint64_t id) {
   if (id == root_id_) return folder_.root();
   if (DescriptorRef opened = descriptors_.Get(id)) return opened->directory() ? opened : nullptr;
   const auto path = places_.PathTo(id, root_id_);
   if (!path) return nullptr;
   auto opened = folder_.OpenPlace(*path);
-  if (!opened) {
-    if (!SaysElsewhere(opened.error().code())) *failure = std::move(opened.error());
-    return nullptr;
-  }
-  const auto status = StatDescriptor((*opened)->fd());
-  if (!status || identity_.IdOf(*status) != id || Hides(*status)) return nullptr;
+  if (!opened && SaysElsewhere(opened.error().code())) return nullptr;
+  if (!opened) return opened;
+  STRATA_ASSIGN(const FileStatus status, StatDescriptor((*opened)->fd()));
+  if (identity_.IdOf(status) != id || Hides(status)) return nullptr;
   descriptors_.Put(id, *opened);
-  return std::move(*opened);
+  return opened;
 }
 
 Result<DescriptorRef> HostNodes::OpenDirectory(const LayerNode& node) {
-  std::optional<Status> failure;
-  if (DescriptorRef known = OpenKnown(node.id, &failure)) return known;
-  if (failure) return std::unexpected(std::move(*failure));
+  STRATA_ASSIGN(DescriptorRef known, OpenKnown(node.id));
+  if (known) return known;
   STRATA_ASSIGN(const Spot spot, Locate(node));
   if (!IsDirectory(spot.status)) return Fail(Errc::kNotDirectory);
   auto opened = OpenPlaceAt(spot.directory->fd(), spot.name);
-  if (!opened) return Fail(SaysElsewhere(opened.error().code()) ? Errc::kStale : opened.error().code());
-  const auto status = StatDescriptor((*opened)->fd());
-  if (!status || identity_.IdOf(*status) != node.id) return Fail(Errc::kStale);
+  if (!opened) return Fail(StaleOr(std::move(opened.error())));
+  STRATA_ASSIGN(const FileStatus status, StatDescriptor((*opened)->fd()));
+  if (identity_.IdOf(status) != node.id) return Fail(Errc::kStale);
   descriptors_.Put(node.id, *opened);
   return opened;
 }
@@ -135,16 +144,11 @@ Result<Spot> HostNodes::Locate(const LayerNode& node) {
   }
   std::uint64_t hint = node.parent;
   if (auto place = places_.Get(node.id)) {
-    std::optional<Status> failure;
-    if (DescriptorRef directory = OpenKnown(place->parent, &failure)) {
-      auto status = StatAt(directory->fd(), place->name);
-      if (status && identity_.IdOf(*status) == node.id) {
-        return Spot{std::move(directory), place->parent, std::move(place->name), *status, ""};
-      }
-      if (!status && !SaysElsewhere(status.error().code())) return std::unexpected(std::move(status.error()));
+    STRATA_ASSIGN(const DescriptorRef directory, OpenKnown(place->parent));
+    if (directory) {
+      STRATA_ASSIGN(auto spot, SpotAt(directory, place->parent, node.id, place->name));
+      if (spot) return std::move(*spot);
       places_.Erase(node.id);
-    } else if (failure) {
-      return std::unexpected(std::move(*failure));
     } else if (hint == 0) {
       hint = place->parent;
     }
@@ -154,9 +158,10 @@ Result<Spot> HostNodes::Locate(const LayerNode& node) {
 }
 
 // The place, if the node is there.
-std::optional<Spot> HostNodes::SpotAt(const DescriptorRef& directory, std::uint64_t directory_id, std::uint64_t id,
-                                      std::string_view name) const {
+Result<std::optional<Spot>> HostNodes::SpotAt(const DescriptorRef& directory, std::uint64_t directory_id,
+                                              std::uint64_t id, std::string_view name) const {
   const auto status = StatAt(directory->fd(), name);
+  if (!status && !SaysElsewhere(status.error().code())) return Fail(status.error());
   if (!status || identity_.IdOf(*status) != id) return std::nullopt;
   return Spot{directory, directory_id, std::string(name), *status, ""};
 }
@@ -164,27 +169,37 @@ std::optional<Spot> HostNodes::SpotAt(const DescriptorRef& directory, std::uint6
 // Searches one directory, which may itself have to be found by a walk.
 Result<Spot> HostNodes::Search(std::uint64_t directory_id, std::uint64_t id) {
   auto directory = OpenDirectory({directory_id, 0});
-  if (!directory) return Fail(SaysElsewhere(directory.error().code()) ? Status(Errc::kStale) : directory.error());
+  if (!directory) return Fail(StaleOr(std::move(directory.error())));
   if (const auto index = indices_.Get(directory_id)) {
     const auto name = index->Find(id);
-    if (auto spot = name ? SpotAt(*directory, directory_id, id, *name) : std::nullopt) {
+    std::optional<Spot> spot;
+    if (name) {
+      STRATA_ASSIGN(spot, SpotAt(*directory, directory_id, id, *name));
+    }
+    if (spot) {
       places_.Put(id, directory_id, spot->name);
       return std::move(*spot);
     }
     indices_.Erase(directory_id);  // the directory has changed
   }
   auto readable = OpenReadableAt((*directory)->fd(), ".");
-  if (!readable) return Fail(SaysElsewhere(readable.error().code()) ? Status(Errc::kStale) : readable.error());
+  if (!readable) return Fail(StaleOr(std::move(readable.error())));
   std::optional<Spot> found;
+  std::optional<Status> failure;
   auto index = std::make_shared<DirectoryIndex>();
   bool indexed = true;
   STRATA_TRY(ForEachEntry((*readable)->fd(), WantNoStatus, [&](const Entry& entry) {
-    if (!found && entry.id == id) found = SpotAt(*directory, directory_id, id, entry.name);
+    if (!found && entry.id == id) {
+      auto spot = SpotAt(*directory, directory_id, id, entry.name);
+      if (!spot) return failure = std::move(spot.error()), false;
+      found = std::move(*spot);
+    }
     // Nor is a small directory read to its end.
     if (found && index->size() < kWorthAnIndex) return indexed = false;
     indexed = indexed && index->Add(entry.id, entry.name);
     return !found || indexed;
   }));
+  if (failure) return Fail(std::move(*failure));
   if (indexed && index->size() >= kWorthAnIndex) {
     index->Sort();
     indices_.Put(directory_id, std::move(index));
@@ -194,8 +209,23 @@ Result<Spot> HostNodes::Search(std::uint64_t directory_id, std::uint64_t id) {
   return std::move(*found);
 }
 
-// Depth first, so that what is kept on the way is the siblings along one path, not a whole level of the tree.
+// What was looked for in vain a moment ago is not looked for again: a client may ask on and on.
 Result<Spot> HostNodes::Walk(std::uint64_t id) {
+  const std::int64_t now = MonotonicNs();
+  {
+    const MutexLock lock(missed_mutex_);
+    const std::int64_t* missed = missed_.Find(id);
+    if (missed != nullptr && now - *missed < recheck_after_ns_) return Fail(Errc::kStale);
+  }
+  auto found = WalkAll(id);
+  const MutexLock lock(missed_mutex_);
+  if (found) missed_.Erase(id);
+  if (!found && found.error().code() == Errc::kStale) missed_.Put(id, now);
+  return found;
+}
+
+// Depth first, so that what is kept on the way is the siblings along one path, not a whole level of the tree.
+Result<Spot> HostNodes::WalkAll(std::uint64_t id) {
   struct Level {
     std::uint64_t id = 0;
     std::size_t path_size = 0;
@@ -204,6 +234,7 @@ Result<Spot> HostNodes::Walk(std::uint64_t id) {
   std::vector<Level> levels;
   std::string path;
   std::optional<Spot> found;
+  std::optional<Status> failure;
 
   const auto enter = [&](std::uint64_t directory_id) -> Result<void> {
     levels.push_back({directory_id, path.size(), {}});
@@ -213,7 +244,9 @@ Result<Spot> HostNodes::Walk(std::uint64_t id) {
     if (!readable) return Fail(readable.error());
     return ForEachEntry((*readable)->fd(), WantNoStatus, [&](const Entry& entry) {
       if (entry.id == id) {
-        found = SpotAt(*place, directory_id, id, entry.name);
+        auto spot = SpotAt(*place, directory_id, id, entry.name);
+        if (!spot) return failure = std::move(spot.error()), false;
+        found = std::move(*spot);
         if (found) return found->path = path, false;
       } else if (entry.type == FileType::kDirectory) {
         places_.PutIfRoom(entry.id, directory_id, entry.name);
@@ -235,7 +268,11 @@ Result<Spot> HostNodes::Walk(std::uint64_t id) {
     level.directories.pop_back();
     if (!path.empty()) path += '/';
     path += name;
-    (void)enter(next);  // what cannot be read, or went away, cannot hold what is looked for
+    // What may not be read, or went away, cannot hold what is looked for.
+    auto entered = enter(next);
+    if (!entered && !SaysElsewhere(entered.error().code()) && entered.error().code() != Errc::kAccess)
+      return Fail(entered.error());
+    if (failure) return Fail(std::move(*failure));
   }
   if (!found) return Fail(Errc::kStale);
   // The way down, so that the next node here needs no walk.
@@ -257,8 +294,11 @@ Result<std::string> HostNodes::PathOf(const LayerNode& node) {
   // The directory may be held open though its path is forgotten or has changed.
   if (auto path = places_.PathTo(spot.parent, root_id_)) {
     const auto opened = folder_.OpenPlace(*path);
-    const auto status = opened ? StatDescriptor((*opened)->fd()) : Result<FileStatus>(Fail(Errc::kNotFound));
-    if (status && identity_.IdOf(*status) == spot.parent) return *path + '/' + spot.name;
+    if (!opened && !SaysElsewhere(opened.error().code())) return Fail(opened.error());
+    if (opened) {
+      STRATA_ASSIGN(const FileStatus status, StatDescriptor((*opened)->fd()));
+      if (identity_.IdOf(status) == spot.parent) return *path + '/' + spot.name;
+    }
   }
   STRATA_ASSIGN(const Spot parent, Walk(spot.parent));
   return parent.path + '/' + spot.name;

@@ -7,7 +7,8 @@
 //   2. the remembered place, checked by stat;
 //   3. the parent that the caller names: its entries are searched for the id; those of a large directory are indexed as
 //   that is done;
-//   4. a walk through the whole folder, for a directory or for a file with several links.
+//   4. a walk through the whole folder, for a directory or for a file with several links; what it did not find is not
+//   looked for again for a while.
 // What is found bears the id asked for, or the answer is kStale: a file that was moved to another directory behind our
 // back is not looked for beyond the one that held it.
 #pragma once
@@ -77,11 +78,12 @@ class HostNodes {
  private:
   HostNodes(Folder folder, const FileStatus& root_status, const HostLayerOptions& options);
 
-  DescriptorRef OpenKnown(std::uint64_t id, std::optional<Status>* failure);
+  Result<DescriptorRef> OpenKnown(std::uint64_t id);
   Result<Spot> Search(std::uint64_t directory_id, std::uint64_t id);
-  std::optional<Spot> SpotAt(const DescriptorRef& directory, std::uint64_t directory_id, std::uint64_t id,
-                             std::string_view name) const;
+  Result<std::optional<Spot>> SpotAt(const DescriptorRef& directory, std::uint64_t directory_id, std::uint64_t id,
+                                     std::string_view name) const;
   Result<Spot> Walk(std::uint64_t id);
+  Result<Spot> WalkAll(std::uint64_t id);
 
   const Folder folder_;
   Identity identity_;
@@ -92,6 +94,9 @@ class HostNodes {
   PlaceCache places_;
   DescriptorCache descriptors_;
   IndexCache indices_;
+  const std::int64_t recheck_after_ns_;
+  Mutex missed_mutex_;
+  ClockTable<std::int64_t> missed_ STRATA_GUARDED_BY(missed_mutex_);  // when a walk last looked for it in vain
 };
 
 }  // namespace strata::vfs::host

@@ -1,8 +1,9 @@
 #include "vfs/layer/lower_tree.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
-#include <set>
+#include <span>
 #include <utility>
 
 namespace strata::vfs {
@@ -10,11 +11,6 @@ namespace {
 
 constexpr std::uint64_t kIdMask = (std::uint64_t{1} << kLayerIdBits) - 1;
 constexpr std::uint64_t kHashMask = std::numeric_limits<std::uint64_t>::max() >> 1;
-
-// Errors by which one layer says that it has nothing here; the others are still asked.
-bool LayerIsSilent(Errc code) {
-  return code == Errc::kNotFound || code == Errc::kNotDirectory || code == Errc::kInvalid || code == Errc::kStale;
-}
 
 // What a call says when all layers were silent: the first thing that is more than "not found".
 class Silence {
@@ -40,13 +36,19 @@ class Merge {
   // False: the layers below have no more say.
   bool Add(std::uint32_t position, const LayerStat& stat) {
     if (stat.whiteout) return false;
-    const bool directory = stat.attributes.type == FileType::kDirectory;
+    const Attributes& attributes = stat.attributes;
+    const bool directory = attributes.type == FileType::kDirectory;
     if (found_.node.sources.empty()) {
-      found_.attributes = stat.attributes;
+      found_.attributes = attributes;
     } else {
       if (!directory) return false;
-      found_.attributes.nlink = AddLinks(found_.attributes.nlink, stat.attributes.nlink);
+      found_.attributes.nlink = 1;
+      found_.attributes.mtime = std::max(found_.attributes.mtime, attributes.mtime);
+      found_.attributes.ctime = std::max(found_.attributes.ctime, attributes.ctime);
     }
+    const std::array<std::uint64_t, 4> seen{position, stat.node.id, static_cast<std::uint64_t>(attributes.mtime.ns),
+                                            static_cast<std::uint64_t>(attributes.ctime.ns)};
+    found_.version = SipHash13({found_.version, 0}, std::as_bytes(std::span(seen)));
     found_.node.generation = Generation(stat.generation);
     found_.node.sources.push_back({position, stat.node.id, stat.node.parent});
     several_links_ = !directory && stat.node.parent == 0;
@@ -63,11 +65,6 @@ class Merge {
   }
 
  private:
-  static std::uint32_t AddLinks(std::uint32_t above, std::uint32_t below) {
-    const std::uint64_t sum = std::uint64_t{std::max(above, 2u)} + std::max(below, 2u) - 2;
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, std::numeric_limits<std::uint32_t>::max()));
-  }
-
   LowerFound found_;
   bool several_links_ = false;
 };
@@ -121,6 +118,13 @@ struct LowerTree::Candidate {
 LowerTree::LowerTree(std::vector<std::unique_ptr<Layer>> layers, SipHashKey name_key)
     : layers_(std::move(layers)), name_key_(name_key) {}
 
+bool LowerTree::IsImmutable(const LowerNode& node) const {
+  return std::ranges::all_of(node.sources, [&](const Origin::Source& source) {
+    const Layer* layer = LayerAt(source.layer);
+    return layer == nullptr || layer->Traits().immutable;
+  });
+}
+
 std::optional<std::uint32_t> LowerTree::PositionOf(InodeNumber number) const {
   const std::uint64_t from_below = number.value >> kLayerIdBits;
   if (from_below == 0 || from_below > layers_.size()) return std::nullopt;
@@ -154,7 +158,7 @@ Result<LowerFound> LowerTree::Lookup(const LowerNode& directory, std::string_vie
     if (layer == nullptr) return Fail(Errc::kStale);
     auto stat = layer->Lookup({source.node, source.parent}, name);
     if (!stat) {
-      if (!LayerIsSilent(stat.error().code())) return std::unexpected(std::move(stat.error()));
+      if (!IsAbsence(stat.error().code())) return std::unexpected(std::move(stat.error()));
       if (stat.error().code() == Errc::kNotFound) silence.AddAnswer();
       silence.Add(std::move(stat.error()));
       continue;
@@ -171,11 +175,15 @@ Result<LowerFound> LowerTree::Lookup(const LowerNode& directory, std::string_vie
 Result<LowerFound> LowerTree::Stat(const LowerNode& node) {
   if (node.number == kRootInode && node.sources.empty()) return Root();
   Merge merge;
+  const bool only_directories = node.sources.size() > 1;
   for (const Origin::Source& source : node.sources) {
     Layer* layer = LayerAt(source.layer);
     if (layer == nullptr) return Fail(Errc::kStale);
     auto stat = layer->Stat({source.node, source.parent});
+    // What is left of the others still shows.
+    if (!stat && IsAbsence(stat.error().code())) continue;
     if (!stat) return std::unexpected(std::move(stat.error()));
+    if (only_directories && stat->attributes.type != FileType::kDirectory) continue;
     // The sources were found by a Lookup: what hides what has been decided there.
     stat->whiteout = stat->opaque = false;
     merge.Add(source.layer, *stat);
@@ -236,8 +244,8 @@ Result<void> LowerTree::Collect(const LowerNode& directory, const Origin::Source
 
 // The number of the directory that `group` makes, whose first member is visible: that of the lowest layer that
 // contributes.
-InodeNumber LowerTree::LowestNumber(const LowerNode& directory, const LowerListing& listing, const Candidate* group,
-                                    std::size_t size) {
+Result<InodeNumber> LowerTree::LowestNumber(const LowerNode& directory, const LowerListing& listing,
+                                            const Candidate* group, std::size_t size) {
   const Candidate* lowest = &group[0];
   for (std::size_t i = 1; i < size; ++i) {
     const Candidate& next = group[i];
@@ -245,6 +253,7 @@ InodeNumber LowerTree::LowestNumber(const LowerNode& directory, const LowerListi
     if (next.rank == lowest->rank) continue;
     const Origin::Source& source = directory.sources[lowest->rank];
     const auto stat = LayerAt(source.layer)->Lookup({source.node, source.parent}, listing.Name(lowest->item));
+    if (!stat && !IsAbsence(stat.error().code())) return Fail(stat.error());
     if (stat && stat->opaque) break;
     lowest = &next;
   }
@@ -260,7 +269,7 @@ Result<LowerListing> LowerTree::ListMerged(const LowerNode& directory) {
     auto collected = Collect(directory, directory.sources[rank], rank, listing, candidates);
     listed |= collected.has_value();
     if (collected) continue;
-    if (!LayerIsSilent(collected.error().code())) return std::unexpected(std::move(collected.error()));
+    if (!IsAbsence(collected.error().code())) return std::unexpected(std::move(collected.error()));
     silence.Add(std::move(collected.error()));
   }
   if (!listed) return silence.Take();
@@ -275,7 +284,9 @@ Result<LowerListing> LowerTree::ListMerged(const LowerNode& directory) {
     const Candidate& top = candidates[i];
     if (top.whiteout) continue;
     LowerListing::Item item = top.item;
-    if (item.type == FileType::kDirectory) item.number = LowestNumber(directory, listing, &candidates[i], end - i);
+    if (item.type == FileType::kDirectory) {
+      STRATA_ASSIGN(item.number, LowestNumber(directory, listing, &candidates[i], end - i));
+    }
     listing.items.push_back(item);
   }
   candidates = {};
@@ -284,40 +295,11 @@ Result<LowerListing> LowerTree::ListMerged(const LowerNode& directory) {
   return listing;
 }
 
-Result<bool> LowerTree::IsEmpty(const LowerNode& directory) {
-  std::set<std::string, std::less<>> hidden;
-  Silence silence;
-  bool listed = false;
-  for (const Origin::Source& source : directory.sources) {
-    Layer* layer = LayerAt(source.layer);
-    if (layer == nullptr) return Fail(Errc::kStale);
-    std::vector<std::string> hidden_here;
-    bool visible = false;
-    auto read = layer->ReadDirectory({source.node, source.parent}, [&](const LayerEntry& entry) {
-      if (entry.whiteout) {
-        hidden_here.emplace_back(entry.name);
-      } else {
-        visible = !hidden.contains(entry.name);
-      }
-      return !visible;
-    });
-    if (!read) {
-      if (!LayerIsSilent(read.error().code())) return std::unexpected(std::move(read.error()));
-      silence.Add(std::move(read.error()));
-      continue;
-    }
-    if (visible) return false;
-    listed = true;
-    hidden.insert(std::make_move_iterator(hidden_here.begin()), std::make_move_iterator(hidden_here.end()));
-  }
-  if (!listed) return silence.Take();
-  return true;
-}
-
-Result<std::size_t> LowerTree::Read(const LowerNode& file, std::uint64_t offset, MutableByteSpan out, bool may_block) {
+Result<std::size_t> LowerTree::Read(const LowerNode& file, std::uint64_t offset, MutableByteSpan out, bool may_block,
+                                    const LayerVersion* expected) {
   Layer* layer = file.sources.empty() ? nullptr : LayerAt(file.sources.front().layer);
   if (layer == nullptr) return Fail(Errc::kStale);
-  return layer->Read({file.sources.front().node, file.sources.front().parent}, offset, out, may_block);
+  return layer->Read({file.sources.front().node, file.sources.front().parent}, offset, out, may_block, expected);
 }
 
 Result<std::string> LowerTree::ReadLink(const LowerNode& symlink) {
@@ -345,9 +327,10 @@ Result<LowerFound> LowerTree::Resolve(InodeNumber number, std::uint64_t locator,
   if (path->empty()) return Fail(Errc::kStale);
   auto found = Descend(*path, parent, name);
   if (found && found->node.number == number) return found;
-  if (!found && !LayerIsSilent(found.error().code())) return found;
+  if (!found && !IsAbsence(found.error().code())) return found;
   // Another link of the file may still show.
   auto stat = layer.Stat(node);
+  if (!stat && !IsAbsence(stat.error().code())) return std::unexpected(std::move(stat.error()));
   if (stat && stat->attributes.type != FileType::kDirectory && stat->attributes.nlink > 1)
     return Walk(number, parent, name);
   return Fail(Errc::kStale);
@@ -377,10 +360,12 @@ Result<LowerFound> LowerTree::Walk(InodeNumber number, LowerNode* parent, std::s
     const LowerNode directory = std::move(pending.back());
     pending.pop_back();
     const auto listing = List(directory);
+    if (!listing && !MayPassOver(listing.error().code())) return Fail(listing.error());
     if (!listing) continue;
     for (const LowerListing::Item& item : listing->items) {
       if (item.number != number && item.type != FileType::kDirectory) continue;
       auto found = Lookup(directory, listing->Name(item));
+      if (!found && !MayPassOver(found.error().code())) return found;
       if (!found) continue;
       if (found->node.number == number) {
         if (parent != nullptr) *parent = directory;

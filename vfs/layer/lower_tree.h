@@ -1,5 +1,8 @@
 // LowerTree: a workspace's layers merged into one read-only tree (specs overlay X1 to X4, X17). Thread-safe; holds no
-// cache of its own but what its layers hold.
+// cache of its own but what its layers hold, so it says what is so when it is asked.
+//
+// An error of a layer for which IsAbsence holds means that this layer has nothing here, and the others are still asked;
+// every other one ends the call.
 //
 // Numbers are computed, not stored: of a file, its layer and its id there; of a directory, those of the LOWEST layer
 // that contributes to it. So no row is written for what was only looked at, and numbers stay when layers are put on
@@ -35,10 +38,16 @@ struct LowerNode {
 
 struct LowerFound {
   LowerNode node;
-  // Of the highest source; attributes.ino is node.number. nlink of a directory of several layers is an upper bound,
-  // since what it really is would take a listing.
+  // Of the highest source; attributes.ino is node.number. Of a directory mtime and ctime are the latest of all sources,
+  // and nlink is 1 where several contribute, as where a file system does not count: counting would take a listing.
   Attributes attributes;
+  // Of a directory: another one whenever an entry came or went in a layer that contributes, as far as times tell.
+  std::uint64_t version = 0;
 };
+
+// Of a walk through a whole tree: whether it goes on without the directory that gave this error. What may not be read
+// shows nothing.
+inline bool MayPassOver(Errc code) { return IsAbsence(code) || code == Errc::kAccess; }
 
 // The merged entries of a directory, ordered by (NameHash, name).
 struct LowerListing {
@@ -74,18 +83,21 @@ class LowerTree {
   Result<LowerFound> Root();
   // kNotFound also where a whiteout hides the name.
   Result<LowerFound> Lookup(const LowerNode& directory, std::string_view name);
+  // From what is left of its sources; kStale if none is.
   Result<LowerFound> Stat(const LowerNode& node);
   // In one pass over each layer, and without a Stat but of what several layers have as a directory. kNotFound if no
   // layer lists it (X18).
   Result<LowerListing> List(const LowerNode& directory);
-  // Whether the merged directory has no entry.
-  Result<bool> IsEmpty(const LowerNode& directory);
   // Finds the node that bears `number` again, from the number and its locator alone; kStale if the layers no longer
   // show it. `parent` and `name` (may be null) get the merged directory that holds it and its name there.
   Result<LowerFound> Resolve(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name);
-  Result<std::size_t> Read(const LowerNode& file, std::uint64_t offset, MutableByteSpan out, bool may_block);
+  // As Layer::Read.
+  Result<std::size_t> Read(const LowerNode& file, std::uint64_t offset, MutableByteSpan out, bool may_block,
+                           const LayerVersion* expected);
   Result<std::string> ReadLink(const LowerNode& symlink);
 
+  // Whether no layer that contributes to the node ever changes.
+  bool IsImmutable(const LowerNode& node) const;
   // Whether `number` is one that a layer's node bears.
   static bool IsLower(InodeNumber number) { return (number.value >> kLayerIdBits) != 0; }
 
@@ -100,8 +112,8 @@ class LowerTree {
   std::optional<std::uint32_t> PositionOf(InodeNumber number) const;
   Result<void> Collect(const LowerNode& directory, const Origin::Source& source, std::uint32_t rank,
                        LowerListing& listing, std::vector<Candidate>& candidates);
-  InodeNumber LowestNumber(const LowerNode& directory, const LowerListing& listing, const Candidate* group,
-                           std::size_t size);
+  Result<InodeNumber> LowestNumber(const LowerNode& directory, const LowerListing& listing, const Candidate* group,
+                                   std::size_t size);
   Result<LowerListing> ListMerged(const LowerNode& directory);
   Result<LowerFound> Walk(InodeNumber number, LowerNode* parent, std::string* name);
   Result<LowerFound> Descend(std::string_view path, LowerNode* parent, std::string* name);

@@ -23,11 +23,13 @@ class MemoryLayer final : public Layer {
 
   Result<void> Add(const MemoryEntry& entry);
 
+  LayerTraits Traits() const override { return {.immutable = true}; }
   LayerNode Root() const override { return {kRootId, 0}; }
   Result<LayerStat> Stat(const LayerNode& node) override;
   Result<LayerStat> Lookup(const LayerNode& directory, std::string_view name) override;
   Result<void> ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) override;
-  Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block) override;
+  Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block,
+                           const LayerVersion* expected) override;
   Result<std::string> ReadLink(const LayerNode& node) override;
   Result<std::string> PathOf(const LayerNode& node) override;
   std::string Describe() const override { return options_.description; }
@@ -198,13 +200,15 @@ Result<void> MemoryLayer::ReadDirectory(const LayerNode& directory,
   return {};
 }
 
-Result<std::size_t> MemoryLayer::Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out,
-                                      bool may_block) {
+Result<std::size_t> MemoryLayer::Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block,
+                                      const LayerVersion* expected) {
   const Node* found = Find(node);
   if (found == nullptr) return Fail(Errc::kStale);
   if (found->attributes.type == FileType::kDirectory) return Fail(Errc::kIsDirectory);
   if (found->attributes.type != FileType::kRegular) return Fail(Errc::kInvalid);
   if (options_.reads_block && !may_block) return Fail(Errc::kWouldBlock);
+  const Attributes& now = found->attributes;
+  if (expected != nullptr && !expected->Matches(now.size, now.mtime, now.ctime)) return Fail(Errc::kNotSync);
   if (offset >= found->content.size()) return 0;
   const std::size_t size = std::min<std::uint64_t>(out.size(), found->content.size() - offset);
   if (size != 0) std::memcpy(out.data(), found->content.data() + offset, size);

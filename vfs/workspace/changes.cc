@@ -23,7 +23,7 @@ struct UpperInode {
 };
 
 // Gone, or replaced, since it was seen: as if it had been so before.
-bool IsGone(const Status& status) { return status.code() == Errc::kStale || status.code() == Errc::kNotFound; }
+bool IsGone(const Status& status) { return IsAbsence(status.code()); }
 
 }  // namespace
 
@@ -145,6 +145,7 @@ Result<void> ChangeFinder::MarkChanged() {
     if (record.type != FileType::kDirectory) {
       // A file's other links change with it.
       const auto base = lower_.Stat({ino, record.generation, record.locator, record.origin.sources});
+      if (!base && !IsGone(base.error())) return Fail(base.error());
       if (base && base->attributes.nlink > 1) {
         linked.insert(ino);
         continue;
@@ -182,12 +183,15 @@ Result<void> ChangeFinder::MarkLinks(const absl::flat_hash_set<InodeNumber>& lin
     const LowerNode directory = std::move(pending.back());
     pending.pop_back();
     auto listing = lower_.List(directory);
-    if (!listing) continue;  // as a listing of the workspace shows it: not at all
+    if (!listing && !MayPassOver(listing.error().code())) return Fail(listing.error());
+    if (!listing) continue;
     bool here = false;
     for (const LowerListing::Item& item : listing->items) {
       const std::string_view name = listing->Name(item);
       if (item.type == FileType::kDirectory) {
-        if (auto found = lower_.Lookup(directory, name)) pending.push_back(std::move(found->node));
+        auto found = lower_.Lookup(directory, name);
+        if (!found && !IsGone(found.error())) return Fail(found.error());
+        if (found) pending.push_back(std::move(found->node));
       } else if (linked.contains(item.number)) {
         marked_[directory.number].insert(std::string(name));
         here = true;
@@ -232,7 +236,9 @@ Result<std::map<std::string, ChangeFinder::Shown>> ChangeFinder::List(const Show
     for (const auto& [name, slot] : directory.upper->entries) {
       own.insert(name);
       if (slot.state != NameSlot::State::kUpper) continue;
-      if (auto shown = ShownAs(slot.ino, nullptr)) names.emplace(name, std::move(*shown));
+      auto shown = ShownAs(slot.ino, nullptr);
+      if (!shown && !IsGone(shown.error())) return Fail(shown.error());
+      if (shown) names.emplace(name, std::move(*shown));
     }
   }
   if (!directory.merges) return names;
@@ -294,6 +300,7 @@ Result<void> ChangeFinder::CompareNames(const Pair& pair) {
         continue;
       }
       auto shown = ShownAs(slot.ino, nullptr);
+      if (!shown && !IsGone(shown.error())) return Fail(shown.error());
       if (!shown) continue;
       if (base) {
         STRATA_TRY(CompareEntry(std::move(path), std::move(*shown), *base));
@@ -394,7 +401,7 @@ Result<bool> ChangeFinder::RangeDiffers(const ObjectId& id, const LowerNode& bas
   while (offset < end) {
     expected.resize(std::min<std::uint64_t>(kComparedAtOnce, end - offset));
     STRATA_ASSIGN(const std::size_t got,
-                  lower_.Read(base, offset, std::as_writable_bytes(std::span(expected)), context_.may_block));
+                  lower_.Read(base, offset, std::as_writable_bytes(std::span(expected)), context_.may_block, nullptr));
     StringSink shown;
     auto read = workspace_.Read(context_, id, offset, static_cast<std::uint32_t>(expected.size()), shown);
     if (!read && !IsGone(read.error())) return Fail(read.error());

@@ -15,12 +15,14 @@ NameSlot::Beneath BeneathNew(const Directory& names, const NameSlot* slot) {
 
 Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& directory, std::uint64_t hash,
                                            std::string_view name, const NameSlot* slot, InodeNumber ino,
-                                           const NewObject& what, const SetAttributes& set, Mutation& mutation) {
+                                           const NewObject& what, const SetAttributes& set, Mutation& mutation,
+                                           Need& need) {
   const Credentials& caller = context.credentials;
   const bool is_directory = what.type == FileType::kDirectory;
   if (!Permits(directory.ownership(), true, caller, kMayWrite | kMayExecute)) return Fail(Errc::kAccess);
   STRATA_ASSIGN(Ownership owned, NewOwnership(directory.ownership(), is_directory, set, what.default_mode, caller));
   if (set.size && *set.size > kMaxFileSize) return Fail(Errc::kFileTooBig);
+  STRATA_TRY(Own(directory, need));
 
   const Time now = Now();
   auto inode = std::make_unique<Inode>();
@@ -60,7 +62,7 @@ Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& dire
   writer.Begin({what.kind, now, caller.uid});
   writer.Add(record);
   Touched parent = Touched::Content(directory, now);
-  if (is_directory) ++parent.nlink;
+  if (is_directory) parent.GainDirectory();
   parent.AddTo(writer);
   writer.Add(journal::EntryEffect{directory.record.ino, name, journal::EntryEffect::State::kPresent, ino, what.type});
   STRATA_ASSIGN(journal::Appended appended, Log(context, writer, {}, inode.get()));
@@ -94,7 +96,7 @@ Result<Entry> WorkspaceImpl::Make(const OpContext& context, const ObjectId& dire
     if (!Permits(parent->ownership(), true, context.credentials, kMayExecute)) return Fail(Errc::kAccess);
     STRATA_ASSIGN(NameSlot * slot, FindName(*parent, hash, name, need));
     if (slot != nullptr && slot->visible()) return Fail(Errc::kExists);
-    return MakeUnderLock(context, *parent, hash, name, slot, ino, what, set, mutation);
+    return MakeUnderLock(context, *parent, hash, name, slot, ino, what, set, mutation, need);
   });
 }
 
@@ -118,7 +120,7 @@ Result<Entry> WorkspaceImpl::Create(const OpContext& context, const ObjectId& di
     if (!Permits(parent->ownership(), true, context.credentials, kMayExecute)) return Fail(Errc::kAccess);
     STRATA_ASSIGN(NameSlot * slot, FindName(*parent, hash, name, need));
     if (slot == nullptr || !slot->visible()) {
-      return MakeUnderLock(context, *parent, hash, name, slot, ino, what, set, mutation);
+      return MakeUnderLock(context, *parent, hash, name, slot, ino, what, set, mutation, need);
     }
     if (mode == CreateMode::kGuarded) return Fail(Errc::kExists);
     if (slot->ino != existing) {
@@ -206,6 +208,8 @@ Result<void> WorkspaceImpl::Link(const OpContext& context, const ObjectId& id, c
     if (slot != nullptr && slot->visible()) return Fail(Errc::kExists);
     if (!Permits(parent->ownership(), true, caller, kMayWrite)) return Fail(Errc::kAccess);
     if (inode->record.nlink >= kMaxLinks) return Fail(Errc::kTooManyLinks);
+    STRATA_TRY(Own(*inode, need));
+    STRATA_TRY(Own(*parent, need));
 
     const Time now = Now();
     static thread_local journal::RecordWriter writer;

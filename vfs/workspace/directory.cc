@@ -4,13 +4,29 @@
 
 namespace strata::vfs {
 
-bool Directory::ListingHas(std::uint64_t hash, std::string_view name) const {
+const LowerListing::Item* Directory::Listed(std::uint64_t hash, std::string_view name) const {
   auto at = std::lower_bound(listing->items.begin(), listing->items.end(), hash,
                              [](const LowerListing::Item& item, std::uint64_t value) { return item.hash < value; });
   for (; at != listing->items.end() && at->hash == hash; ++at) {
-    if (listing->Name(*at) == name) return true;
+    if (listing->Name(*at) == name) return &*at;
   }
-  return false;
+  return nullptr;
+}
+
+void Directory::ForgetLower(std::int64_t now) {
+  listing = nullptr;
+  lower_since = now;
+  for (auto at = names.begin(); at != names.end();) {
+    NameSlot& slot = at->second;
+    const bool remembered = slot.state == NameSlot::State::kLower || slot.state == NameSlot::State::kAbsent;
+    if (remembered && slot.changed.value == 0) {
+      at = names.erase(at);
+      continue;
+    }
+    if (remembered) slot.state = NameSlot::State::kAbsent;  // it hides what the index still has
+    if (slot.state != NameSlot::State::kWhiteout) slot.beneath = NameSlot::Beneath::kUnknown;
+    ++at;
+  }
 }
 
 bool Directory::IsEmpty() {
@@ -20,7 +36,7 @@ bool Directory::IsEmpty() {
   if (upper_only) return true;
   for (const LowerListing::Item& item : listing->items) {
     const NameSlot* slot = Find(item.hash, listing->Name(item));
-    if (slot == nullptr || slot->state != NameSlot::State::kWhiteout) return false;
+    if (slot == nullptr || slot->visible()) return false;
   }
   return true;
 }

@@ -21,7 +21,7 @@ struct NameSlot {
     kUpper,     // an entry of the upper's own
     kWhiteout,  // deleted by the upper; a layer has the name
     kLower,     // remembered: a layer has it, the upper says nothing
-    kAbsent,    // remembered: neither has it, or the upper no longer
+    kAbsent,    // remembered: neither shows it, or the upper no longer; `beneath` may be kUnknown then
   };
   // Of kUpper: whether a layer has the name too, so that removing the entry needs a whiteout.
   enum class Beneath : std::uint8_t { kUnknown, kNo, kYes };
@@ -75,6 +75,8 @@ class Directory {
   bool upper_only = false;
   // The merged entries of the layers, once they have been needed; null before.
   std::shared_ptr<const LowerListing> listing;
+  // What is remembered of the layers was asked at this time or later.
+  std::int64_t lower_since = 0;
   Names names;
 
   NameSlot* Find(std::uint64_t hash, std::string_view name) {
@@ -92,8 +94,11 @@ class Directory {
     auto found = names.find(KeyView{hash, name});
     if (found != names.end()) names.erase(found);
   }
-  // Whether `listing` (not null) has the name.
-  bool ListingHas(std::uint64_t hash, std::string_view name) const;
+  // What `listing` (not null) has of the name; null for nothing.
+  const LowerListing::Item* Listed(std::uint64_t hash, std::string_view name) const;
+
+  // Forgets what the layers said of its names. `now`: when they are asked anew.
+  void ForgetLower(std::int64_t now);
 
   // Whether nothing is visible. Needs loaded, and upper_only or a listing.
   bool IsEmpty();

@@ -230,7 +230,7 @@ Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<
   }
   Look look(env, path);
   STRATA_ASSIGN(const bool there, look.Run());
-  for (const LayerSpec& layer : layers) STRATA_TRY(OpenLayer(layer, there ? path : "", 0));
+  for (const LayerSpec& layer : layers) STRATA_TRY(OpenLayer(layer, there ? path : "", {}));
   const WorkspaceConfig config = NewConfig(env, layers);
   STRATA_ASSIGN(const std::string text, FormatWorkspaceConfig(config));
 

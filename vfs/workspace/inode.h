@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 
 #include "base/inode_record.h"
@@ -27,15 +28,29 @@ struct Inode {
   std::size_t footprint = 0;             // bytes counted for it in the table
   bool upper = false;                    // the journal has a record of it
   bool removed = false;                  // for ever: its handle is stale
-  bool base_changed = false;             // the lower file is not what it was when it was copied up
   std::uint64_t serial = 0;              // of this stay in memory
-  bool referenced = true;                // used since the evictor last looked
+  // What is remembered of layers that may change: when they were asked (CLOCK_MONOTONIC, ns).
+  std::int64_t asked = kForEver;
+  std::uint64_t beneath_version = 0;  // of a directory: LowerFound::version then
+  // It had changed so shortly before that the version may not tell of one more change.
+  bool beneath_fresh = false;
+  bool referenced = true;  // used since the evictor last looked
+
+  // `asked` of what need not be asked for again: no layer has a part in it, or none that changes; or what it shows of
+  // one is checked whenever that is read, as a file's bytes are.
+  static constexpr std::int64_t kForEver = std::numeric_limits<std::int64_t>::max();
+  static constexpr std::int64_t kNotAsked = 0;
 
   bool is_directory() const { return record.type == FileType::kDirectory; }
   ObjectId id() const { return {record.ino, record.generation, record.locator}; }
   Ownership ownership() const { return {record.mode, record.uid, record.gid}; }
   WccAttributes wcc() const { return {record.size, record.mtime, record.ctime}; }
   Attributes attributes() const;
+  // The state of the layer's file that its unwritten bytes are those of.
+  LayerVersion base_version() const {
+    if (upper) return {record.origin.size, record.origin.mtime, std::nullopt};
+    return {record.size, record.mtime, record.ctime};
+  }
   // Both sides of a change that has not happened yet.
   Change unchanged() const { return {wcc(), attributes()}; }
   // With the origin in place, as the journal takes it.

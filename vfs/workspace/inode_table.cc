@@ -19,6 +19,11 @@ Inode* InodeTable::Insert(std::unique_ptr<Inode> inode) {
   return raw;
 }
 
+void InodeTable::Drop(Inode& inode) {
+  bytes_.fetch_sub(inode.footprint, std::memory_order_relaxed);
+  StripeOf(inode.record.ino).inodes.erase(inode.record.ino);
+}
+
 void InodeTable::Recount(Inode& inode) {
   const std::size_t now = inode.Footprint();
   bytes_.fetch_add(now - inode.footprint, std::memory_order_relaxed);  // modulo 2^64, so shrinking works too

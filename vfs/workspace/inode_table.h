@@ -49,6 +49,8 @@ class InodeTable {
   }
   // The caller holds the stripe, and the table has no such inode.
   Inode* Insert(std::unique_ptr<Inode> inode);
+  // Takes the inode out, which the caller knows to say no more than layers and index do.
+  void Drop(Inode& inode);
   // Counts the inode anew after it grew or shrank; the caller holds its stripe.
   void Recount(Inode& inode);
 

@@ -141,6 +141,7 @@ Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const Obj
     Inode* found = table_.Find(parent);
     if (found == nullptr) return need.Number(parent);
     if (found->removed) return need.Again();
+    if (!Believed(*found, need)) return Fail(Errc::kWouldBlock);
     above = {found->id(), found->attributes()};
     return {};
   };
@@ -179,16 +180,22 @@ Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const Obj
           auto child = Run(context, [&](StripeLock& lock, Need& need) -> Result<Entry> {
             lock.Lock({item.slot.ino});
             Inode* inode = table_.Find(item.slot.ino);
-            if (inode == nullptr) {
+            const bool hidden = inode != nullptr && inode->removed;
+            if (inode == nullptr || (hidden && item.slot.state == NameSlot::State::kLower)) {
               need.seen = true;
               return need.Child(directory, lower, name, item.slot);
             }
-            if (inode->removed) return Fail(Errc::kStale);
+            if (hidden) return Fail(Errc::kStale);
+            if (!Believed(*inode, need)) return Fail(Errc::kWouldBlock);
             return Entry{inode->id(), inode->attributes()};
           });
+          // The layer may have put another object in its place.
+          if (!child && IsAbsence(child.error().code()) && item.slot.state == NameSlot::State::kLower) {
+            child = Lookup({.credentials = {}, .may_block = context.may_block}, directory, name, nullptr);
+          }
           if (!child) {
             // Removed since the page was made: as if it had been removed before.
-            if (child.error().code() == Errc::kStale || child.error().code() == Errc::kNotFound) continue;
+            if (IsAbsence(child.error().code())) continue;
             return Fail(child.error());
           }
           entry.id = child->id;

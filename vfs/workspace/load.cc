@@ -1,5 +1,4 @@
 // Bringing objects and names into memory: from the index where the upper holds them, else from the layers.
-#include "base/log.h"
 #include "vfs/workspace/workspace_impl.h"
 
 namespace strata::vfs {
@@ -8,6 +7,7 @@ Result<Inode*> WorkspaceImpl::Get(const ObjectId& id, Need& need) {
   Inode* inode = table_.Find(id.ino);
   if (inode == nullptr) return need.Object(id);
   if (inode->removed || inode->record.generation != id.generation) return Fail(Errc::kStale);
+  if (!Believed(*inode, need)) return Fail(Errc::kWouldBlock);
   return inode;
 }
 
@@ -21,7 +21,12 @@ Result<Inode*> WorkspaceImpl::GetChild(const Inode& directory, std::string_view 
                                        Need& need) {
   Inode* child = table_.Find(slot.ino);
   if (child == nullptr) return need.Child(directory.id(), directory.lower, name, slot);
-  if (child->removed) return need.Again();
+  if (child->removed) {
+    if (slot.state == NameSlot::State::kLower) return need.Child(directory.id(), directory.lower, name, slot);
+    return Fail(Errc::kIo, "an entry of " + path_ + " leads to inode " + std::to_string(slot.ino.value) +
+                               ", which is removed: strata check tells more");
+  }
+  if (!Believed(*child, need)) return Fail(Errc::kWouldBlock);
   return child;
 }
 
@@ -48,6 +53,10 @@ Result<void> WorkspaceImpl::Supply(Need& need) {
       return keeper_->AwaitRoom(kLargeFilesPart);
     case Need::Kind::kCount:
       return CountExtents(need);
+    case Need::Kind::kRecheck:
+      return Recheck(need.id);
+    case Need::Kind::kCopyUp:
+      return CopyUp(need.id, need.room);
     case Need::Kind::kNothing:
     case Need::Kind::kAgain:
       break;
@@ -86,19 +95,16 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromIndex(InodeNumber ino) {
     }
     if (inode->record.base_size > 0 && inode->lower) {
       auto base = lower_.Stat(*inode->lower);
-      inode->base_changed = !base || base->attributes.size != inode->record.origin.size ||
-                            base->attributes.mtime != inode->record.origin.mtime;
+      if (!base && !IsAbsence(base.error().code())) return Fail(base.error());
       if (base) inode->base_used = base->attributes.used;
-      if (inode->base_changed) {
-        log::Warning("a layer's file changed after it was modified here; its unmodified parts cannot be read ino=" +
-                     std::to_string(ino.value) + " path=" + path_);
-      }
     }
   }
+  const bool merges = inode->is_directory() && !inode->directory->upper_only;
+  if (merges && !lower_.IsImmutable(*inode->lower)) inode->asked = Inode::kNotAsked;
   return inode;
 }
 
-Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found) {
+Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found, std::int64_t asked) {
   auto inode = std::make_unique<Inode>();
   InodeRecord& record = inode->record;
   const Attributes& attributes = found.attributes;
@@ -116,17 +122,15 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found)
   record.mtime = attributes.mtime;
   record.ctime = attributes.ctime;
   inode->lower = std::make_shared<const LowerNode>(found.node);
+  if (!lower_.IsImmutable(found.node)) inode->asked = asked;
   switch (attributes.type) {
     case FileType::kDirectory: {
       record.parent = found.node.number == kRootInode ? kRootInode : InodeNumber(found.node.locator);
       inode->directory = std::make_unique<Directory>();
       inode->directory->loaded = true;  // the upper has no entries of what it does not hold
-      // Some file systems do not count sub-directories, and a merged directory has those of several layers.
-      if (found.node.sources.size() > 1 || attributes.nlink < 2) {
-        STRATA_ASSIGN(LowerListing listing, lower_.List(found.node));
-        record.nlink = 2;
-        for (const LowerListing::Item& item : listing.items) record.nlink += item.type == FileType::kDirectory;
-      }
+      inode->directory->lower_since = asked;
+      inode->beneath_version = found.version;
+      inode->beneath_fresh = IsFresh(attributes.ctime);
       break;
     }
     case FileType::kRegular:
@@ -162,13 +166,14 @@ Result<void> WorkspaceImpl::LoadObject(const ObjectId& id, bool any_generation, 
     if (!inode) {
       LowerNode parent;
       std::string name;
+      const std::int64_t asked = env_.MonotonicNs();
       if (id.ino == kRootInode && !lower_.empty() && !upper_only) {
         STRATA_ASSIGN(LowerFound found, lower_.Root());
-        STRATA_ASSIGN(inode, FromLower(found));
+        STRATA_ASSIGN(inode, FromLower(found, asked));
       } else if (LowerTree::IsLower(id.ino) && !upper_only) {
         STRATA_ASSIGN(LowerFound found, lower_.Resolve(id.ino, id.locator, &parent, &name));
         STRATA_TRY(CheckShown(parent, name, id.ino));
-        STRATA_ASSIGN(inode, FromLower(found));
+        STRATA_ASSIGN(inode, FromLower(found, asked));
       } else {
         // It may have been made, or replayed, since we looked into the table.
         StripeLock lock(table_);
@@ -204,19 +209,33 @@ Result<void> WorkspaceImpl::CheckShown(const LowerNode& parent, std::string_view
   });
 }
 
-Result<void> WorkspaceImpl::LoadLower(const LowerFound& found) {
+Result<bool> WorkspaceImpl::LoadLower(const LowerFound& found, std::int64_t asked) {
+  Lsn changed;
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const Lsn read_at = IndexPosition();
     {
       StripeLock lock(table_);
       lock.Lock({found.node.number});
-      if (table_.Find(found.node.number) != nullptr) return {};
+      if (Inode* inode = table_.Find(found.node.number)) {
+        const bool same = IsSame(*inode, found);
+        if (same && !inode->removed) Refresh(*inode, found, asked);
+        if (same) return !inode->removed;
+        if (inode->upper && !inode->removed) return false;
+        // Its number was used again. The index may not know yet that the other one is gone.
+        changed = inode->changed;
+        table_.Drop(*inode);
+      }
     }
-    STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(found.node.number));
+    std::unique_ptr<Inode> inode;
+    if (changed.value == 0) {
+      STRATA_ASSIGN(inode, FromIndex(found.node.number));
+    }
+    if (inode && !IsSame(*inode, found)) return false;
     if (!inode) {
-      STRATA_ASSIGN(inode, FromLower(found));
+      STRATA_ASSIGN(inode, FromLower(found, asked));
+      inode->changed = changed;
     }
-    if (Adopt(std::move(inode), read_at)) return {};
+    (void)Adopt(std::move(inode), read_at);  // the next turn looks at what is in memory now
   }
   return Fail(Errc::kJukebox);
 }
@@ -241,19 +260,36 @@ Result<void> WorkspaceImpl::LoadChild(const Need& need) {
     }
     return loaded;
   }
+  const std::int64_t asked = env_.MonotonicNs();
   auto found = lower_.Lookup(*need.lower, need.name);
-  if (found && found->node.number == need.slot.ino) return LoadLower(*found);
-  if (!found && found.error().code() != Errc::kNotFound) return Fail(found.error());
-  // The layer changed under us: forget what we remembered of the name.
-  StripeLock lock(table_);
-  lock.Lock({need.id.ino});
-  if (Inode* directory = table_.Find(need.id.ino); directory != nullptr && directory->directory) {
-    const std::uint64_t hash = NameHash(config_.name_key, need.name);
-    const NameSlot* slot = directory->directory->Find(hash, need.name);
-    if (slot != nullptr && slot->state == NameSlot::State::kLower) directory->directory->Erase(hash, need.name);
-    directory->directory->listing = nullptr;
+  if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
+  const bool same = found && found->node.number == need.slot.ino;
+  bool shown = false;
+  if (same) {
+    STRATA_ASSIGN(shown, LoadLower(*found, asked));
+    if (shown) return {};
   }
-  return Fail(Errc::kNotFound);
+  // The layer changed under us, or shows what the upper has removed: what was remembered of the name holds no more.
+  {
+    const std::uint64_t hash = NameHash(config_.name_key, need.name);
+    StripeLock lock(table_);
+    lock.Lock({need.id.ino});
+    Inode* directory = table_.Find(need.id.ino);
+    if (directory != nullptr && directory->directory) {
+      Directory& names = *directory->directory;
+      NameSlot* slot = names.Find(hash, need.name);
+      if (same && (slot == nullptr || slot->state == NameSlot::State::kLower)) {
+        NameSlot hidden;
+        if (slot != nullptr) hidden.changed = slot->changed;
+        hidden.beneath = NameSlot::Beneath::kYes;
+        names.Set(hash, need.name, hidden);
+      } else if (!same) {
+        names.ForgetLower(asked);
+      }
+      table_.Recount(*directory);
+    }
+  }
+  return need.seen ? Fail(Errc::kNotFound) : Result<void>();
 }
 
 }  // namespace strata::vfs

@@ -44,7 +44,11 @@ Result<void> WorkspaceImpl::MoveInode(InodeNumber ino, Cleaner::What what) {
   const bool gone = !moved && moved.error().code() == Errc::kStale;
   if (!gone) return moved;
   if (what == Cleaner::What::kLiving) return {};
-  // Its number is never used again, so that nothing can come in between.
+  // A layer may use its number again: then there is something to purge no more.
+  StripeLock lock(table_);
+  lock.Lock({ino});
+  const Inode* again = table_.Find(ino);
+  if (again != nullptr && again->upper && !again->removed) return {};
   writer.Add(journal::PurgeEffect{ino});
   STRATA_TRY(LogMove(writer));
   return {};

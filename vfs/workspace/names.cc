@@ -15,13 +15,16 @@ Result<NameSlot*> WorkspaceImpl::FindName(Inode& directory, std::uint64_t hash, 
   Directory& names = *directory.directory;
   if (NameSlot* slot = names.Find(hash, name)) {
     slot->referenced = true;
+    // The upper no longer has it; the layers have changed since they were asked.
+    const bool ask = slot->state == NameSlot::State::kAbsent && slot->beneath == NameSlot::Beneath::kUnknown;
+    if (ask && !names.upper_only) return need.Of(Need::Kind::kLowerName, directory, name);
     return slot;
   }
   if (!names.loaded) {
     if (!names.large) return need.Of(Need::Kind::kEntries, directory);
     if (!names.filter || names.filter->MayHold(hash)) return need.Of(Need::Kind::kName, directory, name);
   }
-  if (names.upper_only || (names.listing && !names.ListingHas(hash, name))) return nullptr;
+  if (names.upper_only || (names.listing && names.Listed(hash, name) == nullptr)) return nullptr;
   return need.Of(Need::Kind::kLowerName, directory, name);
 }
 
@@ -82,12 +85,14 @@ Result<void> WorkspaceImpl::LoadName(const Need& need) {
     STRATA_ASSIGN(own, index_->LoadEntry(need.id.ino, hash, need.name));
   }
   std::optional<LowerFound> found;
+  bool shown = false;
   const bool ask_layers = !own && need.lower;
   if (ask_layers) {
+    const std::int64_t asked = env_.MonotonicNs();
     auto looked = lower_.Lookup(*need.lower, need.name);
-    if (!looked && looked.error().code() != Errc::kNotFound) return Fail(looked.error());
+    if (!looked && !IsAbsence(looked.error().code())) return Fail(looked.error());
     if (looked) {
-      STRATA_TRY(LoadLower(*looked));
+      STRATA_ASSIGN(shown, LoadLower(*looked, asked));
       found = std::move(*looked);
     }
   }
@@ -99,8 +104,15 @@ Result<void> WorkspaceImpl::LoadName(const Need& need) {
     Inode* inode = table_.Find(need.id.ino);
     if (inode == nullptr || !inode->directory) return {};
     Directory& names = *inode->directory;
+    if (ask_layers && names.lower_since != need.lower_since) return {};  // what they said may be outdated
     if (NameSlot* slot = names.Find(hash, need.name)) {
-      if (ask_layers) slot->beneath = beneath;
+      if (!ask_layers) return {};
+      slot->beneath = beneath;
+      if (slot->state == NameSlot::State::kAbsent && shown) {
+        slot->state = NameSlot::State::kLower;
+        slot->ino = found->node.number;
+        slot->type = found->attributes.type;
+      }
       return {};
     }
     if (names.large) {
@@ -119,7 +131,7 @@ Result<void> WorkspaceImpl::LoadName(const Need& need) {
       slot.type = own->type;
     } else {
       slot.beneath = beneath;
-      if (found) {
+      if (shown) {
         slot.state = NameSlot::State::kLower;
         slot.ino = found->node.number;
         slot.type = found->attributes.type;
@@ -161,13 +173,16 @@ Result<void> WorkspaceImpl::FillFilter(const ObjectId& id) {
 }
 
 Result<void> WorkspaceImpl::LoadListing(const Need& need) {
-  STRATA_ASSIGN(LowerListing listing, lower_.List(*need.lower));
-  auto shared = std::make_shared<const LowerListing>(std::move(listing));
+  auto listed = need.lower ? lower_.List(*need.lower) : Result<LowerListing>(LowerListing());
+  if (!listed && !IsAbsence(listed.error().code())) return Fail(listed.error());
+  auto listing = std::make_shared<const LowerListing>(listed ? std::move(*listed) : LowerListing());
   StripeLock lock(table_);
   lock.Lock({need.id.ino});
   Inode* inode = table_.Find(need.id.ino);
-  if (inode == nullptr || !inode->directory || inode->directory->listing) return {};
-  inode->directory->listing = std::move(shared);
+  if (inode == nullptr || !inode->directory) return {};
+  Directory& names = *inode->directory;
+  if (names.lower_since != need.lower_since) return {};  // what it lists may be outdated
+  names.listing = std::move(listing);
   table_.Recount(*inode);
   return {};
 }

@@ -27,7 +27,8 @@ MemoryBudget BudgetOf(const WorkspaceOptions& options) {
 
 Result<std::unique_ptr<Workspace>> Workspace::Open(Env& env, const std::string& path, const WorkspaceOptions& options) {
   STRATA_ASSIGN(WorkspaceConfig config, LoadWorkspaceConfig(env, path));
-  STRATA_ASSIGN(auto layers, OpenLayers(config.layers, path, MemoryBudget::Of(options.memory_bytes).host));
+  STRATA_ASSIGN(auto layers,
+                OpenLayers(config.layers, path, MemoryBudget::Of(options.memory_bytes).host, options.layer_recheck_ns));
   auto workspace = std::make_unique<WorkspaceImpl>(env, path, std::move(config), std::move(layers), options);
   STRATA_TRY(workspace->Start());
   return workspace;

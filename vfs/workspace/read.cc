@@ -60,6 +60,7 @@ Result<Entry> WorkspaceImpl::Lookup(const OpContext& context, const ObjectId& di
       Inode* inode = table_.Find(above);
       if (inode == nullptr) return need.Number(above);
       if (inode->removed) return need.Again();
+      if (!Believed(*inode, need)) return Fail(Errc::kWouldBlock);
       return Entry{inode->id(), inode->attributes()};
     }
     STRATA_TRY(CheckName(name));
@@ -71,6 +72,7 @@ Result<Entry> WorkspaceImpl::Lookup(const OpContext& context, const ObjectId& di
       lock.Unlock();
       lock.Lock({ino});
       if (const Inode* child = table_.Find(ino); child != nullptr && !child->removed) {
+        if (!Believed(*child, need)) return Fail(Errc::kWouldBlock);
         return Entry{child->id(), child->attributes()};
       }
       missing = ino;
@@ -96,6 +98,10 @@ using Stretches = absl::InlinedVector<Stretch, 8>;
 
 // So many are read at once.
 constexpr std::size_t kMostStretches = 4096;
+
+// How often one READ looks again because the layer's file has just changed. Times tell of some hundred changes a
+// second, far fewer than one READ can meet.
+constexpr int kMostChanges = 16;
 
 // What bytes [offset, end) of the file are made of; its extents there are known. It returns how far it came.
 std::uint64_t Plan(const Inode& inode, std::uint64_t offset, std::uint64_t end, Stretches& plan) {
@@ -124,8 +130,34 @@ std::uint64_t Plan(const Inode& inode, std::uint64_t offset, std::uint64_t end, 
 
 Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId& id, std::uint64_t offset,
                                        std::uint32_t count, ReadSink& sink) {
+  for (int attempt = 0; attempt < kMostChanges; ++attempt) {
+    auto read = ReadState(context, id, offset, count, sink);
+    if (read || read.error().code() != Errc::kNotSync) return read;
+    // The layer's file is no longer what its attributes say, which are to be asked for anew.
+    StripeLock lock(table_);
+    lock.Lock({id.ino});
+    Inode* inode = table_.Find(id.ino);
+    if (inode != nullptr && !inode->upper) inode->asked = Inode::kNotAsked;
+  }
+  return Fail(Errc::kJukebox);
+}
+
+Result<void> WorkspaceImpl::ReadBeneath(const OpContext& context, const LowerNode& lower, const LayerVersion& version,
+                                        std::uint64_t offset, MutableByteSpan room) {
+  auto got = lower_.Read(lower, offset, room, context.may_block, &version);
+  if (got && *got == room.size()) return {};
+  if (!got && got.error().code() != Errc::kNotSync && !IsAbsence(got.error().code())) return Fail(got.error());
+  if (!version.ctime) {
+    return Fail(Errc::kIo, "the layer's file changed after it was changed here; strata diff --conflicts tells which");
+  }
+  return Fail(Errc::kNotSync);
+}
+
+Result<ReadResult> WorkspaceImpl::ReadState(const OpContext& context, const ObjectId& id, std::uint64_t offset,
+                                            std::uint32_t count, ReadSink& sink) {
   Stretches plan;
   std::shared_ptr<const LowerNode> lower;
+  LayerVersion version;
   auto look = [&](StripeLock& lock, Need& need) -> Result<ReadResult> {
     plan.clear();
     lock.Lock({id.ino});
@@ -150,13 +182,9 @@ Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId&
     if (end == known && known < wanted) return need.Range(Need::Kind::kExtents, *inode, known, ExtentMap::kEnd);
     read.count = end - begin;
     read.eof = offset >= size || end == size;
-    for (const Stretch& stretch : plan) {
-      if (stretch.source != Stretch::Source::kLower) continue;
-      if (inode->base_changed) {
-        return Fail(Errc::kIo, "the layer's file changed after it was modified here: " + path_);
-      }
+    if (std::ranges::any_of(plan, [](const Stretch& stretch) { return stretch.source == Stretch::Source::kLower; })) {
       lower = inode->lower;
-      break;
+      version = inode->base_version();
     }
     return read;
   };
@@ -199,9 +227,9 @@ Result<ReadResult> WorkspaceImpl::Read(const OpContext& context, const ObjectId&
         break;
       case Stretch::Source::kLower: {
         MutableByteSpan room = sink.Allocate(stretch.length);
-        STRATA_ASSIGN(std::size_t got, lower_.Read(*lower, stretch.offset, room, context.may_block));
-        if (got != stretch.length) {
-          return Fail(Errc::kIo, "a layer's file is shorter than it was; layers must not change while they are served");
+        if (auto filled = ReadBeneath(context, *lower, version, stretch.offset, room); !filled) {
+          sink.Trim(room.size());  // of what only a layer holds, this is all
+          return Fail(filled.error());
         }
         break;
       }

@@ -106,13 +106,15 @@ Result<void> WorkspaceImpl::RemoveName(const OpContext& context, const ObjectId&
       if (!empty) return Fail(Errc::kNotEmpty);
     }
     STRATA_TRY(KnowBeneath(*parent, name, *slot, need));
+    STRATA_TRY(Own(*parent, need, journal::Room::kReserve));
+    if (!LastLink(*child)) STRATA_TRY(Own(*child, need, journal::Room::kReserve));
 
     const Time now = Now();
     static thread_local journal::RecordWriter writer;
     writer.Begin(
         {want_directory ? journal::RecordKind::kRemoveDirectory : journal::RecordKind::kRemove, now, caller.uid});
     Touched holder = Touched::Content(*parent, now);
-    if (want_directory) --holder.nlink;
+    if (want_directory) holder.LoseDirectory();
     holder.AddTo(writer);
     writer.Add(DropEffect(*parent, name, *slot));
     AddUnlink(writer, *child, now);
@@ -238,6 +240,9 @@ Result<void> WorkspaceImpl::RenameUnderLock(const OpContext& context, const Obje
     }
   }
   STRATA_TRY(KnowBeneath(*source_parent, from, *source_slot, need));
+  for (const Inode* touched : {source_parent, target_parent, source})
+    STRATA_TRY(Own(*touched, need, journal::Room::kReserve));
+  if (target != nullptr && !LastLink(*target)) STRATA_TRY(Own(*target, need, journal::Room::kReserve));
 
   const Time now = Now();
   static thread_local journal::RecordWriter writer;
@@ -246,9 +251,9 @@ Result<void> WorkspaceImpl::RenameUnderLock(const OpContext& context, const Obje
   Touched target_holder = Touched::Content(*target_parent, now);
   Touched& target_count = same_directory ? source_holder : target_holder;
   if (moves_directory) {
-    --source_holder.nlink;
-    ++target_count.nlink;
-    if (target != nullptr) --target_count.nlink;
+    source_holder.LoseDirectory();
+    target_count.GainDirectory();
+    if (target != nullptr) target_count.LoseDirectory();
   }
   source_holder.AddTo(writer);
   if (!same_directory) target_holder.AddTo(writer);

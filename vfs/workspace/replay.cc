@@ -62,15 +62,17 @@ Result<void> MemoryReplay::On(const InodeRecord& record) {
         LowerNode{record.ino, record.generation, record.locator, record.origin.sources});
     if (record.type == FileType::kRegular) {
       auto base = workspace_.lower_.Stat(*inode->lower);
+      if (!base && !IsAbsence(base.error().code())) return Fail(base.error());
       if (base) inode->base_used = base->attributes.used;
-      inode->base_changed = record.base_size > 0 && (!base || base->attributes.size != record.origin.size ||
-                                                     base->attributes.mtime != record.origin.mtime);
     }
   }
   if (inode->is_directory() && !inode->directory) {
     inode->directory = std::make_unique<Directory>();
     inode->directory->upper_only = record.opaque || !inode->lower;
     inode->directory->loaded = true;  // the index has nothing of it
+  }
+  if (inode->is_directory() && !inode->directory->upper_only && !workspace_.lower_.IsImmutable(*inode->lower)) {
+    inode->asked = Inode::kNotAsked;
   }
   if (made) {
     StripeLock lock(workspace_.table_);

@@ -82,6 +82,8 @@ struct WorkspaceOptions {
   // The same for whole_file_extents and shed_extents.
   std::size_t whole_file_extents = 0;
   HistoryPolicy history;
+  // What is remembered of a layer that may change is believed for so long; 0: only within the call that asked.
+  std::int64_t layer_recheck_ns = 1'000'000'000;
   // A checkpoint begins when the journal has grown by so many bytes, or so many records.
   std::uint64_t checkpoint_bytes = 128 << 20;
   std::uint64_t checkpoint_records = 100'000;
@@ -97,6 +99,20 @@ enum class ChangeKind : std::uint8_t { kAdded, kModified, kDeleted };
 struct PathChange {
   ChangeKind kind = ChangeKind::kAdded;
   std::string path;  // from the root, "/a/b"
+  FileType type = FileType::kRegular;
+};
+
+enum class ConflictKind : std::uint8_t {
+  kChanged,      // a layer's file, changed here, was changed in the layer since
+  kGone,         // the same, but it is no longer in the layer, or another one is in its place
+  kUnreachable,  // no name leads any more to what was changed here: the layer's directory that held it was taken away
+};
+
+// Something that was changed here and then in a layer.
+struct Conflict {
+  ConflictKind kind = ConflictKind::kChanged;
+  std::string path;  // from the root, "/a/b"; empty for kUnreachable
+  InodeNumber ino;
   FileType type = FileType::kRegular;
 };
 
@@ -126,6 +142,9 @@ class Workspace : public FileSystem {
   // was deleted only itself. Modified is what differs in type, mode, owner or content; times do not count, nor does a
   // directory's content.
   virtual Result<std::vector<PathChange>> Changes() = 0;
+  // What was changed both here and, since then, in a layer, ordered by path. Of a file's bytes those that lie in the
+  // layer cannot be read; what was written here can.
+  virtual Result<std::vector<Conflict>> Conflicts() = 0;
 };
 
 }  // namespace strata::vfs

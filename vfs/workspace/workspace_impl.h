@@ -2,10 +2,12 @@
 //   open.cc     opening, recovery, closing          load.cc           bringing objects and names into memory
 //   read.cc     attributes, lookup, file data       write.cc          SETATTR, WRITE, COMMIT
 //   names.cc    names of directories in memory      list.cc           READDIR; whether a directory is empty
+//   beneath.cc  layers that change; copying up
 //   create.cc   CREATE and its like, LINK           remove.cc         REMOVE, RMDIR, RENAME
 //   move.cc     writing anew what lives             changes.cc        `strata diff`
 //   extents.cc  extents of large files
 //   opening.{h,cc}   journal and index, opened and put together    keeper.{h,cc}    checkpoints, and who waits for them
+//   conflicts.cc     `strata diff --conflicts`
 //   cleaner.{h,cc}   giving up journal segments                    checkpointer.{h,cc}   the journal's way into the
 //   index replay.{h,cc}    the journal's tail into memory, for a reader beside the server
 //
@@ -73,6 +75,8 @@ struct Need {
     kExtents,    // what the index holds of the large file `id` from `from` to `to`, or some of it
     kRoom,       // a checkpoint, so that others need not wait for one
     kCount,      // how many bytes the extents of the large file `id` have from `from` to `to`
+    kRecheck,    // whether what is remembered of the layers' part of `id` still holds
+    kCopyUp,     // `id` as the upper's own
   };
   Kind kind = Kind::kNothing;
   ObjectId id;
@@ -81,7 +85,10 @@ struct Need {
   bool seen = false;            // kChild: the slot is of a moment ago; kStale if it leads nowhere any more
   std::string_view name;
   NameSlot slot;
-  std::shared_ptr<const LowerNode> lower;  // of the directory; null where it is not to be asked
+  std::shared_ptr<const LowerNode> lower;         // of the directory; null where it is not to be asked
+  std::int64_t lower_since = 0;                   // of the directory
+  journal::Room room = journal::Room::kOrdinary;  // kCopyUp
+  std::int64_t* began = nullptr;                  // when the call began, in CLOCK_MONOTONIC; 0 until it is wanted
   OwnPage* own_page = nullptr;
   Emptiness* emptiness = nullptr;
   std::uint64_t from = 0, to = 0;
@@ -107,6 +114,7 @@ struct Need {
     kind = what;
     id = directory.id();
     if (!directory.directory->upper_only) lower = directory.lower;
+    lower_since = directory.directory->lower_since;
     name = name_within;
     return Fail(Errc::kWouldBlock);
   }
@@ -119,6 +127,11 @@ struct Need {
     id = file.id();
     from = range_from;
     to = range_to;
+    return Fail(Errc::kWouldBlock);
+  }
+  std::unexpected<Status> The(Kind what, const Inode& object) {
+    kind = what;
+    id = object.id();
     return Fail(Errc::kWouldBlock);
   }
   std::unexpected<Status> Child(const ObjectId& directory, std::shared_ptr<const LowerNode> directory_lower,
@@ -146,8 +159,11 @@ struct Touched {
   // mtime and ctime change.
   static Touched Content(Inode& inode, Time now);
 
-  // Adds the after-image to the record: the whole inode where the journal has none of it yet (copy-up). In a record it
-  // stands before the effects on what hangs on the inode, its entries and data.
+  // One directory more, or less, lies in it. 1: they are not counted.
+  void GainDirectory() { nlink += nlink > 1; }
+  void LoseDirectory() { nlink -= nlink > 2; }
+  // Adds the after-image to the record. In a record it stands before the effects on what hangs on the inode, its
+  // entries and data.
   void AddTo(journal::RecordWriter& writer) const;
   void Take(Lsn end) const;
 };
@@ -203,10 +219,12 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Lsn journal_end() const override { return journal_->end(); }
   std::size_t cache_bytes() const override { return table_.bytes(); }
   Result<std::vector<PathChange>> Changes() override;
+  Result<std::vector<Conflict>> Conflicts() override;
 
  private:
   friend class MemoryReplay;
   friend class ChangeFinder;
+  friend class ConflictFinder;
 
   // How often a call starts over before it gives up with kJukebox: far beyond what any contention does.
   static constexpr int kMaxAttempts = 1000;
@@ -223,6 +241,15 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   template <typename Body>
   auto RunChange(const OpContext& context, Body body)
       -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>()));
+
+  // -- read.cc --
+  // READ of one state; kNotSync if the layer's file, of which nothing was written here, is no longer what is known of
+  // it.
+  Result<ReadResult> ReadState(const OpContext& context, const ObjectId& id, std::uint64_t offset, std::uint32_t count,
+                               ReadSink& sink);
+  // Fills `room` with what the layer's file holds, which has to be of `version`.
+  Result<void> ReadBeneath(const OpContext& context, const LowerNode& lower, const LayerVersion& version,
+                           std::uint64_t offset, MutableByteSpan room);
 
   // -- names.cc --
   // With the directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or
@@ -253,6 +280,15 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   // -- load.cc --
   // With the object's stripe held: the inode, or a failure with `need` filled. kStale for what is gone.
   Result<Inode*> Get(const ObjectId& id, Need& need);
+  // With the object's stripe held: whether what is remembered of the layers' part of it may be believed; else `need` is
+  // filled.
+  bool Believed(const Inode& inode, Need& need) {
+    if (inode.asked == Inode::kForEver) return true;
+    if (*need.began == 0) *need.began = env_.MonotonicNs();
+    if (inode.asked >= *need.began - options_.layer_recheck_ns && inode.asked != Inode::kNotAsked) return true;
+    (void)need.The(Need::Kind::kRecheck, inode);
+    return false;
+  }
   // As Get, and kNotDirectory for anything else.
   Result<Inode*> GetDirectory(const ObjectId& id, Need& need);
   // With the child's stripe held too.
@@ -262,15 +298,44 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Result<void> LoadChild(const Need& need);
   // The object of the index; null where it has none.
   Result<std::unique_ptr<Inode>> FromIndex(InodeNumber ino);
-  Result<std::unique_ptr<Inode>> FromLower(const LowerFound& found);
+  // `asked`: when the layers were asked for `found`.
+  Result<std::unique_ptr<Inode>> FromLower(const LowerFound& found, std::int64_t asked);
   // kStale where the upper hides what the layers show as `name` in `parent`.
   Result<void> CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino);
   // Puts a loaded inode into the table unless it is there already; false: what was read may be outdated, read again.
   // `read_at`: IndexPosition() before it was read.
   bool Adopt(std::unique_ptr<Inode> inode, Lsn read_at);
   Lsn IndexPosition() const { return keeper_ ? keeper_->position() : reader_position_; }
-  // Loads `ino` by the index, else by `found`, and adopts it.
-  Result<void> LoadLower(const LowerFound& found);
+  // Loads what a name of the layers leads to, by the index, else by `found`, and adopts it. False: the name is not
+  // shown, since the upper has removed that object, or has another one of that number.
+  Result<bool> LoadLower(const LowerFound& found, std::int64_t asked);
+
+  // -- beneath.cc --
+  // Whether `found` is the object that `inode` was made of.
+  static bool IsSame(const Inode& inode, const LowerFound& found);
+  // With the object's stripe held: takes over what the layers say of it now.
+  void Refresh(Inode& inode, const LowerFound& found, std::int64_t asked);
+  Result<void> Recheck(const ObjectId& id);
+  // Whether a change at that time may be followed by another one that bears the same time.
+  bool IsFresh(Time changed) const;
+  // With the object's stripe held: whether the journal has a record of it, as it must before it is changed; else fails
+  // with `need` filled.
+  // `room`: of the journal, for the record of that.
+  Result<void> Own(const Inode& inode, Need& need, journal::Room room = journal::Room::kOrdinary) {
+    if (inode.upper) return {};
+    need.room = room;
+    return need.The(Need::Kind::kCopyUp, inode);
+  }
+  // Makes an object of the layers the upper's own, with the name that leads to it, and the directory that holds that.
+  // Nothing that clients see changes.
+  Result<void> CopyUp(const ObjectId& id, journal::Room room);
+  struct LowerPlace {
+    ObjectId id;
+    ObjectId
+        directory;  // ino kNoInode where no name is to be kept: of the root, of directories, of one with several links
+    std::string name;
+  };
+  Result<void> CopyUpAt(const LowerPlace& place, journal::Room room);
 
   // -- extents.cc --
   // With the file's stripe held: all extents in [from, to) are in memory; else fails with `need` filled.
@@ -307,7 +372,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   // With the stripes of the directory and of `ino` held, and the name known to be invisible.
   Result<Entry> MakeUnderLock(const OpContext& context, Inode& directory, std::uint64_t hash, std::string_view name,
                               const NameSlot* slot, InodeNumber ino, const NewObject& what, const SetAttributes& set,
-                              Mutation& mutation);
+                              Mutation& mutation, Need& need);
   InodeNumber NewNumber() { return InodeNumber(next_ino_.fetch_add(1, std::memory_order_relaxed)); }
 
   // -- remove.cc --
@@ -398,9 +463,11 @@ template <typename Body>
 auto WorkspaceImpl::Run(const OpContext& context, Body body)
     -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
   std::optional<InodeTable::Hold> hold;
+  std::int64_t began = 0;
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     if (attempt == kPatience) hold.emplace(table_);
     Need need;
+    need.began = &began;
     {
       StripeLock lock(table_);
       auto result = body(lock, need);

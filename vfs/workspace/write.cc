@@ -17,17 +17,7 @@ Touched Touched::Content(Inode& inode, Time now) {
 }
 
 void Touched::AddTo(journal::RecordWriter& writer) const {
-  if (inode->upper) {
-    writer.Add(journal::TouchEffect{inode->record.ino, nlink, size, mode, mtime, ctime});
-    return;
-  }
-  InodeRecord record = inode->FullRecord();
-  record.nlink = nlink;
-  record.size = size;
-  record.mode = mode;
-  record.mtime = mtime;
-  record.ctime = ctime;
-  writer.Add(record);
+  writer.Add(journal::TouchEffect{inode->record.ino, nlink, size, mode, mtime, ctime});
 }
 
 void Touched::Take(Lsn end) const {
@@ -37,7 +27,6 @@ void Touched::Take(Lsn end) const {
   record.mode = mode;
   record.mtime = mtime;
   record.ctime = ctime;
-  inode->upper = true;
   inode->changed = end;
 }
 
@@ -95,8 +84,10 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
       set.set_mtime == SetTime::kKeep) {
     return {};
   }
-
   const bool shrinks = set.size && *set.size < record.size;
+  const auto room = shrinks ? journal::Room::kReserve : journal::Room::kOrdinary;
+  STRATA_TRY(Own(inode, need, room));
+
   if (shrinks) STRATA_TRY(KnowForTruncation(inode, *set.size, need));
   const Time now = Now();
   InodeRecord changed = inode.FullRecord();
@@ -116,12 +107,10 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
     changed.mtime = set.set_mtime == SetTime::kServer ? inode.ContentTime(now) : set.mtime;
   writer.Add(changed);
   if (shrinks) writer.Add(journal::TruncateEffect{record.ino, *set.size});
-  const auto room = shrinks ? journal::Room::kReserve : journal::Room::kOrdinary;
   STRATA_ASSIGN(journal::Appended appended, Log(context, writer, {}, nullptr, room));
 
   changed.origin.sources.clear();
   record = std::move(changed);
-  inode.upper = true;
   NoteDirty(inode);
   inode.changed = appended.end;
   if (shrinks) inode.extents.Truncate(*set.size, appended.end);
@@ -159,6 +148,7 @@ Result<std::uint32_t> WorkspaceImpl::Write(const OpContext& context, const Objec
       if (stability != Stability::kUnstable) CommitWritten(mutation, inode->changed);
       return 0;
     }
+    STRATA_TRY(Own(*inode, need));
     if (inode->extents.count() > kFewExtents && keeper_->FarBehind(kLargeFilesPart)) return need.Room();
     STRATA_TRY(KnowExtents(*inode, offset, offset + count, need));
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -13,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <string>
@@ -300,9 +302,9 @@ TEST(HostLayerReads, AReadThatMayNotWaitNeedsAnOpenFileAndThenGivesCachedBytes) 
   auto layer = OpenFolder(folder.path());
   const LayerNode file = FindInLayer(*layer, "f")->node;
   std::byte out[64];
-  EXPECT_EQ(layer->Read(file, 0, out, false).error().code(), Errc::kWouldBlock);
-  EXPECT_EQ(layer->Read(file, 0, out, true), 7u);
-  auto again = layer->Read(file, 0, out, false);  // some file systems cannot say what is cached
+  EXPECT_EQ(layer->Read(file, 0, out, false, nullptr).error().code(), Errc::kWouldBlock);
+  EXPECT_EQ(layer->Read(file, 0, out, true, nullptr), 7u);
+  auto again = layer->Read(file, 0, out, false, nullptr);  // some file systems cannot say what is cached
   EXPECT_TRUE(again == 7u || again.error().code() == Errc::kWouldBlock);
 }
 
@@ -420,6 +422,108 @@ TEST(HostLayerMarkers, ExtendedAttributesMarkOpaqueDirectoriesAndWhiteouts) {
   // S5: what cannot be shown right is an error, not shown wrong.
   EXPECT_EQ(Content(*layer, FindInLayer(*layer, "meta")->node), "!EIO");
   EXPECT_EQ(FindInLayer(*layer, "moved").error().code(), Errc::kIo);
+}
+
+// Lowers the soft limit of descriptors for as long as it lives.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(rlim_t limit) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const struct rlimit few{limit, before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  }
+  ~FewDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  struct rlimit before_;
+};
+
+std::size_t OpenDescriptors() {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
+}
+
+TEST(HostLayerDescriptors, AllLayersTogetherKeepAQuarterOfWhatTheProcessMayOpen) {
+  constexpr std::size_t kLayers = 8, kFiles = 60;
+  const std::size_t before = OpenDescriptors();
+  const FewDescriptors few(400);
+  TempFolder folder;
+  for (std::size_t i = 0; i < kFiles; ++i) WriteFile(folder / std::to_string(i), "x");
+  std::vector<std::unique_ptr<Layer>> layers;
+  HostLayerOptions options;
+  options.max_open_files = OpenFilesOfEach(kLayers);
+  for (std::size_t i = 0; i < kLayers; ++i) layers.push_back(OpenFolder(folder.path(), options));
+  for (auto& layer : layers) {
+    for (std::size_t i = 0; i < kFiles; ++i) {
+      EXPECT_EQ(Content(*layer, FindInLayer(*layer, std::to_string(i))->node), "x");
+    }
+  }
+  EXPECT_LE(OpenDescriptors() - before, 100u);
+  EXPECT_GE(OpenFilesOfEach(1), 90u);
+  EXPECT_EQ(OpenFilesOfEach(10'000), 1u) << "never none";
+}
+
+TEST(HostLayerDescriptors, WithoutOneLeftACallFailsAndSaysNothingOfTheTree) {
+  TempFolder folder;
+  WriteTree(folder.path(), {MemoryFile("d/e/f", "x")});
+  HostLayerOptions options = AllMarkers();
+  auto layer = OpenFolder(folder.path(), options);
+  const auto file = FindInLayer(*layer, "d/e/f");
+  ASSERT_TRUE(file);
+  auto fresh = OpenFolder(folder.path(), options);
+  {
+    const FewDescriptors none(0);
+    for (Layer* any : {layer.get(), fresh.get()}) {
+      auto stat = any->Stat({file->node.id, 0});
+      EXPECT_TRUE(stat || stat.error().code() == Errc::kIo) << ErrcName(stat.error().code());
+      auto read = ReadFromLayer(*any, file->node, 0, 10);
+      EXPECT_TRUE(!read && read.error().code() == Errc::kIo);
+      auto path = any->PathOf(file->node);
+      EXPECT_TRUE(path || path.error().code() == Errc::kIo) << ErrcName(path.error().code());
+    }
+    EXPECT_EQ(fresh->Lookup(fresh->Root(), "d").error().code(), Errc::kIo) << "its marks cannot be read";
+  }
+  EXPECT_EQ(Content(*layer, file->node), "x");
+  EXPECT_EQ(fresh->PathOf(file->node), "d/e/f");
+  EXPECT_TRUE(FindInLayer(*fresh, "d/e/f"));
+}
+
+TEST(HostLayerSearch, WhatAWalkDidNotFindIsNotLookedForAgainForAWhile) {
+  for (const bool believed : {true, false}) {
+    TempFolder folder, elsewhere;
+    WriteTree(folder.path(), {MemoryDirectory("d/gone"), MemoryFile("d/f", "")});
+    HostLayerOptions options = Tiny();
+    options.recheck_after_ns = believed ? 3'600'000'000'000 : 0;
+    auto layer = OpenFolder(folder.path(), options);
+    const LayerNode gone{FindInLayer(*layer, "d/gone")->node.id, 0};
+    ASSERT_TRUE(FindInLayer(*layer, "d/f")) << "and what was seen before is forgotten";
+    std::filesystem::rename(folder / "d/gone", elsewhere / "gone");
+    EXPECT_EQ(layer->PathOf(gone).error().code(), Errc::kStale);
+    std::filesystem::rename(elsewhere / "gone", folder / "back");
+    if (believed) {
+      EXPECT_EQ(layer->PathOf(gone).error().code(), Errc::kStale) << "without a walk";
+    } else {
+      EXPECT_EQ(layer->PathOf(gone), "back");
+    }
+  }
+}
+
+TEST(HostLayerReads, AReadIsOfTheStateThatIsExpectedOrSaysSo) {
+  TempFolder folder;
+  WriteFile(folder / "f", "content");
+  auto layer = OpenFolder(folder.path());
+  const LayerStat stat = *FindInLayer(*layer, "f");
+  LayerVersion version{stat.attributes.size, stat.attributes.mtime, stat.attributes.ctime};
+  std::byte out[64];
+  EXPECT_EQ(layer->Read(stat.node, 0, out, true, &version), 7u);
+  WriteFile(folder / "f", "content, longer");
+  EXPECT_EQ(layer->Read(stat.node, 0, out, true, &version).error().code(), Errc::kNotSync);
+  EXPECT_EQ(layer->Read(stat.node, 0, out, true, nullptr), 15u);
+  const Attributes now = FindInLayer(*layer, "f")->attributes;
+  version = {now.size, now.mtime, std::nullopt};
+  EXPECT_EQ(layer->Read(stat.node, 0, out, true, &version), 15u);
+  WriteFile(folder / "other", "content, longer");
+  std::filesystem::rename(folder / "other", folder / "f");
+  EXPECT_EQ(layer->Read(stat.node, 0, out, true, &version).error().code(), Errc::kStale) << "replaced while open";
 }
 
 }  // namespace

@@ -109,7 +109,8 @@ Result<LayerStat> FindInLayer(Layer& layer, std::string_view path) {
 
 Result<std::string> ReadFromLayer(Layer& layer, const LayerNode& node, std::uint64_t offset, std::size_t size) {
   std::string content(size, '?');
-  STRATA_ASSIGN(const std::size_t got, layer.Read(node, offset, std::as_writable_bytes(std::span(content)), true));
+  STRATA_ASSIGN(const std::size_t got,
+                layer.Read(node, offset, std::as_writable_bytes(std::span(content)), true, nullptr));
   content.resize(got);
   return content;
 }
