@@ -17,6 +17,7 @@ struct LookArguments {
   std::string workspace;
   std::string path = "/";
   bool json = false;
+  bool conflicts = false;  // of diff
 };
 
 using Look = Result<void> (*)(const LookArguments&);
@@ -168,16 +169,49 @@ Result<void> StatOne(const LookArguments& arguments) {
   return {};
 }
 
-Result<void> Diff(const LookArguments& arguments) {
+// Whether `path` is what the user named, or lies within.
+bool LiesIn(std::string_view path, std::string_view named) {
+  while (!named.empty() && named.back() == '/') named.remove_suffix(1);
+  while (!named.empty() && named.front() == '/') named.remove_prefix(1);
+  if (named.empty()) return true;
+  if (path.starts_with('/')) path.remove_prefix(1);
+  return path.starts_with(named) && (path.size() == named.size() || path[named.size()] == '/');
+}
+
+Result<void> Conflicts(const LookArguments& arguments) {
   STRATA_ASSIGN(auto volume, OpenForReading(arguments.workspace));
-  std::string prefix = arguments.path;
-  while (!prefix.empty() && prefix.back() == '/') prefix.pop_back();
-  if (!prefix.empty() && prefix.front() != '/') prefix.insert(prefix.begin(), '/');
+  STRATA_ASSIGN(std::vector<vfs::Conflict> conflicts, volume->Conflicts());
+  std::erase_if(conflicts, [&](const vfs::Conflict& conflict) { return !LiesIn(conflict.path, arguments.path); });
+  struct Row {
+    const char* word;
+    const char* meaning;
+  };
+  static constexpr Row kRows[] = {{"changed", "changed in the layer since it was changed here"},
+                                  {"gone", "changed here, and removed or replaced in the layer"},
+                                  {"unreachable", "changed here, and its directory was taken away in the layer"}};
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const vfs::Conflict& conflict : conflicts) {
+    const Row& row = kRows[static_cast<int>(conflict.kind)];
+    if (arguments.json) {
+      list.push_back({{"conflict", row.word},
+                      {"path", conflict.path},
+                      {"type", TypeName(conflict.type)},
+                      {"fileid", conflict.ino.value}});
+    } else {
+      const std::string shown =
+          conflict.path.empty() ? "fileid " + std::to_string(conflict.ino.value) : Printable(conflict.path);
+      std::printf("%-11s  %s  (%s)\n", row.word, Coloured(shown, kRed).c_str(), row.meaning);
+    }
+  }
+  if (arguments.json) PrintJson(list);
+  return {};
+}
+
+Result<void> Diff(const LookArguments& arguments) {
+  if (arguments.conflicts) return Conflicts(arguments);
+  STRATA_ASSIGN(auto volume, OpenForReading(arguments.workspace));
   STRATA_ASSIGN(std::vector<vfs::PathChange> changes, volume->Changes());
-  std::erase_if(changes, [&](const vfs::PathChange& change) {
-    return !change.path.starts_with(prefix) ||
-           (change.path.size() > prefix.size() && change.path[prefix.size()] != '/');
-  });
+  std::erase_if(changes, [&](const vfs::PathChange& change) { return !LiesIn(change.path, arguments.path); });
   struct Row {
     const char* word;
     const char* letter;
@@ -200,8 +234,8 @@ Result<void> Diff(const LookArguments& arguments) {
   return {};
 }
 
-void Add(CLI::App& app, Action& action, const char* name, const char* help, const char* footer, Look look,
-         bool path_required) {
+std::shared_ptr<LookArguments> Add(CLI::App& app, Action& action, const char* name, const char* help,
+                                   const char* footer, Look look, bool path_required) {
   auto arguments = std::make_shared<LookArguments>();
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("WORKSPACE", arguments->workspace, "A workspace, or a folder that was served")->required();
@@ -209,6 +243,7 @@ void Add(CLI::App& app, Action& action, const char* name, const char* help, cons
   command->add_flag("--json", arguments->json, "JSON, for programs");
   command->footer(footer);
   command->callback([arguments, look, &action] { action = [arguments, look] { return look(*arguments); }; });
+  return arguments;
 }
 
 }  // namespace
@@ -225,8 +260,14 @@ void AddStat(CLI::App& app, Action& action) {
       "Example:\n  strata stat ~/ws bin/tool --json", StatOne, false);
 }
 void AddDiff(CLI::App& app, Action& action) {
-  Add(app, action, "diff", "List what a workspace adds (A), modifies (M) and deletes (D) over its layers",
-      "Examples:\n  strata diff ~/project\n  strata diff ~/ws src --json", Diff, false);
+  const auto arguments =
+      Add(app, action, "diff", "List what a workspace adds (A), modifies (M) and deletes (D) over its layers",
+          "Examples:\n  strata diff ~/project\n  strata diff ~/ws src --json\n  strata diff ~/project --conflicts",
+          Diff, false);
+  app.get_subcommand("diff")->add_flag(
+      "--conflicts", arguments->conflicts,
+      "Only what was changed in the workspace and after that in a layer too: bytes of such a file that lie in the "
+      "layer cannot be read (EIO); remove it or write it anew, or put the layer's file back");
 }
 
 }  // namespace strata::cli

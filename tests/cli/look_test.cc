@@ -105,6 +105,33 @@ TEST_F(Look, DiffListsWhatWasAddedModifiedAndDeletedAtOnceWhileServed) {
   EXPECT_EQ(Text({"diff", workspace_}), "A /after\nD /link\nM /readme\nA /src/new/\nA /src/new/file\n");
 }
 
+TEST_F(Look, DiffListsWhatWasChangedInTheLayerToo) {
+  const std::string layer = folder_ / "layer";
+  std::filesystem::create_directory(layer);
+  for (const char* name : {"/kept", "/both", "/away"}) WriteHostFile(layer + name, "one\n");
+  ServedProcess served({layer, "--workspace", workspace_, "--insecure-ports"}, 0, environment_);
+  SyncClient client(served.port());
+  ASSERT_TRUE(client.mounted()) << served.process().errors();
+  for (const char* name : {"/kept", "/both", "/away"}) ASSERT_EQ(nfs_chmod(client, name, 0600), 0);
+  EXPECT_EQ(Text({"diff", workspace_, "--conflicts"}), "");
+  WriteHostFile(layer + "/both", "changed, and longer\n");
+  std::filesystem::remove(layer + "/away");
+  EXPECT_EQ(Text({"diff", workspace_, "--conflicts"}),
+            "gone         /away  (changed here, and removed or replaced in the layer)\n"
+            "changed      /both  (changed in the layer since it was changed here)\n");
+  EXPECT_EQ(Text({"diff", workspace_, "both", "--conflicts"}),
+            "changed      /both  (changed in the layer since it was changed here)\n");
+  const json conflicts = Json({"diff", workspace_, "--conflicts", "--json"});
+  ASSERT_EQ(conflicts.size(), 2U) << conflicts;
+  EXPECT_EQ(conflicts[0].at("conflict"), "gone");
+  EXPECT_EQ(conflicts[1].at("conflict"), "changed");
+  EXPECT_EQ(conflicts[1].at("path"), "/both");
+  EXPECT_EQ(conflicts[1].at("type"), "file");
+  ASSERT_EQ(nfs_unlink(client, "/both"), 0);
+  ASSERT_EQ(nfs_unlink(client, "/away"), 0);
+  EXPECT_EQ(Json({"diff", workspace_, "--conflicts", "--json"}), json::array());
+}
+
 TEST_F(Look, NamesThatWouldDisturbATerminalAreShownEscaped) {
   ServedProcess served({dir_, "--workspace", workspace_, "--insecure-ports"}, 0, environment_);
   SyncClient client(served.port());
