@@ -18,6 +18,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/unique_fd.h"
+
 namespace strata {
 namespace {
 
@@ -40,15 +42,12 @@ class SystemMapping final : public Mapping {
 
 class SystemFile final : public File {
  public:
-  SystemFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
-  SystemFile(const SystemFile&) = delete;
-  SystemFile& operator=(const SystemFile&) = delete;
-  ~SystemFile() override { ::close(fd_); }
+  SystemFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
   Result<std::size_t> ReadAt(std::uint64_t offset, MutableByteSpan out) override {
     std::size_t done = 0;
     while (done < out.size()) {
-      const ssize_t got = ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+      const ssize_t got = ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
       if (got == 0) break;
       if (got > 0) {
         done += static_cast<std::size_t>(got);
@@ -61,7 +60,7 @@ class SystemFile final : public File {
 
   Result<std::size_t> ReadCached(std::uint64_t offset, MutableByteSpan out) override {
     const iovec vector{out.data(), out.size()};
-    const ssize_t got = ::preadv2(fd_, &vector, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+    const ssize_t got = ::preadv2(fd_.get(), &vector, 1, static_cast<off_t>(offset), RWF_NOWAIT);
     if (got == static_cast<ssize_t>(out.size())) return out.size();
     if (got < 0 && errno != EAGAIN && errno != EINTR) return ReadAt(offset, out);  // such as EOPNOTSUPP
     // A part is in memory, or nothing; or the file ends here, which who may wait will find.
@@ -80,7 +79,7 @@ class SystemFile final : public File {
         vectors[count++] = {const_cast<std::byte*>(piece.data()), piece.size()};
       }
       if (count == 0) return {};
-      const ssize_t wrote = ::pwritev(fd_, vectors, count, static_cast<off_t>(offset));
+      const ssize_t wrote = ::pwritev(fd_.get(), vectors, count, static_cast<off_t>(offset));
       if (wrote < 0) {
         if (errno == EINTR) continue;
         return Failure("write");
@@ -94,7 +93,7 @@ class SystemFile final : public File {
   Result<void> Allocate(std::uint64_t offset, std::uint64_t length) override {
     int rc;
     do {
-      rc = ::fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(length));
+      rc = ::fallocate(fd_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(length));
     } while (rc != 0 && errno == EINTR);
     if (rc == 0) return {};
     if (errno != EOPNOTSUPP && errno != ENOSYS) return Failure("allocate space in");
@@ -105,7 +104,7 @@ class SystemFile final : public File {
   Result<void> Truncate(std::uint64_t size) override {
     int rc;
     do {
-      rc = ::ftruncate(fd_, static_cast<off_t>(size));
+      rc = ::ftruncate(fd_.get(), static_cast<off_t>(size));
     } while (rc != 0 && errno == EINTR);
     if (rc != 0) return Failure("set the size of");
     return {};
@@ -113,30 +112,30 @@ class SystemFile final : public File {
 
   Result<std::uint64_t> Size() override {
     struct stat st;
-    if (::fstat(fd_, &st) != 0) return Failure("stat");
+    if (::fstat(fd_.get(), &st) != 0) return Failure("stat");
     return static_cast<std::uint64_t>(st.st_size);
   }
 
   Result<void> SyncData() override {
-    if (::fdatasync(fd_) != 0) return Failure("sync");
+    if (::fdatasync(fd_.get()) != 0) return Failure("sync");
     return {};
   }
 
   Result<std::unique_ptr<Mapping>> Map(std::uint64_t length) override {
-    void* address = ::mmap(nullptr, length, PROT_READ, MAP_SHARED, fd_, 0);
+    void* address = ::mmap(nullptr, length, PROT_READ, MAP_SHARED, fd_.get(), 0);
     if (address == MAP_FAILED) return Failure("map");
     return std::make_unique<SystemMapping>(address, length);
   }
 
   Result<void> Lock() override { return LockAs(LOCK_EX); }
   Result<void> LockShared() override { return LockAs(LOCK_SH); }
-  void Unlock() override { ::flock(fd_, LOCK_UN); }
+  void Unlock() override { ::flock(fd_.get(), LOCK_UN); }
 
  private:
   Result<void> LockAs(int operation) {
     int rc;
     do {
-      rc = ::flock(fd_, operation | LOCK_NB);
+      rc = ::flock(fd_.get(), operation | LOCK_NB);
     } while (rc != 0 && errno == EINTR);
     if (rc == 0) return {};
     if (errno == EWOULDBLOCK) return Fail(Errc::kBusy, path_ + " is locked by another process");
@@ -147,7 +146,7 @@ class SystemFile final : public File {
     return Fail(Status::FromErrno(errno, std::string(verb) + ' ' + path_));
   }
 
-  const int fd_;
+  const UniqueFd fd_;
   const std::string path_;
 };
 
@@ -178,7 +177,7 @@ class SystemEnv final : public Env {
       fd = ::open(path.c_str(), flags, 0600);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0) return PathFailure("open", path);
-    return std::make_unique<SystemFile>(fd, path);
+    return std::make_unique<SystemFile>(UniqueFd(fd), path);
   }
 
   Result<void> CreateDirectory(const std::string& path) override {
@@ -225,13 +224,9 @@ class SystemEnv final : public Env {
   }
 
   Result<void> SyncDirectory(const std::string& path) override {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return PathFailure("open directory", path);
-    const int rc = ::fsync(fd);
-    const int err = errno;
-    ::close(fd);
-    errno = err;
-    if (rc != 0) return PathFailure("sync directory", path);
+    const UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) return PathFailure("open directory", path);
+    if (::fsync(directory.get()) != 0) return PathFailure("sync directory", path);
     return {};
   }
 

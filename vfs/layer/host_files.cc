@@ -64,8 +64,6 @@ int OpenQuietly(int directory, const char* name, int flags) {
 
 }  // namespace
 
-Descriptor::~Descriptor() { close(fd_); }
-
 FileType TypeOf(const FileStatus& status) { return TypeFromMode(status.stx_mode).value_or(FileType::kRegular); }
 
 std::uint64_t DeviceOf(const FileStatus& status) { return makedev(status.stx_dev_major, status.stx_dev_minor); }
@@ -140,9 +138,8 @@ Result<Folder> Folder::Open(const std::string& path, bool avoid_openat2) {
   // A kernel before 5.6 lacks openat2, and some sandboxes refuse it.
   bool uses_openat2 = false;
   if (!avoid_openat2) {
-    const int probe = OpenAt2(fd, ".");
-    uses_openat2 = probe >= 0;
-    if (probe >= 0) close(probe);
+    const UniqueFd probe(OpenAt2(fd, "."));
+    uses_openat2 = static_cast<bool>(probe);
   }
   if (auto readable = OpenReadableAt(fd, "."); !readable) {
     return Fail(readable.error().WithContext("layer folder " + path + " cannot be listed"));

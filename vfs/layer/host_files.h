@@ -14,6 +14,7 @@
 
 #include "base/attributes.h"
 #include "base/status.h"
+#include "base/unique_fd.h"
 
 namespace strata::vfs::host {
 
@@ -25,15 +26,12 @@ class Descriptor {
   // `memory_backed`: reading never waits for a disk.
   Descriptor(int fd, bool directory, bool memory_backed = false)
       : fd_(fd), directory_(directory), memory_backed_(memory_backed) {}
-  ~Descriptor();
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int fd() const { return fd_; }
+  int fd() const { return fd_.get(); }
   bool directory() const { return directory_; }
   bool memory_backed() const { return memory_backed_; }
 
  private:
-  const int fd_;
+  const UniqueFd fd_;
   const bool directory_;
   const bool memory_backed_;
 };

@@ -57,9 +57,8 @@ Identity::Identity(int root, const FileStatus& root_status) : device_(DeviceOf(r
   folder_ = PathOfDescriptor(root);
   if (folder_.empty()) return;
   if (folder_ == "/") folder_.clear();
-  const int table = open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
-  if (table < 0) return;
-  table_ = table;
+  table_ = UniqueFd(open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC));
+  if (!table_) return;
   Refresh();  // takes note of the table as it is now
   const std::vector<Mount> mounts = ReadMounts();
   for (const Mount& mount : mounts) {
@@ -68,20 +67,13 @@ Identity::Identity(int root, const FileStatus& root_status) : device_(DeviceOf(r
       at->second = mount.place;
     }
   }
-  if (!RecordsAreTrue(magic)) {
-    close(table_);
-    table_ = -1;
-  }
-  records_hold_ = table_ >= 0 && mounts.empty();
-}
-
-Identity::~Identity() {
-  if (table_ >= 0) close(table_);
+  if (!RecordsAreTrue(magic)) table_ = UniqueFd();
+  records_hold_ = table_ && mounts.empty();
 }
 
 void Identity::Refresh() {
-  if (table_ < 0) return;
-  struct pollfd changed = {table_, POLLPRI, 0};
+  if (!table_) return;
+  struct pollfd changed = {table_.get(), POLLPRI, 0};
   if (poll(&changed, 1, 0) > 0 && (changed.revents & (POLLPRI | POLLERR)) != 0) records_hold_ = ReadMounts().empty();
 }
 
@@ -89,7 +81,8 @@ void Identity::Refresh() {
 std::vector<Identity::Mount> Identity::ReadMounts() const {
   std::string table;
   std::array<char, 16384> piece;
-  for (ssize_t got = 0; (got = pread(table_, piece.data(), piece.size(), static_cast<off_t>(table.size()))) > 0;) {
+  for (ssize_t got = 0;
+       (got = pread(table_.get(), piece.data(), piece.size(), static_cast<off_t>(table.size()))) > 0;) {
     table.append(piece.data(), static_cast<std::size_t>(got));
   }
   std::vector<Mount> mounts;

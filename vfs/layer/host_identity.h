@@ -21,7 +21,6 @@ class Identity {
   // told by the place of its mount, so that its ids survive a restart of the host; one that is mounted later, by its
   // number.
   Identity(int root, const FileStatus& root_status);
-  ~Identity();
   Identity(const Identity&) = delete;
   Identity& operator=(const Identity&) = delete;
 
@@ -46,7 +45,7 @@ class Identity {
   std::vector<Mount> ReadMounts() const;
 
   std::uint64_t device_;
-  int table_ = -1;  // /proc/thread-self/mountinfo, whose poll tells of changes; -1: records are never believed
+  UniqueFd table_;  // /proc/thread-self/mountinfo, whose poll tells of changes; none: records are never believed
   std::string folder_;
   bool memory_backed_ = false;
   std::atomic<bool> records_hold_ = false;
