@@ -1,13 +1,27 @@
 #include "base/log.h"
 
+#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstdlib>
+#include <iterator>
 
 namespace strata::log {
+namespace detail {
+
+std::atomic<Level> level{Level::kInfo};
+
+}  // namespace detail
+
 namespace {
 
 constexpr std::uint32_t kLinesAMinute = 10;
+
+constexpr std::array kSpdlogLevels = {spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
+                                      spdlog::level::warn,  spdlog::level::err,   spdlog::level::off};
 
 spdlog::logger& Logger() {
   // The library makes its registry under a guard of its own, which ThreadSanitizer does not see; this one it does.
@@ -15,12 +29,97 @@ spdlog::logger& Logger() {
   return *spdlog::default_logger_raw();
 }
 
+bool IsPlain(std::string_view value) {
+  return !value.empty() &&
+         std::ranges::all_of(value, [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '='; });
+}
+
+// The length of the UTF-8 sequence of more than one byte that `text` begins with, and that a terminal only shows; 0 for
+// any other: no UTF-8, control characters (U+0080 to U+009F), what ends a line or turns the direction of writing
+// (U+2028 to U+202E, U+2066 to U+2069).
+std::size_t ShownSequence(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const std::size_t size = byte(0) >= 0xf0 && byte(0) < 0xf5   ? 4
+                           : byte(0) >= 0xe0 && byte(0) < 0xf0 ? 3
+                           : byte(0) >= 0xc2 && byte(0) < 0xe0 ? 2
+                                                               : 0;
+  if (size == 0 || text.size() < size) return 0;
+  char32_t point = byte(0) & (0x7f >> size);
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+    point = point << 6 | (byte(i) & 0x3f);
+  }
+  const bool too_long = (size == 3 && point < 0x800) || (size == 4 && point < 0x10000);
+  const bool steers = point < 0xa0 || (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
+  const bool none = point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff);
+  return too_long || steers || none ? 0 : size;
+}
+
+void AppendValue(std::string& line, std::string_view value) {
+  if (IsPlain(value)) {
+    line += value;
+    return;
+  }
+  line += '"';
+  while (!value.empty()) {
+    const auto c = static_cast<unsigned char>(value.front());
+    std::size_t taken = 1;
+    if (c == '"' || c == '\\') {
+      line += '\\';
+      line += value.front();
+    } else if (c >= ' ' && c < 0x7f) {
+      line += value.front();
+    } else if (const std::size_t shown = c < 0x80 ? 0 : ShownSequence(value); shown > 0) {
+      line += value.substr(0, shown);
+      taken = shown;
+    } else {
+      fmt::format_to(std::back_inserter(line), "\\x{:02x}", c);
+    }
+    value.remove_prefix(taken);
+  }
+  line += '"';
+}
+
 }  // namespace
 
-void Debug(std::string_view line) { Logger().debug(line); }
-void Info(std::string_view line) { Logger().info(line); }
-void Warning(std::string_view line) { Logger().warn(line); }
-void Error(std::string_view line) { Logger().error(line); }
+std::string Line(std::string_view event, std::span<const Field> fields) {
+  std::string line = "event=";
+  line += event;
+  for (const Field& field : fields) {
+    line += ' ';
+    line += field.key_;
+    line += '=';
+    switch (field.kind_) {
+      case Field::Kind::kText:
+        field.status_ != nullptr ? AppendValue(line, field.status_->ToString()) : AppendValue(line, field.text_);
+        break;
+      case Field::Kind::kSigned:
+        fmt::format_to(std::back_inserter(line), "{}", static_cast<std::int64_t>(field.number_));
+        break;
+      case Field::Kind::kUnsigned:
+        fmt::format_to(std::back_inserter(line), "{}", field.number_);
+        break;
+    }
+  }
+  return line;
+}
+
+void Write(Level level, std::string_view event, std::span<const Field> fields) {
+  Logger().log(kSpdlogLevels[static_cast<std::size_t>(level)], spdlog::string_view_t(Line(event, fields)));
+}
+
+void SetLevel(Level level) {
+  detail::level.store(level, std::memory_order_relaxed);
+  Logger().set_level(kSpdlogLevels[static_cast<std::size_t>(level)]);
+}
+
+void ToStandardError(std::string_view level) {
+  const auto colours = std::getenv("NO_COLOR") == nullptr ? spdlog::color_mode::automatic : spdlog::color_mode::never;
+  spdlog::set_default_logger(spdlog::stderr_color_mt("strata", colours));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  const auto* const named = std::ranges::find(kSpdlogLevels, spdlog::level::from_str(std::string(level)));
+  SetLevel(static_cast<Level>(named - kSpdlogLevels.begin()));
+}
 
 bool RateLimit::Allow() {
   const auto now =

@@ -303,8 +303,9 @@ void Cleaner::Loop(const HistoryPolicy& policy) {
     auto cleaned = Clean(policy);
     // Once, until it works again: it is tried every time.
     if (!cleaned && !std::exchange(failed, true)) {
-      log::Warning("old journal segments cannot be given up now; the journal grows meanwhile path=" + path_ +
-                   " error=" + cleaned.error().ToString());
+      log::Warning("cleaning_failed", {{"workspace", path_},
+                                       {"error", cleaned.error()},
+                                       {"meaning", "the journal grows until it works again, which is tried"}});
     }
     if (cleaned) failed = false;
   }

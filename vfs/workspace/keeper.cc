@@ -123,7 +123,7 @@ Result<void> Keeper::RunLocked(std::optional<Clock::time_point> end) {
   const Lsn from = position();
   if (from >= target && settled() >= checkpointer_.reached().lsn) return {};
   const std::uint64_t records = checkpointer_.records();
-  log::Debug("event=checkpoint_begun from=" + std::to_string(from.value) + " to=" + std::to_string(target.value));
+  log::Debug("checkpoint_begun", {{"from", from.value}, {"to", target.value}});
   Pace pace([this] { return Ease(); });
   const auto step = [&pace] { pace.Step(); };
   if (from < target) STRATA_TRY(Apply(target, end, step));
@@ -132,8 +132,7 @@ Result<void> Keeper::RunLocked(std::optional<Clock::time_point> end) {
     STRATA_ASSIGN(settled, index_.Settle(step));
   }
   if (settled) settled_.store(checkpointer_.reached().lsn.value, std::memory_order_release);
-  log::Debug("event=checkpoint_ended records=" + std::to_string(checkpointer_.records() - records) +
-             " settled=" + (settled ? "yes" : "no"));
+  log::Debug("checkpoint_ended", {{"records", checkpointer_.records() - records}, {"settled", settled}});
   return {};
 }
 
@@ -184,13 +183,14 @@ bool Keeper::IsQuiet(std::int64_t now) {
 void Keeper::NoteDamage() {
   if (damage_noted_ || !index_.damaged()) return;
   damage_noted_ = true;
-  log::Error(
-      "the index is damaged: what it cannot tell is answered with EIO until the workspace is opened anew, which "
-      "rebuilds it from the journal; look after its disk, then start again file=" +
-      IndexPath(path_));
+  log::Error("index_damaged", {{"file", IndexPath(path_)},
+                               {"meaning", "what it cannot tell is answered with EIO"},
+                               {"hint", "look after its disk, then start again: that rebuilds it from the journal"}});
   if (auto marked = MarkIndexDamaged(env_, path_); !marked) {
-    log::Error("no mark could be left for the next start, which may find it by itself path=" + path_ +
-               " error=" + marked.error().ToString());
+    log::Error("index_not_marked", {{"workspace", path_},
+                                    {"error", marked.error()},
+                                    {"meaning", "the next start may not find the damage by itself"},
+                                    {"hint", "end the server, then: strata check --repair"}});
   }
 }
 
@@ -206,7 +206,8 @@ void Keeper::Tick(bool due) {
   if (due) {
     auto done = CheckpointUntil(std::nullopt);
     if (done) behind_since_ = now;
-    if (!done) log::Error("checkpoint failed; it is tried again path=" + path_ + " error=" + done.error().ToString());
+    if (!done)
+      log::Error("checkpoint_failed", {{"workspace", path_}, {"error", done.error()}, {"then", "trying again"}});
     due_.store(false);
     const MutexLock tell(mutex_);
     failure_ = done ? std::nullopt : std::optional(done.error());

@@ -105,8 +105,8 @@ WorkspaceImpl::~WorkspaceImpl() {
   cleaner_->Stop();
   keeper_->Tick(false);
   if (auto done = keeper_->CloseWithin(kClosingTime); !done) {
-    log::Error("closing checkpoint failed; the next start replays the journal path=" + path_ +
-               " error=" + done.error().ToString());
+    log::Error("closing_checkpoint_failed",
+               {{"workspace", path_}, {"error", done.error()}, {"then", "the next start replays the journal"}});
   }
 }
 

@@ -14,8 +14,10 @@ Result<void> Opening::OpenIndex(Opened& opened) {
   const auto mode = options_.read_only ? store::IndexMode::kReadOnly : store::IndexMode::kReadWrite;
   const store::IndexMemory memory{budget_.index_written_pages, budget_.index_read_pages};
   if (!options_.read_only && IsIndexMarkedDamaged(env_, path_)) {
-    log::Warning("the index was found damaged when it was last used, and is rebuilt from the journal file=" + file +
-                 " kept_as=" + DamagedIndexPath(path_));
+    log::Warning("index_damaged", {{"file", file},
+                                   {"found", "when it was last used"},
+                                   {"then", "rebuilding it from the journal"},
+                                   {"kept_as", DamagedIndexPath(path_)}});
     STRATA_TRY(MoveIndexAside(env_, path_));
   }
   auto index = store::Index::Open(file, mode, config_.volume_id, memory);
@@ -28,8 +30,10 @@ Result<void> Opening::OpenIndex(Opened& opened) {
     return {};  // never served: all there is lies in the journal
   }
   if (!index && index.error().code() == Errc::kCorrupt) {
-    log::Warning("the index is damaged and is rebuilt from the journal file=" + file +
-                 " error=" + index.error().ToString());
+    log::Warning("index_damaged", {{"file", file},
+                                   {"error", index.error()},
+                                   {"then", "rebuilding it from the journal"},
+                                   {"kept_as", DamagedIndexPath(path_)}});
     STRATA_TRY(MoveIndexAside(env_, path_));
     index = store::Index::Open(file, mode, config_.volume_id, memory);
   }
@@ -88,10 +92,11 @@ Result<void> Opening::OpenJournal(Opened& opened) {
   options.read_only = options_.read_only;
   options.mapped_bytes = budget_.journal_pages;
   options.on_failure = [path = path_](const Status& status) {
-    log::Error(
-        "the journal failed: nothing is changed any more until the workspace is opened anew, and clients are told to "
-        "send again what was not durable; look after its disk, then start again path=" +
-        path + " error=" + status.ToString());
+    log::Error("journal_failed",
+               {{"workspace", path},
+                {"error", status},
+                {"meaning", "nothing is changed any more, and clients are told to send again what was not durable"},
+                {"hint", "look after its disk, then start the server again"}});
   };
   if (opened.index) {
     STRATA_ASSIGN(const store::Index::Checkpoint checkpoint, opened.index->LastCheckpoint());
@@ -105,11 +110,12 @@ Result<void> Opening::OpenJournal(Opened& opened) {
                     "/journal is empty, and has not even the record of the workspace's making; restore it from a copy");
   }
   if (journal.cut_bytes() != 0 || journal.cut_segments() != 0) {
-    log::Warning(
-        "cut the journal's tail, which was not whole; as far as the journal tells, nothing that was answered as "
-        "durable was in it path=" +
-        path_ + " position=" + std::to_string(journal.end().value) + " bytes=" + std::to_string(journal.cut_bytes()) +
-        " segments=" + std::to_string(journal.cut_segments()));
+    log::Warning("journal_tail_cut",
+                 {{"workspace", path_},
+                  {"position", journal.end().value},
+                  {"bytes", journal.cut_bytes()},
+                  {"segments", journal.cut_segments()},
+                  {"meaning", "it was not whole; as far as the journal tells, nothing answered as durable was in it"}});
   }
   return {};
 }
@@ -162,8 +168,10 @@ Result<Opened> Opening::Run() {
   // What else does not check cannot be mended here.
   const bool mendable = done.error().code() == Errc::kCorrupt && !options_.read_only && opened.index;
   if (!mendable || (!opened.index->damaged() && opened.index->Check())) return Fail(done.error());
-  log::Warning("the index is damaged and is rebuilt from the journal file=" + IndexPath(path_) +
-               " kept_as=" + DamagedIndexPath(path_) + " error=" + done.error().ToString());
+  log::Warning("index_damaged", {{"file", IndexPath(path_)},
+                                 {"error", done.error()},
+                                 {"then", "rebuilding it from the journal"},
+                                 {"kept_as", DamagedIndexPath(path_)}});
   opened = Opened();
   STRATA_TRY(MoveIndexAside(env_, path_));
   STRATA_TRY(OpenAll(opened));

@@ -35,10 +35,10 @@ Result<PastRequestsFound> FindPastRequests(journal::Journal& journal, Lsn from, 
   while (true) {
     const auto record = journal.NextHead(from);
     if (!record && record.error().code() == Errc::kCorrupt && from < sound) {
-      log::Warning(
-          "requests that the journal remembers cannot be read; if a client has not heard the answer to one of them and "
-          "asks again, it is done again error=" +
-          record.error().ToString());
+      log::Warning("past_requests_unreadable",
+                   {{"error", record.error()},
+                    {"meaning", "a call whose answer a client has not heard may be done twice"},
+                    {"hint", "strata check says what else is damaged"}});
       from = sound;
       continue;
     }

@@ -105,7 +105,7 @@ class BadBytes : public ::testing::Test {
     EXPECT_TRUE(known) << "no state that ever was: " << why;
     bool said = false;
     for (const std::string& line : log_.Lines())
-      said = said || line.find("cut the journal's tail") != std::string::npos;
+      said = said || line.find("event=journal_tail_cut") != std::string::npos;
     EXPECT_TRUE(said || traceless) << "a loss without a word: " << why;
   }
 
@@ -311,7 +311,7 @@ TEST_F(BadIndex, DamageFoundWhileServingIsToldOnceAndMendedAtTheNextStart) {
     EXPECT_TRUE(AgreesWith(shown, history_.states().back(), &why)) << why;
     opened->reset();
     int told = 0;
-    for (const std::string& line : log_.Lines()) told += line.find("the index is damaged") != std::string::npos;
+    for (const std::string& line : log_.Lines()) told += line.find("event=index_damaged") != std::string::npos;
     EXPECT_LE(told, 1);
     found += told;
     const bool marked = told > 0;
