@@ -1,12 +1,11 @@
 // strata: serves layered, versioned file trees over NFSv3.
 #include <malloc.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "base/descriptors.h"
+#include "base/log.h"
 #include "cli/command.h"
 
 namespace {
@@ -30,7 +29,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "strata " STRATA_VERSION);
   app.require_subcommand(1);
   std::string log_level = "info";
-  app.add_option("--log-level", log_level, "What is logged to standard error")
+  app.add_option("--log-level", log_level, "What is logged to standard error; trace gives a line a call")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
   strata::cli::Action action;
@@ -46,9 +45,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  spdlog::set_default_logger(spdlog::stderr_color_mt("strata"));
-  spdlog::set_level(spdlog::level::from_str(log_level));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  strata::log::ToStandardError(log_level);
   if (auto done = action(); !done) {
     std::fflush(stdout);
     std::fprintf(stderr, "strata: %s\n", done.error().ToString().c_str());

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/unique_fd.h"
 
 namespace strata::cli {
 namespace {
@@ -61,74 +62,86 @@ bool WaitFor(Life& life, int signals, std::optional<TakeoverRequest>& request) {
   }
 }
 
-}  // namespace
-
-Result<void> ServeUntilTold(const Serving& serving, Takeover* takeover,
-                            const std::function<void(const Server&)>& ready) {
+Result<UniqueFd> OpenSignals() {
   sigset_t ends;
   sigemptyset(&ends);
   sigaddset(&ends, SIGINT);
   sigaddset(&ends, SIGTERM);
-  const rpc::Descriptor signals(::signalfd(-1, &ends, SFD_CLOEXEC));
+  UniqueFd signals(::signalfd(-1, &ends, SFD_CLOEXEC));
   if (!signals) return Fail(Status::FromErrno(errno, "waiting for signals"));
+  return signals;
+}
 
+// Serves on what was handed over, if anything was; `taken` is told before the first byte is read.
+Result<void> StartServer(const Serving& serving, std::optional<Handover>& handover,
+                         std::move_only_function<void()> taken, Life& life) {
+  std::vector<Export> exports;
+  exports.push_back({serving.exported, life.workspace});
+  if (handover) {
+    STRATA_ASSIGN(life.server,
+                  Server::Resume(serving.server, std::move(exports), std::move(*handover), std::move(taken)));
+  } else {
+    STRATA_ASSIGN(life.server, Server::Start(serving.server, std::move(exports)));
+  }
+  if (serving.options.read_only) return {};
+  if (auto point = TakeoverPoint::Listen(serving.workspace); point) {
+    life.point.emplace(std::move(*point));
+  } else {
+    log::Warning("takeover_unavailable",
+                 {{"error", point.error()}, {"hint", "to upgrade, end this server and start the new one"}});
+  }
+  return {};
+}
+
+// Serves until somebody may take over and everything was released for that, or until a signal: then nothing, and the
+// server has stopped.
+std::optional<Handover> ServeUntilReleased(Life& life, int signals, std::optional<TakeoverRequest>& request) {
+  while (WaitFor(life, signals, request)) {
+    log::Info("takeover_asked", {{"pid", request->pid()}});
+    // While calls are still answered: little is left for the pause.
+    if (const auto done = life.workspace->Checkpoint(); !done)
+      log::Warning("checkpoint_failed", {{"error", done.error()}, {"hint", "the next process replays the journal"}});
+    if (request->Gone()) {
+      log::Warning("takeover_failed", {{"error", "the new process has ended"}, {"then", "serving on"}});
+      continue;
+    }
+    Result<Handover> released = life.server->Release(kRelease);
+    if (released) return std::move(*released);
+    log::Warning("takeover_refused", {{"reason", released.error()}, {"hint", "try again when the disk has caught up"}});
+    request->Refuse(released.error());
+  }
+  life.server->Stop();
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<void> ServeUntilTold(const Serving& serving, Takeover* takeover,
+                            const std::function<void(const Server&)>& ready) {
+  STRATA_ASSIGN(const UniqueFd signals, OpenSignals());
   std::optional<Handover> handover;
   if (takeover != nullptr) handover = std::move(takeover->handover());
   for (bool again = false;; again = true) {
     Life life;
     STRATA_TRY(OpenWorkspace(serving, again, life));
-    std::vector<Export> exports;
-    exports.push_back({serving.exported, life.workspace});
-    if (handover) {
-      const auto taken = [&] {
-        if (!again && takeover != nullptr) takeover->Serving();
-      };
-      STRATA_ASSIGN(life.server, Server::Resume(serving.server, std::move(exports), std::move(*handover), taken));
-    } else {
-      STRATA_ASSIGN(life.server, Server::Start(serving.server, std::move(exports)));
-    }
-    if (!serving.options.read_only) {
-      if (auto point = TakeoverPoint::Listen(serving.workspace); point) {
-        life.point.emplace(std::move(*point));
-      } else {
-        log::Warning("event=takeover_unavailable error=\"" + point.error().ToString() + '"');
-      }
-    }
+    const auto taken = [&] {
+      if (!again && takeover != nullptr) takeover->Serving();
+    };
+    STRATA_TRY(StartServer(serving, handover, taken, life));
     if (!again) ready(*life.server);
 
     std::optional<TakeoverRequest> request;
-    for (;;) {
-      if (!WaitFor(life, signals.get(), request)) {
-        life.server->Stop();
-        return {};
-      }
-      log::Info("event=takeover_asked pid=" + std::to_string(request->pid()));
-      // While calls are still answered: little is left for the pause.
-      if (const auto done = life.workspace->Checkpoint(); !done) {
-        log::Warning("event=checkpoint_failed error=\"" + done.error().ToString() + '"');
-      }
-      if (request->Gone()) {
-        log::Warning("event=takeover_failed error=\"the new process has ended\" then=\"serving on\"");
-        continue;
-      }
-      Result<Handover> released = life.server->Release(kRelease);
-      if (released) {
-        handover = std::move(*released);
-        break;
-      }
-      log::Warning("event=takeover_refused reason=\"" + std::string(released.error().message()) + '"');
-      request->Refuse(released.error());
-    }
+    handover = ServeUntilReleased(life, signals.get(), request);
+    if (!handover) return {};
     life.Close();
     const Result<void> handed = request->HandOver(*handover, signals.get());
     if (handed) {
-      log::Info("event=taken_over pid=" + std::to_string(request->pid()));
+      log::Info("taken_over", {{"pid", request->pid()}});
       return {};
     }
+    // A signal.
     if (handed.error().code() == Errc::kBusy) return {};
-    log::Warning("event=takeover_failed pid=" + std::to_string(request->pid()) + " error=\"" +
-                 handed.error().ToString() + "\" then=\"serving on\"");
-    request.reset();
+    log::Warning("takeover_failed", {{"pid", request->pid()}, {"error", handed.error()}, {"then", "serving on"}});
   }
 }
 

@@ -3,8 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
+#include <boost/asio/ip/network_v4.hpp>
 #include <optional>
 #include <utility>
 
@@ -13,26 +12,12 @@ namespace {
 
 using boost::asio::ip::address;
 
-// Source ports below this one only the superuser of the client's machine can use.
-constexpr std::uint16_t kFirstUnprivilegedPort = 1024;
+constexpr unsigned short kMappedBits = 96;  // before the IPv4 address in its mapped form
 
-// The bytes of an address, IPv4-mapped ones as IPv4.
-struct AddressBytes {
-  std::array<unsigned char, 16> bytes{};
-  unsigned bits = 0;
-
-  explicit AddressBytes(const address& from) {
-    if (from.is_v6() && !from.to_v6().is_v4_mapped()) {
-      bytes = from.to_v6().to_bytes();
-      bits = 128;
-      return;
-    }
-    const auto v4 =
-        from.is_v4() ? from.to_v4() : boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, from.to_v6());
-    std::ranges::copy(v4.to_bytes(), bytes.begin());
-    bits = 32;
-  }
-};
+boost::asio::ip::address_v6 Mapped(const address& from) {
+  if (from.is_v4()) return boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, from.to_v4());
+  return boost::asio::ip::address_v6(from.to_v6().to_bytes());  // without its scope
+}
 
 // Takes the first component off `path`; empty at its end. Slashes in a row count as one.
 std::string_view TakeComponent(std::string_view& path) {
@@ -64,32 +49,37 @@ std::optional<std::size_t> MatchExport(std::string_view export_path, std::string
 Result<Cidr> Cidr::Parse(std::string_view text) {
   const std::size_t slash = text.find('/');
   boost::system::error_code error;
-  Cidr cidr;
-  cidr.address = boost::asio::ip::make_address(std::string(text.substr(0, slash)), error);
-  if (error)
+  const address base = boost::asio::ip::make_address(std::string(text.substr(0, slash)), error);
+  if (error) {
     return Fail(Errc::kInvalid,
                 "'" + std::string(text) + "' is no IP address or range; write one such as 10.0.0.0/8 or ::1");
-  const unsigned bits = AddressBytes(cidr.address).bits;
-  cidr.prefix_length = bits;
-  if (slash == std::string_view::npos) return cidr;
-  const std::string_view length = text.substr(slash + 1);
-  const auto [end, wrong] = std::from_chars(length.data(), length.data() + length.size(), cidr.prefix_length);
-  if (wrong != std::errc{} || end != length.data() + length.size() || cidr.prefix_length > bits) {
-    return Fail(Errc::kInvalid,
-                "'" + std::string(text) + "': the length after '/' must be a number from 0 to " + std::to_string(bits));
   }
-  return cidr;
+  const std::string most = base.is_v4() ? "32" : "128";
+  const std::string length = slash == std::string_view::npos ? most : std::string(text.substr(slash + 1));
+  // Asio reads an int: more digits than these could be any number.
+  const std::string range = base.to_string() + "/" + (length.size() <= most.size() ? length : "");
+  Cidr cidr;
+  if (base.is_v4()) {
+    const auto v4 = boost::asio::ip::make_network_v4(range, error);
+    cidr.network_ = {Mapped(base), static_cast<unsigned short>(kMappedBits + v4.prefix_length())};
+  } else {
+    cidr.network_ = boost::asio::ip::make_network_v6(range, error);
+  }
+  if (!error) return cidr;
+  return Fail(Errc::kInvalid, "'" + std::string(text) + "': the length after '/' must be a number from 0 to " + most);
 }
 
-bool Cidr::Contains(const boost::asio::ip::address& other) const {
-  const AddressBytes range(address), tested(other);
-  if (range.bits != tested.bits) return false;
-  const std::size_t whole = prefix_length / 8;
-  if (!std::equal(range.bytes.begin(), range.bytes.begin() + static_cast<std::ptrdiff_t>(whole), tested.bytes.begin()))
-    return false;
-  const unsigned rest = prefix_length % 8;
-  if (rest == 0) return true;
-  return ((range.bytes[whole] ^ tested.bytes[whole]) >> (8 - rest)) == 0;
+bool Cidr::Contains(const address& other) const {
+  const boost::asio::ip::address_v6 tested = Mapped(other);
+  // ::/0 is every IPv6 address, and no IPv4 one.
+  if (tested.is_v4_mapped() != network_.address().is_v4_mapped()) return false;
+  return boost::asio::ip::network_v6(tested, network_.prefix_length()).canonical() == network_.canonical();
+}
+
+std::string Cidr::ToString() const {
+  if (!network_.address().is_v4_mapped()) return network_.to_string();
+  const auto v4 = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, network_.address());
+  return v4.to_string() + "/" + std::to_string(network_.prefix_length() - kMappedBits);
 }
 
 bool Export::AdmitsAddress(const rpc::Peer& peer) const {
@@ -103,7 +93,7 @@ bool Export::Admits(const rpc::Peer& peer) const {
   // What a privileged port shows of a TCP peer, its uid shows of a local one. The server's own user can read all of
   // this process anyway.
   if (peer.local_socket) return peer.local_uid == 0 || peer.local_uid == geteuid();
-  return peer.port < kFirstUnprivilegedPort;
+  return rpc::FromPrivilegedPort(peer);
 }
 
 vfs::Credentials Export::Squashed(const rpc::Call& call) const {

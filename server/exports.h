@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/network_v6.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,13 +14,16 @@
 namespace strata {
 
 // A range of addresses, such as 10.0.0.0/8 or ::1/128.
-struct Cidr {
-  boost::asio::ip::address address;
-  unsigned prefix_length = 0;
-
+class Cidr {
+ public:
   // "ADDR" or "ADDR/LENGTH"; kInvalid with what is wrong.
   static Result<Cidr> Parse(std::string_view text);
   bool Contains(const boost::asio::ip::address& other) const;
+  // "ADDR/LENGTH".
+  std::string ToString() const;
+
+ private:
+  boost::asio::ip::network_v6 network_;  // of IPv4 ranges the mapped form
 };
 
 enum class Squash : std::uint8_t { kNone, kRoot, kAll };

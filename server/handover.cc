@@ -201,7 +201,7 @@ Result<Handover> DecodeHandover(ByteSpan bytes) {
   return handover;
 }
 
-Result<void> AttachDescriptors(Handover& handover, std::vector<rpc::Descriptor> descriptors) {
+Result<void> AttachDescriptors(Handover& handover, std::vector<UniqueFd> descriptors) {
   if (descriptors.size() != handover.handed.sockets.size()) return Malformed("the number of descriptors");
   for (std::size_t i = 0; i < descriptors.size(); ++i) {
     HandedSocket& socket = handover.handed.sockets[i];

@@ -48,6 +48,6 @@ Result<std::vector<std::byte>> EncodeHandover(const Handover& handover);
 // kCorrupt for bytes that are none. The sockets have no descriptors yet.
 Result<Handover> DecodeHandover(ByteSpan bytes);
 // Gives each socket its descriptor: kCorrupt where their number differs, or one is not of the kind that it should be.
-Result<void> AttachDescriptors(Handover& handover, std::vector<rpc::Descriptor> descriptors);
+Result<void> AttachDescriptors(Handover& handover, std::vector<UniqueFd> descriptors);
 
 }  // namespace strata

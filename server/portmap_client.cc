@@ -11,6 +11,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "server/rpc/reply_buffer.h"
 #include "server/rpc/xdr.h"
 
@@ -24,40 +25,27 @@ constexpr timeval kTimeout{2, 0};
 constexpr std::size_t kMaxReply = 4096;
 constexpr std::uint32_t kLastFragment = 0x8000'0000;
 
-class Socket {
- public:
-  explicit Socket(int fd) : fd_(fd) {}
-  ~Socket() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-bool Connect(const Socket& socket, const void* address, std::size_t size) {
-  ::setsockopt(socket.fd(), SOL_SOCKET, SO_RCVTIMEO, &kTimeout, sizeof kTimeout);
-  ::setsockopt(socket.fd(), SOL_SOCKET, SO_SNDTIMEO, &kTimeout, sizeof kTimeout);
-  return ::connect(socket.fd(), static_cast<const sockaddr*>(address), static_cast<socklen_t>(size)) == 0;
+bool Connect(const UniqueFd& socket, const void* address, std::size_t size) {
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &kTimeout, sizeof kTimeout);
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kTimeout, sizeof kTimeout);
+  return ::connect(socket.get(), static_cast<const sockaddr*>(address), static_cast<socklen_t>(size)) == 0;
 }
 
 // By the socket file, since rpcbind sees there who we are; else by loopback, from a privileged port where we may.
-Result<Socket> Connect(const PortmapAddress& where) {
+Result<UniqueFd> Connect(const PortmapAddress& where) {
   sockaddr_un path{};
   path.sun_family = AF_UNIX;
   if (where.socket_path.size() < sizeof path.sun_path) {
     std::memcpy(path.sun_path, where.socket_path.data(), where.socket_path.size());
-    Socket local(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    UniqueFd local(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (Connect(local, &path, sizeof path)) return local;
   }
   sockaddr_in loopback{};
   loopback.sin_family = AF_INET;
   loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   loopback.sin_port = htons(where.port);
-  Socket tcp(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  ::bindresvport(tcp.fd(), nullptr);
+  UniqueFd tcp(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ::bindresvport(tcp.get(), nullptr);
   if (Connect(tcp, &loopback, sizeof loopback)) return tcp;
   return Fail(
       Status::FromErrno(errno, "connecting to rpcbind on port " + std::to_string(where.port)).WithContext("portmap"));
@@ -83,7 +71,7 @@ bool ReceiveAll(int fd, MutableByteSpan bytes) {
 
 // The answer of a procedure whose result is one bool.
 Result<bool> CallBool(const PortmapAddress& where, std::uint32_t procedure, ByteSpan arguments) {
-  STRATA_ASSIGN(const Socket socket, Connect(where));
+  STRATA_ASSIGN(const UniqueFd socket, Connect(where));
   constexpr std::uint32_t kXid = 1;  // the connection carries this call alone
   rpc::ReplyBuffer call;
   constexpr std::size_t kHeader = 40;
@@ -97,11 +85,12 @@ Result<bool> CallBool(const PortmapAddress& where, std::uint32_t procedure, Byte
   std::vector<std::byte> bytes;
   call.CopyTo(0, bytes);
   std::byte mark[4];
-  if (!SendAll(socket.fd(), bytes) || !ReceiveAll(socket.fd(), mark)) return Fail(Errc::kIo, "rpcbind does not answer");
+  if (!SendAll(socket.get(), bytes) || !ReceiveAll(socket.get(), mark))
+    return Fail(Errc::kIo, "rpcbind does not answer");
   const std::uint32_t size = rpc::LoadBe32(mark) & ~kLastFragment;
   if (size > kMaxReply) return Fail(Errc::kIo, "rpcbind's answer is too long");
   std::vector<std::byte> reply(size);
-  if (!ReceiveAll(socket.fd(), reply)) return Fail(Errc::kIo, "rpcbind does not answer");
+  if (!ReceiveAll(socket.get(), reply)) return Fail(Errc::kIo, "rpcbind does not answer");
   rpc::XdrReader reader(reply);
   const bool accepted = reader.U32() == kXid && reader.U32() == REPLY && reader.U32() == MSG_ACCEPTED;
   reader.U32();

@@ -57,8 +57,7 @@ PortmapService::Handed PortmapService::Release() {
 PortmapService::~PortmapService() {
   for (const Registered& r : registered_) {
     if (const auto done = RpcbindUnset(where_, r.program, r.version, r.netid); !done) {
-      log::Warning("event=portmap_unset_failed program=" + std::to_string(r.program) + " error=\"" +
-                   done.error().ToString() + '"');
+      log::Warning("portmap_unset_failed", {{"program", r.program}, {"error", done.error()}});
     }
   }
 }
@@ -71,8 +70,10 @@ void PortmapService::RegisterWithRpcbind(const std::vector<Service>& services) {
     if (done) {
       registered_.push_back({service.program, service.version, netid});
     } else {
-      log::Warning("event=portmap_set_failed program=" + std::to_string(service.program) + " netid=" + netid +
-                   " error=\"" + done.error().ToString() + '"');
+      log::Warning("portmap_set_failed", {{"program", service.program},
+                                          {"netid", netid},
+                                          {"error", done.error()},
+                                          {"hint", "name the ports in the mount command, as printed above"}});
     }
   }
 }
@@ -94,7 +95,8 @@ void PortmapService::AnswersAt(const portmap::SocketAddress& address, bool datag
 void PortmapService::Answer(rpc::Transport& transport, const std::vector<Service>& services) {
   MakeResponder(services);
   const auto warn = [](const Status& status) {
-    log::Warning("event=portmap_listen_failed error=\"" + status.ToString() + '"');
+    log::Warning("portmap_listen_failed",
+                 {{"error", status}, {"hint", "name the ports in the mount command, as printed above"}});
   };
   for (const char* loopback : {"127.0.0.1", "::1"}) {
     const auto address = boost::asio::ip::make_address(loopback);

@@ -45,7 +45,7 @@ class ServerImpl final : public Server {
       if (const auto udp = transport_->ListenUdp(wanted.address, port, datagrams_); udp) {
         AddServices(bound, true, services);
       } else {
-        log::Warning("event=mount_over_udp_failed error=\"" + udp.error().ToString() + '"');
+        log::Warning("mount_over_udp_failed", {{"error", udp.error()}, {"hint", "mount with mountproto=tcp"}});
       }
     }
     if (options.portmap == PortmapMode::kAuto) portmap_ = std::make_unique<PortmapService>(*transport_, services);
@@ -66,8 +66,7 @@ class ServerImpl final : public Server {
         continue;
       }
       if (socket.program != (datagrams ? mount_ : nfs_)->number()) {
-        log::Warning("event=socket_dropped reason=\"nothing here serves program " + std::to_string(socket.program) +
-                     '"');
+        log::Warning("socket_dropped", {{"program", socket.program}, {"reason", "nothing here serves it"}});
         continue;
       }
       if (datagrams || socket.kind == rpc::HandedSocket::Kind::kTcpListener) {
@@ -135,7 +134,7 @@ class ServerImpl final : public Server {
     portmap_.reset();
     for (const Export& entry : exports_.all()) {
       if (const auto flushed = entry.volume->Flush(); !flushed) {
-        log::Error("event=flush_failed export=" + entry.options.path + " error=\"" + flushed.error().ToString() + '"');
+        log::Error("flush_failed", {{"export", entry.options.path}, {"error", flushed.error()}});
       }
     }
   }

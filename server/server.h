@@ -37,7 +37,8 @@ struct ServerOptions {
   std::size_t max_calls_in_flight = 256;
   std::size_t max_queued_bytes = 16 << 20;
   std::size_t max_connections = 16384;
-  // Of all connections together: calls under way and replies not yet sent; beyond, each gets on by one call at a time.
+  // Of all connections together: what is received into, calls under way, and replies not yet sent; beyond, each gets on
+  // by one call at a time (rpc::TransportOptions).
   std::size_t max_buffered_bytes = 128 << 20;
   // Of the duplicate request cache, in all.
   std::size_t duplicate_cache_entries = 32768;

@@ -21,7 +21,7 @@
 namespace strata {
 namespace {
 
-using rpc::Descriptor;
+log::RateLimit refusals;
 
 enum class Type : std::uint32_t { kHello = 1, kRefused, kDescriptors, kState, kEnd, kServing, kFailed };
 
@@ -39,7 +39,7 @@ constexpr timeval kHelloLimit{5, 0}, kSendLimit{30, 0};
 struct Message {
   Type type{};
   std::vector<std::byte> body;
-  std::vector<Descriptor> descriptors;
+  std::vector<UniqueFd> descriptors;
 
   std::string text() const { return std::string(AsText(body)); }
 };
@@ -80,7 +80,7 @@ Result<void> SendText(int fd, Type type, std::string_view text) {
   return SendMessage(fd, type, AsBytes(text.substr(0, kMaxMessage)));
 }
 
-void CollectDescriptors(msghdr& message, std::vector<Descriptor>& into) {
+void CollectDescriptors(msghdr& message, std::vector<UniqueFd>& into) {
   for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) {
     if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
     for (std::size_t i = 0; i < (at->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
@@ -91,7 +91,7 @@ void CollectDescriptors(msghdr& message, std::vector<Descriptor>& into) {
   }
 }
 
-Result<void> ReceiveAll(int fd, MutableByteSpan into, std::vector<Descriptor>& descriptors) {
+Result<void> ReceiveAll(int fd, MutableByteSpan into, std::vector<UniqueFd>& descriptors) {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * 253)> control;
   while (!into.empty()) {
     iovec piece{into.data(), into.size()};
@@ -136,14 +136,14 @@ sockaddr_un ControlAddress(int folder) {
   return address;
 }
 
-Result<Descriptor> OpenFolder(const std::string& folder) {
-  Descriptor opened(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+Result<UniqueFd> OpenFolder(const std::string& folder) {
+  UniqueFd opened(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!opened) return Fail(Status::FromErrno(errno, folder));
   return opened;
 }
 
-Result<Descriptor> MakeSocket() {
-  Descriptor made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+Result<UniqueFd> MakeSocket() {
+  UniqueFd made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!made) return Fail(Status::FromErrno(errno, "making a socket"));
   return made;
 }
@@ -171,8 +171,8 @@ std::optional<std::string> VersionsDiffer(const Message& hello) {
 // -- The running process --
 
 Result<TakeoverPoint> TakeoverPoint::Listen(const std::string& folder) {
-  STRATA_ASSIGN(Descriptor opened, OpenFolder(folder));
-  STRATA_ASSIGN(Descriptor socket, MakeSocket());
+  STRATA_ASSIGN(UniqueFd opened, OpenFolder(folder));
+  STRATA_ASSIGN(UniqueFd socket, MakeSocket());
   const sockaddr_un address = ControlAddress(opened.get());
   ::unlinkat(opened.get(), kName, 0);
   // The file gets the socket's mode: there is no moment at which others may connect.
@@ -190,7 +190,7 @@ TakeoverPoint::~TakeoverPoint() {
 }
 
 std::optional<TakeoverRequest> TakeoverPoint::Accept() {
-  Descriptor connection(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  UniqueFd connection(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!connection) return std::nullopt;
   Limit(connection.get(), SO_RCVTIMEO, kHelloLimit);
   Limit(connection.get(), SO_SNDTIMEO, kSendLimit);
@@ -198,8 +198,8 @@ std::optional<TakeoverRequest> TakeoverPoint::Accept() {
   const bool may = MayBelieve(connection.get(), &who);
   TakeoverRequest request(std::move(connection), who.pid);
   if (!may) {
-    log::Warning("event=takeover_refused pid=" + std::to_string(who.pid) + " reason=\"user " + std::to_string(who.uid) +
-                 " may not\"");
+    if (refusals.Allow())
+      log::Warning("takeover_refused", {{"pid", who.pid}, {"uid", who.uid}, {"reason", "this user may not"}});
     request.Refuse(Status(Errc::kPermission, "only root and the user who runs the server may take it over"));
     return std::nullopt;
   }
@@ -207,7 +207,7 @@ std::optional<TakeoverRequest> TakeoverPoint::Accept() {
   const std::optional<std::string> differ =
       hello ? VersionsDiffer(*hello) : std::optional<std::string>(hello.error().message());
   if (differ) {
-    log::Warning("event=takeover_refused pid=" + std::to_string(who.pid) + " reason=\"" + *differ + '"');
+    if (refusals.Allow()) log::Warning("takeover_refused", {{"pid", who.pid}, {"reason", *differ}});
     request.Refuse(Status(Errc::kNotSupported, *differ));
     return std::nullopt;
   }
@@ -261,8 +261,8 @@ Result<void> TakeoverRequest::HandOver(const Handover& handover, int give_up) {
 
 Result<Takeover> Takeover::Ask(const std::string& folder) {
   const std::string taking = "taking over the server of " + folder;
-  STRATA_ASSIGN(const Descriptor opened, OpenFolder(folder));
-  STRATA_ASSIGN(Descriptor connection, MakeSocket());
+  STRATA_ASSIGN(const UniqueFd opened, OpenFolder(folder));
+  STRATA_ASSIGN(UniqueFd connection, MakeSocket());
   const sockaddr_un address = ControlAddress(opened.get());
   if (::connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     const int error = errno;
@@ -292,14 +292,14 @@ Result<Takeover> Takeover::Ask(const std::string& folder) {
   // Where it was refused before it spoke, the reason is there to be read all the same.
   (void)SendMessage(fd, Type::kHello, hello);
   std::vector<std::byte> state;
-  std::vector<Descriptor> descriptors;
+  std::vector<UniqueFd> descriptors;
   for (;;) {
     Result<Message> message = ReceiveMessage(fd);
     if (!message && message.error().code() == Errc::kIo && descriptors.empty()) {
       return Fail(Errc::kBusy, taking + ": it has ended, or another process takes it over just now; try again");
     }
     if (!message) return Fail(message.error().WithContext(taking));
-    for (Descriptor& descriptor : message->descriptors) descriptors.push_back(std::move(descriptor));
+    for (UniqueFd& descriptor : message->descriptors) descriptors.push_back(std::move(descriptor));
     if (message->type == Type::kRefused) return Fail(Errc::kNotSupported, taking + ": it refuses: " + message->text());
     if (message->type == Type::kEnd) break;
     if (message->type != Type::kState && message->type != Type::kDescriptors) {
@@ -321,8 +321,7 @@ Result<Takeover> Takeover::Ask(const std::string& folder) {
 
 void Takeover::Serving() {
   // Where the old process is gone, this one is the only one left to serve.
-  if (connection_ && !SendMessage(connection_.get(), Type::kServing))
-    log::Warning("event=taken_over_from_a_dead_process");
+  if (connection_ && !SendMessage(connection_.get(), Type::kServing)) log::Warning("taken_over_from_a_dead_process");
   connection_ = {};
 }
 

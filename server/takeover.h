@@ -38,7 +38,7 @@ inline constexpr std::uint32_t kTakeoverVersion = 1;
 // failed.
 class TakeoverRequest {
  public:
-  explicit TakeoverRequest(rpc::Descriptor connection, pid_t pid) : connection_(std::move(connection)), pid_(pid) {}
+  explicit TakeoverRequest(UniqueFd connection, pid_t pid) : connection_(std::move(connection)), pid_(pid) {}
   TakeoverRequest(TakeoverRequest&&) = default;
   TakeoverRequest& operator=(TakeoverRequest&&) = default;
 
@@ -56,7 +56,7 @@ class TakeoverRequest {
  private:
   friend class TakeoverPoint;
 
-  rpc::Descriptor connection_;
+  UniqueFd connection_;
   pid_t pid_;
 };
 
@@ -77,11 +77,10 @@ class TakeoverPoint {
   std::optional<TakeoverRequest> Accept();
 
  private:
-  TakeoverPoint(rpc::Descriptor folder, rpc::Descriptor socket)
-      : folder_(std::move(folder)), socket_(std::move(socket)) {}
+  TakeoverPoint(UniqueFd folder, UniqueFd socket) : folder_(std::move(folder)), socket_(std::move(socket)) {}
 
-  rpc::Descriptor folder_;
-  rpc::Descriptor socket_;
+  UniqueFd folder_;
+  UniqueFd socket_;
 };
 
 // The new process's end. Not thread-safe. Destroyed before Serving: the old process serves on.
@@ -101,9 +100,9 @@ class Takeover {
   void Failed(const Status& why);
 
  private:
-  explicit Takeover(rpc::Descriptor connection) : connection_(std::move(connection)) {}
+  explicit Takeover(UniqueFd connection) : connection_(std::move(connection)) {}
 
-  rpc::Descriptor connection_;
+  UniqueFd connection_;
   Handover handover_;
 };
 

@@ -136,13 +136,23 @@ rpc::Outcome Null(rpc::Program&, const rpc::Call&, rpc::XdrReader& arguments, rp
   return arguments.Finished() ? rpc::Outcome{} : rpc::Outcome::Garbage();
 }
 
+// As it stands in the record: what is decoded is gone before the line is written.
+void TracePath(const rpc::Call& call, rpc::XdrReader arguments) {
+  if (call.trace != nullptr) call.trace->name = arguments.Text(kMaxPathBytes);
+}
+
 rpc::Outcome Mnt(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+  TracePath(call, arguments);
   PathArgument argument;
   if (!argument.Decode(arguments)) return rpc::Outcome::Garbage();
   const std::string_view path = PathOf(argument);
   mount3_result result{};
   const auto point = Find(Self(program).exports(), call, path);
   result.status = point ? MNT3_OK : StatusOf(point.error().code());
+  if (call.trace != nullptr) {
+    call.trace->status = result.status;
+    if (point) call.trace->inode = point->id.ino.value;
+  }
   std::byte handle[nfs3::kHandleBytes];
   std::array<u_int, 2> flavors = {AUTH_SYS, AUTH_NONE};
   if (point) {
@@ -171,6 +181,7 @@ rpc::Outcome Dump(rpc::Program& program, const rpc::Call&, rpc::XdrReader& argum
 }
 
 rpc::Outcome Umnt(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer&) {
+  TracePath(call, arguments);
   PathArgument argument;
   if (!argument.Decode(arguments)) return rpc::Outcome::Garbage();
   Self(program).mounts().Remove(HostOf(call), Canonical(PathOf(argument)));
@@ -204,8 +215,7 @@ rpc::Outcome ExportList(rpc::Program& program, const rpc::Call&, rpc::XdrReader&
     // read as "everyone".
     const std::size_t shown = std::min(options.allow.size(), kMaxShownRanges);
     for (std::size_t n = shown; n-- > 0;) {
-      add_group(nodes[i].groups,
-                options.allow[n].address.to_string() + "/" + std::to_string(options.allow[n].prefix_length));
+      add_group(nodes[i].groups, options.allow[n].ToString());
     }
     add_group(nodes[i].groups, "localhost");
     nodes[i].next = i + 1 < nodes.size() ? &nodes[i + 1] : nullptr;

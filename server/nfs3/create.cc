@@ -41,7 +41,7 @@ rpc::Outcome Create(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
     return rpc::Outcome::Garbage();
   }
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
-  const Operation op(program, call, Proc::kCreate, where.directory);
+  const Operation op(program, call, Proc::kCreate, where.directory, where.name);
   if (!op.ok()) return op.FailWcc(reply, op.error());
   if (!sattr.valid) return op.FailWcc(reply, Errc::kInvalid);
   const vfs::CreateMode mode = how == kUnchecked ? vfs::CreateMode::kUnchecked
@@ -56,7 +56,7 @@ rpc::Outcome Mkdir(rpc::Program& program, const rpc::Call& call, rpc::XdrReader&
   const DirOpArgs where = ReadDirOpArgs(arguments);
   Sattr sattr;
   if (!ReadSattr(arguments, sattr) || !arguments.Finished()) return rpc::Outcome::Garbage();
-  const Operation op(program, call, Proc::kMkdir, where.directory);
+  const Operation op(program, call, Proc::kMkdir, where.directory, where.name);
   if (!op.ok()) return op.FailWcc(reply, op.error());
   if (!sattr.valid) return op.FailWcc(reply, Errc::kInvalid);
   vfs::Mutation mutation;
@@ -70,7 +70,7 @@ rpc::Outcome Symlink(rpc::Program& program, const rpc::Call& call, rpc::XdrReade
   if (!ReadSattr(arguments, sattr)) return rpc::Outcome::Garbage();
   const std::string_view target = ReadName(arguments);
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
-  const Operation op(program, call, Proc::kSymlink, where.directory);
+  const Operation op(program, call, Proc::kSymlink, where.directory, where.name);
   if (!op.ok()) return op.FailWcc(reply, op.error());
   if (!sattr.valid) return op.FailWcc(reply, Errc::kInvalid);
   if (target.size() > vfs::kMaxSymlinkBytes) return op.FailWcc(reply, Errc::kNameTooLong);
@@ -94,7 +94,7 @@ rpc::Outcome Mknod(rpc::Program& program, const rpc::Call& call, rpc::XdrReader&
     device.minor = arguments.U32();
   }
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
-  const Operation op(program, call, Proc::kMknod, where.directory);
+  const Operation op(program, call, Proc::kMknod, where.directory, where.name);
   if (!op.ok()) return op.FailWcc(reply, op.error());
   if (!makeable) return op.FailWcc(reply, Errc::kBadType);
   if (!sattr.valid) return op.FailWcc(reply, Errc::kInvalid);

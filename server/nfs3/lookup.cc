@@ -16,7 +16,7 @@ rpc::Outcome Lookup(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
     EncodeHandle(volume.Volume(), volume.Root(), root);
     handle = root;
   }
-  const Operation op(program, call, Proc::kLookup, handle);
+  const Operation op(program, call, Proc::kLookup, handle, what.name);
   if (!op.ok()) return op.FailPostOp(reply, op.error());
   std::optional<Attributes> directory;
   const auto found = op.volume().Lookup(op.context(), op.id(), what.name, &directory);

@@ -2,8 +2,13 @@
 
 namespace strata::nfs3 {
 
-Operation::Operation(rpc::Program& program, const rpc::Call& call, Proc procedure, ByteSpan handle)
-    : procedure_(procedure) {
+Operation::Operation(rpc::Program& program, const rpc::Call& call, Proc procedure, ByteSpan handle,
+                     std::string_view name)
+    : procedure_(procedure), trace_(call.trace) {
+  if (trace_ != nullptr) [[unlikely]] {
+    if (!name.empty() && !trace_->name) trace_->name = name;
+    trace_->status = NFS3_OK;
+  }
   const Exports& exports = static_cast<Nfs3Program&>(program).exports();
   auto found = ResolveHandle(exports, handle);
   if (!found) {
@@ -14,6 +19,9 @@ Operation::Operation(rpc::Program& program, const rpc::Call& call, Proc procedur
     error_ = Errc::kAccess;
     return;
   }
+  // Of two objects, the first.
+  if (trace_ != nullptr && !trace_->inode) [[unlikely]]
+    trace_->inode = found->id.ino.value;
   entry_ = found->entry;
   id_ = found->id;
   context_.credentials = entry_->Squashed(call);
@@ -34,15 +42,22 @@ vfs::Change Operation::Complete(const vfs::Change& change) const {
   return {.before = std::nullopt, .after = AttributesNow()};
 }
 
+nfsstat3 Operation::Failed(Errc code) const {
+  const nfsstat3 status = StatusFor(procedure_, code);
+  if (trace_ != nullptr) [[unlikely]]
+    trace_->status = status;
+  return status;
+}
+
 rpc::Outcome Operation::Fail(rpc::ReplyBuffer& reply, Errc code) const {
-  reply.U32(StatusFor(procedure_, code));
+  reply.U32(Failed(code));
   return {};
 }
 
 rpc::Outcome Operation::FailPostOp(rpc::ReplyBuffer& reply, Errc code, std::optional<Attributes> known) const {
   if (!known) known = AttributesNow();
   ResultWriter out(reply, 4 + kPostOpAttrBytes);
-  out.Status(StatusFor(procedure_, code));
+  out.Status(Failed(code));
   out.PostOpAttr(known, fsid());
   out.Finish();
   return {};
@@ -51,7 +66,7 @@ rpc::Outcome Operation::FailPostOp(rpc::ReplyBuffer& reply, Errc code, std::opti
 rpc::Outcome Operation::FailWcc(rpc::ReplyBuffer& reply, Errc code, const vfs::Change& change) const {
   const vfs::Change complete = Complete(change);
   ResultWriter out(reply, 4 + kWccDataBytes);
-  out.Status(StatusFor(procedure_, code));
+  out.Status(Failed(code));
   out.WccData(complete, fsid());
   out.Finish();
   return {};

@@ -35,7 +35,8 @@ class Operation {
  public:
   // `handle` as it came. Where it names nothing that the caller may have, ok() is false, error() says why, and all that
   // may be done is to Fail.
-  Operation(rpc::Program& program, const rpc::Call& call, Proc procedure, ByteSpan handle);
+  // `name`: the one in the arguments, for the log.
+  Operation(rpc::Program& program, const rpc::Call& call, Proc procedure, ByteSpan handle, std::string_view name = {});
 
   bool ok() const { return entry_ != nullptr; }
   Errc error() const { return error_; }
@@ -61,11 +62,15 @@ class Operation {
   // The outcome of a change: the reply leaves once its commitment is met.
   rpc::Outcome Changed(const vfs::Mutation& mutation) const;
 
+  // What the failure is called on the wire.
+  nfsstat3 Failed(Errc code) const;
+
  private:
   const Export* entry_ = nullptr;
   vfs::ObjectId id_;
   vfs::OpContext context_;
   Proc procedure_;
+  rpc::CallTrace* trace_;
   Errc error_ = Errc::kBadHandle;
 };
 

@@ -12,7 +12,7 @@ rpc::Outcome RemoveName(rpc::Program& program, const rpc::Call& call, rpc::XdrRe
                         rpc::ReplyBuffer& reply, Proc procedure, RemoveMethod method) {
   const DirOpArgs what = ReadDirOpArgs(arguments);
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
-  const Operation op(program, call, procedure, what.directory);
+  const Operation op(program, call, procedure, what.directory, what.name);
   if (!op.ok()) return op.FailWcc(reply, op.error());
   vfs::Mutation mutation;
   const auto done = (op.volume().*method)(op.context(), op.id(), what.name, mutation);
@@ -74,17 +74,16 @@ rpc::Outcome Rename(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
   const DirOpArgs source = ReadDirOpArgs(arguments);
   const DirOpArgs target = ReadDirOpArgs(arguments);
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
-  const Operation from(program, call, Proc::kRename, source.directory);
+  const Operation from(program, call, Proc::kRename, source.directory, source.name);
   const Operation to(program, call, Proc::kRename, target.directory);
   if (const auto why = Hindrance(from, to)) {
-    WriteRename(reply, StatusFor(Proc::kRename, *why), from, {}, to, {});
+    WriteRename(reply, from.Failed(*why), from, {}, to, {});
     return {};
   }
   vfs::Mutation mutation;
   const auto done = from.volume().Rename(from.context(), from.id(), source.name, to.id(), target.name, mutation);
   if (!done && from.MustWait(done.error())) return rpc::Outcome::WouldBlock();
-  WriteRename(reply, done ? NFS3_OK : StatusFor(Proc::kRename, done.error().code()), from, mutation.target, to,
-              mutation.second);
+  WriteRename(reply, done ? NFS3_OK : from.Failed(done.error().code()), from, mutation.target, to, mutation.second);
   return done ? from.Changed(mutation) : rpc::Outcome{};
 }
 
@@ -93,17 +92,16 @@ rpc::Outcome Link(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& 
   const DirOpArgs where = ReadDirOpArgs(arguments);
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
   const Operation file(program, call, Proc::kLink, handle);
-  const Operation directory(program, call, Proc::kLink, where.directory);
+  const Operation directory(program, call, Proc::kLink, where.directory, where.name);
   if (const auto why = Hindrance(file, directory)) {
-    WriteLink(reply, StatusFor(Proc::kLink, *why), file, std::nullopt, directory, {});
+    WriteLink(reply, file.Failed(*why), file, std::nullopt, directory, {});
     return {};
   }
   vfs::Mutation mutation;
   std::optional<Attributes> after;
   const auto done = file.volume().Link(file.context(), file.id(), directory.id(), where.name, &after, mutation);
   if (!done && file.MustWait(done.error())) return rpc::Outcome::WouldBlock();
-  WriteLink(reply, done ? NFS3_OK : StatusFor(Proc::kLink, done.error().code()), file, after, directory,
-            mutation.target);
+  WriteLink(reply, done ? NFS3_OK : file.Failed(done.error().code()), file, after, directory, mutation.target);
   return done ? file.Changed(mutation) : rpc::Outcome{};
 }
 

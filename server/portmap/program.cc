@@ -55,7 +55,7 @@ bool MayRegister(const rpc::Call& call, unsigned long program) {
   if (call.peer->local_socket) {
     return call.peer->local_uid == 0 || (program == kStatusMonitor && IsStatusMonitorUser(call.peer->local_uid));
   }
-  return call.peer->address.is_loopback() && call.peer->port < IPPORT_RESERVED;
+  return call.peer->address.is_loopback() && rpc::FromPrivilegedPort(*call.peer);
 }
 
 // The version 2 words for a transport; it knows IPv4 alone.

@@ -15,9 +15,9 @@ class BlockList {
   static constexpr std::size_t kBlockBytes = 1024;
   static constexpr std::size_t kKept = 128;
 
-  BlockList() {
-    free_.reserve(kKept);
-    while (free_.size() < kKept) free_.push_back(::operator new(kBlockBytes));
+  explicit BlockList(std::size_t kept = kKept) : kept_(kept) {
+    free_.reserve(kept_);
+    while (free_.size() < kept_) free_.push_back(::operator new(kBlockBytes));
   }
   ~BlockList() {
     for (void* block : free_) ::operator delete(block);
@@ -32,12 +32,13 @@ class BlockList {
     return block;
   }
   void Give(void* block) {
-    if (free_.size() == kKept) return ::operator delete(block);
+    if (free_.size() == kept_) return ::operator delete(block);
     free_.push_back(block);
   }
   std::size_t free() const { return free_.size(); }
 
  private:
+  const std::size_t kept_;
   std::vector<void*> free_;
 };
 

@@ -1,20 +1,41 @@
 #include "server/rpc/buffer_pool.h"
 
-#include <algorithm>
 #include <new>
+#include <utility>
 
 namespace strata::rpc {
-namespace {
 
-void Delete(ReceiveBuffer* buffer) { ::operator delete(buffer); }
+bool ReceiveBudget::TakeLarge(std::size_t size, bool replaces) {
+  const std::size_t out = large_.fetch_add(1, std::memory_order_relaxed);
+  const std::size_t before = large_bytes_.fetch_add(size, std::memory_order_relaxed);
+  if (before + size <= limit_ || out == (replaces ? 1 : 0)) return true;
+  GiveLarge(size);
+  LeaveLarge();
+  return false;
+}
 
-}  // namespace
+void ReceiveBudget::Await(Waiter& waiter) {
+  const MutexLock lock(mutex_);
+  if (!std::exchange(waiter.waits_, true)) waiters_.push_back(&waiter);
+}
 
-BufferPool::BufferPool(std::size_t kept_bytes)
-    : max_small_kept_(std::clamp<std::size_t>(kept_bytes / 3 / kSmallBytes, 4, kMaxKept)),
-      max_large_kept_(std::clamp<std::size_t>(kept_bytes / 3 * 2 / kLargeBytes, 2, kMaxLargeKept)) {
-  small_.reserve(max_small_kept_);
-  large_.reserve(max_large_kept_);
+void ReceiveBudget::Forget(Waiter& waiter) {
+  const MutexLock lock(mutex_);
+  std::erase(waiters_, &waiter);
+}
+
+void ReceiveBudget::WakeFirst() {
+  const MutexLock lock(mutex_);
+  if (waiters_.empty()) return;
+  Waiter& first = *waiters_.front();
+  waiters_.pop_front();
+  first.waits_ = false;
+  first.Wake();
+}
+
+BufferPool::BufferPool(ReceiveBudget& budget) : budget_(budget) {
+  small_.reserve(kMaxKept);
+  large_.reserve(kMaxLargeKept);
 }
 
 BufferPool::~BufferPool() {
@@ -22,23 +43,37 @@ BufferPool::~BufferPool() {
   for (ReceiveBuffer* buffer : large_) Delete(buffer);
 }
 
-ReceiveBuffer* BufferPool::Allocate(std::size_t capacity) {
+ReceiveBuffer* BufferPool::New(std::size_t capacity) {
   ReceiveBuffer* buffer = new (::operator new(sizeof(ReceiveBuffer) + capacity)) ReceiveBuffer;
   buffer->capacity = capacity;
-  buffer->pooled = capacity == kLargeBytes;
   return buffer;
+}
+
+void BufferPool::Delete(ReceiveBuffer* buffer) {
+  buffer->capacity > kSmallBytes ? budget_.GiveLarge(buffer->capacity) : budget_.GiveSmall(buffer->capacity);
+  ::operator delete(buffer);
+}
+
+ReceiveBuffer* BufferPool::Allocate(std::size_t capacity) {
+  capacity > kSmallBytes ? budget_.ForceLarge(capacity) : budget_.TakeSmall(capacity);
+  return New(capacity);
+}
+
+ReceiveBuffer* BufferPool::AllocateLarge(std::size_t capacity, bool replaces) {
+  return budget_.TakeLarge(capacity, replaces) ? New(capacity) : nullptr;
 }
 
 ReceiveBuffer* BufferPool::Small() {
   ++lent_;
+  ReceiveBuffer* buffer = nullptr;
   if (small_.empty()) {
-    ReceiveBuffer* buffer = Allocate(kSmallBytes);
-    buffer->pooled = true;
-    return buffer;
+    buffer = Allocate(kSmallBytes);
+  } else {
+    buffer = small_.back();
+    small_.pop_back();
+    buffer->holders = 1;
   }
-  ReceiveBuffer* buffer = small_.back();
-  small_.pop_back();
-  buffer->holders = 1;
+  buffer->lent = true;
   return buffer;
 }
 
@@ -47,17 +82,23 @@ ReceiveBuffer* BufferPool::LargeIfFree() {
   ReceiveBuffer* buffer = large_.back();
   large_.pop_back();
   buffer->holders = 1;
+  budget_.UseLarge();
   return buffer;
 }
 
 void BufferPool::Release(ReceiveBuffer* buffer) {
   if (--buffer->holders > 0) return;
-  if (!buffer->pooled) return Delete(buffer);
-  const bool large = buffer->capacity == kLargeBytes;
-  if (!large) --lent_;
-  auto& kept = large ? large_ : small_;
-  if (kept.size() >= (large ? max_large_kept_ : max_small_kept_)) return Delete(buffer);
-  kept.push_back(buffer);
+  const bool large = buffer->capacity > kSmallBytes, lent = std::exchange(buffer->lent, false);
+  if (large) budget_.LeaveLarge();
+  if (lent) --lent_;
+  if (buffer->capacity == kLargeBytes && large_.size() < kMaxLargeKept && budget_.MayKeep()) {
+    large_.push_back(buffer);
+  } else if (lent && (small_.empty() || (small_.size() < kMaxKept && budget_.MayKeep()))) {
+    small_.push_back(buffer);
+  } else {
+    Delete(buffer);
+  }
+  budget_.WakeOne();
 }
 
 }  // namespace strata::rpc

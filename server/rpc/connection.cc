@@ -13,6 +13,7 @@
 #include "base/resident.h"
 #include "server/rpc/io_thread.h"
 #include "server/rpc/pending_call.h"
+#include "server/rpc/trace.h"
 
 namespace strata::rpc {
 namespace {
@@ -97,6 +98,8 @@ void Connection::Close() {
   boost::system::error_code ignored;
   socket_.close(ignored);
   talking_hook.unlink();
+  part_hook.unlink();
+  if (starving_hook.is_linked()) thread_.StarvesNoMore(*this);
   if (reading_ != Reading::kReceiving) reader_.Reset();
   out_.Clear(false);
   CheckQuiet();
@@ -115,19 +118,22 @@ bool Connection::Paused() {
   CountQueued();
   if (in_flight_ >= shared.max_calls_in_flight || counted_bytes_ >= shared.max_queued_bytes) return true;
   // One with nothing under way goes on in any case: nothing would come back to wake it.
-  return counted_bytes_ > 0 && shared.buffered_bytes.load(std::memory_order_relaxed) >= shared.max_buffered_bytes;
+  return counted_bytes_ > 0 &&
+         shared.buffered_bytes.load(std::memory_order_relaxed) + shared.receive.bytes() >= shared.max_buffered_bytes;
 }
 
 // -- Reading --
 
 void Connection::Read() {
   if (closed_ || ended_ || thread_.paused() || reading_ != Reading::kNo) return;
-  if (!thread_.buffers().CanLend()) {
+  if (!thread_.buffers().CanLend() && !reader_.has_large_part()) {
     // Too many talk at once for a buffer each: only what an unfinished record needs is kept.
     reader_.Shrink();
     if (!reader_.has_buffer()) return WaitReadable();
   }
   const MutableByteSpan room = reader_.Room();
+  if (room.empty()) return thread_.Starves(*this);
+  if (reader_.has_part()) thread_.HasPart(*this);
   reading_ = Reading::kReceiving;
   socket_.async_receive(boost::asio::buffer(room.data(), room.size()),
                         [self = Hold(this)](const boost::system::error_code& error, std::size_t size) {
@@ -155,7 +161,10 @@ bool Connection::Arrived(int error, std::size_t size) {
     MaybeFinish();
     return false;
   }
-  if (size > 0) reader_.Received(size);
+  if (size > 0) {
+    reader_.Received(size);
+    thread_.Heard(*this);
+  }
   return true;
 }
 
@@ -181,6 +190,8 @@ void Connection::OnReadable(const boost::system::error_code& error) {
   if (closed_ || thread_.paused()) return;
   // Aborted, but no longer paused: on again. Other errors leave nothing to wait for.
   if (error) return ended_ ? MaybeFinish() : error == boost::asio::error::operation_aborted ? GoOn() : Close();
+  // It stays in the socket.
+  if (thread_.buffers().budget().Exhausted()) return thread_.Starves(*this);
   const MutableByteSpan room = reader_.Room();
   const ssize_t size = ::recv(socket_.native_handle(), room.data(), room.size(), MSG_DONTWAIT);
   thread_.counters().system_calls.Add();
@@ -194,6 +205,11 @@ void Connection::Idle() {
   if (reader_.footprint() < BufferPool::kSmallBytes) return;
   boost::system::error_code ignored;
   socket_.cancel(ignored);  // OnReceived goes on from there
+}
+
+void Connection::GiveUpPart() {
+  Refuse("the rest of a record did not come, and others wait for its memory");
+  Close();
 }
 
 void Connection::Drain() {
@@ -234,7 +250,7 @@ std::optional<HandedSocket> Connection::Release() {
   reader_.CopyUntaken(handed.received);
   out_.CopyTo(0, handed.unsent);
   boost::system::error_code error;
-  handed.socket = Descriptor(socket_.release(error));
+  handed.socket = UniqueFd(socket_.release(error));
   Close();
   if (error) return std::nullopt;
   return handed;
@@ -252,8 +268,8 @@ void Connection::MaybeFinish() {
 void Connection::Refuse(const char* why) {
   thread_.counters().records_refused.Add();
   if (thread_.shared().refusals.Allow()) {
-    log::Warning("event=record_refused connection=" + std::to_string(peer_.connection) +
-                 " peer=" + peer_.address.to_string() + " reason=\"" + why + '"');
+    log::Warning("record_refused",
+                 {{"connection", peer_.connection}, {"client", peer_.address.to_string()}, {"reason", why}});
   }
 }
 
@@ -274,6 +290,7 @@ void Connection::Process() {
       lost = true;
       break;
     }
+    part_hook.unlink();
     Serve(record);
     if (closed_) break;
     if (thread_.batch().replies().size() >= kBatchBytes) EndBatch();
@@ -293,7 +310,7 @@ void Connection::Serve(ByteSpan record) {
     case Route::Kind::kServe:
       break;
     case Route::Kind::kAnswered:
-      return;
+      return TraceDenied(peer_, record);
     case Route::Kind::kIgnore:
       return Refuse("a reply, not a call");
     case Route::Kind::kClose:
@@ -326,7 +343,9 @@ void Connection::Settle(std::size_t start, const ReplyKey& key, const Outcome& o
 void Connection::Block(const Route& route, const ReplyKey& key) {
   thread_.counters().calls_blocked.Add();
   ReceiveBuffer* buffer = route.arguments.size() < kCopyBelow ? nullptr : reader_.HoldBuffer();
-  const std::size_t bytes = route.arguments.size() + route.procedure->largest_reply;
+  // A buffer that is held is counted as such.
+  const std::size_t bytes =
+      (buffer == nullptr ? route.arguments.size() : 0) + route.procedure->largest_reply + BlockList::kBlockBytes;
   auto* call = new (thread_.blocks()) PendingCall(*this, route, key, buffer, bytes);
   ++holds_;
   ++in_flight_;
@@ -364,6 +383,7 @@ bool Connection::ClaimFirst(Route* route, ReplyKey* key) {
     return true;
   }
   thread_.counters().duplicates.Add();
+  TraceDuplicate(*route, claim == DuplicateCache::Claim::kWaiting);
   thread_.batch().replies().Raw(replay);
   return false;
 }
@@ -400,6 +420,7 @@ void Connection::EndBatch() {
     (new (thread_.blocks()) ParkedCompletion(*this, parked))->Sync();
   }
   Send();
+  if (!thread_.shared().keep_chunks) batch.replies().Clear(false);
   CountQueued();
 }
 

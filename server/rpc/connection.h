@@ -51,6 +51,11 @@ class Connection {
   void Close();
   // Gives its buffer back.
   void Idle();
+  bool has_large_part() const { return reader_.has_large_part(); }
+  // Others need the memory that an unfinished record takes: closes.
+  void GiveUpPart();
+  // There may be memory to read into.
+  void Read();
   // The thread has paused: stops reading. True: it is quiet; false: thread().Settled() will be called once it is.
   bool Pause();
   // The thread goes on.
@@ -70,8 +75,12 @@ class Connection {
   // The reply from `start` to the batch's end is complete.
   void Settle(std::size_t start, const ReplyKey& key, const Outcome& outcome);
 
-  Hook all_hook, talking_hook;
-  std::uint32_t last_tick = 0;  // of the thread's clock
+  const ClientAddress& address() const { return address_; }
+
+  Hook all_hook, talking_hook, part_hook, starving_hook;
+  // Of the thread's clock: when something came last, and when an unfinished record was first waited for.
+  std::uint32_t last_tick = 0, part_tick = 0;
+  std::int64_t heard = 0;  // as the duplicate request cache was last told
 
  private:
   friend class Hold;
@@ -81,7 +90,6 @@ class Connection {
   // Tells the transport how many bytes are queued here.
   void CountQueued();
   bool Paused();
-  void Read();
   void WaitReadable();
   void OnReceived(const boost::system::error_code& error, std::size_t size);
   void OnReadable(const boost::system::error_code& error);
@@ -113,7 +121,7 @@ class Connection {
   const Dispatcher& dispatcher_;
   boost::asio::generic::stream_protocol::socket socket_;
   Peer peer_;
-  std::array<std::byte, 16> address_{};  // for DuplicateKey
+  ClientAddress address_{};
   CredentialCache credentials_;
   RecordReader reader_;
   ReplyBuffer out_;  // what the socket did not take

@@ -8,6 +8,8 @@
 #include "base/resident.h"
 #include "server/rpc/listener.h"
 #include "server/rpc/pending_call.h"
+#include "server/rpc/port_owner.h"
+#include "server/rpc/trace.h"
 
 namespace strata::rpc {
 namespace {
@@ -76,7 +78,7 @@ void Datagrams::Pause() {
 HandedSocket Datagrams::Release() {
   HandedSocket handed;
   handed.kind = HandedSocket::Kind::kDatagrams;
-  handed.socket = Descriptor(socket_.release());
+  handed.socket = UniqueFd(socket_.release());
   handed.program = dispatcher_.first_program();
   return handed;
 }
@@ -117,11 +119,15 @@ void Datagrams::Serve(ByteSpan call, const sockaddr_storage& from, socklen_t fro
   thread_.counters().calls.Add();
   Peer peer = PeerFromSockaddr(&from, from_size);
   peer.datagram = true;
+  peer.port_proves_nothing = PortProvesNothing(peer, socket_.native_handle());
   CredentialCache credentials;
   ReplyBuffer reply;
   Route route;
   dispatcher_.Find(call, peer, credentials, &route, reply);
-  if (route.kind == Route::Kind::kAnswered) return Send(reply, from, from_size);
+  if (route.kind == Route::Kind::kAnswered) {
+    TraceDenied(peer, call);
+    return Send(reply, from, from_size);
+  }
   if (route.kind != Route::Kind::kServe) return thread_.counters().records_refused.Add();
   // What never changes anything is answered here; all else may wait.
   if (!route.procedure->always_blocks && route.procedure->failure == nullptr) {

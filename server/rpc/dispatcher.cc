@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/rpc/trace.h"
+
 namespace strata::rpc {
 namespace {
 
@@ -71,6 +73,9 @@ void Dispatcher::Find(ByteSpan record, const Peer& peer, CredentialCache& creden
   call.procedure = header.procedure;
   call.peer = &peer;
   call.may_block = false;
+  call.trace = nullptr;
+  if (Tracing()) [[unlikely]]
+    call.received_ns = SteadyNanoseconds();
   call.has_request = false;
   const auth_stat auth = credentials.Decode(header.flavor, header.credentials, &call.credentials, &call.anonymous);
   if (auth != AUTH_OK) {

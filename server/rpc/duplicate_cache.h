@@ -2,24 +2,29 @@
 //
 // NFSv3's REMOVE, RENAME, CREATE and their like are not idempotent, yet a client that hears nothing sends them again,
 // perhaps over a new connection. The cache knows calls under way, so that none is started twice, and the answers of
-// those that were done last. Answers lie in one ring of bytes in the order in which they were given; a new one pushes
-// out the oldest, so a call costs O(1), nothing is swept, and nothing is allocated.
+// those that were done last. Answers lie in blocks in the order in which they were given; a new one pushes out the
+// oldest, so a call costs O(1) and sweeps nothing. What was answered kAgeSeconds ago, to a client that has been silent
+// for as long, is forgotten by Age, which is called now and then and touches nothing younger; its memory comes back.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "base/mutex.h"
 
 namespace strata::rpc {
 
+// IPv4 as its mapped form. The port is not part: it changes with the connection.
+using ClientAddress = std::array<std::byte, 16>;
+
 struct DuplicateKey {
-  std::array<std::byte, 16>
-      address{};  // of the client; IPv4 as its mapped form. The port is not part: it changes with the connection.
+  ClientAddress address{};
   std::uint32_t xid = 0, program = 0, version = 0, procedure = 0;
   std::uint32_t checksum = 0, size = 0;  // of the arguments
   friend bool operator==(const DuplicateKey&, const DuplicateKey&) = default;
@@ -37,9 +42,18 @@ struct AnsweredCall {
   std::vector<std::byte> reply;
 };
 
+// Seconds of a clock that never steps.
+std::int64_t SteadySeconds();
+
 // Thread-safe.
 class DuplicateCache {
  public:
+  using Clock = std::int64_t (*)();  // seconds
+  // Who hears nothing for so long has given up, or starts anew: at least 120 s after the client was last heard, of
+  // which the cache is told every kHeardSeconds.
+  static constexpr std::int64_t kHeardSeconds = 8;
+  static constexpr std::int64_t kAgeSeconds = 120 + kHeardSeconds;
+
   // A call under way; kNone for one that the cache does not follow.
   enum class Id : std::uint64_t { kNone = 0 };
 
@@ -62,7 +76,7 @@ class DuplicateCache {
     kWaiting,  // under way; the waiter will be told
   };
 
-  DuplicateCache(std::size_t max_entries, std::size_t max_bytes);
+  DuplicateCache(std::size_t max_entries, std::size_t max_bytes, Clock clock = SteadySeconds);
   ~DuplicateCache();
   DuplicateCache(const DuplicateCache&) = delete;
   DuplicateCache& operator=(const DuplicateCache&) = delete;
@@ -73,6 +87,14 @@ class DuplicateCache {
   // who wait, and forgotten.
   void Finish(Id id, ByteSpan reply, bool keep);
 
+  std::int64_t now() const { return clock_(); }
+  // The client has sent something. To be told at least every kHeardSeconds, as long as it does.
+  void Heard(const ClientAddress& client);
+  // Forgets the answers that nobody will ask for any more. Takes time for those older than kAgeSeconds only.
+  void Age();
+  // Of memory, but for the table of buckets.
+  std::size_t bytes() const;
+
   // For another cache to go on with: all that were done, of each shard the oldest first.
   std::vector<AnsweredCall> Export() const;
   // As if it had been done here; nothing where the cache knows the call already.
@@ -80,8 +102,12 @@ class DuplicateCache {
 
  private:
   struct Shard;
+  using HeardClients = std::map<ClientAddress, std::int64_t>;  // when
 
   const SipHashKey hash_key_;
+  const Clock clock_;
+  Mutex heard_mutex_;  // before those of the shards
+  HeardClients heard_ STRATA_GUARDED_BY(heard_mutex_);
   std::size_t shard_mask_ = 0;
   std::unique_ptr<Shard[]> shards_;
 };

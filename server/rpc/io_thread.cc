@@ -9,15 +9,21 @@ namespace strata::rpc {
 namespace {
 
 constexpr std::chrono::seconds kTick{1};
+// Those who starve are woken; should that come too early, they try again.
+constexpr std::chrono::milliseconds kFeed{100};
 
 }  // namespace
 
-IoThread::IoThread(Shared& shared)
+IoThread::IoThread(Shared& shared, bool first)
     : shared_(shared),
       work_(boost::asio::make_work_guard(context_)),
       sweep_timer_(context_),
-      buffers_(shared.kept_buffer_bytes),
+      feed_timer_(context_),
+      age_timer_(context_),
+      buffers_(shared.receive),
+      blocks_(shared.kept_blocks),
       batch_(shared.duplicates) {
+  if (first) AgeLater();
   completions_ =
       std::make_shared<CompletionQueue>([this] { boost::asio::post(context_, [this] { DeliverCompletions(); }); });
   thread_ = std::jthread([this] { context_.run(); });
@@ -109,9 +115,72 @@ void IoThread::Talks(Connection& connection) {
     talking_.erase(talking_.iterator_to(connection));
   }
   talking_.push_back(connection);
-  if (sweeping_) return;
-  sweeping_ = true;
-  Sweep();
+  SweepLater();
+}
+
+void IoThread::Heard(Connection& connection) {
+  const std::int64_t now = shared_.duplicates.now();
+  if (now - connection.heard < DuplicateCache::kHeardSeconds) return;
+  connection.heard = now;
+  shared_.duplicates.Heard(connection.address());
+}
+
+void IoThread::HasPart(Connection& connection) {
+  if (connection.part_hook.is_linked()) return;
+  connection.part_tick = tick_;
+  parts_.push_back(connection);
+  SweepLater();
+}
+
+void IoThread::Starves(Connection& connection) {
+  // It is we who do not read the rest.
+  connection.part_hook.unlink();
+  if (!connection.starving_hook.is_linked()) {
+    starving_.push_back(connection);
+    shared_.receive.Starves();
+  }
+  shared_.receive.Await(*this);
+  if (std::exchange(feeding_, true)) return;
+  feed_timer_.expires_after(kFeed);
+  feed_timer_.async_wait([this](const boost::system::error_code& error) {
+    feeding_ = false;
+    if (!error) Feed();
+  });
+}
+
+void IoThread::StarvesNoMore(Connection& connection) {
+  connection.starving_hook.unlink();
+  shared_.receive.StarvesNoMore();
+}
+
+void IoThread::Feed() {
+  while (!starving_.empty()) {
+    Connection& first = starving_.front();
+    StarvesNoMore(first);
+    first.Read();
+    if (!first.starving_hook.is_linked()) continue;
+    // Still none: the others would fare no better.
+    starving_.splice(starving_.begin(), starving_, starving_.iterator_to(first));
+    return;
+  }
+}
+
+void IoThread::Wake() {
+  boost::asio::post(context_, [this] { Feed(); });
+}
+
+void IoThread::AgeLater() {
+  age_timer_.expires_after(std::chrono::seconds(DuplicateCache::kHeardSeconds));
+  age_timer_.async_wait([this](const boost::system::error_code& error) {
+    // Expired before it was cancelled, perhaps.
+    if (error || draining_) return;
+    shared_.duplicates.Age();
+    AgeLater();
+  });
+}
+
+void IoThread::SweepLater() {
+  if (!std::exchange(sweeping_, true)) Sweep();
 }
 
 void IoThread::Sweep() {
@@ -121,8 +190,15 @@ void IoThread::Sweep() {
     talking_.pop_front();
     silent.Idle();
   }
+  const auto slow = static_cast<std::uint32_t>(shared_.slow_record / kTick);
+  if (shared_.receive.starving()) {
+    for (auto at = parts_.begin(); at != parts_.end() && tick_ - at->part_tick > slow;) {
+      Connection& connection = *at++;
+      if (connection.has_large_part() || shared_.receive.Exhausted()) connection.GiveUpPart();
+    }
+  }
   ++tick_;
-  sweeping_ = !talking_.empty();
+  sweeping_ = !talking_.empty() || !parts_.empty();
   if (!sweeping_) return;
   sweep_timer_.expires_after(kTick);
   sweep_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -143,6 +219,8 @@ void IoThread::Drain() {
 void IoThread::CloseAll() {
   draining_ = true;
   sweep_timer_.cancel();
+  feed_timer_.cancel();
+  age_timer_.cancel();
   for (auto at = connections_.begin(); at != connections_.end();) {
     Connection& connection = *at++;
     connection.Close();
@@ -158,6 +236,7 @@ void IoThread::Stop() {
     work_.reset();
   });
   thread_.join();
+  shared_.receive.Forget(*this);
   // Those that a dropped completion refers to.
   while (!connections_.empty()) delete &connections_.front();
 }

@@ -53,14 +53,17 @@ class Drained {
 
 // What all threads of a transport share.
 struct Shared {
-  Shared(std::size_t duplicate_entries, std::size_t duplicate_bytes, unsigned worker_threads)
-      : duplicates(duplicate_entries, duplicate_bytes), workers(worker_threads) {}
+  Shared(std::size_t duplicate_entries, std::size_t duplicate_bytes, std::size_t receive_bytes, unsigned worker_threads)
+      : receive(receive_bytes), duplicates(duplicate_entries, duplicate_bytes), workers(worker_threads) {}
 
   std::size_t max_calls_in_flight = 256;
   std::size_t max_queued_bytes = 16 << 20;
-  std::size_t max_buffered_bytes = 128 << 20;  // of all connections
-  std::size_t kept_buffer_bytes = 12 << 20;    // of each thread
+  std::size_t max_buffered_bytes = 128 << 20;  // of all connections, with what they are received into
+  std::size_t kept_blocks = BlockList::kKept;  // of each thread
+  bool keep_chunks = true;                     // for the next replies, of each thread
+  std::chrono::seconds slow_record{10};        // for the rest of a record while others wait for its memory
   std::atomic<std::size_t> buffered_bytes{0};  // what connections last told of
+  ReceiveBudget receive;
   DuplicateCache duplicates;
   WorkerPool workers;
   std::atomic<std::size_t> connections_open{0};
@@ -85,10 +88,11 @@ struct Counters {
   Counter calls, duplicates, calls_blocked, records_refused, system_calls;
 };
 
-class IoThread {
+class IoThread : private ReceiveBudget::Waiter {
  public:
-  explicit IoThread(Shared& shared);
-  ~IoThread();
+  // `first`: the one that does what is to be done once in a while for all.
+  IoThread(Shared& shared, bool first);
+  ~IoThread() override;
   IoThread(const IoThread&) = delete;
   IoThread& operator=(const IoThread&) = delete;
 
@@ -121,6 +125,13 @@ class IoThread {
   // `connection` received something into a buffer that it keeps: if nothing more comes for a second or two, its Idle()
   // is called.
   void Talks(Connection& connection);
+  // The client has sent something.
+  void Heard(Connection& connection);
+  // It waits for the rest of a record. Where others wait for the memory that this takes, it has slow_record.
+  void HasPart(Connection& connection);
+  // It cannot read for want of memory: its Read() is called again soon.
+  void Starves(Connection& connection);
+  void StarvesNoMore(Connection& connection);
   bool draining() const { return draining_; }
   bool paused() const { return paused_; }
   void Settled();
@@ -132,7 +143,12 @@ class IoThread {
 
  private:
   void DeliverCompletions();
+  void SweepLater();
   void Sweep();
+  // Those who starve try again.
+  void Feed();
+  void Wake() override;
+  void AgeLater();
   void CloseAll();
   // Runs it on the thread and returns once it has; not to be called on the thread.
   void RunThere(std::move_only_function<void()> what);
@@ -140,8 +156,9 @@ class IoThread {
   Shared& shared_;
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  boost::asio::steady_timer sweep_timer_;
+  boost::asio::steady_timer sweep_timer_, feed_timer_, age_timer_;
   bool sweeping_ = false;
+  bool feeding_ = false;
   std::uint32_t tick_ = 0;
   BufferPool buffers_;
   BlockList blocks_;
@@ -160,6 +177,16 @@ class IoThread {
                          boost::intrusive::member_hook<Connection, Connection::Hook, &Connection::talking_hook>,
                          boost::intrusive::constant_time_size<false>>
       talking_;
+  // Those that wait for the rest of a record, the longest first.
+  boost::intrusive::list<Connection,
+                         boost::intrusive::member_hook<Connection, Connection::Hook, &Connection::part_hook>,
+                         boost::intrusive::constant_time_size<false>>
+      parts_;
+  // Those that wait for memory.
+  boost::intrusive::list<Connection,
+                         boost::intrusive::member_hook<Connection, Connection::Hook, &Connection::starving_hook>,
+                         boost::intrusive::constant_time_size<false>>
+      starving_;
   bool draining_ = false;
   bool paused_ = false;
   std::jthread thread_;

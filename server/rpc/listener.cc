@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "server/rpc/port_owner.h"
 
 namespace strata::rpc {
 namespace {
@@ -145,7 +146,7 @@ HandedSocket Listener::Release() {
   HandedSocket handed;
   handed.path = std::exchange(path_, {});
   handed.kind = handed.path.empty() ? HandedSocket::Kind::kTcpListener : HandedSocket::Kind::kUnixListener;
-  handed.socket = Descriptor(socket_.release());
+  handed.socket = UniqueFd(socket_.release());
   return handed;
 }
 
@@ -171,7 +172,7 @@ void Listener::AcceptAll() {
       if (errno == EAGAIN) break;
       if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) continue;
       if (accept_failures.Allow())
-        log::Warning("event=accept_failed error=\"" + std::string(std::strerror(errno)) + '"');
+        log::Warning("accept_failed", {{"error", std::strerror(errno)}, {"hint", "it is tried again"}});
       retry_.expires_after(kRetry);
       retry_.async_wait([this](const boost::system::error_code& error) {
         if (!error && !paused_ && socket_.is_open()) AcceptAll();
@@ -180,6 +181,7 @@ void Listener::AcceptAll() {
     }
     Peer peer = PeerFromSockaddr(&address, size);
     if (path_.empty()) {
+      peer.port_proves_nothing = PortProvesNothing(peer, socket);
       SetOption(socket, IPPROTO_TCP, TCP_NODELAY, 1);
       SetOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
     } else {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/rpc/trace.h"
+
 namespace strata::rpc {
 namespace {
 
@@ -10,7 +12,9 @@ constexpr std::size_t kMaxSpareParked = 64;
 
 }  // namespace
 
-Outcome RunProcedure(const Route& route, ReplyBuffer& replies) {
+namespace {
+
+Outcome Run(const Route& route, ReplyBuffer& replies) {
   const std::size_t start = replies.size();
   std::byte* const header = BeginReply(replies);
   XdrReader arguments(route.arguments);
@@ -24,6 +28,21 @@ Outcome RunProcedure(const Route& route, ReplyBuffer& replies) {
   return outcome;
 }
 
+Outcome RunTraced(const Route& route, ReplyBuffer& replies) {
+  Route traced = route;
+  CallTrace trace;
+  traced.call.trace = &trace;
+  const Outcome outcome = Run(traced, replies);
+  if (!outcome.would_block) WriteTrace(traced, trace, outcome);
+  return outcome;
+}
+
+}  // namespace
+
+Outcome RunProcedure(const Route& route, ReplyBuffer& replies) {
+  return Tracing() ? RunTraced(route, replies) : Run(route, replies);
+}
+
 PendingCall::PendingCall(Connection& connection, const Route& route, const ReplyKey& key, ReceiveBuffer* buffer,
                          std::size_t bytes)
     : Completion(connection),
@@ -32,7 +51,8 @@ PendingCall::PendingCall(Connection& connection, const Route& route, const Reply
       key_(key),
       buffer_(buffer),
       bytes_(bytes),
-      queue_(connection.thread().completions()) {
+      queue_(connection.thread().completions()),
+      reply_(std::min(ReplyBuffer::kChunkBytes, kReplyHeaderBytes + route.procedure->largest_reply)) {
   route_.call.may_block = true;
   if (buffer_ != nullptr) return;
   if (route.arguments.size() <= small_copy_.size()) {
@@ -95,7 +115,8 @@ void ParkedCompletion::Deliver() {
   connection().Done(parked_.entries.size(), parked_.bytes.size());
   thread.batch().Unpark(parked_, synced_);
   parked_.Clear();
-  if (thread.spare_parked().size() < kMaxSpareParked) thread.spare_parked().push_back(std::move(parked_));
+  const bool small = parked_.bytes.capacity() <= ReplyBuffer::kChunkBytes;
+  if (small && thread.spare_parked().size() < kMaxSpareParked) thread.spare_parked().push_back(std::move(parked_));
   Recycle(this, thread.blocks());
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/asio/ip/address.hpp>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -22,7 +23,19 @@ struct Peer {
   bool local_socket = false;      // an AF_UNIX stream
   std::uint32_t local_uid = ~0u;  // of its other end (SO_PEERCRED)
   bool datagram = false;
+  // Everybody on its machine, which is this one, may use ports below 1024, and it is not known to be root's.
+  bool port_proves_nothing = false;
   std::uint64_t connection = 0;  // for logs
+};
+
+// Whether the port shows that root of the client's machine sends (spec nfsv3 2.4).
+inline bool FromPrivilegedPort(const Peer& peer) { return peer.port < 1024 && !peer.port_proves_nothing; }
+
+// What a handler tells of a call for the log, at level trace.
+struct CallTrace {
+  std::optional<std::uint64_t> inode;
+  std::optional<std::string_view> name;  // within the call's arguments
+  std::optional<std::uint32_t> status;   // of the program's own
 };
 
 struct Call {
@@ -37,6 +50,9 @@ struct Call {
   // False on the thread that read the call: a handler that must wait returns Outcome::WouldBlock(), having changed
   // nothing, and is run again, from the beginning, on the worker pool with true.
   bool may_block = false;
+  // Null unless calls are traced.
+  CallTrace* trace = nullptr;
+  std::int64_t received_ns = 0;  // by the steady clock, where calls are traced
   // What names the call to the volume that it changes (vfs::OpContext::request): of procedures in the duplicate request
   // cache.
   std::array<std::byte, 40> request_bytes;

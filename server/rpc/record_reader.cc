@@ -12,8 +12,6 @@ constexpr std::size_t kMarkBytes = 4;
 constexpr std::uint32_t kLastFragment = 0x8000'0000;
 // A record of this size makes us expect the next to be as large.
 constexpr std::size_t kLargeRecord = 32 << 10;
-// Received of a record before it gets a new large buffer.
-constexpr std::size_t kLargeAfter = 256 << 10;
 // Less room than this is not worth a system call.
 constexpr std::size_t kLeastRoom = 4 << 10;
 // Smallest buffer of a stalled record.
@@ -73,7 +71,7 @@ void RecordReader::MoveTo(ReceiveBuffer* target) {
 
 MutableByteSpan RecordReader::Room() {
   if (buffer_ == nullptr) {
-    buffer_ = large_ ? pool_.LargeIfFree() : nullptr;
+    buffer_ = ExpectsLarge() ? pool_.LargeIfFree() : nullptr;
     if (buffer_ == nullptr) buffer_ = pool_.Small();
     next_ = end_ = record_ = 0;
     return {buffer_->data(), buffer_->capacity};
@@ -83,43 +81,48 @@ MutableByteSpan RecordReader::Room() {
   // What the unfinished record still lacks, as far as it says.
   const std::size_t lacks = in_record_ ? fragment_left_ + (last_fragment_ ? 0 : kMarkBytes) : kMarkBytes;
   if (kept == 0 && alone) {
-    const bool other_size =
-        buffer_->capacity < BufferPool::kSmallBytes || (large_ != (buffer_->capacity > BufferPool::kSmallBytes));
+    const bool other_size = buffer_->capacity < BufferPool::kSmallBytes ||
+                            buffer_->capacity > BufferPool::kLargeBytes ||
+                            (ExpectsLarge() != (buffer_->capacity > BufferPool::kSmallBytes));
     if (!other_size) {
       next_ = end_ = record_ = 0;
       return {buffer_->data(), buffer_->capacity};
     }
   }
   if (kept == 0) {
-    ReceiveBuffer* fresh = large_ ? pool_.LargeIfFree() : nullptr;
+    ReceiveBuffer* fresh = ExpectsLarge() ? pool_.LargeIfFree() : nullptr;
     MoveTo(fresh != nullptr ? fresh : pool_.Small());
     return {buffer_->data() + end_, buffer_->capacity - end_};
   }
-  const bool fits = kept + lacks <= buffer_->capacity;
-  if (alone && fits) {
-    const std::size_t base = in_record_ ? record_ : next_;
-    const bool gap = in_record_ && record_ + assembled_ != next_;
-    const bool enough =
-        base + kept + lacks <= buffer_->capacity && buffer_->capacity - end_ >= std::min(kLeastRoom, lacks);
-    if (!enough || (gap && buffer_->capacity - end_ < kLeastRoom)) MoveTo(buffer_);
-    return {buffer_->data() + end_, buffer_->capacity - end_};
-  }
-  // Another buffer, of about twice what has really come, or a large one that is already paid for.
-  ReceiveBuffer* target = nullptr;
-  const std::size_t wanted = kept + lacks;
-  if (wanted > BufferPool::kSmallBytes) {
-    target = pool_.LargeIfFree();
-    if (target == nullptr) {
-      target = pool_.Allocate(kept >= kLargeAfter ? BufferPool::kLargeBytes
-                                                  : std::min(wanted, std::max(BufferPool::kSmallBytes, 2 * kept)));
-    }
-  } else if (pool_.CanLend()) {
-    target = pool_.Small();
-  } else {
-    target = pool_.Allocate(std::min(wanted, std::max(kLeastPrivate, 2 * kept)));
-  }
-  MoveTo(target);
+  const std::size_t capacity = buffer_->capacity;
+  const bool fits = kept + lacks <= capacity;
+  // One that a record will not fit into is filled all the same, before another is asked for.
+  const bool goes_on = capacity >= BufferPool::kSmallBytes && kept + kLeastRoom <= capacity;
+  ReceiveBuffer* target = fits && alone ? buffer_ : LargeIfUseful(kept + lacks);
+  if (target == nullptr) target = goes_on && alone ? buffer_ : Larger(kept + lacks, kept);
+  if (target == nullptr) return {};
+  const std::size_t begin = in_record_ ? record_ : next_;
+  const bool gap = in_record_ && record_ + assembled_ != next_;
+  const bool enough = (!fits || begin + kept + lacks <= capacity) && capacity - end_ >= std::min(kLeastRoom, lacks) &&
+                      !(gap && capacity - end_ < kLeastRoom);
+  if (target != buffer_ || !enough) MoveTo(target);
   return {buffer_->data() + end_, buffer_->capacity - end_};
+}
+
+ReceiveBuffer* RecordReader::LargeIfUseful(std::size_t wanted) {
+  return wanted > BufferPool::kSmallBytes && wanted <= BufferPool::kLargeBytes ? pool_.LargeIfFree() : nullptr;
+}
+
+ReceiveBuffer* RecordReader::Larger(std::size_t wanted, std::size_t kept) {
+  if (wanted <= BufferPool::kSmallBytes || kept + kLeastRoom <= BufferPool::kSmallBytes) {
+    if (pool_.CanLend()) return pool_.Small();
+    return pool_.Allocate(std::min({wanted, BufferPool::kSmallBytes, std::max(kLeastPrivate, 2 * kept)}));
+  }
+  // Beyond the usual size the buffer doubles, since fragments tell of a record only piece by piece.
+  const std::size_t capacity = wanted <= BufferPool::kLargeBytes
+                                   ? BufferPool::kLargeBytes
+                                   : std::max(wanted, std::min(2 * kept, kMaxRecordBytes + kMarkBytes));
+  return pool_.AllocateLarge(capacity, buffer_->capacity > BufferPool::kSmallBytes && buffer_->holders == 1);
 }
 
 void RecordReader::Shrink() {

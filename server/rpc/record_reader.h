@@ -2,8 +2,8 @@
 //
 // Bytes are received at the end of one buffer. A record that lies whole in one fragment is served where it lies;
 // fragments are pushed together in the same buffer, each byte moved at most once. A record that does not fit gets a
-// larger buffer, but never one much larger than what has already come of it: a length that a client merely claims costs
-// nothing. Once the large buffer is there, the rest is received straight into its place.
+// larger buffer once a small one is filled by it, if the pool's budget has room: a length that a client merely claims
+// costs nothing. The rest is then received straight into its place.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ class RecordReader {
   RecordReader(const RecordReader&) = delete;
   RecordReader& operator=(const RecordReader&) = delete;
 
-  // Where the next bytes go; never empty. Only after Take() said kMore; what it gave is then no longer valid, but for
-  // who holds the buffer.
+  // Where the next bytes go. Empty: there is no memory for them now. Only after Take() said kMore; what it gave is then
+  // no longer valid, but for who holds the buffer.
   MutableByteSpan Room();
   // So many bytes were put there.
   void Received(std::size_t size) { end_ += size; }
@@ -38,6 +38,10 @@ class RecordReader {
   ReceiveBuffer* HoldBuffer() { return BufferPool::Hold(buffer_); }
 
   bool has_buffer() const { return buffer_ != nullptr; }
+  // A part of a record has come.
+  bool has_part() const { return in_record_ || end_ != next_; }
+  // That lies in a large buffer.
+  bool has_large_part() const { return has_part() && buffer_->capacity > BufferPool::kSmallBytes; }
   // Bytes of memory held.
   std::size_t footprint() const { return buffer_ == nullptr ? 0 : buffer_->capacity; }
   // Gives back what is not needed for the bytes that have come of an unfinished record. Only after Take() said kMore.
@@ -52,6 +56,12 @@ class RecordReader {
  private:
   // Of the unfinished record, or of the unread bytes: those that must stay.
   std::size_t Kept() const { return (in_record_ ? assembled_ : 0) + (end_ - next_); }
+  // Whether the next record is likely to be large; where others wait for memory it gets none before it is.
+  bool ExpectsLarge() const { return large_ && !pool_.budget().starving(); }
+  // A large buffer that is already paid for, if `wanted` bytes lie well in it.
+  ReceiveBuffer* LargeIfUseful(std::size_t wanted);
+  // For `wanted` bytes, `kept` of which are there; null where there is no memory for it.
+  ReceiveBuffer* Larger(std::size_t wanted, std::size_t kept);
   // Puts what must stay at the beginning of `target`, which may be the same buffer.
   void MoveTo(ReceiveBuffer* target);
 

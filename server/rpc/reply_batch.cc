@@ -45,7 +45,7 @@ void ReplyBatch::FlushVolumes() {
   for (vfs::FileSystem* volume : volumes_) {
     if (const Result<void> flushed = volume->Flush(); !flushed) {
       failed.push_back(volume);
-      if (flush_failures.Allow()) log::Error("event=flush_failed error=\"" + flushed.error().ToString() + '"');
+      if (flush_failures.Allow()) log::Error("flush_failed", {{"error", flushed.error()}});
     }
   }
   const bool follow = std::any_of(written_.begin(), written_.end(),
@@ -58,6 +58,7 @@ void ReplyBatch::FlushVolumes() {
     replies_.CopyTo(0, scratch_);
     for (const Written& w : written_)
       duplicates_.Finish(w.key.duplicate, ByteSpan(scratch_).subspan(w.start, w.size), true);
+    if (scratch_.capacity() > ReplyBuffer::kChunkBytes) std::vector<std::byte>().swap(scratch_);
   }
   written_.clear();
   volumes_.clear();

@@ -8,7 +8,6 @@
 namespace strata::rpc {
 namespace {
 
-constexpr std::size_t kChunkBytes = 64 << 10;
 // What Append copies rather than takes over.
 constexpr std::size_t kAppendCopyBelow = 8 << 10;
 
@@ -29,7 +28,7 @@ struct ReplyBuffer::Chunk {
   static void Delete(Chunk* chunk) { ::operator delete(chunk); }
 };
 
-ReplyBuffer::ReplyBuffer() = default;
+ReplyBuffer::ReplyBuffer(std::size_t chunk_bytes) : chunk_bytes_(chunk_bytes) {}
 ReplyBuffer::~ReplyBuffer() { Clear(false); }
 
 ReplyBuffer::ReplyBuffer(ReplyBuffer&& other) noexcept { *this = std::move(other); }
@@ -58,7 +57,7 @@ void ReplyBuffer::CloseOpenPiece() {
 void ReplyBuffer::NextChunk(std::size_t size) {
   CloseOpenPiece();
   if (chunk_ != nullptr && chunk_->pieces == 0) Chunk::Delete(chunk_);
-  chunk_ = Chunk::New(std::max(size, kChunkBytes));
+  chunk_ = Chunk::New(std::max(size, chunk_bytes_));
   cursor_ = open_ = chunk_->data();
   chunk_end_ = cursor_ + chunk_->capacity;
 }
@@ -86,7 +85,7 @@ void ReplyBuffer::Clear(bool keep_chunk) {
   if (keep_chunk) return;
   if (chunk_ != nullptr) Chunk::Delete(std::exchange(chunk_, nullptr));
   cursor_ = open_ = chunk_end_ = nullptr;
-  pieces_ = {};
+  std::vector<Piece>().swap(pieces_);
 }
 
 void ReplyBuffer::Reference(ByteSpan bytes, std::shared_ptr<const void> pin) {

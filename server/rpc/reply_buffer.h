@@ -21,7 +21,11 @@ class ReplyBuffer {
   // The largest contiguous reservation.
   static constexpr std::size_t kMaxReserve = 2 << 20;
 
-  ReplyBuffer();
+  // Of a chunk; larger reservations get one of their own.
+  static constexpr std::size_t kChunkBytes = 64 << 10;
+
+  // `chunk_bytes`: of the chunks, for who knows that little will be written.
+  explicit ReplyBuffer(std::size_t chunk_bytes = kChunkBytes);
   ~ReplyBuffer();
   ReplyBuffer(ReplyBuffer&&) noexcept;
   ReplyBuffer& operator=(ReplyBuffer&&) noexcept;
@@ -89,6 +93,7 @@ class ReplyBuffer {
   std::byte* open_ = nullptr;
   std::size_t size_ = 0;
   Chunk* chunk_ = nullptr;
+  std::size_t chunk_bytes_ = kChunkBytes;
   std::vector<Piece> pieces_;
   std::size_t first_piece_ = 0;
 };

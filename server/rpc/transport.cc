@@ -1,6 +1,5 @@
 #include "server/rpc/transport.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,24 +8,18 @@
 #include <thread>
 #include <vector>
 
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "server/rpc/datagrams.h"
 #include "server/rpc/io_thread.h"
 #include "server/rpc/listener.h"
+#include "server/rpc/port_owner.h"
 
 namespace strata::rpc {
 namespace {
 
 unsigned Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
-
-// Ten thousand connections need as many descriptors.
-void RaiseDescriptorLimit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 Result<boost::asio::ip::address> ParseAddress(const std::string& text) {
   boost::system::error_code error;
@@ -39,15 +32,19 @@ class AsioTransport final : public Transport {
  public:
   explicit AsioTransport(const TransportOptions& options)
       : options_(options),
-        shared_(options.duplicate_cache_entries, options.duplicate_cache_bytes,
+        shared_(options.duplicate_cache_entries, options.duplicate_cache_bytes, options.max_buffered_bytes / 2,
                 options.worker_threads != 0 ? options.worker_threads : 4 * Cores()) {
-    RaiseDescriptorLimit();
+    (void)RaiseDescriptorLimit();  // ten thousand connections need as many
     shared_.max_calls_in_flight = std::max<std::size_t>(1, options.max_calls_in_flight);
     shared_.max_queued_bytes = std::max<std::size_t>(1, options.max_queued_bytes);
     shared_.max_buffered_bytes = options.max_buffered_bytes;
     const unsigned threads = options.io_threads != 0 ? options.io_threads : Cores();
-    shared_.kept_buffer_bytes = options.max_buffered_bytes / 4 / threads;
-    for (unsigned i = 0; i < threads; ++i) threads_.push_back(std::make_unique<IoThread>(shared_));
+    shared_.slow_record = options.slow_record;
+    // What each thread keeps for itself: an eighth of all, at most.
+    const std::size_t own_bytes = options.max_buffered_bytes / 8 / threads;
+    shared_.kept_blocks = std::clamp<std::size_t>(own_bytes / 2 / BlockList::kBlockBytes, 4, BlockList::kKept);
+    shared_.keep_chunks = own_bytes >= ReplyBuffer::kChunkBytes;
+    for (unsigned i = 0; i < threads; ++i) threads_.push_back(std::make_unique<IoThread>(shared_, i == 0));
   }
   ~AsioTransport() override { Stop(); }
 
@@ -83,7 +80,9 @@ class AsioTransport final : public Transport {
     if (shared_.connections_open.load() >= options_.max_connections) {
       ::close(socket);
       refused_.fetch_add(1);
-      if (shared_.refusals.Allow()) log::Warning("event=connection_refused reason=\"max_connections are open\"");
+      if (shared_.refusals.Allow())
+        log::Warning("connection_refused",
+                     {{"reason", "max_connections are open"}, {"open", options_.max_connections}});
       return;
     }
     accepted_.fetch_add(1);
@@ -106,6 +105,7 @@ class AsioTransport final : public Transport {
     const MutexLock lock(mutex_);
     if (stopped_) return;
     handed.peer.connection = shared_.next_connection.fetch_add(1);
+    handed.peer.port_proves_nothing = PortProvesNothing(handed.peer, handed.socket.get());
     threads_[next_thread_++ % threads_.size()]->Adopt(std::move(handed), dispatcher);
   }
 
@@ -164,6 +164,7 @@ class AsioTransport final : public Transport {
     sum.connections_accepted = accepted_.load();
     sum.connections_refused = refused_.load();
     sum.connections_open = shared_.connections_open.load();
+    sum.buffered_bytes = shared_.buffered_bytes.load() + shared_.receive.bytes();
     for (const auto& thread : threads_) {
       const Counters& counters = std::as_const(*thread).counters();
       sum.calls += counters.calls.value();

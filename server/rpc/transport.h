@@ -21,12 +21,15 @@ struct TransportOptions {
   unsigned worker_threads = 0;  // 0: 4 a core
   std::size_t max_calls_in_flight = 256;
   std::size_t max_queued_bytes = 16 << 20;
-  // Of all connections together: calls under way and replies not yet sent. Beyond, each connection gets on by one call
-  // at a time. A quarter of it, at most, is kept of receive buffers that nobody uses.
+  // Of all connections together: what is received into, calls under way, and replies not yet sent. Beyond, each
+  // connection gets on by one call at a time. Half of it may be small receive buffers, and half large ones
+  // (ReceiveBudget): beyond, records wait in their sockets. Each thread takes some 0.1 MiB besides.
   std::size_t max_buffered_bytes = 128 << 20;
   std::size_t max_connections = 16384;
   std::size_t duplicate_cache_entries = 32768;
   std::size_t duplicate_cache_bytes = 16 << 20;
+  // Whoever has not sent the rest of a record after so long is no longer waited for, where others wait for the memory.
+  std::chrono::seconds slow_record{10};
   // How long Stop waits for calls under way to be answered.
   std::chrono::milliseconds stop_wait{5000};
 };
@@ -34,6 +37,7 @@ struct TransportOptions {
 struct TransportStatistics {
   std::uint64_t connections_accepted = 0, connections_open = 0, connections_refused = 0, records_refused = 0;
   std::uint64_t calls = 0, duplicates = 0, calls_blocked = 0, system_calls = 0;
+  std::uint64_t buffered_bytes = 0;  // now: as TransportOptions::max_buffered_bytes counts them
 };
 
 // Thread-safe. Each listening socket and connection names the dispatcher of its calls, which must outlive the

@@ -144,6 +144,16 @@ TEST_F(Look, NamesThatWouldDisturbATerminalAreShownEscaped) {
   EXPECT_EQ(Text({"cat", workspace_, "caf\xe9"}), "not UTF-8");
 }
 
+TEST_F(Look, NothingIsColouredOrDrawnWhereThatIsNoTerminal) {
+  ASSERT_EQ(Strata({"init", workspace_, "--layer", dir_}).status, 0);
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"ls", workspace_}, {"stat", workspace_}, {"diff", workspace_}, {"check", workspace_}}) {
+    const e2e::Finished done = Strata(arguments);
+    EXPECT_EQ(done.status, 0) << done.errors;
+    EXPECT_EQ((done.output + done.errors).find_first_of("\033\r"), std::string::npos) << arguments[0];
+  }
+}
+
 TEST_F(Look, WhatIsNotThereIsNamedInTheMessage) {
   Text({"init", workspace_, "--layer", dir_});
   ExpectRefused({"cat", workspace_, "missing/file"}, 1, {"missing/file"});

@@ -1,6 +1,9 @@
 // strata serve: what it prints, whom it answers, how it ends.
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -10,7 +13,9 @@
 #include <iterator>
 #include <regex>
 #include <sstream>
+#include <thread>
 
+#include "base/unique_fd.h"
 #include "tests/cli/cli_fixture.h"
 #include "tests/e2e/wire.h"
 
@@ -283,6 +288,84 @@ TEST_F(Serve, CallsFromPortsOf1024AndAboveAreRefusedUnlessAllowed_Rule2_4) {
   EXPECT_TRUE(!refused.came || refused.denied == 1 || refused.Word(0) == NFS3ERR_ACCES ||
               refused.Word(0) == NFS3ERR_PERM)
       << "a good handle from a high port was answered: " << refused.Word(0);
+}
+
+// As in Docker's containers. The server is in a network of its own, and so are the threads that call it.
+TEST_F(Serve, WhereEveryUserMayUseLowPortsOnlyRootsSocketsAreBelieved) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root for a network namespace";
+  const std::string setup = "ip link set lo up && echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start && exec \"$@\"";
+  e2e::Process process({"/usr/bin/unshare", "--net", "/bin/bash", "-c", setup, "network", STRATA_PROGRAM, "serve", dir_,
+                        "--workspace", workspace_, "--listen", "127.0.0.1:0"},
+                       environment_);
+  const std::string line = process.ReadLine();
+  std::smatch match;
+  ASSERT_TRUE(std::regex_search(line, match, std::regex("nfs=127\\.0\\.0\\.1:([0-9]+) "))) << line << process.errors();
+  const auto port = static_cast<std::uint16_t>(std::stoi(match[1]));
+  const auto mounts_as = [&](uid_t user) {
+    std::uint32_t status = ~0U;
+    std::jthread([&] {
+      const UniqueFd network(::open(("/proc/" + std::to_string(process.pid()) + "/ns/net").c_str(), O_RDONLY));
+      ASSERT_EQ(::setns(network.get(), CLONE_NEWNET), 0);
+      ::setfsuid(user);
+      Wire low(port, true);
+      ASSERT_TRUE(low.connected());
+      status = low.Call(MOUNT_PROGRAM, 3, 1, e2e::Xdr().Opaque("/").bytes()).Word(0);
+    }).join();
+    return status;
+  };
+  EXPECT_EQ(mounts_as(65534), static_cast<std::uint32_t>(MNT3ERR_ACCES));
+  EXPECT_EQ(mounts_as(0), static_cast<std::uint32_t>(MNT3_OK));
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait(), 0) << process.errors();
+}
+
+TEST_F(Serve, TracedEachCallIsALineOfTheLogThatNoNameForges) {
+  constexpr std::uint32_t kLookup = 3, kCreate = 8;
+  for (const bool traced : {true, false}) {
+    e2e::Process process({STRATA_PROGRAM, "--log-level", traced ? "trace" : "debug", "serve", dir_, "--workspace",
+                          workspace_, "--insecure-ports", "--listen", "127.0.0.1:0"},
+                         environment_);
+    const std::string line = process.ReadLine();
+    std::smatch match;
+    ASSERT_TRUE(std::regex_search(line, match, std::regex("nfs=127\\.0\\.0\\.1:([0-9]+) "))) << line;
+    Wire wire(static_cast<std::uint16_t>(std::stoi(match[1])));
+    wire.SetXid(100);
+    const e2e::WireReply mounted = wire.Call(MOUNT_PROGRAM, 3, 1, e2e::Xdr().Opaque("/").bytes());
+    ASSERT_EQ(mounted.Word(0), MNT3_OK);
+    const std::string root(mounted.body.substr(8, mounted.Word(1)));
+    wire.SetXid(101);
+    EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kLookup, e2e::Xdr().Opaque(root).Opaque("no\nevent=x").bytes()).Word(0),
+              NFS3ERR_NOENT);
+    e2e::Xdr create;
+    create.Opaque(root).Opaque(traced ? "made" : "other").Word(1);
+    for (int i = 0; i < 6; ++i) create.Word(0);
+    for (int i = 0; i < 2; ++i) {
+      wire.SetXid(102);
+      EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kCreate, create.bytes()).Word(0), NFS3_OK);
+    }
+    wire.SetXid(103);
+    EXPECT_EQ(wire.Call(NFS_PROGRAM, 3, kLookup, "").accepted, 4U);
+    wire.SetXid(104);
+    EXPECT_TRUE(wire.Call(NFS_PROGRAM, 3, 99).came);
+    process.Signal(SIGTERM);
+    ASSERT_EQ(process.Wait(), 0);
+    const std::string& log = process.errors();
+    if (!traced) {
+      EXPECT_EQ(log.find("event=call"), std::string::npos) << log;
+      continue;
+    }
+    const std::string client = " client=127\\.0\\.0\\.1 port=[0-9]+ ", end = " us=[0-9]+ worker=(yes|no)\n";
+    for (const std::string& expected :
+         {"event=call xid=100" + client + "program=mount procedure=MNT inode=[0-9]+ name=/ status=0" + end,
+          "event=call xid=101" + client +
+              R"(program=nfs procedure=LOOKUP inode=[0-9]+ name="no\\x0aevent=x" status=2)" + end,
+          "event=call xid=102" + client + "program=nfs procedure=CREATE inode=[0-9]+ name=made status=0" + end,
+          "event=call xid=102" + client + "program=nfs procedure=CREATE duplicate=answered" + end,
+          "event=call xid=103" + client + "program=nfs procedure=LOOKUP accept=4" + end,
+          "event=call_denied xid=104" + client + "program=100003 version=3 procedure=99\n"}) {
+      EXPECT_TRUE(std::regex_search(log, std::regex(expected))) << expected << " in\n" << log;
+    }
+  }
 }
 
 TEST_F(Serve, BeyondLoopbackRootIsSquashedUnlessAskedNotTo_Rule2_4) {

@@ -246,6 +246,26 @@ TEST_F(BadInput, CountsOfZeroAndFourGibibytesAreAnswered_Rule6_1) {
   EXPECT_LE(c.GetAttr(file)->object->size, 4U);
 }
 
+// RFC 1813 3.3.7: a server may write less than it was given, and says so.
+TEST_F(BadInput, AWriteBeyondWtmaxIsWrittenUpToIt_Rule6_2) {
+  const Handle file = *client_->Create(root_, "new")->handle;
+  Wire wire(service_.port());
+  const std::uint32_t most = client_->FsInfo(root_)->fsinfo.wtmax;
+  for (const std::uint32_t count : {most + 4, most + (8U << 10), 2 * most, 4 * most}) {
+    const std::string data = RandomBytes(count, count);
+    const WireReply reply =
+        wire.Call(NFS_PROGRAM, 3, kWrite, Xdr().Opaque(file).Long(0).Word(count).Word(2).Opaque(data).bytes());
+    ASSERT_TRUE(reply.came) << count << ": the connection goes on";
+    ASSERT_EQ(reply.Word(0), NFS3_OK);
+    // The status, two words that say what follows, wcc_attr, fattr3; then count and committed.
+    ASSERT_EQ(reply.Word(1 + 1 + 6 + 1 + 21), most) << count;
+    EXPECT_EQ(client_->GetAttr(file)->object->size, most);
+    EXPECT_EQ(client_->Read(file, most - 100, 200)->data, data.substr(most - 100, 100));
+  }
+  const WireReply beyond = wire.Call(NFS_PROGRAM, 3, kWrite, std::string(5 * most, '\0'));
+  EXPECT_FALSE(beyond.came) << "a record has a largest size all the same";
+}
+
 TEST_F(BadInput, EnumerationsOutOfRangeAreGarbage_Rule1_2) {
   Wire wire(service_.port());
   const Handle file = *client_->Create(root_, "new")->handle;

@@ -10,7 +10,6 @@
 namespace strata {
 namespace {
 
-using rpc::Descriptor;
 using rpc::HandedSocket;
 
 std::vector<std::byte> Bytes(std::string_view text) { return {AsBytes(text).begin(), AsBytes(text).end()}; }
@@ -98,16 +97,16 @@ TEST(HandoverTest, CountsThatAreMerelyClaimedCostNothing) {
 
 TEST(HandoverTest, ADescriptorMustBeTheSocketThatItIsSaidToBe) {
   const auto tcp = [](bool listening) {
-    Descriptor fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (listening) {
       EXPECT_EQ(::listen(fd.get(), 1), 0);
     }
     return fd;
   };
-  const auto attach = [](HandedSocket::Kind kind, Descriptor descriptor) {
+  const auto attach = [](HandedSocket::Kind kind, UniqueFd descriptor) {
     Handover handover;
     handover.handed.sockets.push_back(Socket(kind));
-    std::vector<Descriptor> descriptors;
+    std::vector<UniqueFd> descriptors;
     descriptors.push_back(std::move(descriptor));
     return AttachDescriptors(handover, std::move(descriptors)).has_value();
   };
@@ -118,8 +117,8 @@ TEST(HandoverTest, ADescriptorMustBeTheSocketThatItIsSaidToBe) {
   EXPECT_TRUE(attach(kConnection, tcp(false)));
   EXPECT_FALSE(attach(kConnection, tcp(true)));
   EXPECT_FALSE(attach(kDatagrams, tcp(false)));
-  EXPECT_TRUE(attach(kDatagrams, Descriptor(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0))));
-  EXPECT_FALSE(attach(kConnection, Descriptor(::open("/dev/null", 0))));
+  EXPECT_TRUE(attach(kDatagrams, UniqueFd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0))));
+  EXPECT_FALSE(attach(kConnection, UniqueFd(::open("/dev/null", 0))));
   Handover handover;
   handover.handed.sockets.push_back(Socket(kConnection));
   EXPECT_FALSE(AttachDescriptors(handover, {})) << "one is missing";
@@ -128,7 +127,7 @@ TEST(HandoverTest, ADescriptorMustBeTheSocketThatItIsSaidToBe) {
 TEST(HandoverTest, TellsWhereNfsIsServed) {
   Handover handover;
   HandedSocket socket = Socket(HandedSocket::Kind::kTcpListener);
-  socket.socket = Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  socket.socket = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

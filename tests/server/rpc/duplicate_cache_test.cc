@@ -167,6 +167,69 @@ TEST(DuplicateCache, NeverGivesAWrongAnswerAndKeepsTheNewestWithinItsBytes) {
   }
 }
 
+std::int64_t fake_now = 0;
+std::int64_t FakeNow() { return fake_now; }
+
+void Answer(DuplicateCache& cache, const DuplicateKey& key, std::size_t size) {
+  Id id;
+  ASSERT_EQ(Ask(cache, key, &id), Claim::kRun);
+  cache.Finish(id, ReplyOf(key.xid, size), true);
+}
+
+bool Knows(DuplicateCache& cache, const DuplicateKey& key) {
+  Id id;
+  const Claim claim = Ask(cache, key, &id);
+  if (claim == Claim::kRun) cache.Finish(id, {}, false);
+  return claim == Claim::kReplay;
+}
+
+TEST(DuplicateCache, AnswersToTheSilentAgeAndTheirMemoryComesBack) {
+  fake_now = 1'000'000;
+  DuplicateCache cache(32768, 8 << 20, FakeNow);
+  const std::size_t before = cache.bytes();
+  DuplicateKey loud = Key(1), silent = Key(2);
+  loud.address[15] = std::byte{1};
+  silent.address[15] = std::byte{2};
+  Answer(cache, loud, 100);
+  Answer(cache, silent, 100);
+  for (std::uint32_t xid = 1000; xid < 20'000; ++xid) Answer(cache, Key(xid), 300);
+  EXPECT_GT(cache.bytes(), before + 19'000 * 300);
+  for (int second = 0; second <= 120; ++second, ++fake_now) {
+    if (second % DuplicateCache::kHeardSeconds == 0) cache.Heard(loud.address);
+    cache.Age();
+  }
+  EXPECT_TRUE(Knows(cache, silent)) << "120 s are not over";
+  EXPECT_TRUE(Knows(cache, Key(1000)));
+  fake_now += 2 * DuplicateCache::kHeardSeconds;
+  cache.Age();
+  EXPECT_FALSE(Knows(cache, silent));
+  EXPECT_FALSE(Knows(cache, Key(1000)));
+  EXPECT_FALSE(Knows(cache, Key(19'999)));
+  EXPECT_TRUE(Knows(cache, loud)) << "heard within 120 s";
+  EXPECT_LT(cache.bytes(), before + (1u << 20)) << "what one answer needs is all that is left";
+  fake_now += DuplicateCache::kAgeSeconds;
+  cache.Age();
+  EXPECT_FALSE(Knows(cache, loud));
+  cache.Age();
+  EXPECT_EQ(cache.bytes(), before);
+}
+
+TEST(DuplicateCache, ACallUnderWayDoesNotAgeAndIsAnsweredToThoseWhoWait) {
+  fake_now = 0;
+  DuplicateCache cache(32768, 8 << 20, FakeNow);
+  Id id, other;
+  ASSERT_EQ(Ask(cache, Key(1), &id), Claim::kRun);
+  Bytes told, replay;
+  ASSERT_EQ(cache.Begin(Key(1), &other, replay, new Told(&told)), Claim::kWaiting);
+  fake_now += 10'000;
+  cache.Age();
+  EXPECT_EQ(Ask(cache, Key(1), &other), Claim::kRunning);
+  cache.Finish(id, ReplyOf(1, 20), true);
+  EXPECT_EQ(told, ReplyOf(1, 20));
+  cache.Age();
+  EXPECT_TRUE(Knows(cache, Key(1))) << "120 s begin with the answer";
+}
+
 struct Tally {
   std::atomic<int> replayed{0}, forgotten{0}, wrong{0};
 };

@@ -40,7 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Peer peer;
   const std::size_t step = 1 + data[0];
   ByteSpan rest = std::as_bytes(std::span(data + 1, size - 1));
-  BufferPool pool;
+  ReceiveBudget budget;
+  BufferPool pool(budget);
   RecordReader reader(pool);
   CredentialCache credentials;
   ReplyBuffer replies;

@@ -149,6 +149,84 @@ TEST(Pressure, MoreTalkersThanBuffersAreAllServed) {
   }
 }
 
+// The buffers of many threads and many connections are within one budget, and everybody is served in the end.
+TEST(Pressure, ManyThreadsAndConnectionsKeepTheirBuffersWithinTheBudget) {
+  constexpr std::size_t kBudget = 16 << 20;
+  constexpr std::size_t kThreads = 256;
+  TestServer server({.io_threads = kThreads, .worker_threads = 64, .max_buffered_bytes = kBudget});
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < 2 * kThreads; ++i) clients.push_back(std::make_unique<Client>(server));
+  const std::size_t before = ResidentBytes();
+  const auto grown = [before] {
+    return static_cast<std::int64_t>(ResidentBytes()) - static_cast<std::int64_t>(before);
+  };
+  // The argument is as long as a WRITE's may be; the answer, that it is garbage, is short.
+  const Bytes call = CallRecord(1, FakeProgram::kNull, OpaqueOf(1 << 20));
+  std::vector<std::size_t> sent(clients.size());
+  std::int64_t most = 0;
+  std::uint64_t most_counted = 0;
+  // All of them get on, as fast as there is room, though none is whole before all are begun.
+  const auto end = std::chrono::steady_clock::now() + 3 * kLimit;
+  for (std::size_t done = 0, round = 0; done < clients.size() && std::chrono::steady_clock::now() < end; ++round) {
+    done = 0;
+    const std::size_t limit = round < 20 ? call.size() - 100 : call.size();
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      const std::size_t part = std::min<std::size_t>(limit - sent[i], 50'000);
+      if (part > 0) sent[i] += clients[i]->SendSome(ByteSpan(call).subspan(sent[i], part));
+      if (sent[i] == call.size()) ++done;
+    }
+    most = std::max(most, grown());
+    most_counted = std::max(most_counted, server.transport->statistics().buffered_bytes);
+  }
+  for (auto& client : clients) {
+    const auto reply = client->Receive();
+    ASSERT_TRUE(reply);
+    ASSERT_EQ(reply->status, static_cast<std::uint32_t>(GARBAGE_ARGS));
+  }
+  // Each thread may lend one small buffer in any case.
+  EXPECT_LT(most_counted, kBudget + kThreads * BufferPool::kSmallBytes);
+  // With the stacks of so many threads, and holes in their heaps. The sockets' own buffers are the kernel's.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LT(most, std::int64_t{160} << 20);
+#endif
+}
+
+TEST(Pressure, WhoDoesNotSendTheRestOfARecordIsGivenUpWhereOthersNeedTheMemory) {
+  TestServer server({.io_threads = 2, .max_buffered_bytes = 2 << 20, .slow_record = std::chrono::seconds(0)});
+  const Bytes call = CallRecord(1, FakeProgram::kEcho, OpaqueOf(1 << 20));
+  Client half(server), small(server), other(server);
+  half.Send(ByteSpan(call).first(700'000));
+  small.Send(ByteSpan(call).first(100));
+  other.Send(call);
+  const auto reply = other.Receive();
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->results.size(), (1u << 20) + 4);
+  EXPECT_TRUE(half.Ended());
+  EXPECT_EQ(server.transport->statistics().records_refused, 1u);
+}
+
+TEST(Pressure, CallsOnManyWorkersHoldNoMoreThanTheyNeed) {
+  constexpr std::size_t kBudget = 16 << 20;
+  TestServer server({.io_threads = 64, .worker_threads = 64, .max_buffered_bytes = kBudget});
+  std::vector<std::unique_ptr<Client>> clients;
+  Bytes calls;
+  for (std::uint32_t xid = 0; xid < 200; ++xid)
+    calls = Joined({calls, CallRecord(xid, FakeProgram::kBlocking, OpaqueOf(4))});
+  for (int i = 0; i < 64; ++i) clients.push_back(std::make_unique<Client>(server));
+  const std::size_t before = ResidentBytes();
+  for (auto& client : clients) client->Send(calls);
+  ASSERT_TRUE(server.program.gate.WaitForArrivals(64));
+  server.program.gate.Open();
+  for (auto& client : clients) {
+    for (int i = 0; i < 200; ++i) ASSERT_TRUE(client->Receive());
+  }
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LT(ResidentBytes(), before + kBudget + 64 * (160u << 10));
+#else
+  (void)before;
+#endif
+}
+
 // Spec nfsv3 1.7. As many as the limit on descriptors allows, two for each.
 TEST(Pressure, TenThousandIdleConnectionsAreHeldInLittleMemory) {
   TestServer server({.io_threads = 2, .worker_threads = 1});  // raises the limit to the hard one

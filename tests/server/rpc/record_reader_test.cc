@@ -58,7 +58,8 @@ TEST(RecordReader, FindsTheSameRecordsHoweverTheStreamIsCut) {
   Bytes stream;
   for (const Bytes& p : payloads) stream = Joined({stream, testing::Record(p)});
   for (const std::size_t step : {1, 3, 4, 5, 64, 1000, 65536, 1 << 20}) {
-    BufferPool pool;
+    ReceiveBudget budget;
+    BufferPool pool(budget);
     RecordReader reader(pool);
     std::vector<Bytes> records;
     EXPECT_EQ(Feed(reader, stream, step, &records), RecordReader::Found::kMore);
@@ -71,7 +72,8 @@ TEST(RecordReader, PutsFragmentsTogetherDownToOneByteEach) {
   const Bytes payload = Pattern(5000, 7);
   for (const std::size_t fragment : {1, 2, 7, 1460, 4999}) {
     for (const std::size_t step : {1, 6, 4096}) {
-      BufferPool pool;
+      ReceiveBudget budget;
+      BufferPool pool(budget);
       RecordReader reader(pool);
       std::vector<Bytes> records;
       Bytes stream =
@@ -94,7 +96,8 @@ TEST(RecordReader, AgreesWithAPlainDecoderOnRandomStreams) {
       payloads.push_back(Pattern(size, random()));
       stream = Joined({stream, Fragmented(payloads.back(), 1 + random() % (2 * size))});
     }
-    BufferPool pool;
+    ReceiveBudget budget;
+    BufferPool pool(budget);
     RecordReader reader(pool);
     std::vector<Bytes> records;
     ReceiveBuffer* held = nullptr;
@@ -118,7 +121,8 @@ TEST(RecordReader, AgreesWithAPlainDecoderOnRandomStreams) {
 
 TEST(RecordReader, TakesARecordOfTheLargestSizeAndNoneLarger) {
   for (const std::size_t fragment : {kMaxRecordBytes, std::size_t{100'000}}) {
-    BufferPool pool;
+    ReceiveBudget budget;
+    BufferPool pool(budget);
     RecordReader reader(pool);
     std::vector<Bytes> records;
     const Bytes largest = Pattern(kMaxRecordBytes, 3);
@@ -131,14 +135,16 @@ TEST(RecordReader, TakesARecordOfTheLargestSizeAndNoneLarger) {
 }
 
 TEST(RecordReader, RefusesALengthOverTheLimitBeforeItsBytesCome) {
-  BufferPool pool;
+  ReceiveBudget budget;
+  BufferPool pool(budget);
   RecordReader reader(pool);
   std::vector<Bytes> records;
   EXPECT_EQ(Feed(reader, Mark(0x7fff'ffff, true), 4, &records), RecordReader::Found::kTooLarge);
 }
 
 TEST(RecordReader, NeverHoldsMuchMoreThanWhatHasCome) {
-  BufferPool pool;
+  ReceiveBudget budget;
+  BufferPool pool(budget);
   RecordReader reader(pool);
   std::vector<Bytes> records;
   // A claim of the largest size, and 1,000 bytes of it.
@@ -146,14 +152,18 @@ TEST(RecordReader, NeverHoldsMuchMoreThanWhatHasCome) {
             RecordReader::Found::kMore);
   EXPECT_LE(reader.footprint(), BufferPool::kSmallBytes);
   EXPECT_GT(reader.footprint(), 0u);
-  EXPECT_EQ(Feed(reader, Pattern(100'000, 1), 1 << 20, &records), RecordReader::Found::kMore);
-  EXPECT_LE(reader.footprint(), 256u << 10);
+  EXPECT_EQ(Feed(reader, Pattern(50'000, 1), 1 << 20, &records), RecordReader::Found::kMore);
+  EXPECT_LE(reader.footprint(), BufferPool::kSmallBytes) << "not yet filled";
+  EXPECT_EQ(Feed(reader, Pattern(50'000, 1), 1 << 20, &records), RecordReader::Found::kMore);
+  EXPECT_LE(reader.footprint(), kMaxRecordBytes + 4);
+  EXPECT_EQ(budget.bytes(), reader.footprint() + BufferPool::kSmallBytes) << "all is counted, a small one is kept";
   reader.Shrink();
   EXPECT_LE(reader.footprint(), 160u << 10);
 }
 
 TEST(RecordReader, AnIdleConnectionHoldsNoBuffer) {
-  BufferPool pool;
+  ReceiveBudget budget;
+  BufferPool pool(budget);
   RecordReader reader(pool);
   std::vector<Bytes> records;
   EXPECT_EQ(Feed(reader, testing::Record(Pattern(100, 1)), 1000, &records), RecordReader::Found::kMore);
@@ -169,7 +179,8 @@ TEST(RecordReader, AnIdleConnectionHoldsNoBuffer) {
 }
 
 TEST(RecordReader, EndsAnEndlessStreamOfEmptyFragments) {
-  BufferPool pool;
+  ReceiveBudget budget;
+  BufferPool pool(budget);
   RecordReader reader(pool);
   std::vector<Bytes> records;
   Bytes empties(4 * kMaxFragments);  // all zero: length 0, not the last
@@ -179,7 +190,8 @@ TEST(RecordReader, EndsAnEndlessStreamOfEmptyFragments) {
 }
 
 TEST(RecordReader, ALargeBufferOnceFilledIsUsedAgain) {
-  BufferPool pool;
+  ReceiveBudget budget;
+  BufferPool pool(budget);
   std::vector<Bytes> records;
   {
     RecordReader reader(pool);
@@ -199,7 +211,8 @@ TEST(RecordReader, AnotherGoesOnFromWhatWasNotTakenWhereverTheStreamIsCut) {
     // With all whole records taken, and with what came last not even looked at.
     for (const bool looked : {true, false}) {
       SCOPED_TRACE(std::to_string(cut) + (looked ? "" : ", not looked at"));
-      BufferPool pool;
+      ReceiveBudget budget;
+      BufferPool pool(budget);
       std::vector<Bytes> records;
       RecordReader before(pool);
       const std::size_t taken = looked ? cut : cut / 2;
@@ -223,7 +236,8 @@ TEST(RecordReader, AnotherGoesOnFromWhatWasNotTakenWhereverTheStreamIsCut) {
 
 TEST(RecordReader, WhatAnotherLeavesMayBeALargeRecordAndManyBehindIt) {
   const Bytes large = Pattern(kMaxRecordBytes, 1);
-  BufferPool pool;
+  ReceiveBudget budget;
+  BufferPool pool(budget);
   RecordReader reader(pool);
   Bytes left = testing::Record(large);
   for (unsigned i = 0; i < 200; ++i) left = Joined({std::move(left), testing::Record(Pattern(40, i))});
