@@ -33,9 +33,9 @@ struct LoadOptions {
   int clients = 4, depth = 8;    // connections, and calls in flight on each
   std::size_t population = 150;  // about so many objects
   bool may_fill = false;         // the disk may be full: what is refused with NFS3ERR_NOSPC has not happened
-  std::string others;            // names in the root that begin so are somebody else's; empty: none are
+  std::string others = {};       // names in the root that begin so are somebody else's; empty: none are
   // Told of each answer, with when its call was sent and when the answer was noticed (of Now()).
-  std::function<void(const std::string& what, double sent, double answered)> on_answer;
+  std::function<void(const std::string& what, double sent, double answered)> on_answer = {};
 };
 
 struct Figures {
