@@ -109,6 +109,7 @@ Result<Cleaner::Balance> Cleaner::Weigh(const HistoryPolicy& policy) const {
   balance.allowed = balance.living + kSlackSegments * journal_.segment_size();
   if (balance.dead + balance.unknown > 0) {
     STRATA_ASSIGN(const Env::Space space, env_.SpaceOf(path_));
+    balance.available = space.available;
     balance.allowed = balance.full ? 0 : std::min(balance.allowed, space.available);
   }
   balance.allowed += policy.bytes;
@@ -116,13 +117,36 @@ Result<Cleaner::Balance> Cleaner::Weigh(const HistoryPolicy& policy) const {
 }
 
 Result<bool> Cleaner::IsOldEnough(const HistoryPolicy& policy, std::uint64_t segment) const {
-  if (policy.age_ns == 0) return true;
   // As old as what comes next, or older.
   STRATA_ASSIGN(const std::optional<journal::RecordView> next,
                 journal_.NextHead(Lsn((segment + 1) * journal_.segment_size())));
   if (!next) return false;
   STRATA_ASSIGN(const journal::RecordHeader header, journal::ReadRecordHeader(next->head));
   return env_.Now().ns - header.time.ns >= policy.age_ns;
+}
+
+Result<std::uint64_t> Cleaner::EndOfOld(const HistoryPolicy& policy, std::uint64_t first, std::uint64_t end) const {
+  if (policy.age_ns == 0) return end;
+  while (first < end) {
+    const std::uint64_t middle = first + (end - first) / 2;
+    STRATA_ASSIGN(const bool old, IsOldEnough(policy, middle));
+    (old ? first : end) = old ? middle + 1 : middle;
+  }
+  return end;
+}
+
+Result<std::vector<std::uint64_t>> Cleaner::LivingIn(std::uint64_t first, std::uint64_t end,
+                                                     const Balance& balance) const {
+  const std::uint64_t size = journal_.segment_size();
+  std::vector<std::uint64_t> living(end - first, 0);
+  STRATA_ASSIGN(const std::vector<store::LivingSegment> rows, index_.LivingIn(first, end - 1));
+  for (const store::LivingSegment& row : rows) living[row.segment - first] = row.bytes;
+  const std::uint64_t held = std::max<std::uint64_t>(journal_.held_bytes(), 1);
+  const std::uint64_t data = std::min(balance.living, index_.Counts().data);
+  const double share = static_cast<double>(balance.living - data) / static_cast<double>(held);
+  const auto other = static_cast<std::uint64_t>(share * static_cast<double>(size));
+  for (std::uint64_t& bytes : living) bytes = std::min(bytes + other, size);
+  return living;
 }
 
 Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& policy, Lsn newest) {
@@ -136,38 +160,33 @@ Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& p
     STRATA_ASSIGN(balance, Weigh(policy));
   }
   if (balance.dead <= balance.allowed) return std::nullopt;
-  // What lives is estimated. Where the last segment that went gave nothing, there has to be more to gain first.
-  if (futile_dead_ && balance.dead < *futile_dead_ + journal_.segment_size() / kLeastGain) return std::nullopt;
   const std::uint64_t size = journal_.segment_size();
-  const std::uint64_t first = journal_.begin().value / size;
+  const std::uint64_t least_gain = size / kLeastGain;
+  // What lives is estimated. Where the last segment that went gave nothing, there has to be more to gain first.
+  if (futile_dead_ && balance.dead < *futile_dead_ + least_gain) return std::nullopt;
+
   // The index tells what lives, and must have what is moved from there. The last bytes stay where the policy says so.
+  const std::uint64_t first = journal_.begin().value / size;
   const std::uint64_t kept_from = journal_.end().value - std::min(journal_.end().value, policy.bytes);
-  const std::uint64_t end =
-      std::min({keeper_.position().value, kept_from, newest.value}) / size;  // the first that stays
+  STRATA_ASSIGN(const std::uint64_t end,
+                EndOfOld(policy, first, std::min({keeper_.position().value, kept_from, newest.value}) / size));
   if (first >= end) return std::nullopt;
-  // By segment, from the first on: file data, and as much of all else as falls to each.
-  std::vector<std::uint64_t> living(end - first, 0);
-  STRATA_ASSIGN(const std::vector<store::LivingSegment> rows, index_.LivingIn(first, end - 1));
-  for (const store::LivingSegment& row : rows) living[row.segment - first] = row.bytes;
-  const std::uint64_t held = std::max<std::uint64_t>(journal_.held_bytes(), 1);
-  const std::uint64_t data = std::min(balance.living, index_.Counts().data);
-  const double share = static_cast<double>(balance.living - data) / static_cast<double>(held);
-  const auto other = static_cast<std::uint64_t>(share * static_cast<double>(size));
+  STRATA_ASSIGN(const std::vector<std::uint64_t> living, LivingIn(first, end, balance));
+  // What lives has to fit, and leave room for removals and for the index.
+  const std::uint64_t fits = balance.full ? balance.available / 2 : size;
+  const auto pays = [&](std::uint64_t segment) {
+    const std::uint64_t bytes = living[segment - first];
+    return !journal_.IsGivenUp(segment) && size - bytes >= least_gain && bytes <= fits;
+  };
   std::optional<std::uint64_t> best;
   for (std::uint64_t segment = first; segment < end; ++segment) {
-    if (journal_.IsGivenUp(segment) || std::ranges::find(stuck_, segment) != stuck_.end()) continue;
-    std::uint64_t& bytes = living[segment - first];
-    bytes = std::min(bytes + other, size);
-    if (size - bytes < size / kLeastGain) continue;
-    if (!best || bytes < living[*best - first]) best = segment;
+    if (!pays(segment) || std::ranges::find(stuck_, segment) != stuck_.end()) continue;
+    if (!best || living[segment - first] < living[*best - first]) best = segment;
   }
-  if (!best) return std::nullopt;
   // To give up the first costs less, and rids the journal of what tells only that things are gone.
-  const auto of_first = static_cast<double>(living[0]);
-  const bool first_pays = size - living[0] >= size / kLeastGain && !journal_.IsGivenUp(first);
-  if (first_pays && static_cast<double>(living[*best - first]) > kOutOfTurn * of_first) best = first;
-  STRATA_ASSIGN(const bool old, IsOldEnough(policy, *best));
-  if (!old) return std::nullopt;
+  const double in_first = kOutOfTurn * static_cast<double>(living[0]);
+  if (pays(first) && (!best || static_cast<double>(living[*best - first]) > in_first)) best = first;
+  if (!best) return std::nullopt;
   return Candidate{*best, *best == first};
 }
 
@@ -273,9 +292,9 @@ Result<void> Cleaner::Clean(const HistoryPolicy& policy) {
       if (!Rest({})) return {};
       continue;
     }
-    if (candidate->first) {
-      STRATA_TRY(volume_.LogBegin(NextHeld(candidate->segment)));
-    }
+    // Also where nothing changes by it: the index then names a record that comes after the segment.
+    const std::uint64_t first = journal_.begin().value / journal_.segment_size();
+    STRATA_TRY(volume_.LogBegin(candidate->first ? NextHeld(first) : Lsn(first * journal_.segment_size())));
     moved_ = candidate;
     moved_end_ = journal_.end();
     const std::uint64_t least = journal_.segment_size() - journal_.segment_size() / kLeastGain / 2;

@@ -76,10 +76,15 @@ class Cleaner {
   // How much that is dead may stay, by what is so now.
   struct Balance {
     std::uint64_t living = 0, dead = 0, allowed = 0;  // bytes
+    std::uint64_t available = 0;                      // on the disk
     std::uint64_t unknown = 0;                        // of which the index does not know yet what lives: taken to live
     bool full = false;                                // the disk: what makes room is in a hurry
   };
   Result<Balance> Weigh(const HistoryPolicy& policy) const;
+  // The first of the segments from `first` to `end` that is too young.
+  Result<std::uint64_t> EndOfOld(const HistoryPolicy& policy, std::uint64_t first, std::uint64_t end) const;
+  // How much lives in each segment from `first` to `end`: file data, and as much of all else as falls to each.
+  Result<std::vector<std::uint64_t>> LivingIn(std::uint64_t first, std::uint64_t end, const Balance& balance) const;
   // Of the segments before `newest`, that which is to go next.
   Result<std::optional<Candidate>> Choose(const HistoryPolicy& policy, Lsn newest) STRATA_REQUIRES(clean_mutex_);
   Result<bool> IsOldEnough(const HistoryPolicy& policy, std::uint64_t segment) const;
