@@ -11,7 +11,8 @@ namespace strata::journal {
 
 Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload, Room room) {
   auto appended = AppendOnce(head, payload, room);
-  if (appended || room == Room::kOrdinary || !IsOutOfSpace(appended.error()) || !GiveReserveUp()) return appended;
+  if (appended || room == Room::kOrdinary || !IsOutOfSpace(appended.error())) return appended;
+  (void)GiveReserveUp();  // somebody else may have done so just now
   return AppendOnce(head, payload, room);
 }
 

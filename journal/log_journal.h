@@ -76,8 +76,8 @@ class LogJournal final : public Journal {
     buffer_.resize(kBufferBytes);
     outgoing_.resize(kBufferBytes);
     if (options.reserve_bytes != 0) {
-      // No more than it takes to write anew what lives in a segment, and as much again.
-      reserve_.emplace(env, directory_, std::min(options.reserve_bytes, 2 * segment_size_));
+      // What it takes to write anew what lives in a segment, for the index, and for removals meanwhile.
+      reserve_.emplace(env, directory_, std::min(options.reserve_bytes, 4 * segment_size_));
     } else {
       (void)env.Remove(directory_ + '/' + std::string(kReserveName));
     }

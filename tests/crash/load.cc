@@ -202,6 +202,11 @@ bool Load::Apply(Pending& pending) {
     TakeBack(pending);
     return true;
   }
+  if (answer.status == NFS3ERR_NOSPC && options_.may_fill && pending.idempotent) {
+    // It was done before the crash, and to do it again takes room.
+    for (ObjectId id : pending.objects) objects_[id]->busy = false;
+    return true;
+  }
   if (answer.status != NFS3_OK) {
     return Wrong(pending.event->what + " was answered with status " + std::to_string(answer.status) +
                  (pending.executed ? ", when it came again; it had been executed before the crash" : ""));

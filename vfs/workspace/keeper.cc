@@ -114,7 +114,10 @@ Result<void> Keeper::CheckpointUntil(std::optional<Clock::time_point> end) {
   const MutexLock one(checkpoint_mutex_);
   auto done = RunLocked(end);
   // On a full disk the reserve is what the index can grow into: afterwards the cleaner can make room.
-  if (!done && done.error().code() == Errc::kNoSpace && journal_.GiveReserveUp()) done = RunLocked(end);
+  if (!done && done.error().code() == Errc::kNoSpace) {
+    (void)journal_.GiveReserveUp();  // somebody else may have done so just now
+    done = RunLocked(end);
+  }
   return done;
 }
 

@@ -85,7 +85,8 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
     return {};
   }
   const bool shrinks = set.size && *set.size < record.size;
-  const auto room = shrinks ? journal::Room::kReserve : journal::Room::kOrdinary;
+  const bool cuts = set.size && *set.size <= record.size;  // also where it is that long already
+  const auto room = cuts ? journal::Room::kReserve : journal::Room::kOrdinary;
   STRATA_TRY(Own(inode, need, room));
 
   if (shrinks) STRATA_TRY(KnowForTruncation(inode, *set.size, need));

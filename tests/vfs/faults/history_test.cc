@@ -32,7 +32,7 @@ class History : public ::testing::Test {
   std::uint64_t DiskBytes() const {
     std::uint64_t bytes = 0;
     for (const auto& entry : std::filesystem::directory_iterator(subject_.folder() + "/journal")) {
-      bytes += entry.file_size();
+      if (entry.path().extension() == ".seg") bytes += entry.file_size();
     }
     return bytes;
   }
