@@ -11,7 +11,7 @@ namespace strata::journal {
 
 Result<Appended> LogJournal::Append(ByteSpan head, ByteSpan payload, Room room) {
   auto appended = AppendOnce(head, payload, room);
-  if (appended || room == Room::kOrdinary || !IsOutOfSpace(appended.error())) return appended;
+  if (appended || room == Room::kOrdinary || !appended.error().IsOutOfSpace()) return appended;
   (void)GiveReserveUp();  // somebody else may have done so just now
   return AppendOnce(head, payload, room);
 }
@@ -117,7 +117,7 @@ Result<void> LogJournal::FlushBeside() {
 }
 
 std::unexpected<Status> LogJournal::NoRoom(const Status& status) {
-  if (!IsOutOfSpace(status)) return failure_.Set(status);
+  if (!status.IsOutOfSpace()) return failure_.Set(status);
   return Fail(status.WithContext("no room for the journal; free space on its disk"));
 }
 
@@ -222,12 +222,6 @@ Result<std::uint64_t> LogJournal::CommitAll() {
 
 namespace {
 
-std::string ParentOf(const std::string& path) {
-  const std::size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 Result<Recovered> MakeNew(Env& env, const std::string& directory, const JournalOptions& options) {
   if (options.segment_size < kMinSegmentSize || options.segment_size > kMaxSegmentSize ||
       options.segment_size % kMinSegmentSize != 0) {
@@ -240,7 +234,7 @@ Result<Recovered> MakeNew(Env& env, const std::string& directory, const JournalO
   STRATA_ASSIGN(auto segment, CreateSegment(env, directory, header, kSegmentHeaderBytes));
   STRATA_TRY(segment->open.load()->file->SyncData());
   STRATA_TRY(env.SyncDirectory(directory));
-  STRATA_TRY(env.SyncDirectory(ParentOf(directory)));
+  STRATA_TRY(env.SyncDirectory(DirectoryOf(directory)));
   Recovered made;
   made.salt = header.salt;
   made.segment_size = header.segment_size;

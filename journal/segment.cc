@@ -23,8 +23,6 @@ Result<void> FillNewSegment(Segment& segment, OpenSegment& open, const SegmentHe
 
 }  // namespace
 
-bool IsOutOfSpace(const Status& status) { return status.code() == Errc::kNoSpace || status.code() == Errc::kQuota; }
-
 Result<void> OpenSegment::MapFile(std::uint64_t length) {
   STRATA_ASSIGN(mapping, file->Map(length));
   bytes = mapping->bytes();
@@ -154,7 +152,7 @@ Result<void> GrowSegment(Segment& segment, File& file, std::uint64_t needed, std
     segment.allocated = wanted;
     return {};
   }
-  if (!IsOutOfSpace(grown.error()) || wanted == needed) return grown;
+  if (!grown.error().IsOutOfSpace() || wanted == needed) return grown;
   STRATA_TRY(file.Allocate(had, needed - had));
   segment.allocated = needed;
   return {};

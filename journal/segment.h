@@ -80,8 +80,6 @@ struct Segment {
   std::uint64_t FirstRecord() const { return base + kSegmentHeaderBytes; }
 };
 
-bool IsOutOfSpace(const Status& status);
-
 // The frame at `bytes`, which begin at `position` of the segment.
 std::optional<Frame> FrameAt(const Segment& segment, ByteSpan bytes, std::uint64_t position);
 

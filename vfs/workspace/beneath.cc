@@ -54,19 +54,7 @@ void WorkspaceImpl::Refresh(Inode& inode, const LowerFound& found, std::int64_t 
     table_.Recount(inode);
   }
   if (inode.upper) return;
-  record.mode = now.mode;
-  record.uid = now.uid;
-  record.gid = now.gid;
-  record.size = now.size;
-  record.rdev = now.rdev;
-  record.atime = now.atime;
-  record.mtime = now.mtime;
-  record.ctime = now.ctime;
-  record.nlink = now.nlink;
-  if (record.type == FileType::kRegular) {
-    record.base_size = record.origin.size = now.size;
-    record.origin.mtime = now.mtime;
-  }
+  inode.TakeOver(now);
 }
 
 Result<void> WorkspaceImpl::Recheck(const ObjectId& id) {

@@ -32,6 +32,21 @@ Attributes Inode::attributes() const {
   return attributes;
 }
 
+void Inode::TakeOver(const Attributes& of_layer) {
+  record.mode = of_layer.mode;
+  record.uid = of_layer.uid;
+  record.gid = of_layer.gid;
+  record.nlink = of_layer.nlink;
+  record.size = of_layer.size;
+  record.rdev = of_layer.rdev;
+  record.atime = of_layer.atime;
+  record.mtime = of_layer.mtime;
+  record.ctime = of_layer.ctime;
+  if (record.type != FileType::kRegular) return;
+  record.base_size = record.origin.size = of_layer.size;
+  record.origin.mtime = of_layer.mtime;
+}
+
 InodeRecord Inode::FullRecord() const {
   InodeRecord full = record;
   if (lower) full.origin.sources = lower->sources;

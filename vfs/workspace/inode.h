@@ -46,6 +46,8 @@ struct Inode {
   Ownership ownership() const { return {record.mode, record.uid, record.gid}; }
   WccAttributes wcc() const { return {record.size, record.mtime, record.ctime}; }
   Attributes attributes() const;
+  // The attributes are what a layer says, of an object that only layers hold; its type is set.
+  void TakeOver(const Attributes& of_layer);
   // The state of the layer's file that its unwritten bytes are those of.
   LayerVersion base_version() const {
     if (upper) return {record.origin.size, record.origin.mtime, std::nullopt};

@@ -112,15 +112,7 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found,
   record.generation = found.node.generation;
   record.locator = found.node.locator;
   record.type = attributes.type;
-  record.mode = attributes.mode;
-  record.uid = attributes.uid;
-  record.gid = attributes.gid;
-  record.nlink = attributes.nlink;
-  record.size = attributes.size;
-  record.rdev = attributes.rdev;
-  record.atime = attributes.atime;
-  record.mtime = attributes.mtime;
-  record.ctime = attributes.ctime;
+  inode->TakeOver(attributes);
   inode->lower = std::make_shared<const LowerNode>(found.node);
   if (!lower_.IsImmutable(found.node)) inode->asked = asked;
   switch (attributes.type) {
@@ -134,9 +126,6 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found,
       break;
     }
     case FileType::kRegular:
-      record.base_size = attributes.size;
-      record.origin.size = attributes.size;
-      record.origin.mtime = attributes.mtime;
       inode->base_used = attributes.used;
       break;
     case FileType::kSymlink: {
