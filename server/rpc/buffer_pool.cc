@@ -14,20 +14,32 @@ bool ReceiveBudget::TakeLarge(std::size_t size, bool replaces) {
   return false;
 }
 
-void ReceiveBudget::Await(Waiter& waiter) {
+void ReceiveBudget::Join(Holder& holder) {
   const MutexLock lock(mutex_);
-  if (!std::exchange(waiter.waits_, true)) waiters_.push_back(&waiter);
+  holders_.push_back(&holder);
 }
 
-void ReceiveBudget::Forget(Waiter& waiter) {
+void ReceiveBudget::Leave(Holder& holder) {
   const MutexLock lock(mutex_);
-  std::erase(waiters_, &waiter);
+  std::erase(holders_, &holder);
+  std::erase(waiters_, &holder);
+}
+
+void ReceiveBudget::Await(Holder& holder) {
+  const MutexLock lock(mutex_);
+  if (!std::exchange(holder.waits_, true)) waiters_.push_back(&holder);
+}
+
+void ReceiveBudget::Starves() {
+  starving_.fetch_add(1, std::memory_order_relaxed);
+  const MutexLock lock(mutex_);
+  for (Holder* holder : holders_) holder->GiveBack();
 }
 
 void ReceiveBudget::WakeFirst() {
   const MutexLock lock(mutex_);
   if (waiters_.empty()) return;
-  Waiter& first = *waiters_.front();
+  Holder& first = *waiters_.front();
   waiters_.pop_front();
   first.waits_ = false;
   first.Wake();
@@ -99,6 +111,13 @@ void BufferPool::Release(ReceiveBuffer* buffer) {
     Delete(buffer);
   }
   budget_.WakeOne();
+}
+
+void BufferPool::DropKept() {
+  const std::size_t before = large_.size() + small_.size();
+  for (; !large_.empty(); large_.pop_back()) Delete(large_.back());
+  for (; small_.size() > 1; small_.pop_back()) Delete(small_.back());
+  if (large_.size() + small_.size() < before) budget_.WakeOne();
 }
 
 }  // namespace strata::rpc

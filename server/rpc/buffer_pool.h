@@ -24,16 +24,18 @@ inline constexpr std::size_t kUsualRecordBytes = (1 << 20) + (4 << 10);
 // Thread-safe.
 //
 // Small buffers are lent, and large ones given, while there is room. One large one may be out in any case, so that
-// every record can be received in the end. Who gets none waits until some is given back; and then those who are slow to
-// send the rest of a record are no longer waited for (IoThread).
+// every record can be received in the end. Who gets none waits until some is given back. Then all give back what they
+// keep for the next record, and those who are slow to send the rest of one are no longer waited for (IoThread).
 class ReceiveBudget {
  public:
-  // Who waits for memory.
-  class Waiter {
+  // Who has memory of it, or waits for some. Both are called on any thread, under the budget's lock.
+  class Holder {
    public:
-    virtual ~Waiter() = default;
-    // Once, on any thread: there may be some. Under the budget's lock.
+    virtual ~Holder() = default;
+    // Once after Await: there may be some.
     virtual void Wake() = 0;
+    // Somebody waits: what is not in use is to be given back.
+    virtual void GiveBack() = 0;
 
    private:
     friend class ReceiveBudget;
@@ -62,15 +64,16 @@ class ReceiveBudget {
   void UseLarge() { large_.fetch_add(1, std::memory_order_relaxed); }
   void LeaveLarge() { large_.fetch_sub(1, std::memory_order_relaxed); }
 
-  void Await(Waiter& waiter);
-  void Forget(Waiter& waiter);
+  void Join(Holder& holder);
+  void Leave(Holder& holder);
+  void Await(Holder& holder);
   // Something was given back.
   void WakeOne() {
     if (starving()) [[unlikely]]
       WakeFirst();
   }
-  // Connections that wait for memory.
-  void Starves() { starving_.fetch_add(1, std::memory_order_relaxed); }
+  // A connection that waits for memory. All holders are told.
+  void Starves();
   void StarvesNoMore() { starving_.fetch_sub(1, std::memory_order_relaxed); }
   bool starving() const { return starving_.load(std::memory_order_relaxed) > 0; }
 
@@ -83,7 +86,8 @@ class ReceiveBudget {
   std::atomic<std::size_t> large_{0};  // how many large ones are in use
   std::atomic<std::size_t> starving_{0};
   Mutex mutex_;
-  std::deque<Waiter*> waiters_ STRATA_GUARDED_BY(mutex_);
+  std::vector<Holder*> holders_ STRATA_GUARDED_BY(mutex_);
+  std::deque<Holder*> waiters_ STRATA_GUARDED_BY(mutex_);
 };
 
 // Counted without a lock: all who hold one give it up on the thread of its pool. Others may read the bytes meanwhile.
@@ -127,6 +131,8 @@ class BufferPool {
     return buffer;
   }
   void Release(ReceiveBuffer* buffer);
+  // Gives back what is kept, but for one small one.
+  void DropKept();
   ReceiveBudget& budget() { return budget_; }
 
  private:

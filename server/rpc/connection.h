@@ -51,6 +51,7 @@ class Connection {
   void Close();
   // Gives its buffer back.
   void Idle();
+  bool has_part() const { return reader_.has_part(); }
   bool has_large_part() const { return reader_.has_large_part(); }
   // Others need the memory that an unfinished record takes: closes.
   void GiveUpPart();

@@ -27,6 +27,7 @@ IoThread::IoThread(Shared& shared, bool first)
   completions_ =
       std::make_shared<CompletionQueue>([this] { boost::asio::post(context_, [this] { DeliverCompletions(); }); });
   thread_ = std::jthread([this] { context_.run(); });
+  shared_.receive.Join(*this);
 }
 
 IoThread::~IoThread() { Stop(); }
@@ -169,6 +170,18 @@ void IoThread::Wake() {
   boost::asio::post(context_, [this] { Feed(); });
 }
 
+void IoThread::GiveBack() {
+  if (gives_back_.exchange(true)) return;
+  boost::asio::post(context_, [this] {
+    gives_back_ = false;
+    for (auto at = talking_.begin(); at != talking_.end();) {
+      Connection& connection = *at++;
+      if (!connection.has_part()) connection.Idle();
+    }
+    buffers_.DropKept();
+  });
+}
+
 void IoThread::AgeLater() {
   age_timer_.expires_after(std::chrono::seconds(DuplicateCache::kHeardSeconds));
   age_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -236,7 +249,7 @@ void IoThread::Stop() {
     work_.reset();
   });
   thread_.join();
-  shared_.receive.Forget(*this);
+  shared_.receive.Leave(*this);
   // Those that a dropped completion refers to.
   while (!connections_.empty()) delete &connections_.front();
 }

@@ -88,7 +88,7 @@ struct Counters {
   Counter calls, duplicates, calls_blocked, records_refused, system_calls;
 };
 
-class IoThread : private ReceiveBudget::Waiter {
+class IoThread : private ReceiveBudget::Holder {
  public:
   // `first`: the one that does what is to be done once in a while for all.
   IoThread(Shared& shared, bool first);
@@ -148,6 +148,7 @@ class IoThread : private ReceiveBudget::Waiter {
   // Those who starve try again.
   void Feed();
   void Wake() override;
+  void GiveBack() override;
   void AgeLater();
   void CloseAll();
   // Runs it on the thread and returns once it has; not to be called on the thread.
@@ -159,6 +160,7 @@ class IoThread : private ReceiveBudget::Waiter {
   boost::asio::steady_timer sweep_timer_, feed_timer_, age_timer_;
   bool sweeping_ = false;
   bool feeding_ = false;
+  std::atomic<bool> gives_back_ = false;  // GiveBack was called, and is yet to be done
   std::uint32_t tick_ = 0;
   BufferPool buffers_;
   BlockList blocks_;

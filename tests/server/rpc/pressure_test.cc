@@ -205,6 +205,21 @@ TEST(Pressure, WhoDoesNotSendTheRestOfARecordIsGivenUpWhereOthersNeedTheMemory) 
   EXPECT_EQ(server.transport->statistics().records_refused, 1u);
 }
 
+TEST(Pressure, WhoRestsBetweenTwoRecordsGivesItsBufferToWhoeverNeedsIt) {
+  TestServer server({.io_threads = 2, .max_buffered_bytes = 2 << 20});
+  const Bytes call = CallRecord(1, FakeProgram::kEcho, OpaqueOf(1 << 20));
+  std::vector<std::unique_ptr<Client>> clients;
+  // There is room for one large record, and who has sent one keeps its buffer for the next: for a second or two, if
+  // nobody needs it. All together would wait far longer than this may take.
+  const auto end = std::chrono::steady_clock::now() + kLimit;
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end) << i;
+    clients.push_back(std::make_unique<Client>(server));
+    clients.back()->Send(call);
+    ASSERT_TRUE(clients.back()->Receive()) << i;
+  }
+}
+
 TEST(Pressure, CallsOnManyWorkersHoldNoMoreThanTheyNeed) {
   constexpr std::size_t kBudget = 16 << 20;
   TestServer server({.io_threads = 64, .worker_threads = 64, .max_buffered_bytes = kBudget});
