@@ -105,7 +105,7 @@ Result<Cleaner::Balance> Cleaner::Weigh(const HistoryPolicy& policy) const {
   balance.unknown = journal_.end().value - keeper_.position().value;
   balance.living = index_.LivingBytes();
   balance.dead = held - std::min(held, balance.living + balance.unknown);
-  balance.full = journal_.missing_reserve() > 0;
+  balance.full = hurried();
   balance.allowed = balance.living + kSlackSegments * journal_.segment_size();
   if (balance.dead + balance.unknown > 0) {
     STRATA_ASSIGN(const Env::Space space, env_.SpaceOf(path_));
@@ -152,11 +152,10 @@ Result<std::vector<std::uint64_t>> Cleaner::LivingIn(std::uint64_t first, std::u
 Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& policy, Lsn newest) {
   if (policy.all) return std::nullopt;
   STRATA_ASSIGN(Balance balance, Weigh(policy));
-  hurry_ = balance.full;
   // What was removed since the last checkpoint is not known to be dead yet.
   const bool worth_knowing = balance.full || balance.unknown >= journal_.segment_size();
   if (balance.dead <= balance.allowed && balance.dead + balance.unknown > balance.allowed && worth_knowing) {
-    STRATA_TRY(keeper_.Checkpoint(hurry_));
+    STRATA_TRY(keeper_.Checkpoint(hurried()));
     STRATA_ASSIGN(balance, Weigh(policy));
   }
   if (balance.dead <= balance.allowed) return std::nullopt;
@@ -234,9 +233,8 @@ Result<bool> Cleaner::MoveSegment(const Candidate& candidate) {
   requests_from_ = checkpoint.requests;
   const Lsn until((candidate.segment + 1) * journal_.segment_size());
   const What what = candidate.first ? What::kLiving : What::kLivingAndGone;
-  std::uint64_t piece = journal_.end().value;
-  const bool hurry = hurry_;
-  Pace pace([this, hurry] { return hurry || keeper_.hurried() ? 0.0 : kCleanerEase; });
+  std::uint64_t piece = volume_.moved_bytes();
+  Pace pace([this] { return hurried() || keeper_.hurried() ? 0.0 : kCleanerEase; });
   Lsn at(candidate.segment * journal_.segment_size());
   while (true) {
     pace.Step();
@@ -249,9 +247,10 @@ Result<bool> Cleaner::MoveSegment(const Candidate& candidate) {
       return false;
     }
     at = record->end;
-    if (journal_.end().value - piece < kMovePieceBytes) continue;
-    if (!hurry && !Rest(std::chrono::nanoseconds(1'000'000'000ULL * kMovePieceBytes / kMoveBytesASecond))) return false;
-    piece = journal_.end().value;
+    if (volume_.moved_bytes() - piece < kMovePieceBytes) continue;
+    const std::chrono::nanoseconds rest(1'000'000'000ULL * kMovePieceBytes / kMoveBytesASecond);
+    if (!hurried() && !Rest(rest)) return false;
+    piece = volume_.moved_bytes();
   }
 }
 
@@ -264,7 +263,7 @@ Lsn Cleaner::NextHeld(std::uint64_t segment) const {
 
 Result<bool> Cleaner::Finish() {
   if (!moved_) return true;
-  STRATA_TRY(keeper_.Checkpoint(hurry_));
+  STRATA_TRY(keeper_.Checkpoint(hurried()));
   // A reader of the index keeps what it may still look up.
   if (keeper_.settled() < moved_end_) return false;
   const Candidate moved = *std::exchange(moved_, std::nullopt);
@@ -286,7 +285,7 @@ Result<void> Cleaner::Clean(const HistoryPolicy& policy) {
     if (!finished) return {};
     STRATA_ASSIGN(const std::optional<Candidate> candidate, Choose(policy, newest));
     if (!candidate) return {};
-    const Lsn before = journal_.end();
+    const std::uint64_t before = volume_.moved_bytes();
     STRATA_ASSIGN(const bool whole, MoveSegment(*candidate));
     if (!whole) {
       if (!Rest({})) return {};
@@ -297,9 +296,11 @@ Result<void> Cleaner::Clean(const HistoryPolicy& policy) {
     STRATA_TRY(volume_.LogBegin(candidate->first ? NextHeld(first) : Lsn(first * journal_.segment_size())));
     moved_ = candidate;
     moved_end_ = journal_.end();
+    const std::uint64_t moved = volume_.moved_bytes() - before;
+    log::Debug("segment_moved", {{"segment", candidate->segment}, {"bytes", moved}, {"hurry", hurried()}});
     const std::uint64_t least = journal_.segment_size() - journal_.segment_size() / kLeastGain / 2;
     futile_dead_.reset();
-    if (moved_end_.value - before.value > least) {
+    if (moved > least) {
       STRATA_ASSIGN(const Balance balance, Weigh(policy));
       futile_dead_ = balance.dead;
     }

@@ -52,6 +52,8 @@ class Cleaner {
     virtual Result<void> MoveRequest(const journal::RequestEffect& request) = 0;
     // Appends a record that says that the journal may begin at `begin`; where it ends.
     virtual Result<Lsn> LogBegin(Lsn begin) = 0;
+    // How much all of these have appended so far. Clients append beside them.
+    virtual std::uint64_t moved_bytes() const = 0;
   };
 
   // All must outlive it. `path`: the workspace's folder.
@@ -81,6 +83,8 @@ class Cleaner {
     bool full = false;                                // the disk: what makes room is in a hurry
   };
   Result<Balance> Weigh(const HistoryPolicy& policy) const;
+  // Whether the disk is full, and so somebody waits for room.
+  bool hurried() const { return journal_.missing_reserve() > 0; }
   // The first of the segments from `first` to `end` that is too young.
   Result<std::uint64_t> EndOfOld(const HistoryPolicy& policy, std::uint64_t first, std::uint64_t end) const;
   // How much lives in each segment from `first` to `end`: file data, and as much of all else as falls to each.
@@ -114,7 +118,6 @@ class Cleaner {
   Lsn requests_from_ STRATA_GUARDED_BY(clean_mutex_);                 // requests from here on may be asked again
   // How much was dead when a segment went for nothing.
   std::optional<std::uint64_t> futile_dead_ STRATA_GUARDED_BY(clean_mutex_);
-  bool hurry_ STRATA_GUARDED_BY(clean_mutex_) = false;
   absl::flat_hash_set<InodeNumber> moved_inodes_ STRATA_GUARDED_BY(clean_mutex_);  // of the segment under way
 
   Mutex rest_mutex_;

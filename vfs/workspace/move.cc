@@ -30,7 +30,9 @@ Result<void> WorkspaceImpl::RunMove(InodeNumber ino, Body body) {
 }
 
 Result<journal::Appended> WorkspaceImpl::LogMove(journal::RecordWriter& writer, ByteSpan payload) {
-  return Log(kBackground, writer, payload, nullptr, journal::Room::kReserve);
+  STRATA_ASSIGN(const journal::Appended appended, Log(kBackground, writer, payload, nullptr, journal::Room::kReserve));
+  moved_bytes_ += appended.end.value - appended.begin.value;
+  return appended;
 }
 
 Result<void> WorkspaceImpl::MoveInode(InodeNumber ino, Cleaner::What what) {

@@ -425,6 +425,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Result<void> MoveData(const journal::RecordView& record, const journal::DataEffect& effect) override;
   Result<void> MoveRequest(const journal::RequestEffect& request) override;
   Result<Lsn> LogBegin(Lsn begin) override;
+  std::uint64_t moved_bytes() const override { return moved_bytes_; }
   // Runs `body(Inode&, Need&)` with the inode of the upper; kStale if it is gone.
   template <typename Body>
   Result<void> RunMove(InodeNumber ino, Body body);
@@ -456,6 +457,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   // Renames of directories across directories, one at a time: ancestry stands still meanwhile.
   Mutex rename_mutex_;
 
+  std::uint64_t moved_bytes_ = 0;  // by the cleaner alone, which does one thing at a time
   std::optional<Cleaner> cleaner_;
 };
 

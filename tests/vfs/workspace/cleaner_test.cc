@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <optional>
 #include <set>
 #include <utility>
@@ -29,6 +30,7 @@ class FakeVolume final : public Cleaner::Volume {
   std::vector<std::uint64_t> moved_inodes, moved_data;  // by number
   std::set<std::uint64_t> living;                       // whose data lives
   int with_tombstones = 0, requests = 0;
+  std::function<void()> meanwhile = [] {};  // what clients do while something is moved
   bool truncations_move = true;
 
   explicit FakeVolume(journal::Journal& journal) : journal_(journal) {}
@@ -36,6 +38,7 @@ class FakeVolume final : public Cleaner::Volume {
   Result<void> MoveInode(InodeNumber ino, Cleaner::What what) override {
     moved_inodes.push_back(ino.value);
     with_tombstones += what == Cleaner::What::kLivingAndGone;
+    meanwhile();
     return {};
   }
   Result<void> MoveEntry(InodeNumber, std::string_view, Cleaner::What) override { return {}; }
@@ -48,7 +51,7 @@ class FakeVolume final : public Cleaner::Volume {
     journal::RecordWriter writer;
     writer.Begin({journal::RecordKind::kMove, Time{}, 0});
     writer.Add(journal::DataEffect{effect.ino, effect.offset, effect.length, 0});
-    STRATA_TRY(journal_.Append(writer.head(), record.payload.first(effect.length)));
+    STRATA_TRY(Append(writer, record.payload.first(effect.length)));
     return {};
   }
   Result<void> MoveRequest(const journal::RequestEffect&) override {
@@ -59,11 +62,19 @@ class FakeVolume final : public Cleaner::Volume {
     journal::RecordWriter writer;
     writer.Begin({journal::RecordKind::kMove, Time{}, 0});
     writer.Add(journal::BeginEffect{begin});
-    STRATA_ASSIGN(const journal::Appended appended, journal_.Append(writer.head(), {}));
+    STRATA_ASSIGN(const journal::Appended appended, Append(writer, {}));
     return appended.end;
   }
+  std::uint64_t moved_bytes() const override { return moved_bytes_; }
 
  private:
+  Result<journal::Appended> Append(const journal::RecordWriter& writer, ByteSpan payload) {
+    STRATA_ASSIGN(const journal::Appended appended, journal_.Append(writer.head(), payload));
+    moved_bytes_ += appended.end.value - appended.begin.value;
+    return appended;
+  }
+
+  std::uint64_t moved_bytes_ = 0;
   journal::Journal& journal_;
 };
 
@@ -186,6 +197,25 @@ TEST_F(CleanerTest, AReaderKeepsWhatItMayLookUpAndNothingIsMovedTwice) {
   index_.reader_in_the_way = false;
   ASSERT_OK(cleaner_->Clean({}));
   EXPECT_GT(first(), 0u);
+}
+
+TEST_F(CleanerTest, WhatClientsWriteMeanwhileIsNotTakenForWhatWasMoved) {
+  FillUpTo(9);
+  SetLiving(0, kPayload);
+  env_.available = 0;
+  std::vector<store::LivingSegment> written;  // which the index does not know of before a checkpoint
+  volume_->meanwhile = [&] {
+    for (const Lsn before = journal_->end(); journal_->end().value - before.value <= kSegment;) {
+      const std::uint64_t at = journal_->end().value;
+      const std::uint64_t segment = Write(1000);
+      written.push_back({segment, journal_->end().value - at});
+    }
+  };
+  index_.on_commit = [&] {
+    for (const store::LivingSegment& row : std::exchange(written, {})) SetLiving(row.segment, row.bytes);
+  };
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_GE(first(), 8u) << "it must not have been taken for futile";
 }
 
 TEST_F(CleanerTest, WhatCannotBeWrittenAnewStaysUntilItIsTheFirst) {
