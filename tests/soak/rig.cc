@@ -27,7 +27,7 @@ constexpr std::size_t kBulks = 2;
 constexpr int kLoadClients = 4;
 constexpr std::uint64_t kQuota = 40 * kMiB;  // of each bulk client, while it churns
 constexpr std::uint64_t kConnections = kBulks + kLoadClients;
-constexpr std::uint64_t kDescriptors = 128 + kConnections, kMappings = 512;
+constexpr std::uint64_t kDescriptors = 128 + 40 + kConnections, kMappings = 512;
 constexpr double kInterval = 1, kPromptly = 0.25;  // of the relaxed mode, and what a thread may take to wake up
 constexpr double kEndLimit = 2;
 constexpr double kIdleCpu = 0.02, kIdleReads = 100, kIdleBytes = 1 << 20;  // a second

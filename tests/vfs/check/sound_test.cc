@@ -35,7 +35,8 @@ TEST_P(Sound, AfterARandomStreamOfChangesCheckpointsAndLossesOfPower) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random(seed);
     const std::vector<Tree> layers = GetParam() ? std::vector<Tree>{StreamBase()} : std::vector<Tree>{};
-    FaultySubject subject(layers, QuietOptions(), seed % 2 == 0 ? 128 << 10 : 1 << 20);
+    FaultySubject subject(layers, seed % 3 == 0 ? QuietOptions() : LivelyOptions(),
+                          seed % 2 == 0 ? 128 << 10 : 1 << 20);
     ASSERT_OK(subject.Open());
     Stream stream(subject, GetParam() ? StreamBase() : Tree{}, seed);
     for (int life = 0; life < 3; ++life) {

@@ -125,7 +125,7 @@ TEST(BesideTheWriter, ShowsTheSameAsTheWriterAtRandomMoments) {
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random(seed);
-    FaultySubject subject({Base()}, QuietOptions(), 256 << 10);
+    FaultySubject subject({Base()}, LivelyOptions(), 256 << 10);
     subject.workspace();
     Stream stream(subject, Base(), seed);
     std::unique_ptr<Workspace> early;

@@ -149,7 +149,7 @@ TEST(FullDiskAtTheEnd, LosesNothingWhenItStaysFullUntilTheNextStart) {
 // Where the file system cannot allocate ahead, it is the write that finds the disk full.
 TEST(FullDiskAtAWrite, RefusesALargeWriteWholeAndGoesOnOnceThereIsSpace) {
   for (const Errc code : {Errc::kNoSpace, Errc::kQuota}) {
-    FaultySubject subject({Base()});
+    FaultySubject subject({Base()}, QuietOptions());
     Client client(subject);
     ASSERT_OK(client.WriteAt("d/g", 0, "answered"));
     const std::string before = TreeImage(subject, true);
@@ -171,7 +171,7 @@ TEST(FullDiskAtAWrite, RefusesALargeWriteWholeAndGoesOnOnceThereIsSpace) {
 
 TEST(FullDiskAtAWrite, FailsTheCommitmentAndMeetsALaterOneOnceThereIsSpace) {
   for (const Errc code : {Errc::kNoSpace, Errc::kQuota}) {
-    FaultySubject subject({Base()});
+    FaultySubject subject({Base()}, QuietOptions());
     Client client(subject);
     ASSERT_OK(client.WriteAt("d/g", 0, "answered"));
     subject.env().SetTornWrite(100);
@@ -196,7 +196,7 @@ TEST_P(FailingDisk, FailsWhatWaitsAndAllLaterChangesAndReadsGoOn) {
   const auto& [which, call] = GetParam();
   const Change change = AllChanges()[which];
   SCOPED_TRACE(change.name);
-  FaultySubject subject({Base()});
+  FaultySubject subject({Base()}, QuietOptions());
   Client client(subject);
   ASSERT_OK(client.WriteFile("kept", "durable"));
   ASSERT_OK(client.Commit(client.IdOf("kept")));

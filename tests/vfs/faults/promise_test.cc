@@ -31,7 +31,7 @@ class Promise : public ::testing::Test {
   }
 
   static constexpr CreateVerifier kVerifier{1, 2, 3};
-  FaultySubject subject_;
+  FaultySubject subject_{{}, QuietOptions()};
   Client client_;
   ObjectId file_;
 };

@@ -18,13 +18,26 @@
 
 namespace strata::vfs::testing {
 
-// Every change is answered as in the strict mode; nothing happens by itself, so that a test alone decides what is
-// durable and what the index holds.
+// All that runs by itself does so, and far more often than it would: what holds must hold at any moment of it.
+inline WorkspaceOptions LivelyOptions() {
+  WorkspaceOptions options;
+  options.memory_bytes = 16 << 20;
+  options.checkpoint_bytes = 64 << 10;
+  options.checkpoint_records = 16;
+  options.quiet_checkpoint_ns = 1'000'000;
+  options.behind_checkpoint_ns = 5'000'000;
+  return options;
+}
+
+// Nothing happens by itself: for a test that decides alone what is durable, what the index holds, or which of the
+// journal's calls fails.
 inline WorkspaceOptions QuietOptions() {
   WorkspaceOptions options;
   options.memory_bytes = 16 << 20;
   options.checkpoint_bytes = ~0ULL;
   options.checkpoint_records = ~0ULL;
+  options.quiet_checkpoint_ns = 0;
+  options.behind_checkpoint_ns = 0;
   options.history.all = true;
   return options;
 }
@@ -35,7 +48,7 @@ void SilenceLog();
 class FaultySubject : public FileSystemHolder {
  public:
   // `layers`: highest first. The workspace is opened by Open, or by the first call.
-  FaultySubject(std::vector<Tree> layers, const WorkspaceOptions& options = QuietOptions(),
+  FaultySubject(std::vector<Tree> layers, const WorkspaceOptions& options = LivelyOptions(),
                 std::uint64_t segment_size = 1 << 20)
       : layers_(std::move(layers)), options_(options) {
     SilenceLog();
