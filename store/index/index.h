@@ -5,6 +5,7 @@
 // transactions only. Thread-safe but for Writer, which belongs to one thread.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -54,9 +55,18 @@ struct IndexMemory {
   std::size_t read_pages = 2 << 20;
 };
 
+// How long a reader beside the writer may keep the writer from emptying its write-ahead log: until the log has grown by
+// so much since Open, and so long after its first change since. Then the reader copies what it sees.
+struct ReaderPatience {
+  std::uint64_t log_bytes = 64 << 20;
+  std::chrono::nanoseconds time = std::chrono::seconds(10);
+};
+
 enum class IndexMode : std::uint8_t {
-  kReadOnly,  // shows the state at Open for as long as it lives, whatever another process writes meanwhile
-  kInspect,   // as kReadOnly, for who knows that nobody writes: pages newer than the last transaction are damage too
+  // Shows the state at Open for as long as it lives, whatever another process writes meanwhile. Once the patience is
+  // over that is a copy in a temporary file. Where it cannot be made, every call fails with kIo from then on.
+  kReadOnly,
+  kInspect,  // as kReadOnly, for who knows that nobody writes: pages newer than the last transaction are damage too
   kReadWrite,
 };
 
@@ -69,7 +79,7 @@ class Index {
   // kNotSupported where its version is newer than this program. One of an older version is brought up to date with
   // kReadWrite, in one transaction, and is kNotSupported with the others.
   static Result<std::unique_ptr<Index>> Open(const std::string& path, IndexMode mode, std::uint64_t volume_id,
-                                             const IndexMemory& memory = {});
+                                             const IndexMemory& memory = {}, const ReaderPatience& patience = {});
   virtual ~Index() = default;
 
   // What the database says of the journal.
