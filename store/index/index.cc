@@ -265,13 +265,17 @@ class SqliteIndex final : public Index {
     return MakeWriter(write_, segment_size);
   }
 
-  Result<bool> Settle(const std::function<void()>& step) override {
+  Result<bool> Settle(const std::function<void()>& step, const std::function<bool()>& stop) override {
     if (!write_.connection || write_.busy.load(std::memory_order_acquire)) {
       return Fail(Errc::kBusy, "settling an index that is not open for writing, or is being written");
     }
-    write_.sequence.written = step;
+    if (stop && stop()) return false;  // what comes first is a sync of the whole log
+    write_.sequence.stop = [&] {
+      if (step) step();
+      return stop && stop();
+    };
     auto settled = write_.connection->database->SettleLog();
-    write_.sequence.written = {};
+    write_.sequence.stop = {};
     return settled;
   }
 

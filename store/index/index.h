@@ -145,9 +145,10 @@ class Index {
   // kBusy while another Writer of this Index lives. `segment_size`: the journal's, in which the positions of extents
   // count.
   virtual Result<std::unique_ptr<Writer>> Begin(std::uint64_t segment_size) = 0;
-  // Makes what was committed durable in the database's own file. False: a reader of an older state is in the way. Not
-  // while a Writer lives. `step`: as Commit's.
-  virtual Result<bool> Settle(const std::function<void()>& step = {}) = 0;
+  // Makes what was committed durable in the database's own file. False: a reader of an older state is in the way, or
+  // `stop` has said so, which is asked as often as `step` is called; the next Settle then begins anew. Not while a
+  // Writer lives. `step`: as Commit's.
+  virtual Result<bool> Settle(const std::function<void()>& step = {}, const std::function<bool()>& stop = {}) = 0;
 };
 
 }  // namespace strata::store

@@ -25,8 +25,9 @@ struct PageSequence {
   std::atomic<std::uint32_t> newest{0};           // put into pages as they are written
   std::atomic<std::uint32_t> limit{0xffff'ffff};  // a page read with a higher one is damage
   mutable std::atomic<bool> damaged{false};       // a page that was read did not check
-  std::function<void()> written =
-      {};  // called for each page that was written into the file; set by the one thread that writes
+  // Called for each page that was written into the file, and before the file is synced. True: no more is to be written,
+  // and SQLite's call fails with SQLITE_INTERRUPT. Set by the one thread that writes.
+  std::function<bool()> stop = {};
 };
 
 // The name of SQLite's file layer with these checks; registered at the first call.

@@ -141,7 +141,7 @@ Result<bool> Database::SettleLog() {
   const int rc = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   sqlite3_busy_timeout(handle_, kBusyTimeoutMs);
   if (rc == SQLITE_OK) return true;
-  if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED) return false;
+  if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED || rc == SQLITE_INTERRUPT) return false;
   return Failure(rc, handle_, path_);
 }
 

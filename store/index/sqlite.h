@@ -76,8 +76,8 @@ class Database {
 
   // Lets -wal and -shm stay when the last user closes: without them nobody can observe the file.
   void KeepLog();
-  // Brings all of the write-ahead log into the file, syncs both, and empties the log. False: somebody still reads an
-  // older state, which keeps the log.
+  // Brings all of the write-ahead log into the file, syncs both, and empties the log. False: the log stays, since
+  // somebody still reads an older state, or PageSequence::stop ended it.
   Result<bool> SettleLog();
   Result<void> Execute(const char* sql);
   // How many bytes it may keep of its pages in memory.

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <thread>
+#include <utility>
 
 #include "store/index/page_check.h"
 #include "tests/base/temp_folder.h"
@@ -292,6 +293,66 @@ TEST(Index, AReaderThatCannotCopyWhatItSeesSaysSoAndIsNotInTheWayEither) {
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+TEST(Index, SettlingEndsWhenItIsToldToAndIsDoneAllTheSameByTheNext) {
+  TempFolder folder;
+  const std::string path = folder / "index";
+  auto index = MustOpen(path);
+  FillBatch(*index, 1, 5000);
+  std::uint64_t pages = 0;
+  const auto count = [&] { ++pages; };
+  // Asked at the beginning, after each page, and before the sync.
+  std::uint64_t whole = 0;
+  {
+    const std::string copy = folder / "copy";
+    auto other = MustOpen(copy);
+    FillBatch(*other, 1, 5000);
+    ASSERT_TRUE(other->Settle(count).value());
+    whole = std::exchange(pages, 0);
+  }
+  ASSERT_GT(whole, 30u);
+  for (const std::uint64_t most : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{20}, whole - 1}) {
+    SCOPED_TRACE(most);
+    pages = 0;
+    const auto settled = index->Settle(count, [&] { return pages >= most; });
+    ASSERT_TRUE(settled) << settled.error().ToString();
+    EXPECT_FALSE(*settled);
+    EXPECT_EQ(pages, most);
+    EXPECT_GT(LogBytes(path), 0u);
+    EXPECT_EQ(index->LoadInode(InodeNumber(5000)).value()->size, 1u);
+    FillBatch(*index, 1, 5000);
+  }
+  ASSERT_TRUE(index->Settle(count, [] { return false; }).value());
+  EXPECT_EQ(LogBytes(path), 0u);
+  index.reset();
+  EXPECT_TRUE(MustOpen(path, IndexMode::kInspect)->Check());
+}
+
+// A limit: who reads the mapped index of the log where its file was cut gets a signal (docs/durability.md).
+TEST(Index, IsWholeAfterItsProcessDiedOfItsSharedMemoryBeingCut) {
+  TempFolder folder;
+  const std::string path = folder / "index";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGBUS, SIG_DFL);  // the sanitizer reports it otherwise
+    auto index = MustOpen(path);
+    FillBatch(*index, 1);
+    if (!index->Settle()) ::_exit(1);
+    FillBatch(*index, 2);
+    std::filesystem::resize_file(path + "-shm", 0);
+    (void)index->LoadInode(InodeNumber(1));
+    ::_exit(2);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS) << status;
+  auto index = MustOpen(path);
+  EXPECT_EQ(index->LastCheckpoint().value().lsn, Lsn(2));
+  EXPECT_EQ(index->LoadInode(InodeNumber(500)).value()->size, 2u);
+  EXPECT_TRUE(index->Check());
+  FillBatch(*index, 3);
+  EXPECT_TRUE(index->Settle().value());
 }
 
 TEST(Index, IsWholeAfterItsProcessWasKilledAmidCommits) {
