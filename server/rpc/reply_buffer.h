@@ -15,7 +15,7 @@
 namespace strata::rpc {
 
 // Not thread-safe: belongs to one connection, or to one call on a worker. An empty one that never held anything owns no
-// memory; one that was emptied keeps one chunk for the next replies (Clear with false gives that back too).
+// memory. One that was emptied keeps one chunk for the next replies (Clear with false gives that back too).
 class ReplyBuffer {
  public:
   // The largest contiguous reservation.
@@ -82,7 +82,7 @@ class ReplyBuffer {
     std::shared_ptr<const void> pin;  // of referenced bytes
   };
 
-  // Calls visit(ByteSpan, const Piece*) for each stretch of bytes [from, from + size), in order; the piece is null for
+  // Calls visit(ByteSpan, const Piece*) for each stretch of bytes [from, from + size), in order. The piece is null for
   // bytes that are no closed piece yet. Ends when it returns false.
   template <typename Visit>
   bool VisitRange(std::size_t from, std::size_t size, Visit visit) const;

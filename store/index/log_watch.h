@@ -1,5 +1,5 @@
-// A watch over the write-ahead log of an index that another process writes: who reads an old state of it for long is in
-// the writer's way, since the log can then only grow.
+// A watch over the write-ahead log of an index that another process writes. Who reads an old state of the index for
+// long is in the writer's way: the log can then only grow.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// SQLite in our terms: connections and prepared statements as values with owners, errors as Status. A connection and
-// its statements belong to one thread at a time.
+// SQLite in our terms. Connections and prepared statements are values with owners, and errors are Status. A connection
+// and its statements belong to one thread at a time.
 #pragma once
 
 #include <cstdint>
