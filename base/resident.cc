@@ -1,6 +1,7 @@
 #include "base/resident.h"
 
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <array>
@@ -25,6 +26,21 @@ std::uint64_t ResidentFileBytes() {
 #else
   return 0;
 #endif
+}
+
+bool CopyMapped(ByteSpan from, std::byte* to) {
+  while (!from.empty()) {
+    const iovec source{const_cast<std::byte*>(from.data()), from.size()};
+    const iovec target{to, from.size()};
+    const ssize_t size = ::process_vm_readv(::getpid(), &target, 1, &source, 1, 0);
+    if (size <= 0) {
+      mapping_faults.fetch_add(1);
+      return false;
+    }
+    from = from.subspan(static_cast<std::size_t>(size));
+    to += size;
+  }
+  return true;
 }
 
 }  // namespace strata

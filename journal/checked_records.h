@@ -1,5 +1,5 @@
-// CheckedRecords: which records were checked, as far as they were lately: the place of one is taken by another that
-// falls on it, and what was forgotten is checked anew. So what is noted of a journal of any size has a bound.
+// CheckedRecords: which records were checked lately. A record takes the place of another that falls on it. What was
+// forgotten is checked anew. So what is noted of a journal of any size has a bound.
 #pragma once
 
 #include <atomic>

@@ -1,11 +1,11 @@
 // Journal: the append-only log of every change of a workspace. It is the truth. Grammar: docs/formats/journal.md.
 //
 // A position (Lsn) is a byte position in the log. Segment k is one file and holds the positions [k * S, (k + 1) * S), S
-// being the segment size; its first kSegmentHeaderBytes are its header. A record never spans segments; the rest of a
+// being the segment size. Its first kSegmentHeaderBytes are its header. A record never spans segments. The rest of a
 // segment that a record did not fit in is unused. So a position leads to its segment by a division, and a READ of file
-// data that lies in a record reads the mapped segment.
+// data in a record reads the mapped segment.
 //
-// Appending copies small records into a buffer; Flush hands the buffer to the operating system in one write; Sync waits
+// Appending copies small records into a buffer. Flush hands the buffer to the operating system in one write. Sync waits
 // for one fdatasync that serves all who wait (group commit). A large payload is written straight from the caller's
 // memory.
 #pragma once
@@ -41,7 +41,7 @@ struct JournalOptions {
   // For a repair: the journal is what lies before this position (where a record begins or ends), whatever was promised
   // behind it.
   std::optional<Lsn> ends_at = {};
-  // Bytes of the mapped segments that reading may hold in this process's memory; beyond, small reads are copied, and
+  // Bytes of the mapped segments that reading may hold in this process's memory. Beyond, small reads are copied, and
   // for large ones pages are let go.
   std::uint64_t mapped_bytes = 64 << 20;
   // Segments whose files and mappings are held at once; 0 for as many as this process may well open.
@@ -97,13 +97,13 @@ class Journal {
   virtual ~Journal() = default;
 
   // Appends one record. kNoSpace, kQuota: nothing was appended. A Flush or Sync that gives them has left what was
-  // appended before where it was, and may succeed later. After any other error of a write, and any of a sync, the
-  // journal has failed for good: every later Append, Flush and Sync gives it.
+  // appended before where it was, and may succeed later. Any other error of a write, and any of a sync, ends the
+  // journal for good: every later Append, Flush and Sync gives it.
   virtual Result<Appended> Append(ByteSpan head, ByteSpan payload, Room room = Room::kOrdinary) = 0;
   // Hands everything appended to the operating system.
   virtual Result<void> Flush() = 0;
-  // Calls `done` once everything before `lsn` is durable or the journal has failed; from the committer's thread, or
-  // from within Sync where it is so already. `done` must not wait.
+  // Calls `done` once everything before `lsn` is durable or the journal has failed. The committer's thread calls it, or
+  // Sync itself where it is so already. `done` must not wait.
   virtual void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) = 0;
   // Waits for Sync.
   Result<void> SyncAndWait(Lsn lsn);
@@ -115,7 +115,7 @@ class Journal {
   virtual bool failed() const = 0;
 
   // `length` bytes at `position`, of the payload of the record that begins at `record`; flushed first if need be. They
-  // lie in one segment and so in one span. A record that this process did not write is checked in full the first time;
+  // lie in one segment and so in one span. A record that this process did not write is checked in full the first time.
   // kWouldBlock where that is due and `may_block` is false. kCorrupt where it does not check, or the journal holds no
   // such range.
   virtual Result<PinnedBytes> Data(Lsn record, Lsn position, std::uint64_t length, bool may_block) = 0;
@@ -129,15 +129,15 @@ class Journal {
   // data.
   virtual Result<std::optional<RecordView>> NextHead(Lsn from) = 0;
   // Lets the pages that were read through the mappings leave this process's memory; they come back as they are read
-  // again. Happens by itself beyond JournalOptions::mapped_bytes; this is for a quiet moment, so that a process that
-  // read much once is not seen to hold it for ever.
+  // again. Happens by itself beyond JournalOptions::mapped_bytes. This is for a quiet moment: a process that read much
+  // once is then not seen to hold it for ever.
   virtual void ReleasePages() = 0;
   // Gives up the segments that lie wholly before `lsn`, which must be durable: their files are removed, the oldest
   // first. What still points into them is lost.
   virtual Result<void> Retire(Lsn lsn) = 0;
-  // Gives up one complete segment, wherever it lies, but not the last: its file is replaced by a stub that says where
-  // its records ended, and readers go on behind it. It and the beginning of the next one must be durable. What still
-  // points into it is lost. Once this has failed, the file may be either.
+  // Gives up one complete segment, wherever it lies, but not the last. A stub replaces its file and says where its
+  // records ended. Readers go on behind it. It and the beginning of the next one must be durable. What still points
+  // into it is lost. Once this has failed, the file may be either.
   virtual Result<void> GiveUp(std::uint64_t segment) = 0;
   virtual bool IsGivenUp(std::uint64_t segment) const = 0;
   // The first position that may hold a record: segments before it were given up.

@@ -1,9 +1,11 @@
-// LogJournal: the one Journal there is; appending is in journal.cc, reading in reading.cc.
+// LogJournal: the one Journal there is. Appending is in journal.cc, reading in reading.cc.
 //
 // Locks, in their order: mutex_ (appending), then FailureLatch's. Neither is held over a sync, nor over the writes of
-// Flush and of a commit, beside which others append into a second buffer. retire_mutex_ and commit_mutex_ come before
-// it, in that order. Reading file data takes no lock: positions are atomics, bytes once written never change, and a
-// segment stays open while it is used (SegmentTable::Use). walk_mutex_ is taken by itself, SegmentTable's last.
+// Flush and of a commit. Beside these, others append into a second buffer. retire_mutex_ and commit_mutex_ come before
+// mutex_, in that order. walk_mutex_ is taken by itself, SegmentTable's last.
+//
+// Reading file data takes no lock. Positions are atomics, bytes once written never change, and a segment stays open
+// while it is used (SegmentTable::Use).
 #pragma once
 
 #include <atomic>
@@ -221,8 +223,7 @@ class LogJournal final : public Journal {
   std::atomic<std::uint64_t> complete_bytes_{0};  // of the records of complete segments that are held
 
   // Blocks that were read through the mappings since they were released, and where they lie. Linux may map more at a
-  // touch than the block (a folio, of up to 2 MiB), so that now and then the count is set right by what it says there
-  // is.
+  // touch than the block (a folio, of up to 2 MiB). So now and then the count is set right by what Linux says there is.
   std::atomic<std::int64_t> mapped_{0};  // a little wrong where a release comes between a touch and its count
   std::atomic<std::int64_t> mapped_before_{
       static_cast<std::int64_t>(ResidentFileBytes() / kMappedBlock)};  // when all were last released

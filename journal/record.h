@@ -1,8 +1,8 @@
 // The native records: what a workspace writes into the journal for each change. Grammar: docs/formats/journal.md.
 //
-// A record says what was done (its kind, by whom, when), for people and for history, and what came of it (its effects),
-// for machines. Effects are after-images: applying a record, or any suffix of the journal, a second time changes
-// nothing.
+// A record says what was done (its kind, by whom, when), for people and for history. It says what came of it (its
+// effects), for machines. Effects are after-images: applying a record, or any suffix of the journal, a second time
+// changes nothing.
 #pragma once
 
 #include <cstdint>

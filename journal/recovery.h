@@ -1,14 +1,14 @@
 // Finding the end of a journal.
 //
 // What was not synced when the power went may be there in part, and not from front to back: pages reach the disk in any
-// order. So valid records behind a hole prove nothing by themselves. What proves damage is a later record (or segment
-// header) which says that the hole was durable when it was appended: each carries the durable position of that moment.
-// So:
-//   - the log ends at the first place where no whole record lies;
-//   - if anything behind that place says the place was durable, bytes that were promised are gone: kCorrupt, nothing is
-//   changed;
-//   - else it is the torn tail: it is cut, overwritten with zeros, so that nothing stale can ever be taken for a
-//   record.
+// order. So valid records behind a hole prove nothing by themselves. A later record (or segment header) proves damage
+// if it says that the hole was durable when it was appended. Each carries the durable position of that moment. So:
+//   - The log ends at the first place where no whole record lies.
+//   - If anything behind says that the place was durable, bytes that were promised are gone. That is kCorrupt, and
+//     nothing is changed.
+//   - Else it is the torn tail. It is cut: overwritten with zeros, so that nothing stale can ever be taken for a
+//     record.
+//
 // A damaged record that no later one vouches for cannot be told from a torn tail, and is cut with it.
 #pragma once
 

@@ -100,7 +100,7 @@ Result<std::unique_ptr<File>> OpenBesideWriter(Env& env, const Segment& segment)
 // Whether the file that bears the segment's name still is that segment, and as long as its records.
 Result<void> CheckIsSegment(const Segment& segment, File& file);
 
-// Makes the file of a new segment, open and mapped, with room for at least `room` bytes and its header; nothing is left
+// Makes the file of a new segment, open and mapped, with room for at least `room` bytes and its header. Nothing is left
 // of it on an error. `spare`: its file, if there is one already, as large as a segment becomes and under its name.
 Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& directory, const SegmentHeader& header,
                                                std::uint64_t room, std::unique_ptr<File> spare = nullptr,

@@ -1,5 +1,5 @@
-// SegmentTable: leads from a position to its segment without a lock, and holds of the segments' files and mappings no
-// more than it may: one that is read is opened, and another closed for it.
+// SegmentTable: leads from a position to its segment without a lock. It holds no more of the segments' files and
+// mappings than it may: where one is read another is closed for it.
 #pragma once
 
 #include <atomic>

@@ -1,7 +1,7 @@
-// SpareSegment: the file of the segment that comes next, made ahead of need by a thread of its own, its blocks written
+// SpareSegment: the file of the segment that comes next. A thread of its own makes it ahead of need, its blocks written
 // with zeros.
 //
-// A sync that reaches into blocks which were never written waits for more than the data: the file system notes on the
+// A sync that reaches into blocks which were never written waits for more than the data. The file system notes on the
 // disk that they are written now (ext4: the extent and the inode, or a commit of its own journal). Over blocks that
 // were written before, data is all that it waits for.
 #pragma once

@@ -1,6 +1,6 @@
-// UsedSegments: files of segments that were given up, kept to be segments again. Their blocks are there, and written: a
-// new segment in one of them costs no allocation, and a sync of it changes no metadata of the file system. What is in
-// them is taken for nothing: the new segment has a salt of its own.
+// UsedSegments: files of segments that were given up, kept to be segments again. Their blocks are there, and written.
+// So a new segment in one of them costs no allocation, and a sync of it changes no metadata of the file system. What is
+// in them is taken for nothing: the new segment has a salt of its own.
 #pragma once
 
 #include <array>
@@ -25,12 +25,12 @@ class UsedSegments {
   // Removes them.
   ~UsedSegments() { (void)Drop(); }
 
-  // Takes over the file of that name, which is nearly of a segment's size and no segment any more, or removes it where
-  // there are enough, or the disk is short; durably, so that a crash never shows what is written to it later under its
-  // old name. `mapped`: counts its mappings, which readers may hold. One call at a time.
+  // Takes over the file of that name, which is nearly of a segment's size and no segment any more. Removes it where
+  // there are enough, or the disk is short. Either is durable, so that a crash never shows what is written to it later
+  // under its old name. `mapped`: counts its mappings, which readers may hold. One call at a time.
   Result<void> Put(const std::string& path, std::shared_ptr<const std::atomic<std::size_t>> mapped);
-  // One that nobody looks at, under its new name, which is not durable yet, locked until its new header is written;
-  // null where there is none.
+  // One that nobody looks at, locked until its new header is written; null where there is none. It has its new name,
+  // which is not durable yet.
   std::unique_ptr<File> Take(const std::string& path);
   bool empty() const { return count_.load(std::memory_order_relaxed) == 0; }
   // Gives their space back; whether there were any.

@@ -1,5 +1,5 @@
 // Window: a file read piece by piece with read(2). What a reader walks through comes this way rather than through the
-// mapping, in which a bad block of the disk is a signal and not an error, and whose pages count for the process.
+// mapping. In a mapping a bad block of the disk is a signal and not an error, and its pages count for the process.
 #pragma once
 
 #include <memory>
@@ -16,8 +16,8 @@ class Window {
  public:
   // `read_ahead`: so much is read at once where there is so much.
   explicit Window(std::uint64_t read_ahead = 256 << 10) : read_ahead_(read_ahead) {}
-  // Bytes [offset, offset + length) of the file, which `key` tells from others, or as many of them as lie before
-  // `limit` and the file's end. What lies before `limit` must not change any more: it may be read ahead. The bytes stay
+  // Bytes [offset, offset + length) of the file, or as many of them as lie before `limit` and the file's end. `key`
+  // tells the file from others. What lies before `limit` must not change any more: it may be read ahead. The bytes stay
   // valid until the next call, and for as long as what pin() gave after this one lives.
   Result<ByteSpan> Read(File& file, std::uint64_t key, std::uint64_t offset, std::uint64_t length, std::uint64_t limit);
   std::shared_ptr<const void> pin() {

@@ -1,5 +1,5 @@
 // Handover: everything that one strata::Server needs to serve on where another ended, without a client noticing more
-// than a pause; and its form in bytes, for a server in another process (server/takeover.h).
+// than a pause. It has a form in bytes, for a server in another process (server/takeover.h).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// PortmapService: makes port 111 tell where NFS and MOUNT are (spec nfsv3 2.3): registers them with the machine's
-// rpcbind, or, where none runs, answers there itself.
+// PortmapService: makes port 111 tell where NFS and MOUNT are (spec nfsv3 2.3). It registers them with the machine's
+// rpcbind. Where none runs, it answers there itself.
 #pragma once
 
 #include <memory>

@@ -5,8 +5,8 @@
 //     auto server = strata::Server::Start(options, {{strata::ExportOptions{}, volume}});
 //     ... (*server)->endpoints()[0].port ...
 //
-// Start returns once calls are answered; the destructor (or Stop) ends it: no new calls, those under way are answered,
-// their changes flushed.
+// Start returns once calls are answered. The destructor (or Stop) ends it: no new calls are taken, those under way are
+// answered, and their changes are flushed.
 #pragma once
 
 #include <chrono>
@@ -37,7 +37,7 @@ struct ServerOptions {
   std::size_t max_calls_in_flight = 256;
   std::size_t max_queued_bytes = 16 << 20;
   std::size_t max_connections = 16384;
-  // Of all connections together: what is received into, calls under way, and replies not yet sent; beyond, each gets on
+  // Of all connections together: what is received into, calls under way, and replies not yet sent. Beyond, each gets on
   // by one call at a time (rpc::TransportOptions).
   std::size_t max_buffered_bytes = 128 << 20;
   // Of the duplicate request cache, in all.
@@ -53,9 +53,9 @@ struct ServerStatistics {
 class Server {
  public:
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, std::vector<Export> exports);
-  // Serves on where another server ended, here or in another process (server/takeover.h): on its sockets, and on port
-  // 111 as that one did, whatever `options` say of these. `serving` is called when nothing can fail any more, before
-  // the first byte is read or written.
+  // Serves on where another server ended, here or in another process (server/takeover.h). It takes that one's sockets,
+  // and port 111 as that one did, whatever `options` say of these. `serving` is called when nothing can fail any more,
+  // before the first byte is read or written.
   static Result<std::unique_ptr<Server>> Resume(const ServerOptions& options, std::vector<Export> exports,
                                                 Handover handover, std::move_only_function<void()> serving);
   virtual ~Server() = default;

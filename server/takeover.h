@@ -1,7 +1,7 @@
-// Takeover: a new server process takes the sockets of the running one over, for upgrades, and no connection is refused
-// or reset.
+// Takeover: a new server process takes the sockets of the running one over, for upgrades. No connection is refused or
+// reset.
 //
-// The running process listens on the AF_UNIX stream socket `control` in the workspace's folder; the new one asks there.
+// The running process listens on the AF_UNIX stream socket `control` in the workspace's folder. The new one asks there.
 //
 //     new                                old
 //     kHello {versions}            ->    serves on
@@ -11,12 +11,12 @@
 //     kServing                     ->    closes its copies of the sockets, and ends
 //     serves
 //
-// Until kServing both hold the sockets and neither reads nor writes one, so until then the old process can serve on as
-// if nothing had been: it does when the new one says kFailed, or is gone. kServing is the moment after which only the
-// new one may touch them; it is said before the first byte is read.
+// Until kServing both hold the sockets and neither reads nor writes one. So until then the old process can serve on as
+// if nothing had been. It does when the new one says kFailed, or is gone. From kServing on only the new one may touch
+// them. It is said before the first byte is read.
 //
-// A message is u32 type, u32 size, then so many bytes, all little-endian. Sizes are bounded, and what is sent is
-// believed only by root and by the user who runs the server (SO_PEERCRED; the socket file's mode is 0600).
+// A message is u32 type, u32 size, then so many bytes, all little-endian. Sizes are bounded. What is sent is believed
+// only by root and by the user who runs the server (SO_PEERCRED; the socket file's mode is 0600).
 #pragma once
 
 #include <sys/types.h>
@@ -86,7 +86,7 @@ class TakeoverPoint {
 // The new process's end. Not thread-safe. Destroyed before Serving: the old process serves on.
 class Takeover {
  public:
-  // Asks the server of the workspace in `folder`, and waits until it has given everything up: from then on the
+  // Asks the server of the workspace in `folder`, and waits until it has given everything up. From then on the
   // workspace can be opened. kNotFound where none runs.
   static Result<Takeover> Ask(const std::string& folder);
   Takeover(Takeover&&) = default;

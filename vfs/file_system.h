@@ -101,7 +101,7 @@ Result<void> CheckName(std::string_view name);
 // As CheckName, and `dots` for "." and "..": of a name about to be made or removed.
 Result<void> CheckNewName(std::string_view name, Errc dots);
 
-// POSIX access by the mode bits alone, for the bits of `wanted` (kAccess*); the superuser may do all but execute a
+// POSIX access by the mode bits alone, for the bits of `wanted` (kAccess*). The superuser may do all but execute a
 // regular file without an x bit.
 std::uint32_t AccessByMode(const Attributes& attributes, const Credentials& credentials, std::uint32_t wanted);
 

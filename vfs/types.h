@@ -53,7 +53,7 @@ struct Credentials {
 
 struct OpContext {
   Credentials credentials;
-  // False: the call answers from memory or fails with kWouldBlock, having changed nothing; the caller then repeats it
+  // False: the call answers from memory or fails with kWouldBlock, having changed nothing. The caller then repeats it
   // on a thread that may wait, with true.
   bool may_block = true;
   // Names the request to the file system, which keeps the name with the change that it makes

@@ -14,7 +14,7 @@ inline constexpr std::uint32_t kMountProgram = 100005;
 inline constexpr std::size_t kMaxRememberedMounts = 1024;
 
 // `exports` must outlive the program and no longer change. As with NFS, Admits() goes by the address alone, so that an
-// unprivileged `showmount -e` works; MNT also wants the source port that the export demands.
+// unprivileged `showmount -e` works. MNT also wants the source port that the export demands.
 std::unique_ptr<rpc::Program> MakeMount3Program(const Exports& exports);
 
 }  // namespace strata

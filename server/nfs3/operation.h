@@ -1,5 +1,5 @@
-// Operation: what all procedures share: from a handle to an object of a volume, under the caller's credentials, and the
-// failure replies.
+// Operation: what all procedures share. It leads from a handle to an object of a volume, under the caller's
+// credentials, and has the failure replies.
 //
 // A handler decodes, asks Finished(), makes an Operation, calls one method of the volume, and encodes. Where the volume
 // says that it must wait, the handler returns Outcome::WouldBlock() with nothing written.

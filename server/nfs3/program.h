@@ -12,7 +12,7 @@ inline constexpr std::uint32_t kNfsProgram = 100003;
 
 // `exports` must outlive the program and no longer change.
 //
-// Admits() goes by the address alone: a peer that no export admits by its address gets no answer at all, but NULL is
+// Admits() goes by the address alone. A peer that no export admits by its address gets no answer at all. NULL is
 // answered to any source port of the others, because mount.nfs pings from an unprivileged one. Every other procedure
 // answers NFS3ERR_ACCES, and nothing else, to a peer that the handle's export does not admit by address and source
 // port.

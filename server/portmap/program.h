@@ -10,8 +10,8 @@ namespace strata {
 
 inline constexpr std::uint32_t kPortmapProgram = 100000;
 
-// `registry` must outlive the program. SET and UNSET are obeyed from a local privileged caller only: an AF_UNIX peer
-// with uid 0, or a loopback address with a source port below 1024. Everyone else gets FALSE.
+// `registry` must outlive the program. SET and UNSET are obeyed from a local privileged caller only. That is an AF_UNIX
+// peer with uid 0, or a loopback address with a source port below 1024. Everyone else gets FALSE.
 std::unique_ptr<rpc::Program> MakePortmapProgram(portmap::Registry& registry);
 
 }  // namespace strata

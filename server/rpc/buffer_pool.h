@@ -1,5 +1,5 @@
-// BufferPool: the buffers that one thread's connections receive into, lent to those that are talking and taken back
-// from those that are not.
+// BufferPool: the buffers that one thread's connections receive into. They are lent to those that are talking and taken
+// back from those that are not.
 #pragma once
 
 #include <atomic>
@@ -14,8 +14,8 @@
 
 namespace strata::rpc {
 
-// A record's payload. wtmax is 1 MiB, but of a larger WRITE that much is written (RFC 1813 3.3.7), so up to 4 MiB and
-// the headers before them are received.
+// A record's payload. A WRITE larger than wtmax (1 MiB) is not refused: that much of it is written (RFC 1813 3.3.7). So
+// up to 4 MiB and the headers before them are received.
 inline constexpr std::size_t kMaxRecordBytes = (4 << 20) + (4 << 10);
 // Of records that keep to wtmax.
 inline constexpr std::size_t kUsualRecordBytes = (1 << 20) + (4 << 10);

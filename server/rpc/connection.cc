@@ -248,11 +248,12 @@ std::optional<HandedSocket> Connection::Release() {
   handed.program = dispatcher_.first_program();
   handed.peer = peer_;
   reader_.CopyUntaken(handed.received);
-  out_.CopyTo(0, handed.unsent);
+  // A reply that cannot be read any more ends the connection, as when it is sent.
+  const bool whole = out_.CopyTo(0, handed.unsent);
   boost::system::error_code error;
   handed.socket = UniqueFd(socket_.release(error));
   Close();
-  if (error) return std::nullopt;
+  if (error || !whole) return std::nullopt;
   return handed;
 }
 

@@ -1,9 +1,9 @@
 // Connection: one stream of records and the replies to it.
 //
-// Life of a batch: one receive; every whole record in it is served in place, on this thread, its reply written into the
-// thread's batch; the commitments of all are met together; one gathered write. What cannot be answered at once leaves
-// the batch: a call that must wait runs again on the worker pool, a reply that must be durable first is parked until
-// the volume's sync; both come back as Completions and leave in a later batch.
+// The life of a batch begins with one receive. Every whole record in it is served in place, on this thread, and its
+// reply written into the thread's batch. Then the commitments of all are met together, and one gathered write sends it.
+// What cannot be answered at once leaves the batch. A call that must wait runs again on the worker pool. A reply that
+// must be durable first is parked until the volume's sync. Both come back as Completions and leave in a later batch.
 //
 // While a connection talks it holds one of the thread's buffers and receives straight into it: epoll_wait, recv,
 // sendmsg. When it has been silent for a second, the buffer is taken back and only readiness is waited for.
@@ -11,8 +11,8 @@
 // Back-pressure: with max_calls_in_flight calls or max_queued_bytes bytes under way nothing is read or served until
 // some have left.
 //
-// While the thread is paused nothing is read or served either, and once what is under way is answered the socket can be
-// given away: what it then holds is bytes received and bytes to send, no calls.
+// While the thread is paused nothing is read or served either. Once what is under way is answered the socket can be
+// given away. It then holds bytes received and bytes to send, and no calls.
 #pragma once
 
 #include <array>

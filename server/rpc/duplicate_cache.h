@@ -1,10 +1,10 @@
 // DuplicateCache: a call that comes again gets the first answer again (spec nfsv3 1.6).
 //
-// NFSv3's REMOVE, RENAME, CREATE and their like are not idempotent, yet a client that hears nothing sends them again,
+// NFSv3's REMOVE, RENAME, CREATE and their like are not idempotent. Yet a client that hears nothing sends them again,
 // perhaps over a new connection. The cache knows calls under way, so that none is started twice, and the answers of
-// those that were done last. Answers lie in blocks in the order in which they were given; a new one pushes out the
-// oldest, so a call costs O(1) and sweeps nothing. What was answered kAgeSeconds ago, to a client that has been silent
-// for as long, is forgotten by Age, which is called now and then and touches nothing younger; its memory comes back.
+// those that were done last. Answers lie in blocks in the order in which they were given. A new one pushes out the
+// oldest, so a call costs O(1) and sweeps nothing. Age forgets what was answered kAgeSeconds ago, to a client that has
+// been silent for as long. It is called now and then and touches nothing younger. Its memory comes back.
 #pragma once
 
 #include <array>
@@ -49,8 +49,8 @@ std::int64_t SteadySeconds();
 class DuplicateCache {
  public:
   using Clock = std::int64_t (*)();  // seconds
-  // Who hears nothing for so long has given up, or starts anew: at least 120 s after the client was last heard, of
-  // which the cache is told every kHeardSeconds.
+  // Who hears nothing for so long has given up, or starts anew. It is at least 120 s after the client was last heard,
+  // since the cache is told of that every kHeardSeconds.
   static constexpr std::int64_t kHeardSeconds = 8;
   static constexpr std::int64_t kAgeSeconds = 120 + kHeardSeconds;
 

@@ -1,8 +1,8 @@
 // IoThread: one thread, its Asio context, and the connections that live there.
 //
-// A connection belongs to one IoThread from its first byte to its last, so nothing of it is locked. What a thread's
-// connections need only while they are served (receive buffers, the batch of replies, the vector for the gathered
-// write) belongs to the thread and is lent: an idle connection is a socket and some hundred bytes.
+// A connection belongs to one IoThread from its first byte to its last, so nothing of it is locked. A thread's
+// connections need some things only while they are served: receive buffers, the batch of replies, the vector for the
+// gathered write. These belong to the thread and are lent. So an idle connection is a socket and some hundred bytes.
 #pragma once
 
 #include <array>

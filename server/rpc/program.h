@@ -47,8 +47,8 @@ struct Call {
   vfs::Credentials credentials;
   bool anonymous = true;
   const Peer* peer = nullptr;
-  // False on the thread that read the call: a handler that must wait returns Outcome::WouldBlock(), having changed
-  // nothing, and is run again, from the beginning, on the worker pool with true.
+  // False on the thread that read the call. A handler that must wait then returns Outcome::WouldBlock(), having changed
+  // nothing. It is run again, from the beginning, on the worker pool with true.
   bool may_block = false;
   // Null unless calls are traced.
   CallTrace* trace = nullptr;

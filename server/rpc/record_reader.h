@@ -1,9 +1,9 @@
 // RecordReader: finds the records (RFC 5531 section 11) in the bytes of a stream, in place.
 //
-// Bytes are received at the end of one buffer. A record that lies whole in one fragment is served where it lies;
-// fragments are pushed together in the same buffer, each byte moved at most once. A record that does not fit gets a
-// larger buffer once a small one is filled by it, if the pool's budget has room: a length that a client merely claims
-// costs nothing. The rest is then received straight into its place.
+// Bytes are received at the end of one buffer. A record that lies whole in one fragment is served where it lies.
+// Fragments are pushed together in the same buffer, each byte moved at most once. A record that does not fit gets a
+// larger buffer once a small one is filled by it, if the pool's budget has room. So a length that a client merely
+// claims costs nothing. The rest is then received straight into its place.
 #pragma once
 
 #include <cstdint>

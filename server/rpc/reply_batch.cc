@@ -48,40 +48,33 @@ void ReplyBatch::FlushVolumes() {
       if (flush_failures.Allow()) log::Error("flush_failed", {{"error", flushed.error()}});
     }
   }
-  const bool follow = std::any_of(written_.begin(), written_.end(),
-                                  [](const Written& w) { return w.key.duplicate != DuplicateCache::Id::kNone; });
-  if (!failed.empty()) {
-    RewriteFailed(failed);
-  }
-  if (follow) {
+  if (!failed.empty()) RewriteFailed(failed);
+  for (const Written& w : written_) {
+    if (w.key.duplicate == DuplicateCache::Id::kNone) continue;
     scratch_.clear();
-    replies_.CopyTo(0, scratch_);
-    for (const Written& w : written_)
-      duplicates_.Finish(w.key.duplicate, ByteSpan(scratch_).subspan(w.start, w.size), true);
-    if (scratch_.capacity() > ReplyBuffer::kChunkBytes) std::vector<std::byte>().swap(scratch_);
+    replies_.CopyTo(w.start, scratch_, w.size);
+    duplicates_.Finish(w.key.duplicate, scratch_, true);
   }
   written_.clear();
   volumes_.clear();
 }
 
 void ReplyBatch::RewriteFailed(const std::vector<vfs::FileSystem*>& failed) {
-  std::vector<std::byte> before;
-  replies_.CopyTo(0, before);
   ReplyBuffer rewritten;
   std::size_t copied = 0;
   for (Written& w : written_) {
-    rewritten.Raw(ByteSpan(before).subspan(copied, w.start - copied));
+    rewritten.Add(replies_, copied, w.start - copied);
     copied = w.start + w.size;
     const std::size_t start = rewritten.size();
     if (std::find(failed.begin(), failed.end(), w.volume) != failed.end()) {
       WriteFailure(rewritten, w.key);
     } else {
-      rewritten.Raw(ByteSpan(before).subspan(w.start, w.size));
+      rewritten.Add(replies_, w.start, w.size);
     }
     w.start = start;
     w.size = rewritten.size() - start;
   }
-  rewritten.Raw(ByteSpan(before).subspan(copied));
+  rewritten.Add(replies_, copied, replies_.size() - copied);
   replies_ = std::move(rewritten);
 }
 

@@ -1,7 +1,7 @@
 // ReplyBatch: the replies that one connection gets at once, and what they owe to the volumes before they may leave.
 //
-// A change is answered when its commitment is met (vfs::Commitment), and the batch meets those of all its calls
-// together: kWritten by one Flush a volume before the batch is sent; kDurable by one Sync a volume, whose replies are
+// A change is answered when its commitment is met (vfs::Commitment). The batch meets those of all its calls together.
+// One Flush a volume meets kWritten, before the batch is sent. One Sync a volume meets kDurable; those replies are
 // taken out of the batch and parked meanwhile.
 #pragma once
 

@@ -5,6 +5,8 @@
 #include <new>
 #include <utility>
 
+#include "base/resident.h"
+
 namespace strata::rpc {
 namespace {
 
@@ -183,22 +185,49 @@ void ReplyBuffer::Append(ReplyBuffer&& other) {
   other.first_piece_ = 0;
 }
 
-void ReplyBuffer::CopyTo(std::size_t from, std::vector<std::byte>& out) const {
+template <typename Visit>
+bool ReplyBuffer::VisitRange(std::size_t from, std::size_t size, Visit visit) const {
+  const ByteSpan open(open_, cursor_);
   // From the end, since what is asked for is most often the last reply.
-  if (from >= size_) return;
-  std::size_t left = size_ - from;
-  const std::size_t begin = out.size();
-  out.resize(begin + left);
-  std::byte* end = out.data() + out.size();
-  const auto take = [&](const std::byte* data, std::size_t size) {
-    const std::size_t part = std::min(size, left);
-    if (part > 0) std::memcpy(end - part, data + size - part, part);
-    end -= part;
-    left -= part;
-  };
-  take(open_, static_cast<std::size_t>(cursor_ - open_));
-  for (std::size_t i = pieces_.size(); i > first_piece_ && left > 0; --i)
-    take(pieces_[i - 1].data, pieces_[i - 1].size);
+  std::size_t i = pieces_.size();
+  std::size_t begin = size_ - open.size();
+  while (from < begin) begin -= pieces_[--i].size;
+  while (size > 0) {
+    const Piece* const piece = i < pieces_.size() ? &pieces_[i++] : nullptr;
+    const ByteSpan bytes = piece != nullptr ? ByteSpan(piece->data, piece->size) : open;
+    const std::size_t part = std::min(bytes.size() - (from - begin), size);
+    if (!visit(bytes.subspan(from - begin, part), piece)) return false;
+    begin += bytes.size();
+    from = begin;
+    size -= part;
+  }
+  return true;
+}
+
+bool ReplyBuffer::CopyTo(std::size_t from, std::vector<std::byte>& out, std::size_t size) const {
+  if (from >= size_) return true;
+  size = std::min(size, size_ - from);
+  std::size_t at = out.size();
+  out.resize(at + size);
+  return VisitRange(from, size, [&](ByteSpan bytes, const Piece* piece) {
+    const bool referenced = piece != nullptr && piece->chunk == nullptr;
+    std::byte* const to = &out[at];
+    at += bytes.size();
+    if (referenced) return CopyMapped(bytes, to);
+    std::memcpy(to, bytes.data(), bytes.size());
+    return true;
+  });
+}
+
+void ReplyBuffer::Add(const ReplyBuffer& other, std::size_t from, std::size_t size) {
+  other.VisitRange(from, size, [&](ByteSpan bytes, const Piece* piece) {
+    if (piece != nullptr && piece->chunk == nullptr) {
+      Reference(bytes, piece->pin);
+    } else {
+      Raw(bytes);
+    }
+    return true;
+  });
 }
 
 std::size_t ReplyBuffer::Gather(iovec* pieces, std::size_t limit) const {

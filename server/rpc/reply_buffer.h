@@ -15,7 +15,7 @@
 namespace strata::rpc {
 
 // Not thread-safe: belongs to one connection, or to one call on a worker. An empty one that never held anything owns no
-// memory; one that was emptied keeps one chunk for the next replies (Clear with false gives that back too).
+// memory. One that was emptied keeps one chunk for the next replies (Clear with false gives that back too).
 class ReplyBuffer {
  public:
   // The largest contiguous reservation.
@@ -62,8 +62,10 @@ class ReplyBuffer {
   void Rewind(std::size_t size);
   // Moves everything of `other` to the end. Little is copied.
   void Append(ReplyBuffer&& other);
-  // Copies all bytes out (for the duplicate request cache and for parked replies), to the end of `out`.
-  void CopyTo(std::size_t from, std::vector<std::byte>& out) const;
+  // Copies bytes from `from` on to the end of `out`: at most `size`. False where referenced ones cannot be read.
+  bool CopyTo(std::size_t from, std::vector<std::byte>& out, std::size_t size = ~std::size_t{0}) const;
+  // Adds bytes [from, from + size) of `other`: its own are copied, those that it references are referenced.
+  void Add(const ReplyBuffer& other, std::size_t from, std::size_t size);
   // Drops everything; the memory too unless `keep_chunk`.
   void Clear(bool keep_chunk = true);
 
@@ -80,6 +82,10 @@ class ReplyBuffer {
     std::shared_ptr<const void> pin;  // of referenced bytes
   };
 
+  // Calls visit(ByteSpan, const Piece*) for each stretch of bytes [from, from + size), in order. The piece is null for
+  // bytes that are no closed piece yet. Ends when it returns false.
+  template <typename Visit>
+  bool VisitRange(std::size_t from, std::size_t size, Visit visit) const;
   void NextChunk(std::size_t size);
   // Makes the bytes since open_ a piece of their own.
   void CloseOpenPiece();

@@ -3,10 +3,10 @@
 //     event=call xid=17 client=127.0.0.1 port=700 program=nfs procedure=LOOKUP inode=5 name=readme status=0 us=12
 //     worker=no
 //
-// `inode` is that of the object or directory that the call names, `name` the (first) name in it, `status` the program's
-// own, as the procedure gave it; each where the call has one. `accept` stands there where the call was answered without
-// results (RFC 5531 accept_stat). `us`: from when it was read to when it was answered, but for what the answer then
-// waits for: a sync, the socket. `worker`: whether it went to one.
+// `inode` is that of the object or directory that the call names, and `name` the (first) name in it. `status` is the
+// program's own, as the procedure gave it. Each is there where the call has one. `accept` stands in place of `status`
+// where the call was answered without results (RFC 5531 accept_stat). `us` runs from when the call was read to when it
+// was answered. What the answer then waits for, a sync or the socket, is left out. `worker`: whether it went to one.
 #pragma once
 
 #include "base/log.h"

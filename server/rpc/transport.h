@@ -56,9 +56,10 @@ class Transport {
   // Takes a connected stream socket.
   virtual void Adopt(int socket, const Peer& peer, const Dispatcher& dispatcher) = 0;
   virtual TransportStatistics statistics() const = 0;
-  // Gives everything away, still open and still good, for Take of another transport: accepts and reads no more, waits
-  // until what is under way is answered, and is then stopped. Who connects or calls meanwhile waits in the kernel.
-  // Where calls are still under way after `limit` it serves on as before, and says kBusy. Not together with Stop.
+  // Gives everything away, still open and still good, for Take of another transport. It accepts and reads no more,
+  // waits until what is under way is answered, and is then stopped. Who connects or calls meanwhile waits in the
+  // kernel. Where calls are still under way after `limit` it serves on as before, and says kBusy. Not together with
+  // Stop.
   virtual Result<Handed> Release(std::chrono::milliseconds limit) = 0;
   // Serves on a socket that another transport gave away.
   virtual void Take(HandedSocket handed, const Dispatcher& dispatcher) = 0;

@@ -1,5 +1,5 @@
-// XDR (RFC 4506) in place: reading a received record without copying, and writing a reply into its buffer. Used for
-// NFSv3 and for RPC headers; the small protocols (MOUNT, portmap) use libtirpc's.
+// XDR (RFC 4506) in place: reading a received record without copying, and writing a reply into its buffer. NFSv3 and
+// RPC headers use it. The small protocols (MOUNT, portmap) use libtirpc's.
 #pragma once
 
 #include <bit>
@@ -28,7 +28,7 @@ inline void StoreBe64(std::byte* at, std::uint64_t v) {
 constexpr std::size_t XdrPadded(std::size_t size) { return (size + 3) & ~std::size_t{3}; }
 
 // Reads arguments that came from the wire. After a read past the end, or an item over its limit, ok() is false for
-// good, and every read gives 0 or nothing; the caller checks once, with Finished(), before it acts.
+// good, and every read gives 0 or nothing. The caller checks once, with Finished(), before it acts.
 class XdrReader {
  public:
   explicit XdrReader(ByteSpan bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}

@@ -3,10 +3,14 @@
 #include "store/index/index.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
+#include <thread>
 #include <utility>
 
+#include "base/log.h"
 #include "base/mutex.h"
+#include "store/index/log_watch.h"
 #include "store/index/rows.h"
 #include "store/index/scan_rows.h"
 #include "store/index/sqlite.h"
@@ -20,9 +24,9 @@ struct ReadConnection {
   std::unique_ptr<Database> database;
   Statement inode, entry, entries, extents, segments, meta;
 
-  static Result<ReadConnection> Open(const std::string& path, Database::Mode mode, const PageSequence* sequence) {
+  static Result<ReadConnection> On(std::unique_ptr<Database> database) {
     ReadConnection c;
-    STRATA_ASSIGN(c.database, Database::Open(path, mode, sequence));
+    c.database = std::move(database);
     STRATA_ASSIGN(c.inode, c.database->Prepare(kSelectInode));
     STRATA_ASSIGN(c.entry, c.database->Prepare(
                                "SELECT hash, name, ino, kind FROM entries WHERE dir = ?1 AND hash = ?2 AND name = ?3"));
@@ -106,33 +110,36 @@ class SqliteIndex final : public Index {
         reads_(mode == IndexMode::kReadWrite ? Database::Mode::kRead : Database::Mode::kObserve),
         alone_(mode != IndexMode::kReadOnly) {}
 
-  Result<void> Start(std::uint64_t volume_id, const IndexMemory& memory);
+  Result<void> Start(std::uint64_t volume_id, const IndexMemory& memory, const ReaderPatience& patience);
 
   Result<Checkpoint> LastCheckpoint() override {
     const MutexLock lock(read_mutex_);
-    STRATA_ASSIGN(const Meta meta, ReadMeta(reader_.meta, path_));
+    STRATA_ASSIGN(ReadConnection* const reader, Reader());
+    STRATA_ASSIGN(const Meta meta, ReadMeta(reader->meta, path_));
     return meta.checkpoint;
   }
 
   Result<std::optional<IndexInode>> LoadInode(InodeNumber ino) override {
     const MutexLock lock(read_mutex_);
-    const StatementScope scope(reader_.inode);
-    reader_.inode.Bind(1, ino.value);
-    STRATA_ASSIGN(const bool row, reader_.inode.Step());
+    STRATA_ASSIGN(ReadConnection* const reader, Reader());
+    const StatementScope scope(reader->inode);
+    reader->inode.Bind(1, ino.value);
+    STRATA_ASSIGN(const bool row, reader->inode.Step());
     if (!row) return std::nullopt;
-    return ReadInode(reader_.inode, path_);
+    return ReadInode(reader->inode, path_);
   }
 
   Result<std::optional<IndexEntry>> LoadEntry(InodeNumber directory, std::uint64_t hash,
                                               std::string_view name) override {
     const MutexLock lock(read_mutex_);
-    const StatementScope scope(reader_.entry);
-    reader_.entry.Bind(1, directory.value);
-    reader_.entry.Bind(2, hash);
-    reader_.entry.BindBlob(3, name);
-    STRATA_ASSIGN(const bool row, reader_.entry.Step());
+    STRATA_ASSIGN(ReadConnection* const reader, Reader());
+    const StatementScope scope(reader->entry);
+    reader->entry.Bind(1, directory.value);
+    reader->entry.Bind(2, hash);
+    reader->entry.BindBlob(3, name);
+    STRATA_ASSIGN(const bool row, reader->entry.Step());
     if (!row) return std::nullopt;
-    return ReadEntry(reader_.entry, path_);
+    return ReadEntry(reader->entry, path_);
   }
 
   Result<bool> LoadEntries(InodeNumber directory, std::uint64_t first, std::size_t limit,
@@ -141,13 +148,14 @@ class SqliteIndex final : public Index {
     bool more = false;
     {
       const MutexLock lock(read_mutex_);
-      const StatementScope scope(reader_.entries);
-      reader_.entries.Bind(1, directory.value);
-      reader_.entries.Bind(2, first);
+      STRATA_ASSIGN(ReadConnection* const reader, Reader());
+      const StatementScope scope(reader->entries);
+      reader->entries.Bind(1, directory.value);
+      reader->entries.Bind(2, first);
       while (true) {
-        STRATA_ASSIGN(const bool row, reader_.entries.Step());
+        STRATA_ASSIGN(const bool row, reader->entries.Step());
         if (!row) break;
-        STRATA_ASSIGN(IndexEntry entry, ReadEntry(reader_.entries, path_));
+        STRATA_ASSIGN(IndexEntry entry, ReadEntry(reader->entries, path_));
         more = entries.size() >= limit && (entries.empty() || entries.back().hash != entry.hash);
         if (more) break;
         entries.push_back(std::move(entry));
@@ -161,15 +169,16 @@ class SqliteIndex final : public Index {
                                     std::vector<Extent>& extents) override {
     constexpr std::uint64_t kLast = std::numeric_limits<std::int64_t>::max();
     const MutexLock lock(read_mutex_);
-    const StatementScope scope(reader_.extents);
-    reader_.extents.Bind(1, ino.value);
-    reader_.extents.Bind(2, std::min(from, kLast));
-    reader_.extents.Bind(3, std::min(to, kLast));
+    STRATA_ASSIGN(ReadConnection* const reader, Reader());
+    const StatementScope scope(reader->extents);
+    reader->extents.Bind(1, ino.value);
+    reader->extents.Bind(2, std::min(from, kLast));
+    reader->extents.Bind(3, std::min(to, kLast));
     std::uint64_t after = 0;
     for (std::size_t given = 0;;) {
-      STRATA_ASSIGN(const bool row, reader_.extents.Step());
+      STRATA_ASSIGN(const bool row, reader->extents.Step());
       if (!row) return to;
-      STRATA_ASSIGN(const Extent extent, ReadExtent(reader_.extents, after, path_));
+      STRATA_ASSIGN(const Extent extent, ReadExtent(reader->extents, after, path_));
       after = extent.end();
       if (after <= from) continue;
       if (given++ == limit) return extent.offset;
@@ -181,15 +190,16 @@ class SqliteIndex final : public Index {
 
   Result<std::vector<LivingSegment>> LivingIn(std::uint64_t first, std::uint64_t last) override {
     const MutexLock lock(read_mutex_);
-    const StatementScope scope(reader_.segments);
+    STRATA_ASSIGN(ReadConnection* const reader, Reader());
+    const StatementScope scope(reader->segments);
     constexpr std::uint64_t kLast = std::numeric_limits<std::int64_t>::max();
-    reader_.segments.Bind(1, std::min(first, kLast));
-    reader_.segments.Bind(2, std::min(last, kLast));
+    reader->segments.Bind(1, std::min(first, kLast));
+    reader->segments.Bind(2, std::min(last, kLast));
     std::vector<LivingSegment> segments;
     while (true) {
-      STRATA_ASSIGN(const bool row, reader_.segments.Step());
+      STRATA_ASSIGN(const bool row, reader->segments.Step());
       if (!row) return segments;
-      segments.push_back({reader_.segments.Uint(0), reader_.segments.Uint(1)});
+      segments.push_back({reader->segments.Uint(0), reader->segments.Uint(1)});
     }
   }
 
@@ -199,7 +209,8 @@ class SqliteIndex final : public Index {
       std::vector<InodeRecord> inodes;
       {
         const MutexLock lock(read_mutex_);
-        STRATA_TRY(EachInode(*reader_.database, [&](const InodeRecord& inode) { inodes.push_back(inode); }));
+        STRATA_ASSIGN(ReadConnection* const reader, Reader());
+        STRATA_TRY(EachInode(*reader->database, [&](const InodeRecord& inode) { inodes.push_back(inode); }));
       }
       for (const InodeRecord& inode : inodes) visit(inode);
       return {};
@@ -213,7 +224,8 @@ class SqliteIndex final : public Index {
       std::vector<InodeNumber> inodes;
       {
         const MutexLock lock(read_mutex_);
-        STRATA_TRY(EachNumber(*reader_.database, first, [&](InodeNumber ino) { inodes.push_back(ino); }));
+        STRATA_ASSIGN(ReadConnection* const reader, Reader());
+        STRATA_TRY(EachNumber(*reader->database, first, [&](InodeNumber ino) { inodes.push_back(ino); }));
       }
       for (const InodeNumber ino : inodes) visit(ino);
       return {};
@@ -253,17 +265,32 @@ class SqliteIndex final : public Index {
     return MakeWriter(write_, segment_size);
   }
 
-  Result<bool> Settle(const std::function<void()>& step) override {
+  Result<bool> Settle(const std::function<void()>& step, const std::function<bool()>& stop) override {
     if (!write_.connection || write_.busy.load(std::memory_order_acquire)) {
       return Fail(Errc::kBusy, "settling an index that is not open for writing, or is being written");
     }
-    write_.sequence.written = step;
+    if (stop && stop()) return false;  // what comes first is a sync of the whole log
+    write_.sequence.stop = [&] {
+      if (step) step();
+      return stop && stop();
+    };
     auto settled = write_.connection->database->SettleLog();
-    write_.sequence.written = {};
+    write_.sequence.stop = {};
     return settled;
   }
 
  private:
+  // What reads; kIo once that is gone.
+  Result<ReadConnection*> Reader() STRATA_REQUIRES(read_mutex_) {
+    if (gone_) return Fail(*gone_);
+    return &reader_;
+  }
+
+  // Ends the transaction of a reader beside the writer, who goes on with a copy.
+  void LeaveLog(const std::stop_token& stop, std::size_t cache_bytes) STRATA_EXCLUDES(read_mutex_);
+  // True: it is made, and what reads now.
+  Result<bool> CopySome(std::optional<DatabaseCopy>& copy, std::size_t cache_bytes) STRATA_REQUIRES(read_mutex_);
+
   Result<void> EachInode(Database& database, const std::function<void(const InodeRecord&)>& visit) const {
     STRATA_ASSIGN(Statement all, database.Prepare(kSelectAllInodes));
     while (true) {
@@ -293,11 +320,9 @@ class SqliteIndex final : public Index {
   WriteState write_;  // first, so that it is closed last: that is when SQLite folds the write-ahead log into the file
   Mutex read_mutex_;
   ReadConnection reader_ STRATA_GUARDED_BY(read_mutex_);
+  std::optional<Status> gone_ STRATA_GUARDED_BY(read_mutex_);  // why there is no reader_ any more
+  std::jthread watch_;                                         // last: it uses the others
 };
-
-Result<void> SetCache(Database& database, std::size_t bytes) {
-  return database.Execute(("PRAGMA cache_size = -" + std::to_string(std::max<std::size_t>(bytes >> 10, 1))).c_str());
-}
 
 // Makes the tables in a database that is empty; checks that one which is not is ours.
 Result<void> Prepare(Database& database, IndexMode mode, std::uint64_t volume_id) {
@@ -327,7 +352,40 @@ Result<void> Prepare(Database& database, IndexMode mode, std::uint64_t volume_id
   return {};
 }
 
-Result<void> SqliteIndex::Start(std::uint64_t volume_id, const IndexMemory& memory) {
+Result<bool> SqliteIndex::CopySome(std::optional<DatabaseCopy>& copy, std::size_t cache_bytes) {
+  if (!copy) {
+    STRATA_ASSIGN(copy, DatabaseCopy::Begin(*reader_.database, cache_bytes));
+  }
+  STRATA_ASSIGN(const bool all, copy->Step());
+  if (!all) return false;
+  STRATA_ASSIGN(reader_, ReadConnection::On(copy->Take()));
+  return true;
+}
+
+void SqliteIndex::LeaveLog(const std::stop_token& stop, std::size_t cache_bytes) {
+  // Between two steps others read; who waits for a mutex needs a moment to get it.
+  constexpr std::chrono::microseconds kMoment(100);
+  std::optional<DatabaseCopy> copy;
+  for (;; std::this_thread::sleep_for(kMoment)) {
+    const MutexLock lock(read_mutex_);
+    auto done = CopySome(copy, cache_bytes);
+    if (done && !*done && !stop.stop_requested()) continue;
+    copy.reset();  // it belongs to the connection
+    if (done) {
+      log::Debug("index_copied", {{"file", path_}, {"whole", *done}});
+      return;
+    }
+    gone_ = Status(Errc::kIo, "another process writes " + path_ +
+                                  ", and what this one looks at could not be copied to let it: " +
+                                  std::string(done.error().message()) +
+                                  "; free space where temporary files go (TMPDIR), then open the workspace anew");
+    reader_ = ReadConnection();
+    log::Error("index_copy_failed", {{"file", path_}, {"error", *gone_}, {"meaning", "reading it fails from now on"}});
+    return;
+  }
+}
+
+Result<void> SqliteIndex::Start(std::uint64_t volume_id, const IndexMemory& memory, const ReaderPatience& patience) {
   const bool writes = reads_ == Database::Mode::kRead;
   STRATA_ASSIGN(std::unique_ptr<Database> database,
                 Database::Open(path_, writes ? Database::Mode::kCreate : Database::Mode::kObserve, Sequence()));
@@ -337,13 +395,15 @@ Result<void> SqliteIndex::Start(std::uint64_t volume_id, const IndexMemory& memo
     STRATA_TRY(
         database->Execute("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; "
                           "PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 0; PRAGMA temp_store = MEMORY"));
-    STRATA_TRY(SetCache(*database, memory.written_pages));
+    STRATA_TRY(database->SetCache(memory.written_pages));
   }
   STRATA_TRY(Prepare(*database, writes ? IndexMode::kReadWrite : IndexMode::kReadOnly, volume_id));
-  STRATA_ASSIGN(ReadConnection reader, ReadConnection::Open(path_, reads_, Sequence()));
-  STRATA_TRY(SetCache(*reader.database, memory.read_pages));
+  STRATA_ASSIGN(std::unique_ptr<Database> reads, Database::Open(path_, reads_, Sequence()));
+  STRATA_ASSIGN(ReadConnection reader, ReadConnection::On(std::move(reads)));
+  STRATA_TRY(reader.database->SetCache(memory.read_pages));
   // Who only looks sees one state for as long as it looks, the one that ReadMeta finds, whatever the server checkpoints
-  // meanwhile. (Until it ends, the server's write-ahead log grows by what it checkpoints.)
+  // meanwhile. While that transaction lasts, the server's write-ahead log grows by what it checkpoints.
+  const LogState log = LogState::Of(path_);
   if (!writes) STRATA_TRY(reader.database->Execute("BEGIN"));
   STRATA_ASSIGN(const Meta meta, ReadMeta(reader.meta, path_));
   if (meta.volume != volume_id) {
@@ -359,6 +419,10 @@ Result<void> SqliteIndex::Start(std::uint64_t volume_id, const IndexMemory& memo
   }
   const MutexLock lock(read_mutex_);
   reader_ = std::move(reader);
+  if (!alone_) {
+    watch_ = WatchLog(path_, log, patience,
+                      [this, cache = memory.read_pages](const std::stop_token& stop) { LeaveLog(stop, cache); });
+  }
   return {};
 }
 
@@ -372,9 +436,9 @@ std::uint64_t Index::LivingBytes() const {
 }
 
 Result<std::unique_ptr<Index>> Index::Open(const std::string& path, IndexMode mode, std::uint64_t volume_id,
-                                           const IndexMemory& memory) {
+                                           const IndexMemory& memory, const ReaderPatience& patience) {
   auto index = std::make_unique<SqliteIndex>(path, mode);
-  STRATA_TRY(index->Start(volume_id, memory));
+  STRATA_TRY(index->Start(volume_id, memory, patience));
   return index;
 }
 

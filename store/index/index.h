@@ -5,6 +5,7 @@
 // transactions only. Thread-safe but for Writer, which belongs to one thread.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -54,9 +55,19 @@ struct IndexMemory {
   std::size_t read_pages = 2 << 20;
 };
 
+// How long a reader beside the writer may keep the writer from emptying its write-ahead log. Its time is over once the
+// log has grown by so much since Open, or so long after the log's first change since. Then the reader copies what it
+// sees.
+struct ReaderPatience {
+  std::uint64_t log_bytes = 64 << 20;
+  std::chrono::nanoseconds time = std::chrono::seconds(10);
+};
+
 enum class IndexMode : std::uint8_t {
-  kReadOnly,  // shows the state at Open for as long as it lives, whatever another process writes meanwhile
-  kInspect,   // as kReadOnly, for who knows that nobody writes: pages newer than the last transaction are damage too
+  // Shows the state at Open for as long as it lives, whatever another process writes meanwhile. Once the patience is
+  // over that is a copy in a temporary file. Where it cannot be made, every call fails with kIo from then on.
+  kReadOnly,
+  kInspect,  // as kReadOnly, for who knows that nobody writes: pages newer than the last transaction are damage too
   kReadWrite,
 };
 
@@ -65,11 +76,11 @@ class IndexScan;
 class Index {
  public:
   // Opens, or with kReadWrite makes, the database at `path`. Every page is checked as it is read: damage gives
-  // kCorrupt, here or from any call. kCorrupt where it is damaged or of another volume (it may then be rebuilt),
-  // kNotSupported where its version is newer than this program. One of an older version is brought up to date with
-  // kReadWrite, in one transaction, and is kNotSupported with the others.
+  // kCorrupt, here or from any call. So does a database of another volume. Either may be rebuilt. A version newer than
+  // this program is kNotSupported. One of an older version is brought up to date with kReadWrite, in one transaction,
+  // and is kNotSupported with the others.
   static Result<std::unique_ptr<Index>> Open(const std::string& path, IndexMode mode, std::uint64_t volume_id,
-                                             const IndexMemory& memory = {});
+                                             const IndexMemory& memory = {}, const ReaderPatience& patience = {});
   virtual ~Index() = default;
 
   // What the database says of the journal.
@@ -86,8 +97,8 @@ class Index {
   virtual Result<std::optional<IndexInode>> LoadInode(InodeNumber ino) = 0;
   virtual Result<std::optional<IndexEntry>> LoadEntry(InodeNumber directory, std::uint64_t hash,
                                                       std::string_view name) = 0;
-  // Those whose hash is at least `first`, in directory order (hash, name), all of a hash or none: at least `limit` of
-  // them, if there are so many. True: there are more.
+  // Those whose hash is at least `first`, in directory order (hash, name), at least `limit` of them if there are so
+  // many. All of a hash come, or none. True: there are more.
   virtual Result<bool> LoadEntries(InodeNumber directory, std::uint64_t first, std::size_t limit,
                                    const std::function<void(const IndexEntry&)>& visit) = 0;
   // Adds the extents that reach into [from, to), in file order, but no more than `limit` (not 0). It returns up to
@@ -135,9 +146,10 @@ class Index {
   // kBusy while another Writer of this Index lives. `segment_size`: the journal's, in which the positions of extents
   // count.
   virtual Result<std::unique_ptr<Writer>> Begin(std::uint64_t segment_size) = 0;
-  // Makes what was committed durable in the database's own file. False: a reader of an older state is in the way. Not
-  // while a Writer lives. `step`: as Commit's.
-  virtual Result<bool> Settle(const std::function<void()>& step = {}) = 0;
+  // Makes what was committed durable in the database's own file. False: a reader of an older state is in the way, or
+  // `stop` has said so. It is asked as often as `step` is called. The next Settle then begins anew. Not while a Writer
+  // lives. `step`: as Commit's.
+  virtual Result<bool> Settle(const std::function<void()>& step = {}, const std::function<bool()>& stop = {}) = 0;
 };
 
 }  // namespace strata::store

@@ -49,6 +49,11 @@ int Read(sqlite3_file* file, void* bytes, int amount, sqlite3_int64 offset) {
   return SQLITE_IOERR_DATA;
 }
 
+bool Stops(sqlite3_file* file) {
+  const PageSequence* sequence = reinterpret_cast<CheckedFile*>(file)->sequence;
+  return sequence != nullptr && sequence->stop && sequence->stop();
+}
+
 int Write(sqlite3_file* file, const void* bytes, int amount, sqlite3_int64 offset) {
   if (amount != kPageBytes || offset % kPageBytes != 0) return SQLITE_IOERR_WRITE;
   std::array<std::byte, kPageBytes> page;
@@ -57,13 +62,14 @@ int Write(sqlite3_file* file, const void* bytes, int amount, sqlite3_int64 offse
   StoreLe(&page[kChecked - 4], sequence != nullptr ? sequence->newest.load(std::memory_order_relaxed) : 0u);
   StoreLe(&page[kChecked], Checksum(page.data(), offset));
   const int rc = Below(file)->pMethods->xWrite(Below(file), page.data(), amount, offset);
-  if (sequence != nullptr && sequence->written) sequence->written();
-  return rc;
+  return rc == SQLITE_OK && Stops(file) ? SQLITE_INTERRUPT : rc;
 }
 
 int Close(sqlite3_file* file) { return Below(file)->pMethods->xClose(Below(file)); }
 int Truncate(sqlite3_file* file, sqlite3_int64 size) { return Below(file)->pMethods->xTruncate(Below(file), size); }
-int Sync(sqlite3_file* file, int flags) { return Below(file)->pMethods->xSync(Below(file), flags); }
+int Sync(sqlite3_file* file, int flags) {
+  return Stops(file) ? SQLITE_INTERRUPT : Below(file)->pMethods->xSync(Below(file), flags);
+}
 int FileSize(sqlite3_file* file, sqlite3_int64* size) { return Below(file)->pMethods->xFileSize(Below(file), size); }
 int Lock(sqlite3_file* file, int level) { return Below(file)->pMethods->xLock(Below(file), level); }
 int Unlock(sqlite3_file* file, int level) { return Below(file)->pMethods->xUnlock(Below(file), level); }

@@ -1,12 +1,13 @@
-// PageCheck: every page of an index file carries a checksum, written and checked as the page goes to and comes from the
-// file. SQLite has none of its own in the main file, and a row that a bad disk changed would be served as if it were
-// true.
+// PageCheck: every page of an index file carries a checksum. It is written and checked as the page goes to and comes
+// from the file. SQLite has none of its own in the main file: a row that a bad disk changed would be served as if it
+// were true.
 //
-// A page's last 8 bytes, which SQLite leaves alone: the sequence number of the newest transaction when the page was
-// written into the file (4 bytes), and crc32c of the page number and of the page up to here (4 bytes). Little-endian.
+// SQLite leaves a page's last 8 bytes alone. They hold, little-endian, the sequence number of the newest transaction
+// when the page was written into the file (4 bytes). Then comes crc32c of the page number and of the page up to here (4
+// bytes).
 //
-// The sequence number finds what checksums cannot: if the write-ahead log was damaged after part of it had been brought
-// into the file, SQLite reads the log up to the damage, and pages of two states mix. Then the file holds a page that is
+// The sequence number finds what checksums cannot. The write-ahead log may be damaged after part of it was brought into
+// the file. SQLite then reads the log up to the damage, and pages of two states mix. The file then holds a page that is
 // newer than the newest transaction which can be seen.
 #pragma once
 
@@ -25,8 +26,9 @@ struct PageSequence {
   std::atomic<std::uint32_t> newest{0};           // put into pages as they are written
   std::atomic<std::uint32_t> limit{0xffff'ffff};  // a page read with a higher one is damage
   mutable std::atomic<bool> damaged{false};       // a page that was read did not check
-  std::function<void()> written =
-      {};  // called for each page that was written into the file; set by the one thread that writes
+  // Called for each page that was written into the file, and before the file is synced. True: no more is to be written,
+  // and SQLite's call fails with SQLITE_INTERRUPT. Set by the one thread that writes.
+  std::function<bool()> stop = {};
 };
 
 // The name of SQLite's file layer with these checks; registered at the first call.

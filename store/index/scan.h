@@ -1,5 +1,5 @@
-// IndexScan: all rows of an index in the order of their keys, one at a time: what a check of the whole reads, in memory
-// that does not grow with it.
+// IndexScan: all rows of an index in the order of their keys, one at a time. A check of the whole reads it, in memory
+// that does not grow with the index.
 #pragma once
 
 #include <optional>

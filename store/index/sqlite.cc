@@ -3,10 +3,13 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace strata::store {
 namespace {
 
 constexpr int kBusyTimeoutMs = 10'000;
+constexpr int kPagesCopiedAtOnce = 256;
 
 Errc CodeOf(int rc) {
   if (rc == SQLITE_IOERR_DATA) return Errc::kCorrupt;  // a page does not check
@@ -138,7 +141,7 @@ Result<bool> Database::SettleLog() {
   const int rc = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   sqlite3_busy_timeout(handle_, kBusyTimeoutMs);
   if (rc == SQLITE_OK) return true;
-  if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED) return false;
+  if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED || rc == SQLITE_INTERRUPT) return false;
   return Failure(rc, handle_, path_);
 }
 
@@ -146,6 +149,10 @@ Result<void> Database::Execute(const char* sql) {
   const int rc = sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr);
   if (rc != SQLITE_OK) return Failure(rc, handle_, path_);
   return {};
+}
+
+Result<void> Database::SetCache(std::size_t bytes) {
+  return Execute(("PRAGMA cache_size = -" + std::to_string(std::max<std::size_t>(bytes >> 10, 1))).c_str());
 }
 
 Result<std::int64_t> Database::QueryInt(const char* sql) {
@@ -165,5 +172,34 @@ Result<Statement> Database::Prepare(const char* sql) {
 }
 
 std::int64_t Database::Changes() const { return sqlite3_changes64(handle_); }
+
+void DatabaseCopy::Finish::operator()(sqlite3_backup* backup) const { sqlite3_backup_finish(backup); }
+
+Result<DatabaseCopy> DatabaseCopy::Begin(Database& source, std::size_t cache_bytes) {
+  sqlite3* handle = nullptr;
+  constexpr int kFlags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const int rc = sqlite3_open_v2("", &handle, kFlags, nullptr);
+  DatabaseCopy copy;
+  copy.database_.reset(new Database(handle, "a temporary copy of " + source.path()));
+  if (rc != SQLITE_OK) return Failure(rc, handle, copy.database_->path());
+  STRATA_TRY(copy.database_->SetCache(cache_bytes));
+  STRATA_TRY(copy.database_->Execute("PRAGMA journal_mode = OFF"));
+  int reserved = kPageCheckBytes;
+  sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
+  copy.backup_.reset(sqlite3_backup_init(handle, "main", source.handle_, "main"));
+  if (!copy.backup_) return Failure(sqlite3_errcode(handle), handle, copy.database_->path());
+  return copy;
+}
+
+Result<bool> DatabaseCopy::Step() {
+  const int rc = sqlite3_backup_step(backup_.get(), kPagesCopiedAtOnce);
+  if (rc == SQLITE_OK || rc == SQLITE_DONE) return rc == SQLITE_DONE;
+  return Failure(rc, nullptr, database_->path());
+}
+
+std::unique_ptr<Database> DatabaseCopy::Take() {
+  backup_.reset();
+  return std::move(database_);
+}
 
 }  // namespace strata::store

@@ -1,5 +1,5 @@
-// SQLite in our terms: connections and prepared statements as values with owners, errors as Status. A connection and
-// its statements belong to one thread at a time.
+// SQLite in our terms. Connections and prepared statements are values with owners, and errors are Status. A connection
+// and its statements belong to one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include "store/index/page_check.h"
 
 struct sqlite3;
+struct sqlite3_backup;
 struct sqlite3_stmt;
 
 namespace strata::store {
@@ -75,10 +76,12 @@ class Database {
 
   // Lets -wal and -shm stay when the last user closes: without them nobody can observe the file.
   void KeepLog();
-  // Brings all of the write-ahead log into the file, syncs both, and empties the log. False: somebody still reads an
-  // older state, which keeps the log.
+  // Brings all of the write-ahead log into the file, syncs both, and empties the log. False: the log stays, since
+  // somebody still reads an older state, or PageSequence::stop ended it.
   Result<bool> SettleLog();
   Result<void> Execute(const char* sql);
+  // How many bytes it may keep of its pages in memory.
+  Result<void> SetCache(std::size_t bytes);
   // The first column of the first row; 0 where there is none.
   Result<std::int64_t> QueryInt(const char* sql);
   Result<Statement> Prepare(const char* sql);
@@ -87,10 +90,31 @@ class Database {
   const std::string& path() const { return path_; }
 
  private:
+  friend class DatabaseCopy;
   Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
 
   sqlite3* handle_;
   const std::string path_;
+};
+
+// A copy of what one Database sees, made a few pages at a time. The source must outlive it. Where the source has a
+// transaction open, it may be read in between, and the copy is of the state that the transaction sees.
+class DatabaseCopy {
+ public:
+  // The copy goes into a temporary file without a name (sqlite.org/tempfiles.html section 5 says where). `cache_bytes`
+  // of it stay in memory.
+  static Result<DatabaseCopy> Begin(Database& source, std::size_t cache_bytes);
+  // True: all is copied.
+  Result<bool> Step();
+  // Once all is copied.
+  std::unique_ptr<Database> Take();
+
+ private:
+  struct Finish {
+    void operator()(sqlite3_backup* backup) const;
+  };
+  std::unique_ptr<Database> database_;
+  std::unique_ptr<sqlite3_backup, Finish> backup_;  // ends before its Database
 };
 
 }  // namespace strata::store

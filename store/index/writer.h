@@ -1,6 +1,6 @@
-// The index's Writer. Effects are gathered in memory and each row is written once, at Commit: a file that is created,
-// touched five times and removed within one batch costs no row. A number above the highest that the database has seen
-// has no rows there, so that nothing of a new file is looked up before it is written.
+// The index's Writer. Effects are gathered in memory and each row is written once, at Commit. So a file that is
+// created, touched five times and removed within one batch costs no row. A number above the highest that the database
+// has seen has no rows there. So nothing of a new file is looked up before it is written.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
 // What a host folder's layer remembers, bounded: where nodes were last seen, and open descriptors. The locks are held
-// for a few memory accesses, never over a system call; they are taken one at a time.
+// for a few memory accesses, never over a system call. They are taken one at a time.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@
 
 namespace strata::vfs::host {
 
-// A map of at most `capacity` keys, none of them 0, that drops one not lately used when it is full (clock: each use
-// sets a bit, a hand that goes round clears it and takes the first slot found clear). Not thread-safe.
+// A map of at most `capacity` keys, none of them 0. When it is full it drops one not lately used (clock: each use sets
+// a bit, a hand that goes round clears it and takes the first slot found clear). Not thread-safe.
 template <typename Value>
 class ClockTable {
  public:
@@ -123,8 +123,8 @@ class DirectoryIndex {
   std::string names_;
 };
 
-// Indices of the large directories that were searched, at most `max_bytes` of them: without one, each forgotten file of
-// a directory of a million would cost a pass over the million. What an index says may be out of date; who uses it
+// Indices of the large directories that were searched, at most `max_bytes` of them. Without one, each forgotten file of
+// a directory of a million would cost a pass over the million. What an index says may be out of date: who uses it
 // checks. Thread-safe.
 class IndexCache {
  public:

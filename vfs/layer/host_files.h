@@ -1,5 +1,5 @@
-// The system calls by which a host folder is read, all relative to its root: nothing here follows a symlink or leaves
-// the folder. Failures carry a code and no message: they are common (a name that is not there) and their caller knows
+// The system calls by which a host folder is read, all relative to its root. Nothing here follows a symlink or leaves
+// the folder. Failures carry a code and no message: they are common (a name that is not there), and their caller knows
 // more.
 #pragma once
 

@@ -18,16 +18,16 @@ inline constexpr std::uint64_t kFirstHashedId = std::uint64_t{1} << 54;
 class Identity {
  public:
   // `root_status` and `root` are the folder's; reads the table of mounts once. A device mounted within the folder is
-  // told by the place of its mount, so that its ids survive a restart of the host; one that is mounted later, by its
-  // number.
+  // told by the place of its mount, so that its ids survive a restart of the host. One that is mounted later is told by
+  // its number.
   Identity(int root, const FileStatus& root_status);
   Identity(const Identity&) = delete;
   Identity& operator=(const Identity&) = delete;
 
   std::uint64_t IdOf(const FileStatus& status) const;
-  // The id that an entry's record says, where a listing alone tells it: the file system's records are those of stat,
-  // and nothing is mounted within the folder. 0: stat must say. A record tells of what lies under a mount, not of what
-  // is mounted.
+  // The id that an entry's record says, where a listing alone tells it. It does where the file system's records are
+  // those of stat, and nothing is mounted within the folder. 0: stat must say. A record tells of what lies under a
+  // mount, not of what is mounted.
   std::uint64_t IdOf(const RawEntry& entry) const {
     return records_hold_.load(std::memory_order_relaxed) && entry.ino < kFirstHashedId ? entry.ino : 0;
   }

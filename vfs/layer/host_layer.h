@@ -1,10 +1,9 @@
 // HostLayer: a folder of the host as a layer. It is never written. What changes in it is seen by the next call, or is
-// kStale; no symlink, however it comes, leads out of the folder. Mounts within the folder are part
-// of it.
+// kStale. No symlink, however it comes, leads out of the folder. Mounts within the folder are part of it.
 //
-// Ids are the host's inode numbers, of other devices hashes. A file of which the host folder knows only the metadata
-// (overlay.metacopy) is kIo to read, and a directory renamed over lower content (overlay.redirect) kIo to look up,
-// rather than shown wrong.
+// Ids are the host's inode numbers, of other devices hashes. Two kinds of objects are refused with kIo rather than
+// shown wrong. One is a file of which the folder knows only the metadata (overlay.metacopy), when it is read. The other
+// is a directory renamed over lower content (overlay.redirect), when it is looked up.
 #pragma once
 
 #include <memory>
@@ -27,7 +26,7 @@ struct HostLayerOptions {
   bool avoid_openat2 = false;                     // as on a kernel without it: directories are opened name by name
 };
 
-// How many descriptors each of `layers` host folders may keep open (max_open_files), so that all of them together stay
+// How many descriptors each of `layers` host folders may keep open (max_open_files). All of them together then stay
 // within a quarter of what the process may open.
 std::size_t OpenFilesOfEach(std::size_t layers);
 

@@ -1,16 +1,17 @@
 // HostNodes: from a node's id to where it lies in a host folder.
 //
-// A host gives no way from an inode number to a file, so the way is remembered when a node is handed out: its parent's
+// A host gives no way from an inode number to a file. So the way is remembered when a node is handed out: its parent's
 // id and its name there. That memory is bounded, and a server may be asked for a node years after it forgot it. Then,
-// in this order:
+// in this order, these are tried:
 //   1. a descriptor still open on the node;
 //   2. the remembered place, checked by stat;
-//   3. the parent that the caller names: its entries are searched for the id; those of a large directory are indexed as
-//   that is done;
+//   3. the parent that the caller names, whose entries are searched for the id; those of a large directory are indexed
+//      as that is done;
 //   4. a walk through the whole folder, for a directory or for a file with several links; what it did not find is not
-//   looked for again for a while.
-// What is found bears the id asked for, or the answer is kStale: a file that was moved to another directory behind our
-// back is not looked for beyond the one that held it.
+//      looked for again for a while.
+//
+// What is found bears the id asked for, or the answer is kStale. So a file that was moved to another directory behind
+// our back is not looked for beyond the one that held it.
 #pragma once
 
 #include <functional>

@@ -1,14 +1,15 @@
-// LowerTree: a workspace's layers merged into one read-only tree (specs overlay X1 to X4, X17). Thread-safe; holds no
-// cache of its own but what its layers hold, so it says what is so when it is asked.
+// LowerTree: a workspace's layers merged into one read-only tree (specs overlay X1 to X4, X17). Thread-safe. It holds
+// no cache of its own but what its layers hold, so it says what is so when it is asked.
 //
-// An error of a layer for which IsAbsence holds means that this layer has nothing here, and the others are still asked;
-// every other one ends the call.
+// An error of a layer for which IsAbsence holds means that this layer has nothing here. The others are still asked.
+// Every other error ends the call.
 //
-// Numbers are computed, not stored: of a file, its layer and its id there; of a directory, those of the LOWEST layer
-// that contributes to it. So no row is written for what was only looked at, and numbers stay when layers are put on
-// top.
-//     bit 63 0 | bits 55..62: 1 + (number of layers - 1 - position), so counted from the lowest | bits 0..54: id in the
-//     layer
+// Numbers are computed, not stored. Of a file, the number has its layer and its id there; of a directory, those of the
+// LOWEST layer that contributes to it. So no row is written for what was only looked at, and numbers stay when layers
+// are put on top.
+//     bit 63       0
+//     bits 55..62  1 + (number of layers - 1 - position), so counted from the lowest
+//     bits 0..54   id in the layer
 // The merged root is kRootInode.
 #pragma once
 
@@ -38,8 +39,8 @@ struct LowerNode {
 
 struct LowerFound {
   LowerNode node;
-  // Of the highest source; attributes.ino is node.number. Of a directory mtime and ctime are the latest of all sources,
-  // and nlink is 1 where several contribute, as where a file system does not count: counting would take a listing.
+  // Of the highest source; attributes.ino is node.number. Of a directory mtime and ctime are the latest of all sources.
+  // Its nlink is 1 where several contribute, as where a file system does not count: counting would take a listing.
   Attributes attributes;
   // Of a directory: another one whenever an entry came or went in a layer that contributes, as far as times tell.
   std::uint64_t version = 0;

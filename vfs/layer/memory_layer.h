@@ -39,8 +39,8 @@ struct MemoryLayerOptions {
 };
 
 // Directories that the list does not name are made with mode 0755. The same list gives the same ids. kInvalid for a bad
-// path, kNotDirectory for one through a file, kExists for one given twice (a directory may be), kNotFound for a link to
-// nothing; the message names the path.
+// path, kNotDirectory for one through a file. kExists for one given twice (a directory may be), kNotFound for a link to
+// nothing. The message names the path.
 Result<std::unique_ptr<Layer>> MakeMemoryLayer(std::span<const MemoryEntry> entries,
                                                const MemoryLayerOptions& options = {});
 

@@ -130,10 +130,8 @@ Result<void> Keeper::RunLocked(std::optional<Clock::time_point> end) {
   Pace pace([this] { return Ease(); });
   const auto step = [&pace] { pace.Step(); };
   if (from < target) STRATA_TRY(Apply(target, end, step));
-  bool settled = false;
-  if (!end || Clock::now() < *end) {
-    STRATA_ASSIGN(settled, index_.Settle(step));
-  }
+  const auto over = [&] { return end ? Clock::now() >= *end : stopping(); };
+  STRATA_ASSIGN(const bool settled, index_.Settle(step, over));
   if (settled) settled_.store(checkpointer_.reached().lsn.value, std::memory_order_release);
   log::Debug("checkpoint_ended", {{"records", checkpointer_.records() - records}, {"settled", settled}});
   return {};

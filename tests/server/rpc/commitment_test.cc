@@ -52,6 +52,23 @@ TEST_F(Commitments, AFailedFlushTurnsTheRepliesThatOweItIntoFailures) {
   EXPECT_EQ(AnsweredWord(client_, 4), 0xdeadu);
 }
 
+TEST_F(Commitments, AReplyWhoseFileWasCutIsNotReadToSettleThoseBesideIt) {
+  MappedFile file(8192);
+  server_.program.file = file.bytes();
+  file.Cut(0);
+  for (const bool fails : {false, true}) {
+    volume_.FailFlushes(fails);
+    Client client(server_);
+    client.Send(
+        Joined({CallRecord(1, FakeProgram::kBig, Words({8192})), CallRecord(2, FakeProgram::kWritten, Words({7})),
+                CallRecord(3, FakeProgram::kBig, Words({8192}))}));
+    EXPECT_TRUE(client.Ended()) << "the system cannot read it either";
+  }
+  volume_.FailFlushes(false);
+  client_.Send(CallRecord(4, FakeProgram::kWritten, Words({8})));
+  EXPECT_EQ(AnsweredWord(client_, 4), 8u) << "all else goes on";
+}
+
 TEST_F(Commitments, ADurableReplyWaitsForTheSyncAndOthersDoNotWaitForIt) {
   volume_.HoldSyncs();
   client_.Send(

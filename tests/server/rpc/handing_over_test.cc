@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <random>
 
+#include "base/resident.h"
 #include "tests/server/rpc/harness.h"
 
 namespace strata::rpc::testing {
@@ -134,6 +135,25 @@ TEST(HandingOver, WhatAClientHasNotReadYetIsSentOnByTheNext) {
     ASSERT_EQ(reply.results.size(), 4 + kSize);
     EXPECT_EQ(reply.results.back(), std::byte{'f'});
   }
+}
+
+TEST(HandingOver, AReplyWhoseFileWasCutMeanwhileEndsItsConnectionAndNoOther) {
+  MappedFile file(3 << 20);
+  TestServer first, second;
+  first.program.file = file.bytes();
+  Client client(first), other(first);
+  for (std::uint32_t xid = 1; xid <= 4; ++xid) client.Send(CallRecord(xid, FakeProgram::kBig, Words({3 << 20})));
+  ASSERT_TRUE(client.Readable(kRelease));
+  file.Cut(4096);
+  const std::uint64_t faults = mapping_faults.load();
+  ASSERT_NO_FATAL_FAILURE(HandOver(first, second));
+  EXPECT_GT(mapping_faults.load(), faults);
+  for (std::uint32_t xid = 1; xid <= 4; ++xid) {
+    if (!client.Receive()) break;
+    EXPECT_NE(xid, 4u) << "what the socket took was there then; the rest is not";
+  }
+  other.Send(CallRecord(5, FakeProgram::kNull));
+  EXPECT_EQ(Xid(other), 5u);
 }
 
 TEST(HandingOver, WholeCallsThatBackPressureKeptBackAreServedByTheNext) {

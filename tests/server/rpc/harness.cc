@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -106,7 +107,19 @@ std::vector<std::uint64_t> FakeVolume::synced() const {
   return lsns_;
 }
 
-FakeProgram::FakeProgram() : procedures_(13) {
+MappedFile::MappedFile(std::size_t size) : fd_(::memfd_create("cut", MFD_CLOEXEC)) {
+  Cut(size);
+  void* const at = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd_, 0);
+  EXPECT_NE(at, MAP_FAILED);
+  bytes_ = {static_cast<const std::byte*>(at), size};
+}
+MappedFile::~MappedFile() {
+  ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  ::close(fd_);
+}
+void MappedFile::Cut(std::size_t size) { EXPECT_EQ(::ftruncate(fd_, static_cast<off_t>(size)), 0); }
+
+FakeProgram::FakeProgram() : own_file_(4 << 20, std::byte{'f'}), procedures_(13) {
   const auto set = [this](std::uint32_t number, auto handler) {
     procedures_[number].number = number;
     procedures_[number].handler = handler;
@@ -161,9 +174,9 @@ FakeProgram::FakeProgram() : procedures_(13) {
   });
   set(kBig, [](Program& program, const Call&, XdrReader& arguments, ReplyBuffer& reply) {
     const std::uint32_t size = arguments.U32();
-    if (!arguments.Finished() || size > Fake(program).file->size()) return Outcome::Garbage();
+    if (!arguments.Finished() || size > Fake(program).file.size()) return Outcome::Garbage();
     reply.U32(size);
-    reply.Reference(ByteSpan(*Fake(program).file).first(size), Fake(program).file);
+    reply.Reference(Fake(program).file.first(size), nullptr);
     reply.Pad(size);
     return Outcome{};
   });
@@ -180,7 +193,7 @@ FakeProgram::FakeProgram() : procedures_(13) {
   });
   for (const std::uint32_t cached : {kCached, kCachedBlocking, kWritten, kDurable}) procedures_[cached].cached = true;
   procedures_[kAlways].always_blocks = true;
-  file = std::make_shared<const Bytes>(4 << 20, std::byte{'f'});
+  file = own_file_;
 }
 
 TestServer::TestServer(TransportOptions options) : dispatcher({&program}), transport(Transport::Create(options)) {}

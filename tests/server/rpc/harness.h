@@ -82,6 +82,22 @@ class FakeVolume final : public vfs::FileSystem {
   std::vector<std::move_only_function<void(Result<void>)>> held_;
 };
 
+// A mapped file of zeros, which can be cut.
+class MappedFile {
+ public:
+  explicit MappedFile(std::size_t size);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  ByteSpan bytes() const { return bytes_; }
+  void Cut(std::size_t size);
+
+ private:
+  const int fd_;
+  ByteSpan bytes_;
+};
+
 // Program 400000, versions 2 and 3.
 class FakeProgram final : public Program {
  public:
@@ -114,9 +130,10 @@ class FakeProgram final : public Program {
   FakeVolume volume, other_volume;
   Gate gate;
   std::atomic<int> runs{0};
-  std::shared_ptr<const Bytes> file;  // what kBig refers to
+  ByteSpan file;  // what kBig refers to
 
  private:
+  const Bytes own_file_;
   std::vector<Procedure> procedures_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 namespace strata::rpc {
@@ -53,6 +54,20 @@ TEST(ReplyBuffer, ReferencedDataIsNotCopiedAndIsReleasedOnceSent) {
   buffer.Consume(1);
   EXPECT_EQ(data.use_count(), 1);
   EXPECT_EQ(buffer.size(), 4u);
+}
+
+TEST(ReplyBuffer, AddKeepsReferencesAndWhatHoldsThem) {
+  auto data = std::make_shared<Bytes>(100'000, std::byte{7});
+  ReplyBuffer buffer, other;
+  buffer.U32(1);
+  buffer.Reference(*data, data);
+  other.Add(buffer, 2, 50'000);
+  buffer.Clear();
+  EXPECT_EQ(data.use_count(), 2);
+  iovec pieces[8];
+  ASSERT_EQ(other.Gather(pieces, 8), 2u);
+  EXPECT_EQ(pieces[1].iov_base, data->data());
+  EXPECT_EQ(pieces[1].iov_len, 50'000u - 2);
 }
 
 TEST(ReplyBuffer, RewindDropsReferencesToo) {
@@ -146,10 +161,18 @@ TEST(ReplyBuffer, AgreesWithAPlainVectorUnderRandomOperations) {
     }
     EXPECT_EQ(All(buffer), model) << "seed " << seed;
     EXPECT_EQ(Gathered(buffer), model) << "seed " << seed;
-    Bytes tail;
-    buffer.CopyTo(model.size() / 2, tail);
-    EXPECT_TRUE(std::equal(tail.begin(), tail.end(), model.begin() + static_cast<std::ptrdiff_t>(model.size() / 2),
-                           model.end()));
+    for (int i = 0; i < 20 && !model.empty(); ++i) {
+      const std::size_t from = random() % model.size();
+      const std::size_t size = random() % (model.size() - from + 1);
+      const ByteSpan expected = ByteSpan(model).subspan(from, size);
+      Bytes part;
+      EXPECT_TRUE(buffer.CopyTo(from, part, size));
+      EXPECT_TRUE(std::ranges::equal(part, expected));
+      ReplyBuffer added;
+      added.U32(1);
+      added.Add(buffer, from, size);
+      EXPECT_TRUE(std::ranges::equal(ByteSpan(All(added)).subspan(4), expected));
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,7 @@ class FakeIndex final : public store::Index {
  public:
   std::optional<Errc> failure;     // of every commit
   bool reader_in_the_way = false;  // nothing can be settled
+  bool settles_for_ever = false;   // until it is told to stop
   store::IndexCounts counts;
   std::vector<store::LivingSegment> segments;
   std::function<void()> on_commit;  // before one
@@ -78,7 +80,11 @@ class FakeIndex final : public store::Index {
   bool damaged() const override { return false; }
   Result<std::unique_ptr<store::IndexScan>> Scan() override { return Fail(Errc::kNotSupported); }
   Result<std::unique_ptr<Writer>> Begin(std::uint64_t) override { return std::make_unique<FakeWriter>(*this); }
-  Result<bool> Settle(const std::function<void()>&) override {
+  Result<bool> Settle(const std::function<void()>&, const std::function<bool()>& stop) override {
+    if (settles_for_ever) {
+      while (!stop()) std::this_thread::yield();
+      return false;
+    }
     settled += !reader_in_the_way;
     return !reader_in_the_way;
   }

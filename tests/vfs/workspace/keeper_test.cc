@@ -143,6 +143,14 @@ TEST_F(KeeperTest, WhatDoesNotFitIntoTheLastMomentIsLeftToTheNextStart) {
   EXPECT_FALSE(keeper_->behind());
 }
 
+TEST_F(KeeperTest, SettlingTheIndexEndsWithTheLastMomentToo) {
+  Change();
+  index_.settles_for_ever = true;
+  EXPECT_OK(keeper_->CloseWithin(std::chrono::milliseconds(20)));
+  EXPECT_FALSE(keeper_->behind());
+  EXPECT_EQ(keeper_->settled().value, 0u);
+}
+
 TEST_F(KeeperTest, NobodyWaitsForAKeeperThatHasStopped) {
   keeper_->Start();
   index_.failure = Errc::kIo;
