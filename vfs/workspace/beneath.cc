@@ -20,9 +20,7 @@ constexpr std::int64_t kTimeTickNs = 20'000'000;
 
 bool WorkspaceImpl::IsSame(const Inode& inode, const LowerFound& found) {
   const InodeRecord& record = inode.record;
-  if (record.type != found.attributes.type) return false;
-  const std::uint32_t born = found.node.generation.value;
-  if (born != 0 && record.generation.value != 0 && born != record.generation.value) return false;
+  if (!found.Is(record.type, record.generation)) return false;
   // A symlink's target stays what it is for its life.
   return inode.upper || record.type != FileType::kSymlink || record.mtime == found.attributes.mtime;
 }
@@ -87,21 +85,28 @@ Result<void> WorkspaceImpl::Recheck(const ObjectId& id) {
 }
 
 Result<void> WorkspaceImpl::CopyUp(const ObjectId& id, journal::Room room) {
-  bool named = id.ino != kRootInode && id.locator != 0;
+  std::shared_ptr<const LowerNode> lower;
+  FileType type = FileType::kDirectory;
   {
     StripeLock lock(table_);
     lock.Lock({id.ino});
-    const Inode* inode = table_.Find(id.ino);
-    if (inode == nullptr || inode->is_directory()) named = false;
+    if (const Inode* inode = table_.Find(id.ino)) {
+      lower = inode->lower;
+      type = inode->record.type;
+    }
   }
-  if (!named) return CopyUpAt({.id = id, .directory = {}, .name = {}}, room);
+  if (!lower || type == FileType::kDirectory || id.locator == 0) {
+    return CopyUpAt({.id = id, .directory = {}, .name = {}}, room);
+  }
   LowerNode parent;
   std::string name;
-  if (auto found = lower_.Resolve(id.ino, id.locator, &parent, &name); !found) {
-    return Fail(IsAbsence(found.error().code()) ? Status(Errc::kStale) : std::move(found.error()));
-  }
-  const ObjectId directory{parent.number, parent.generation, parent.locator};
-  return CopyUpAt({.id = id, .directory = directory, .name = std::move(name)}, room);
+  const auto found = lower_.Resolve(lower->number, lower->locator, &parent, &name);
+  if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
+  if (!found || !found->Is(type, lower->generation)) return Fail(Errc::kStale);
+  STRATA_ASSIGN(const InodeNumber directory, NumberOf(parent));
+  const LowerPlace place{
+      .id = id, .directory = {directory, parent.generation, parent.locator}, .name = std::move(name)};
+  return CopyUpAt(place, room);
 }
 
 Result<void> WorkspaceImpl::CopyUpAt(const LowerPlace& place, journal::Room room) {
@@ -131,6 +136,7 @@ Result<void> WorkspaceImpl::CopyUpAt(const LowerPlace& place, journal::Room room
     }
     STRATA_ASSIGN(const journal::Appended appended, Log(context, writer, {}, nullptr, room));
     NoteDirty(*inode);
+    copied_up_->Add(place.id.ino);
     inode->upper = true;
     inode->changed = appended.end;
     if (!inode->is_directory()) inode->asked = Inode::kForEver;

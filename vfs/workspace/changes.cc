@@ -73,7 +73,7 @@ class ChangeFinder {
   Result<void> Gather();
   Result<void> GatherEntries();
   Result<void> MarkChanged();
-  Result<void> MarkPlace(InodeNumber ino, std::uint64_t locator);
+  Result<void> MarkPlace(LowerNode node, FileType type);
   Result<void> MarkLinks(const absl::flat_hash_set<InodeNumber>& linked);
   Result<Shown> ShownAs(InodeNumber ino, const LowerFound* found);
   Result<std::map<std::string, Shown>> List(const Shown& directory);
@@ -102,8 +102,8 @@ class ChangeFinder {
   const OpContext context_{.credentials = {}, .may_block = true};
   absl::flat_hash_map<InodeNumber, UpperInode> upper_;
   absl::flat_hash_set<InodeNumber> placed_;  // what an entry of the upper's own leads to
-  // Of the layers' directories: the names that lead, as the layers have them, to what the upper changed, or to a
-  // directory with such a name somewhere beneath.
+  // Of the layers' directories, by their own numbers: the names that lead, as the layers have them, to what the upper
+  // changed, or to a directory with such a name somewhere beneath.
   absl::flat_hash_map<InodeNumber, absl::flat_hash_set<std::string>> marked_;
   std::vector<Pair> pending_;
   std::vector<PathChange> changes_;
@@ -142,34 +142,36 @@ Result<void> ChangeFinder::MarkChanged() {
   for (const auto& [ino, inode] : upper_) {
     const InodeRecord& record = inode.record;
     if (ino == kRootInode || !LowerTree::IsLower(ino)) continue;
+    const LowerNode node = lower_.NodeOf(record);
     if (record.type != FileType::kDirectory) {
       // A file's other links change with it.
-      const auto base = lower_.Stat({ino, record.generation, record.locator, record.origin.sources});
+      const auto base = lower_.Stat(node);
       if (!base && !IsGone(base.error())) return Fail(base.error());
-      if (base && base->attributes.nlink > 1) {
-        linked.insert(ino);
+      if (base && base->Is(record.type, record.generation) && base->attributes.nlink > 1) {
+        linked.insert(node.number);
         continue;
       }
     }
     // A file may have been given a name in the upper beside the layers' own.
     const bool only_placed = record.type == FileType::kDirectory && placed_.contains(ino);
-    if (!only_placed) STRATA_TRY(MarkPlace(ino, record.locator));
+    if (!only_placed) STRATA_TRY(MarkPlace(node, record.type));
   }
   return linked.empty() ? Result<void>() : MarkLinks(linked);
 }
 
-// Marks the name that leads to `ino` in the layers, and all above it up to what is marked or is the upper's own entry.
-Result<void> ChangeFinder::MarkPlace(InodeNumber ino, std::uint64_t locator) {
-  while (ino != kRootInode) {
+// Marks the name that leads to the node in the layers, and all above it up to what is marked or is the upper's own
+// entry.
+Result<void> ChangeFinder::MarkPlace(LowerNode node, FileType type) {
+  while (node.number != kRootInode) {
     LowerNode parent;
     std::string name;
-    if (auto found = lower_.Resolve(ino, locator, &parent, &name); !found) {
-      if (IsGone(found.error())) return {};
-      return Fail(found.error());
-    }
-    if (!marked_[parent.number].insert(std::move(name)).second || placed_.contains(parent.number)) return {};
-    ino = parent.number;
-    locator = parent.locator;
+    const auto found = lower_.Resolve(node.number, node.locator, &parent, &name);
+    if (!found && !IsGone(found.error())) return Fail(found.error());
+    if (!found || !found->Is(type, node.generation)) return {};
+    STRATA_ASSIGN(const InodeNumber directory, workspace_.NumberOf(parent));
+    if (!marked_[parent.number].insert(std::move(name)).second || placed_.contains(directory)) return {};
+    node = std::move(parent);
+    type = FileType::kDirectory;
   }
   return {};
 }
@@ -197,7 +199,9 @@ Result<void> ChangeFinder::MarkLinks(const absl::flat_hash_set<InodeNumber>& lin
         here = true;
       }
     }
-    if (here && !placed_.contains(directory.number)) STRATA_TRY(MarkPlace(directory.number, directory.locator));
+    if (!here) continue;
+    STRATA_ASSIGN(const InodeNumber number, workspace_.NumberOf(directory));
+    if (!placed_.contains(number)) STRATA_TRY(MarkPlace(directory, FileType::kDirectory));
   }
   return {};
 }
@@ -211,8 +215,11 @@ Result<ChangeFinder::Shown> ChangeFinder::ShownAs(InodeNumber ino, const LowerFo
     const InodeRecord& record = upper->second.record;
     shown.upper = &upper->second;
     shown.type = record.type;
-    shown.lower = {ino, record.generation, record.locator, record.origin.sources};
-    shown.merges = !record.opaque && !record.origin.sources.empty();
+    shown.lower = lower_.NodeOf(record);
+    if (record.type != FileType::kDirectory || record.opaque || record.origin.sources.empty()) return shown;
+    const auto base = lower_.Stat(shown.lower);
+    if (!base && !IsGone(base.error())) return Fail(base.error());
+    shown.merges = base && base->Is(record.type, record.generation);
     return shown;
   }
   std::optional<LowerFound> root;
@@ -253,7 +260,9 @@ Result<std::map<std::string, ChangeFinder::Shown>> ChangeFinder::List(const Show
     auto found = lower_.Lookup(directory.lower, name);
     if (!found && IsGone(found.error())) continue;
     if (!found) return Fail(found.error());
-    STRATA_ASSIGN(Shown shown, ShownAs(found->node.number, &*found));
+    STRATA_ASSIGN(const InodeNumber number, workspace_.NumberOf(*found));
+    if (number == kNoInode) continue;
+    STRATA_ASSIGN(Shown shown, ShownAs(number, &*found));
     names.emplace(name, std::move(shown));
   }
   return names;
@@ -316,7 +325,9 @@ Result<void> ChangeFinder::CompareNames(const Pair& pair) {
     auto base = lower_.Lookup(*pair.base, name);
     if (!base && IsGone(base.error())) continue;
     if (!base) return Fail(base.error());
-    STRATA_ASSIGN(Shown shown, ShownAs(base->node.number, &*base));
+    STRATA_ASSIGN(const InodeNumber number, workspace_.NumberOf(*base));
+    if (number == kNoInode) continue;
+    STRATA_ASSIGN(Shown shown, ShownAs(number, &*base));
     STRATA_TRY(CompareEntry(pair.path + "/" + name, std::move(shown), *base));
   }
   return {};
@@ -335,7 +346,7 @@ Result<void> ChangeFinder::CompareEntry(std::string path, Shown shown, const Low
 // Whether the object itself has changed: its type, mode, owner or content; not its times, nor what is in a directory.
 Result<bool> ChangeFinder::Differs(const Shown& shown, const LowerFound& base) {
   if (shown.type != base.attributes.type || AttributesDiffer(shown, base.attributes)) return true;
-  if (shown.upper == nullptr && shown.ino == base.node.number) return false;
+  if (shown.upper == nullptr && shown.lower.number == base.node.number) return false;
   switch (shown.type) {
     case FileType::kRegular:
       return ContentDiffers(shown, base);
@@ -359,7 +370,8 @@ Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& 
   if (size != base.attributes.size) return true;
   const ObjectId id = record != nullptr ? ObjectId{record->ino, record->generation, record->locator}
                                         : ObjectId{shown.ino, shown.lower.generation, shown.lower.locator};
-  if (record == nullptr || shown.ino != base.node.number) return RangeDiffers(id, base.node, 0, size);
+  const bool same = shown.lower.number == base.node.number && base.Is(shown.type, shown.lower.generation);
+  if (record == nullptr || !same) return RangeDiffers(id, base.node, 0, size);
   // The layer's own file: only what was written can differ.
   const bool changed_beneath =
       record->origin.size != base.attributes.size || record->origin.mtime != base.attributes.mtime;

@@ -56,40 +56,44 @@ class ConflictFinder {
 
   Result<void> Look(const InodeRecord& record) {
     if (record.ino == kRootInode || record.nlink == 0) return {};
-    STRATA_ASSIGN(const std::optional<std::string> path, PathOf(record.ino, record.locator));
+    STRATA_ASSIGN(const std::optional<std::string> path, PathOf(record));
     if (!path) {
       conflicts_.push_back({ConflictKind::kUnreachable, "", record.ino, record.type});
       return {};
     }
     if (record.type != FileType::kRegular || record.base_size == 0 || record.origin.sources.empty()) return {};
-    const auto base = lower_.Stat({record.ino, record.generation, record.locator, record.origin.sources});
+    const auto base = lower_.Stat(lower_.NodeOf(record));
     if (!base && !IsAbsence(base.error().code())) return Fail(base.error());
-    const bool same = base && base->attributes.type == record.type;
+    const bool same = base && base->Is(record.type, record.generation);
     if (same && record.origin.size == base->attributes.size && record.origin.mtime == base->attributes.mtime) return {};
     conflicts_.push_back({same ? ConflictKind::kChanged : ConflictKind::kGone, *path, record.ino, record.type});
     return {};
   }
 
   // By the upper's own entries where they lead to it, else by the layers' names; nothing where no name leads to it.
-  Result<std::optional<std::string>> PathOf(InodeNumber ino, std::uint64_t locator) {
+  Result<std::optional<std::string>> PathOf(const InodeRecord& record) {
     std::string path;
+    InodeNumber ino = record.ino;
+    LowerNode node = lower_.NodeOf(record);
+    FileType type = record.type;
     for (std::size_t depth = 0; ino != kRootInode; ++depth) {
-      if (depth == kDeepest) return std::nullopt;
+      if (depth == kDeepest || ino == kNoInode) return std::nullopt;
       if (const auto place = places_.find(ino); place != places_.end()) {
         path.insert(0, "/" + place->second.name);
         ino = place->second.directory;
         const auto above = copied_up_.find(ino);
-        locator = above != copied_up_.end() ? above->second.locator : 0;
-        continue;
+        node = above != copied_up_.end() ? lower_.NodeOf(above->second) : LowerNode{};
+      } else {
+        LowerNode parent;
+        std::string name;
+        const auto found = lower_.Resolve(node.number, node.locator, &parent, &name);
+        if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
+        if (!found || !found->Is(type, node.generation)) return std::nullopt;
+        path.insert(0, "/" + name);
+        STRATA_ASSIGN(ino, workspace_.NumberOf(parent));
+        node = std::move(parent);
       }
-      LowerNode parent;
-      std::string name;
-      const auto found = lower_.Resolve(ino, locator, &parent, &name);
-      if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
-      if (!found) return std::nullopt;
-      path.insert(0, "/" + name);
-      ino = parent.number;
-      locator = parent.locator;
+      type = FileType::kDirectory;
     }
     return path;
   }

@@ -56,8 +56,10 @@ bool PageHas(const OwnPage& own, std::vector<store::IndexEntry>::const_iterator 
 }
 
 // Merges the names in memory, those of the index where not all are in memory, and the layers' listing, from behind
-// `after` on, as far as `own` (null: all are in memory) goes. A page ends between two hashes, never within one.
-void FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, Page& page) {
+// `after` on, as far as `own` (null: all are in memory) goes. A page ends between two hashes, never within one. Before
+// a name of the layers whose number `held` may hold, and which may be known by another, it ends too, unless that is in
+// memory. False: the very next one is such a name, and the page has that alone (`held` null: there are none).
+bool FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, const NumberFilter* held, Page& page) {
   static const LowerListing kNone;
   static const OwnPage kAllInMemory = [] {
     OwnPage page;
@@ -80,8 +82,9 @@ void FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, Pag
     if (next == kNoHash || next > limit) break;
     if (page.items.size() >= Page::kItems) {
       page.through = page.items.back().hash;
-      return;
+      return true;
     }
+    const std::size_t before = page.items.size();
     const auto index_begin = index;
     for (; upper != directory.names.end() && upper->first.hash == next; ++upper) {
       if (upper->second.state == NameSlot::State::kUpper) page.Add(next, upper->first.name, upper->second);
@@ -96,6 +99,16 @@ void FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, Pag
       const bool shown =
           slot == nullptr ? !PageHas(*own, index_begin, next, name) : slot->state == NameSlot::State::kLower;
       if (!shown) continue;
+      if (slot != nullptr) {
+        page.Add(next, name, *slot);
+        continue;
+      }
+      if (held != nullptr && held->MayHold(lower->number)) {
+        page.items.resize(before);
+        if (before == 0) page.Add(next, name, {});
+        page.through = page.items.back().hash;
+        return before > 0;
+      }
       NameSlot entry;
       entry.state = NameSlot::State::kLower;
       entry.ino = lower->number;
@@ -105,6 +118,7 @@ void FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, Pag
   }
   page.through = limit;
   page.last = own->end;
+  return true;
 }
 
 }  // namespace
@@ -129,7 +143,10 @@ Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const Obj
     STRATA_TRY(CanWalk(*inode, after + 1, true, own, need));
     self = {inode->id(), inode->attributes()};
     lower = inode->lower;
-    FillPage(names, names.loaded ? nullptr : &own, after, page);
+    if (!FillPage(names, names.loaded ? nullptr : &own, after, copied_up_.get(), page)) {
+      STRATA_TRY(FindName(*inode, page.through, page.Name(page.items.front()), need));
+      return need.Again();
+    }
     if (position >= kAfterDotDot) return {};
     const InodeNumber parent = inode->record.parent;
     if (parent == directory.ino) {
@@ -274,7 +291,7 @@ Result<void> WorkspaceImpl::FindEmptiness(const Need& need) {
         known.changed = inode->changed;
       }
       same = known.serial == inode->serial && known.changed == inode->changed;
-      FillPage(*inode->directory, inode->directory->loaded ? nullptr : &own, position, page);
+      FillPage(*inode->directory, inode->directory->loaded ? nullptr : &own, position, nullptr, page);
       return {};
     });
     if (!filled || !same) known.serial = 0;

@@ -73,13 +73,8 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromIndex(InodeNumber ino) {
   inode->record = std::move(*record);
   inode->upper = true;
   if (!inode->record.origin.sources.empty()) {
-    auto lower = std::make_shared<LowerNode>();
-    lower->number = inode->record.ino;
-    lower->generation = inode->record.generation;
-    lower->locator = inode->record.locator;
-    lower->sources = std::move(inode->record.origin.sources);
+    inode->lower = std::make_shared<const LowerNode>(lower_.NodeOf(inode->record));
     inode->record.origin.sources.clear();
-    inode->lower = std::move(lower);
   }
   if (inode->is_directory()) {
     inode->directory = std::make_unique<Directory>();
@@ -104,11 +99,12 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromIndex(InodeNumber ino) {
   return inode;
 }
 
-Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found, std::int64_t asked) {
+Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found, InodeNumber number,
+                                                        InodeNumber directory, std::int64_t asked) {
   auto inode = std::make_unique<Inode>();
   InodeRecord& record = inode->record;
   const Attributes& attributes = found.attributes;
-  record.ino = found.node.number;
+  record.ino = number;
   record.generation = found.node.generation;
   record.locator = found.node.locator;
   record.type = attributes.type;
@@ -117,7 +113,7 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found,
   if (!lower_.IsImmutable(found.node)) inode->asked = asked;
   switch (attributes.type) {
     case FileType::kDirectory: {
-      record.parent = found.node.number == kRootInode ? kRootInode : InodeNumber(found.node.locator);
+      record.parent = directory;
       inode->directory = std::make_unique<Directory>();
       inode->directory->loaded = true;  // the upper has no entries of what it does not hold
       inode->directory->lower_since = asked;
@@ -148,21 +144,40 @@ bool WorkspaceImpl::Adopt(std::unique_ptr<Inode> inode, Lsn read_at) {
   return true;
 }
 
+void WorkspaceImpl::AdoptLower(std::unique_ptr<Inode> inode, const LowerFound& found, InodeNumber other, Lsn read_at) {
+  const InodeNumber ino = inode->record.ino;
+  StripeLock lock(table_);
+  lock.Lock({ino, other});
+  const Inode* known = other == kNoInode ? nullptr : table_.Find(other);
+  if (known != nullptr && !known->removed && IsSame(*known, found)) return;
+  if (Inode* before = table_.Find(ino)) {
+    if (IsSame(*before, found) || (before->upper && !before->removed)) return;
+    // The number was used again. The index may not know yet that the one before is gone.
+    inode->changed = before->changed;
+    table_.Drop(*before);
+  } else if (table_.DroppedSince(read_at)) {
+    return;
+  }
+  table_.Insert(std::move(inode));
+}
+
 Result<void> WorkspaceImpl::LoadObject(const ObjectId& id, bool any_generation, bool upper_only) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const Lsn read_at = IndexPosition();
     STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(id.ino));
     if (!inode) {
-      LowerNode parent;
-      std::string name;
       const std::int64_t asked = env_.MonotonicNs();
       if (id.ino == kRootInode && !lower_.empty() && !upper_only) {
         STRATA_ASSIGN(LowerFound found, lower_.Root());
-        STRATA_ASSIGN(inode, FromLower(found, asked));
+        STRATA_ASSIGN(inode, FromLower(found, kRootInode, kRootInode, asked));
       } else if (LowerTree::IsLower(id.ino) && !upper_only) {
+        LowerNode parent;
+        std::string name;
         STRATA_ASSIGN(LowerFound found, lower_.Resolve(id.ino, id.locator, &parent, &name));
-        STRATA_TRY(CheckShown(parent, name, id.ino));
-        STRATA_ASSIGN(inode, FromLower(found, asked));
+        if (!any_generation && found.node.generation != id.generation) return Fail(Errc::kStale);
+        STRATA_ASSIGN(const InodeNumber directory, CheckShown(parent, name, id.ino));
+        STRATA_ASSIGN(const InodeNumber number, LoadLower(found, directory, asked, id.ino));
+        return number == id.ino ? Result<void>() : Fail(Errc::kStale);
       } else {
         // It may have been made, or replayed, since we looked into the table.
         StripeLock lock(table_);
@@ -177,13 +192,14 @@ Result<void> WorkspaceImpl::LoadObject(const ObjectId& id, bool any_generation, 
   return Fail(Errc::kJukebox);
 }
 
-Result<void> WorkspaceImpl::CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino) {
+Result<InodeNumber> WorkspaceImpl::CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino) {
+  STRATA_ASSIGN(const InodeNumber number, NumberOf(parent));
   const std::uint64_t hash = NameHash(config_.name_key, name);
   const OpContext context{.credentials = {}, .may_block = true};
-  return Run(context, [&](StripeLock& lock, Need& need) -> Result<void> {
-    lock.Lock({parent.number});
-    Inode* directory = table_.Find(parent.number);
-    if (directory == nullptr) return need.Object({parent.number, parent.generation, parent.locator});
+  return Run(context, [&](StripeLock& lock, Need& need) -> Result<InodeNumber> {
+    lock.Lock({number});
+    Inode* directory = table_.Find(number);
+    if (directory == nullptr) return need.Object({number, parent.generation, parent.locator});
     if (directory->removed || !directory->is_directory()) return Fail(Errc::kStale);
     // What the layers say of it is known already.
     const Directory& names = *directory->directory;
@@ -194,37 +210,74 @@ Result<void> WorkspaceImpl::CheckShown(const LowerNode& parent, std::string_view
     }
     const bool hidden = slot == nullptr ? names.upper_only : slot->state != NameSlot::State::kLower && slot->ino != ino;
     if (hidden) return Fail(Errc::kStale);
-    return {};
+    return number;
   });
 }
 
-Result<bool> WorkspaceImpl::LoadLower(const LowerFound& found, std::int64_t asked) {
-  Lsn changed;
+Result<WorkspaceImpl::Bearer> WorkspaceImpl::BearerOf(InodeNumber number, const LowerFound& found, std::int64_t asked) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const Lsn read_at = IndexPosition();
     {
       StripeLock lock(table_);
-      lock.Lock({found.node.number});
-      if (Inode* inode = table_.Find(found.node.number)) {
+      lock.Lock({number});
+      if (Inode* inode = table_.Find(number)) {
         const bool same = IsSame(*inode, found);
-        if (same && !inode->removed) Refresh(*inode, found, asked);
-        if (same) return !inode->removed;
-        if (inode->upper && !inode->removed) return false;
-        // Its number was used again. The index may not know yet that the other one is gone.
-        changed = inode->changed;
-        table_.Drop(*inode);
+        if (same && inode->removed) return Bearer::kRemoved;
+        if (same) Refresh(*inode, found, asked);
+        if (same) return Bearer::kThis;
+        return inode->upper && !inode->removed ? Bearer::kOther : Bearer::kNone;
       }
     }
-    std::unique_ptr<Inode> inode;
-    if (changed.value == 0) {
-      STRATA_ASSIGN(inode, FromIndex(found.node.number));
-    }
-    if (inode && !IsSame(*inode, found)) return false;
-    if (!inode) {
-      STRATA_ASSIGN(inode, FromLower(found, asked));
-      inode->changed = changed;
-    }
+    STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(number));
+    if (!inode) return Bearer::kNone;
     (void)Adopt(std::move(inode), read_at);  // the next turn looks at what is in memory now
+  }
+  return Fail(Errc::kJukebox);
+}
+
+Result<WorkspaceImpl::Choice> WorkspaceImpl::Choose(const LowerFound& found, std::int64_t asked, InodeNumber wanted) {
+  const InodeNumber own = found.node.number;
+  const InodeNumber again = LowerTree::AgainNumber(found.node, found.attributes.type);
+  const bool want_again = again != kNoInode && wanted == again;
+  Bearer of_again = Bearer::kNone;
+  // What is known by its again number stays so, also when its own becomes free.
+  if (want_again || (again != kNoInode && copied_up_->MayHold(own))) {
+    STRATA_ASSIGN(of_again, BearerOf(again, found, asked));
+    if (of_again == Bearer::kThis) return Choice{.number = again};
+    if (of_again == Bearer::kRemoved) return Choice{};
+  }
+  STRATA_ASSIGN(const Bearer of_own, BearerOf(own, found, asked));
+  if (of_own == Bearer::kThis) return Choice{.number = own};
+  if (of_own == Bearer::kRemoved) return Choice{};
+  if (of_own == Bearer::kNone && !want_again) return Choice{.number = own, .other = again, .make = true};
+  if (again == kNoInode || of_again == Bearer::kOther) return Choice{};
+  return Choice{.number = again, .other = own, .make = true};
+}
+
+Result<InodeNumber> WorkspaceImpl::NumberOf(const LowerFound& found) {
+  const InodeNumber own = found.node.number;
+  if (!LowerTree::IsLower(own) || !copied_up_->MayHold(own)) return own;
+  STRATA_ASSIGN(const Choice choice, Choose(found, Inode::kNotAsked, kNoInode));
+  return choice.number;
+}
+
+Result<InodeNumber> WorkspaceImpl::NumberOf(const LowerNode& directory) {
+  LowerFound found;
+  found.node = directory;
+  found.attributes.type = FileType::kDirectory;
+  return NumberOf(found);
+}
+
+Result<InodeNumber> WorkspaceImpl::LoadLower(const LowerFound& found, InodeNumber directory, std::int64_t asked,
+                                             InodeNumber wanted) {
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    const Lsn read_at = IndexPosition();
+    STRATA_ASSIGN(const Choice choice, Choose(found, asked, wanted));
+    if (!choice.make) return choice.number;
+    STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromLower(found, choice.number, directory, asked));
+    // Before anybody can find it by that: who then looks at its own number looks for both.
+    if (choice.number != found.node.number) copied_up_->Add(choice.number);
+    AdoptLower(std::move(inode), found, choice.other, read_at);  // the next turn looks at what is in memory now
   }
   return Fail(Errc::kJukebox);
 }
@@ -252,12 +305,12 @@ Result<void> WorkspaceImpl::LoadChild(const Need& need) {
   const std::int64_t asked = env_.MonotonicNs();
   auto found = lower_.Lookup(*need.lower, need.name);
   if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
-  const bool same = found && found->node.number == need.slot.ino;
-  bool shown = false;
-  if (same) {
-    STRATA_ASSIGN(shown, LoadLower(*found, asked));
-    if (shown) return {};
+  InodeNumber number = kNoInode;
+  if (found) {
+    STRATA_ASSIGN(number, LoadLower(*found, need.id.ino, asked));
+    if (number == need.slot.ino) return {};
   }
+  const bool hidden_here = found && number == kNoInode;
   // The layer changed under us, or shows what the upper has removed: what was remembered of the name holds no more.
   {
     const std::uint64_t hash = NameHash(config_.name_key, need.name);
@@ -267,12 +320,12 @@ Result<void> WorkspaceImpl::LoadChild(const Need& need) {
     if (directory != nullptr && directory->directory) {
       Directory& names = *directory->directory;
       NameSlot* slot = names.Find(hash, need.name);
-      if (same && (slot == nullptr || slot->state == NameSlot::State::kLower)) {
+      if (hidden_here && (slot == nullptr || slot->state == NameSlot::State::kLower)) {
         NameSlot hidden;
         if (slot != nullptr) hidden.changed = slot->changed;
         hidden.beneath = NameSlot::Beneath::kYes;
         names.Set(hash, need.name, hidden);
-      } else if (!same) {
+      } else if (!hidden_here) {
         names.ForgetLower(asked);
       }
       table_.Recount(*directory);

@@ -85,14 +85,14 @@ Result<void> WorkspaceImpl::LoadName(const Need& need) {
     STRATA_ASSIGN(own, index_->LoadEntry(need.id.ino, hash, need.name));
   }
   std::optional<LowerFound> found;
-  bool shown = false;
+  InodeNumber shown = kNoInode;
   const bool ask_layers = !own && need.lower;
   if (ask_layers) {
     const std::int64_t asked = env_.MonotonicNs();
     auto looked = lower_.Lookup(*need.lower, need.name);
     if (!looked && !IsAbsence(looked.error().code())) return Fail(looked.error());
     if (looked) {
-      STRATA_ASSIGN(shown, LoadLower(*looked, asked));
+      STRATA_ASSIGN(shown, LoadLower(*looked, need.id.ino, asked));
       found = std::move(*looked);
     }
   }
@@ -108,9 +108,9 @@ Result<void> WorkspaceImpl::LoadName(const Need& need) {
     if (NameSlot* slot = names.Find(hash, need.name)) {
       if (!ask_layers) return {};
       slot->beneath = beneath;
-      if (slot->state == NameSlot::State::kAbsent && shown) {
+      if (slot->state == NameSlot::State::kAbsent && shown != kNoInode) {
         slot->state = NameSlot::State::kLower;
-        slot->ino = found->node.number;
+        slot->ino = shown;
         slot->type = found->attributes.type;
       }
       return {};
@@ -131,9 +131,9 @@ Result<void> WorkspaceImpl::LoadName(const Need& need) {
       slot.type = own->type;
     } else {
       slot.beneath = beneath;
-      if (shown) {
+      if (shown != kNoInode) {
         slot.state = NameSlot::State::kLower;
-        slot.ino = found->node.number;
+        slot.ino = shown;
         slot.type = found->attributes.type;
       }
       want_filter = ask_index && !names.filter && ++names.misses >= kMissesForFilter;

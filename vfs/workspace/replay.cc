@@ -56,10 +56,10 @@ Result<void> MemoryReplay::On(const InodeRecord& record) {
   inode->record = record;
   inode->record.origin.sources.clear();
   inode->upper = true;
+  if (LowerTree::IsLower(record.ino)) workspace_.copied_up_->Add(record.ino);
   inode->changed = end_;
   if (!record.origin.sources.empty()) {
-    inode->lower = std::make_shared<const LowerNode>(
-        LowerNode{record.ino, record.generation, record.locator, record.origin.sources});
+    inode->lower = std::make_shared<const LowerNode>(workspace_.lower_.NodeOf(record));
     if (record.type == FileType::kRegular) {
       auto base = workspace_.lower_.Stat(*inode->lower);
       if (!base && !IsAbsence(base.error().code())) return Fail(base.error());

@@ -298,17 +298,42 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Result<void> LoadChild(const Need& need);
   // The object of the index; null where it has none.
   Result<std::unique_ptr<Inode>> FromIndex(InodeNumber ino);
-  // `asked`: when the layers were asked for `found`.
-  Result<std::unique_ptr<Inode>> FromLower(const LowerFound& found, std::int64_t asked);
-  // kStale where the upper hides what the layers show as `name` in `parent`.
-  Result<void> CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino);
+  // Of what lies in the directory `directory` and is known by `number`. `asked`: when the layers were asked for
+  // `found`.
+  Result<std::unique_ptr<Inode>> FromLower(const LowerFound& found, InodeNumber number, InodeNumber directory,
+                                           std::int64_t asked);
+  // kStale where the upper hides what the layers show as `name` in `parent`; else the number of `parent`.
+  Result<InodeNumber> CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino);
   // Puts a loaded inode into the table unless it is there already; false: what was read may be outdated, read again.
   // `read_at`: IndexPosition() before it was read.
   bool Adopt(std::unique_ptr<Inode> inode, Lsn read_at);
+  // The same for what was made of `found`, unless it is there under `other`, its other number (or kNoInode), or a
+  // living object of the upper has its place.
+  void AdoptLower(std::unique_ptr<Inode> inode, const LowerFound& found, InodeNumber other, Lsn read_at);
   Lsn IndexPosition() const { return keeper_ ? keeper_->position() : reader_position_; }
-  // Loads what a name of the layers leads to, by the index, else by `found`, and adopts it. False: the name is not
-  // shown, since the upper has removed that object, or has another one of that number.
-  Result<bool> LoadLower(const LowerFound& found, std::int64_t asked);
+  // Who bears a number, in the upper or in memory.
+  enum class Bearer : std::uint8_t {
+    kNone,
+    kThis,     // the object in question
+    kRemoved,  // the same, but the upper has removed it
+    kOther,    // one that lives on in the upper
+  };
+  Result<Bearer> BearerOf(InodeNumber number, const LowerFound& found, std::int64_t asked);
+  // By which of its numbers an object of the layers is known (vfs/layer/lower_tree.h). kNoInode: by none, and it is not
+  // shown.
+  struct Choice {
+    InodeNumber number = kNoInode;
+    InodeNumber other = kNoInode;
+    bool make = false;  // it is neither in memory nor in the upper
+  };
+  // `wanted`: a number by which it was known, if there is the choice.
+  Result<Choice> Choose(const LowerFound& found, std::int64_t asked, InodeNumber wanted);
+  Result<InodeNumber> NumberOf(const LowerFound& found);
+  Result<InodeNumber> NumberOf(const LowerNode& directory);
+  // Loads what a name in `directory` leads to in the layers, by the index, else by `found`, and adopts it. kNoInode:
+  // the name is not shown, since the upper has removed that object.
+  Result<InodeNumber> LoadLower(const LowerFound& found, InodeNumber directory, std::int64_t asked,
+                                InodeNumber wanted = kNoInode);
 
   // -- beneath.cc --
   // Whether `found` is the object that `inode` was made of.
@@ -445,7 +470,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   std::unique_ptr<store::Index> index_;  // null for a reader of a workspace that was never served
   std::unique_ptr<Keeper> keeper_;       // null for a reader
   Lsn reader_position_;                  // what the index covers, for a reader
-  // Which of the layers' numbers the index holds.
+  // Which of the layers' numbers the upper holds, and which are known by another.
   const std::unique_ptr<NumberFilter> copied_up_ = std::make_unique<NumberFilter>();
   InodeTable table_;
   WriteVerifier verifier_{};
