@@ -30,7 +30,9 @@ bool IsGone(const Status& status) { return IsAbsence(status.code()); }
 // One comparison. It lives for one call of Changes.
 class ChangeFinder {
  public:
-  explicit ChangeFinder(WorkspaceImpl& workspace) : workspace_(workspace), lower_(workspace.lower_) {}
+  // `index` may be null; `shown` is the workspace as its clients see it.
+  ChangeFinder(store::Index* index, InodeTable& table, LowerTree& lower, Loader& loader, FileSystem& shown)
+      : index_(index), table_(table), lower_(lower), loader_(loader), shown_(shown) {}
 
   Result<std::vector<PathChange>> Run() {
     STRATA_TRY(Gather());
@@ -97,8 +99,11 @@ class ChangeFinder {
     if (shown.type == FileType::kDirectory) pending_.push_back({std::move(path), std::move(shown), std::nullopt});
   }
 
-  WorkspaceImpl& workspace_;
+  store::Index* const index_;
+  InodeTable& table_;
   LowerTree& lower_;
+  Loader& loader_;
+  FileSystem& shown_;
   const OpContext context_{.credentials = {}, .may_block = true};
   absl::flat_hash_map<InodeNumber, UpperInode> upper_;
   absl::flat_hash_set<InodeNumber> placed_;  // what an entry of the upper's own leads to
@@ -111,9 +116,9 @@ class ChangeFinder {
 
 Result<void> ChangeFinder::Gather() {
   auto gather = [&](const InodeRecord& record) { upper_[record.ino].record = record; };
-  if (workspace_.index_) STRATA_TRY(workspace_.index_->VisitInodes(gather));
+  if (index_ != nullptr) STRATA_TRY(index_->VisitInodes(gather));
   // A reader holds in memory what the index does not have yet.
-  workspace_.table_.ForEach([&](const Inode& inode) {
+  table_.ForEach([&](const Inode& inode) {
     if (inode.removed) {
       upper_.erase(inode.record.ino);
     } else if (inode.upper) {
@@ -127,7 +132,7 @@ Result<void> ChangeFinder::GatherEntries() {
   for (auto& [ino, inode] : upper_) {
     if (inode.record.type != FileType::kDirectory) continue;
     const ObjectId id{ino, inode.record.generation, inode.record.locator};
-    auto entries = workspace_.VisitOwn(
+    auto entries = loader_.VisitOwn(
         id, [&](std::string_view name, const NameSlot& slot) { inode.entries.emplace_back(name, slot); });
     if (!entries && !IsGone(entries.error())) return entries;
     for (const auto& [name, slot] : inode.entries) {
@@ -168,7 +173,7 @@ Result<void> ChangeFinder::MarkPlace(LowerNode node, FileType type) {
     const auto found = lower_.Resolve(node.number, node.locator, &parent, &name);
     if (!found && !IsGone(found.error())) return Fail(found.error());
     if (!found || !found->Is(type, node.generation)) return {};
-    STRATA_ASSIGN(const InodeNumber directory, workspace_.NumberOf(parent));
+    STRATA_ASSIGN(const InodeNumber directory, loader_.NumberOf(parent));
     if (!marked_[parent.number].insert(std::move(name)).second || placed_.contains(directory)) return {};
     node = std::move(parent);
     type = FileType::kDirectory;
@@ -200,7 +205,7 @@ Result<void> ChangeFinder::MarkLinks(const absl::flat_hash_set<InodeNumber>& lin
       }
     }
     if (!here) continue;
-    STRATA_ASSIGN(const InodeNumber number, workspace_.NumberOf(directory));
+    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(directory));
     if (!placed_.contains(number)) STRATA_TRY(MarkPlace(directory, FileType::kDirectory));
   }
   return {};
@@ -260,7 +265,7 @@ Result<std::map<std::string, ChangeFinder::Shown>> ChangeFinder::List(const Show
     auto found = lower_.Lookup(directory.lower, name);
     if (!found && IsGone(found.error())) continue;
     if (!found) return Fail(found.error());
-    STRATA_ASSIGN(const InodeNumber number, workspace_.NumberOf(*found));
+    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(*found));
     if (number == kNoInode) continue;
     STRATA_ASSIGN(Shown shown, ShownAs(number, &*found));
     names.emplace(name, std::move(shown));
@@ -325,7 +330,7 @@ Result<void> ChangeFinder::CompareNames(const Pair& pair) {
     auto base = lower_.Lookup(*pair.base, name);
     if (!base && IsGone(base.error())) continue;
     if (!base) return Fail(base.error());
-    STRATA_ASSIGN(const InodeNumber number, workspace_.NumberOf(*base));
+    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(*base));
     if (number == kNoInode) continue;
     STRATA_ASSIGN(Shown shown, ShownAs(number, &*base));
     STRATA_TRY(CompareEntry(pair.path + "/" + name, std::move(shown), *base));
@@ -381,9 +386,9 @@ Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& 
   for (std::uint64_t from = 0; from < size;) {
     std::vector<Extent> written;
     std::uint64_t until = from;
-    auto found = workspace_.Run(context_, [&](StripeLock& lock, Need& need) -> Result<void> {
+    const auto look = [&](StripeLock& lock, Need& need) -> Result<void> {
       lock.Lock({id.ino});
-      STRATA_ASSIGN(Inode * inode, workspace_.Get(id, need));
+      STRATA_ASSIGN(Inode * inode, loader_.Find(id, need));
       until = inode->extents.KnownUntil(from, size);
       if (until == from) return need.Range(Need::Kind::kExtents, *inode, from, ExtentMap::kEnd);
       written.clear();
@@ -396,7 +401,8 @@ Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& 
         written.push_back(*extent);
       }
       return {};
-    });
+    };
+    const auto found = RunUnderLocks(table_, look, [this](Need& need) { return loader_.Supply(need); });
     if (!found) return IsGone(found.error()) ? Result<bool>(false) : Fail(found.error());
     for (const Extent& extent : written) {
       STRATA_ASSIGN(const bool differs, RangeDiffers(id, base.node, extent.offset, extent.end()));
@@ -415,7 +421,7 @@ Result<bool> ChangeFinder::RangeDiffers(const ObjectId& id, const LowerNode& bas
     STRATA_ASSIGN(const std::size_t got,
                   lower_.Read(base, offset, std::as_writable_bytes(std::span(expected)), context_.may_block, nullptr));
     StringSink shown;
-    auto read = workspace_.Read(context_, id, offset, static_cast<std::uint32_t>(expected.size()), shown);
+    auto read = shown_.Read(context_, id, offset, static_cast<std::uint32_t>(expected.size()), shown);
     if (!read && !IsGone(read.error())) return Fail(read.error());
     // A READ of very many extents gives less than it was asked for.
     if (!read || got != expected.size() || shown.data.empty() || !expected.starts_with(shown.data)) return true;
@@ -426,7 +432,7 @@ Result<bool> ChangeFinder::RangeDiffers(const ObjectId& id, const LowerNode& bas
 
 Result<std::vector<PathChange>> WorkspaceImpl::Changes() {
   STRATA_TRY(Checkpoint());
-  return ChangeFinder(*this).Run();
+  return ChangeFinder(index_.get(), table_, lower_, loader_, *this).Run();
 }
 
 }  // namespace strata::vfs

@@ -10,7 +10,9 @@ namespace strata::vfs {
 // One search. It lives for one call of Conflicts.
 class ConflictFinder {
  public:
-  explicit ConflictFinder(WorkspaceImpl& workspace) : workspace_(workspace), lower_(workspace.lower_) {}
+  // `index` may be null.
+  ConflictFinder(store::Index* index, InodeTable& table, LowerTree& lower, Loader& loader)
+      : index_(index), table_(table), lower_(lower), loader_(loader) {}
 
   Result<std::vector<Conflict>> Run() {
     STRATA_TRY(Gather());
@@ -33,9 +35,9 @@ class ConflictFinder {
       if (record.type == FileType::kDirectory) directories.push_back({record.ino, record.generation, record.locator});
       if (LowerTree::IsLower(record.ino)) copied_up_[record.ino] = record;
     };
-    if (workspace_.index_) STRATA_TRY(workspace_.index_->VisitInodes(gather));
+    if (index_ != nullptr) STRATA_TRY(index_->VisitInodes(gather));
     // A reader holds in memory what the index does not have yet.
-    workspace_.table_.ForEach([&](const Inode& inode) {
+    table_.ForEach([&](const Inode& inode) {
       if (inode.removed) {
         copied_up_.erase(inode.record.ino);
       } else if (inode.upper) {
@@ -43,7 +45,7 @@ class ConflictFinder {
       }
     });
     for (const ObjectId& directory : directories) {
-      auto visited = workspace_.VisitOwn(directory, [&](std::string_view name, const NameSlot& slot) {
+      auto visited = loader_.VisitOwn(directory, [&](std::string_view name, const NameSlot& slot) {
         const bool wanted = slot.type == FileType::kDirectory || copied_up_.contains(slot.ino);
         if (slot.state == NameSlot::State::kUpper && wanted) {
           places_.try_emplace(slot.ino, Place{directory.ino, std::string(name)});
@@ -90,7 +92,7 @@ class ConflictFinder {
         if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
         if (!found || !found->Is(type, node.generation)) return std::nullopt;
         path.insert(0, "/" + name);
-        STRATA_ASSIGN(ino, workspace_.NumberOf(parent));
+        STRATA_ASSIGN(ino, loader_.NumberOf(parent));
         node = std::move(parent);
       }
       type = FileType::kDirectory;
@@ -100,8 +102,10 @@ class ConflictFinder {
 
   static constexpr std::size_t kDeepest = 1 << 16;  // directories above one another
 
-  WorkspaceImpl& workspace_;
+  store::Index* const index_;
+  InodeTable& table_;
   LowerTree& lower_;
+  Loader& loader_;
   absl::flat_hash_map<InodeNumber, InodeRecord> copied_up_;
   absl::flat_hash_map<InodeNumber, Place> places_;
   std::vector<Conflict> conflicts_;
@@ -109,7 +113,7 @@ class ConflictFinder {
 
 Result<std::vector<Conflict>> WorkspaceImpl::Conflicts() {
   STRATA_TRY(Checkpoint());
-  return ConflictFinder(*this).Run();
+  return ConflictFinder(index_.get(), table_, lower_, loader_).Run();
 }
 
 }  // namespace strata::vfs

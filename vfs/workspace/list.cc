@@ -8,17 +8,6 @@ namespace {
 
 inline constexpr std::uint64_t kAfterDot = 1;
 inline constexpr std::uint64_t kAfterDotDot = 2;
-constexpr std::uint64_t kNoHash = ~0ULL;
-// Entries that are read of the index at a time.
-constexpr std::size_t kOwnPageEntries = 512;
-
-NameSlot SlotOf(const store::IndexEntry& entry) {
-  NameSlot slot;
-  slot.state = entry.whiteout ? NameSlot::State::kWhiteout : NameSlot::State::kUpper;
-  slot.ino = entry.ino;
-  slot.type = entry.type;
-  return slot;
-}
 
 // Names and numbers copied out of a directory under its lock, to be given to the sink without it.
 struct Page {
@@ -140,10 +129,10 @@ Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const Obj
     if (!Permits(inode->ownership(), true, context.credentials, kMayRead)) return Fail(Errc::kAccess);
     Directory& names = *inode->directory;
     const std::uint64_t after = std::max(position, kAfterDotDot);
-    STRATA_TRY(CanWalk(*inode, after + 1, true, own, need));
+    STRATA_TRY(loader_.CanWalk(*inode, after + 1, true, own, need));
     self = {inode->id(), inode->attributes()};
     lower = inode->lower;
-    if (!FillPage(names, names.loaded ? nullptr : &own, after, copied_up_.get(), page)) {
+    if (!FillPage(names, names.loaded ? nullptr : &own, after, &loader_.copied_up(), page)) {
       STRATA_TRY(FindName(*inode, page.through, page.Name(page.items.front()), need));
       return need.Again();
     }
@@ -237,32 +226,6 @@ Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const Obj
   }
 }
 
-Result<void> WorkspaceImpl::CanWalk(Inode& directory, std::uint64_t position, bool with_layers, OwnPage& own,
-                                    Need& need) {
-  const Directory& names = *directory.directory;
-  if (!names.loaded && !names.large) return need.Of(Need::Kind::kEntries, directory);
-  if (with_layers && !names.upper_only && !names.listing) return need.Of(Need::Kind::kListing, directory);
-  if (names.loaded || (own.Covers(position) && !table_.DroppedSince(own.read_at))) return {};
-  own.first = position;
-  need.own_page = &own;
-  return need.Of(Need::Kind::kOwnPage, directory);
-}
-
-Result<void> WorkspaceImpl::LoadOwnPage(const Need& need) {
-  OwnPage& own = *need.own_page;
-  own.read_at = IndexPosition();
-  own.entries.clear();
-  bool more = false;
-  if (index_) {
-    STRATA_ASSIGN(more, index_->LoadEntries(need.id.ino, own.first, kOwnPageEntries,
-                                            [&](const store::IndexEntry& entry) { own.entries.push_back(entry); }));
-  }
-  own.end = !more;
-  own.last = more ? own.entries.back().hash : 0;
-  own.loaded = true;
-  return {};
-}
-
 Result<bool> WorkspaceImpl::IsEmptyDirectory(Inode& directory, Emptiness& known, Need& need) {
   Directory& names = *directory.directory;
   if (!names.loaded && !names.large) return need.Of(Need::Kind::kEntries, directory);
@@ -285,7 +248,7 @@ Result<void> WorkspaceImpl::FindEmptiness(const Need& need) {
     auto filled = Run(context, [&](StripeLock& lock, Need& within) -> Result<void> {
       lock.Lock({need.id.ino});
       STRATA_ASSIGN(Inode * inode, GetDirectory(need.id, within));
-      STRATA_TRY(CanWalk(*inode, position + 1, true, own, within));
+      STRATA_TRY(loader_.CanWalk(*inode, position + 1, true, own, within));
       if (position == kAfterDotDot) {
         known.serial = inode->serial;
         known.changed = inode->changed;
@@ -300,39 +263,6 @@ Result<void> WorkspaceImpl::FindEmptiness(const Need& need) {
     position = page.through;
   } while (same && page.items.empty() && !page.last);
   known.empty = page.items.empty();
-  return {};
-}
-
-Result<void> WorkspaceImpl::VisitOwn(const ObjectId& directory,
-                                     const std::function<void(std::string_view, const NameSlot&)>& visit) {
-  const OpContext context{.credentials = {}, .may_block = true};
-  OwnPage own;
-  std::vector<std::pair<std::string, NameSlot>> found;
-  std::uint64_t position = kFirstNameHash;
-  bool end = false;
-  while (!end) {
-    STRATA_TRY(Run(context, [&](StripeLock& lock, Need& need) -> Result<void> {
-      lock.Lock({directory.ino});
-      STRATA_ASSIGN(Inode * inode, GetDirectory(directory, need));
-      STRATA_TRY(CanWalk(*inode, position, false, own, need));
-      Directory& names = *inode->directory;
-      found.clear();
-      end = names.loaded || own.end;
-      const std::uint64_t last = end ? kNoHash : own.last;
-      for (auto at = names.names.lower_bound(Directory::KeyView{position, {}});
-           at != names.names.end() && at->first.hash <= last; ++at) {
-        if (at->second.InIndex()) found.emplace_back(at->first.name, at->second);
-      }
-      if (!names.loaded) {
-        for (const store::IndexEntry& entry : own.entries) {
-          if (names.Find(entry.hash, entry.name) == nullptr) found.emplace_back(entry.name, SlotOf(entry));
-        }
-      }
-      return {};
-    }));
-    for (const auto& [name, slot] : found) visit(name, slot);
-    position = own.last + 1;
-  }
   return {};
 }
 

@@ -1,36 +1,24 @@
-// Bringing objects and names into memory: from the index where the upper holds them, else from the layers.
-#include "vfs/workspace/workspace_impl.h"
+// Objects: from the index, from the layers, and by which number.
+//
+// What is remembered of a layer (an object's attributes, a directory's listing and names) is believed for a bounded
+// time (WorkspaceOptions::layer_recheck_ns) after the layer was asked. The first call that needs it later asks again:
+// one Stat (Recheck), on the worker pool as every wait for a disk. Then an object that went is dropped, changed
+// attributes are taken over, and a directory whose times changed forgets its names of the layers. The upper's own
+// entries, whiteouts and data do not depend on any of this. A file's bytes are checked whenever they are read
+// (Layer::Read). Layers that say that they never change are never asked again.
+#include "vfs/workspace/loader.h"
+
+#include <algorithm>
 
 namespace strata::vfs {
+namespace {
 
-Result<Inode*> WorkspaceImpl::Get(const ObjectId& id, Need& need) {
-  Inode* inode = table_.Find(id.ino);
-  if (inode == nullptr) return need.Object(id);
-  if (inode->removed || inode->record.generation != id.generation) return Fail(Errc::kStale);
-  if (!Believed(*inode, need)) return Fail(Errc::kWouldBlock);
-  return inode;
-}
+// Times of files are no finer than this on any kernel: what changed so shortly ago may change again and look the same.
+constexpr std::int64_t kTimeTickNs = 20'000'000;
 
-Result<Inode*> WorkspaceImpl::GetDirectory(const ObjectId& id, Need& need) {
-  STRATA_ASSIGN(Inode * inode, Get(id, need));
-  if (!inode->is_directory()) return Fail(Errc::kNotDirectory);
-  return inode;
-}
+}  // namespace
 
-Result<Inode*> WorkspaceImpl::GetChild(const Inode& directory, std::string_view name, const NameSlot& slot,
-                                       Need& need) {
-  Inode* child = table_.Find(slot.ino);
-  if (child == nullptr) return need.Child(directory.id(), directory.lower, name, slot);
-  if (child->removed) {
-    if (slot.state == NameSlot::State::kLower) return need.Child(directory.id(), directory.lower, name, slot);
-    return Fail(Errc::kIo, "an entry of " + path_ + " leads to inode " + std::to_string(slot.ino.value) +
-                               ", which is removed: strata check tells more");
-  }
-  if (!Believed(*child, need)) return Fail(Errc::kWouldBlock);
-  return child;
-}
-
-Result<void> WorkspaceImpl::Supply(Need& need) {
+Result<void> Loader::Supply(Need& need) {
   switch (need.kind) {
     case Need::Kind::kObject:
       return LoadObject(need.id, need.any_generation, need.upper_only);
@@ -43,28 +31,20 @@ Result<void> WorkspaceImpl::Supply(Need& need) {
       return LoadName(need);
     case Need::Kind::kOwnPage:
       return LoadOwnPage(need);
-    case Need::Kind::kEmptiness:
-      return FindEmptiness(need);
     case Need::Kind::kListing:
       return LoadListing(need);
     case Need::Kind::kExtents:
       return LoadExtents(need);
-    case Need::Kind::kRoom:
-      return keeper_->AwaitRoom(kLargeFilesPart);
     case Need::Kind::kCount:
       return CountExtents(need);
     case Need::Kind::kRecheck:
       return Recheck(need.id);
-    case Need::Kind::kCopyUp:
-      return CopyUp(need.id, need.room);
-    case Need::Kind::kNothing:
-    case Need::Kind::kAgain:
-      break;
+    default:
+      return {};
   }
-  return {};
 }
 
-Result<std::unique_ptr<Inode>> WorkspaceImpl::FromIndex(InodeNumber ino) {
+Result<std::unique_ptr<Inode>> Loader::FromIndex(InodeNumber ino) {
   if (!index_ || (LowerTree::IsLower(ino) && !copied_up_->MayHold(ino))) return nullptr;
   STRATA_ASSIGN(auto record, index_->LoadInode(ino));
   if (!record) return nullptr;
@@ -99,8 +79,8 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromIndex(InodeNumber ino) {
   return inode;
 }
 
-Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found, InodeNumber number,
-                                                        InodeNumber directory, std::int64_t asked) {
+Result<std::unique_ptr<Inode>> Loader::FromLower(const LowerFound& found, InodeNumber number, InodeNumber directory,
+                                                 std::int64_t asked) {
   auto inode = std::make_unique<Inode>();
   InodeRecord& record = inode->record;
   const Attributes& attributes = found.attributes;
@@ -134,7 +114,7 @@ Result<std::unique_ptr<Inode>> WorkspaceImpl::FromLower(const LowerFound& found,
   return inode;
 }
 
-bool WorkspaceImpl::Adopt(std::unique_ptr<Inode> inode, Lsn read_at) {
+bool Loader::Adopt(std::unique_ptr<Inode> inode, Lsn read_at) {
   const InodeNumber ino = inode->record.ino;
   StripeLock lock(table_);
   lock.Lock({ino});
@@ -144,7 +124,7 @@ bool WorkspaceImpl::Adopt(std::unique_ptr<Inode> inode, Lsn read_at) {
   return true;
 }
 
-void WorkspaceImpl::AdoptLower(std::unique_ptr<Inode> inode, const LowerFound& found, InodeNumber other, Lsn read_at) {
+void Loader::AdoptLower(std::unique_ptr<Inode> inode, const LowerFound& found, InodeNumber other, Lsn read_at) {
   const InodeNumber ino = inode->record.ino;
   StripeLock lock(table_);
   lock.Lock({ino, other});
@@ -161,9 +141,9 @@ void WorkspaceImpl::AdoptLower(std::unique_ptr<Inode> inode, const LowerFound& f
   table_.Insert(std::move(inode));
 }
 
-Result<void> WorkspaceImpl::LoadObject(const ObjectId& id, bool any_generation, bool upper_only) {
+Result<void> Loader::LoadObject(const ObjectId& id, bool any_generation, bool upper_only) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const Lsn read_at = IndexPosition();
+    const Lsn read_at = position();
     STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(id.ino));
     if (!inode) {
       const std::int64_t asked = env_.MonotonicNs();
@@ -192,11 +172,10 @@ Result<void> WorkspaceImpl::LoadObject(const ObjectId& id, bool any_generation, 
   return Fail(Errc::kJukebox);
 }
 
-Result<InodeNumber> WorkspaceImpl::CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino) {
+Result<InodeNumber> Loader::CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino) {
   STRATA_ASSIGN(const InodeNumber number, NumberOf(parent));
-  const std::uint64_t hash = NameHash(config_.name_key, name);
-  const OpContext context{.credentials = {}, .may_block = true};
-  return Run(context, [&](StripeLock& lock, Need& need) -> Result<InodeNumber> {
+  const std::uint64_t hash = NameHash(name_key_, name);
+  const auto look = [&](StripeLock& lock, Need& need) -> Result<InodeNumber> {
     lock.Lock({number});
     Inode* directory = table_.Find(number);
     if (directory == nullptr) return need.Object({number, parent.generation, parent.locator});
@@ -211,12 +190,13 @@ Result<InodeNumber> WorkspaceImpl::CheckShown(const LowerNode& parent, std::stri
     const bool hidden = slot == nullptr ? names.upper_only : slot->state != NameSlot::State::kLower && slot->ino != ino;
     if (hidden) return Fail(Errc::kStale);
     return number;
-  });
+  };
+  return RunUnderLocks(table_, look, [this](Need& need) { return Supply(need); });
 }
 
-Result<WorkspaceImpl::Bearer> WorkspaceImpl::BearerOf(InodeNumber number, const LowerFound& found, std::int64_t asked) {
+Result<Loader::Bearer> Loader::BearerOf(InodeNumber number, const LowerFound& found, std::int64_t asked) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const Lsn read_at = IndexPosition();
+    const Lsn read_at = position();
     {
       StripeLock lock(table_);
       lock.Lock({number});
@@ -235,7 +215,7 @@ Result<WorkspaceImpl::Bearer> WorkspaceImpl::BearerOf(InodeNumber number, const 
   return Fail(Errc::kJukebox);
 }
 
-Result<WorkspaceImpl::Choice> WorkspaceImpl::Choose(const LowerFound& found, std::int64_t asked, InodeNumber wanted) {
+Result<Loader::Choice> Loader::Choose(const LowerFound& found, std::int64_t asked, InodeNumber wanted) {
   const InodeNumber own = found.node.number;
   const InodeNumber again = LowerTree::AgainNumber(found.node, found.attributes.type);
   const bool want_again = again != kNoInode && wanted == again;
@@ -254,24 +234,24 @@ Result<WorkspaceImpl::Choice> WorkspaceImpl::Choose(const LowerFound& found, std
   return Choice{.number = again, .other = own, .make = true};
 }
 
-Result<InodeNumber> WorkspaceImpl::NumberOf(const LowerFound& found) {
+Result<InodeNumber> Loader::NumberOf(const LowerFound& found) {
   const InodeNumber own = found.node.number;
   if (!LowerTree::IsLower(own) || !copied_up_->MayHold(own)) return own;
   STRATA_ASSIGN(const Choice choice, Choose(found, Inode::kNotAsked, kNoInode));
   return choice.number;
 }
 
-Result<InodeNumber> WorkspaceImpl::NumberOf(const LowerNode& directory) {
+Result<InodeNumber> Loader::NumberOf(const LowerNode& directory) {
   LowerFound found;
   found.node = directory;
   found.attributes.type = FileType::kDirectory;
   return NumberOf(found);
 }
 
-Result<InodeNumber> WorkspaceImpl::LoadLower(const LowerFound& found, InodeNumber directory, std::int64_t asked,
-                                             InodeNumber wanted) {
+Result<InodeNumber> Loader::LoadLower(const LowerFound& found, InodeNumber directory, std::int64_t asked,
+                                      InodeNumber wanted) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const Lsn read_at = IndexPosition();
+    const Lsn read_at = position();
     STRATA_ASSIGN(const Choice choice, Choose(found, asked, wanted));
     if (!choice.make) return choice.number;
     STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromLower(found, choice.number, directory, asked));
@@ -282,7 +262,7 @@ Result<InodeNumber> WorkspaceImpl::LoadLower(const LowerFound& found, InodeNumbe
   return Fail(Errc::kJukebox);
 }
 
-Result<void> WorkspaceImpl::LoadChild(const Need& need) {
+Result<void> Loader::LoadChild(const Need& need) {
   if (need.slot.state == NameSlot::State::kUpper) {
     auto loaded = LoadObject({need.slot.ino, Generation(0), 0}, true);
     // It was removed while we looked: the call starts over and finds that, unless it goes by what it saw before.
@@ -292,7 +272,7 @@ Result<void> WorkspaceImpl::LoadChild(const Need& need) {
       Inode* directory = table_.Find(need.id.ino);
       NameSlot* slot = directory == nullptr || !directory->directory
                            ? nullptr
-                           : directory->directory->Find(NameHash(config_.name_key, need.name), need.name);
+                           : directory->directory->Find(NameHash(name_key_, need.name), need.name);
       if (slot != nullptr && slot->state == NameSlot::State::kUpper && slot->ino == need.slot.ino) {
         return Fail(Errc::kIo,
                     "an entry of " + path_ + " leads to inode " + std::to_string(need.slot.ino.value) +
@@ -313,7 +293,7 @@ Result<void> WorkspaceImpl::LoadChild(const Need& need) {
   const bool hidden_here = found && number == kNoInode;
   // The layer changed under us, or shows what the upper has removed: what was remembered of the name holds no more.
   {
-    const std::uint64_t hash = NameHash(config_.name_key, need.name);
+    const std::uint64_t hash = NameHash(name_key_, need.name);
     StripeLock lock(table_);
     lock.Lock({need.id.ino});
     Inode* directory = table_.Find(need.id.ino);
@@ -332,6 +312,72 @@ Result<void> WorkspaceImpl::LoadChild(const Need& need) {
     }
   }
   return need.seen ? Fail(Errc::kNotFound) : Result<void>();
+}
+
+bool Loader::IsSame(const Inode& inode, const LowerFound& found) {
+  const InodeRecord& record = inode.record;
+  if (!found.Is(record.type, record.generation)) return false;
+  // A symlink's target stays what it is for its life.
+  return inode.upper || record.type != FileType::kSymlink || record.mtime == found.attributes.mtime;
+}
+
+bool Loader::IsFresh(Time changed) const { return changed.ns > env_.Now().ns - kTimeTickNs; }
+
+void Loader::Refresh(Inode& inode, const LowerFound& found, std::int64_t asked) {
+  if (asked <= inode.asked) return;  // what is known is newer, or need not be known
+  inode.asked = asked;
+  InodeRecord& record = inode.record;
+  const Attributes& now = found.attributes;
+  inode.base_used = now.used;
+  if (inode.is_directory()) {
+    Directory& names = *inode.directory;
+    names.upper_only = false;
+    const bool moved = inode.lower->sources != found.node.sources;
+    const bool changed = moved || inode.beneath_version != found.version;
+    if (changed || inode.beneath_fresh) names.ForgetLower(asked);
+    if (changed && inode.upper && inode.beneath_version != 0) record.nlink = 1;  // counted no more
+    if (moved) {
+      LowerNode node = *inode.lower;
+      node.sources = found.node.sources;
+      inode.lower = std::make_shared<const LowerNode>(std::move(node));
+    }
+    inode.beneath_version = found.version;
+    inode.beneath_fresh = IsFresh(now.ctime);
+    // Clients have to see that the directory changed; which change was the last one tells its times.
+    if (inode.upper && now.ctime > record.ctime) record.mtime = record.ctime = now.ctime;
+    table_.Recount(inode);
+  }
+  if (inode.upper) return;
+  inode.TakeOver(now);
+}
+
+Result<void> Loader::Recheck(const ObjectId& id) {
+  std::shared_ptr<const LowerNode> lower;
+  {
+    StripeLock lock(table_);
+    lock.Lock({id.ino});
+    if (const Inode* inode = table_.Find(id.ino)) lower = inode->lower;
+  }
+  if (!lower) return {};
+  const std::int64_t asked = env_.MonotonicNs();
+  const auto found = lower_.Stat(*lower);
+  if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
+  StripeLock lock(table_);
+  lock.Lock({id.ino});
+  Inode* inode = table_.Find(id.ino);
+  if (inode == nullptr || inode->removed || inode->lower != lower) return {};
+  if (found && IsSame(*inode, *found)) {
+    Refresh(*inode, *found, asked);
+  } else if (!inode->upper) {
+    table_.Drop(*inode);  // who asks for it finds that it is gone, or what is there instead
+  } else if (inode->is_directory()) {
+    inode->asked = asked;
+    inode->beneath_version = 0;
+    inode->directory->ForgetLower(asked);
+    inode->directory->upper_only = true;
+    table_.Recount(*inode);
+  }
+  return {};
 }
 
 }  // namespace strata::vfs
