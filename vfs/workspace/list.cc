@@ -112,34 +112,50 @@ bool FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, con
 
 }  // namespace
 
-Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie,
-                                             bool want_attributes, DirectorySink& sink) {
-  if (cookie.value >> 63 != 0 || (cookie.value > kAfterDotDot && cookie.value < kFirstNameHash)) {
-    return Fail(Errc::kBadCookie);
-  }
+// How far a READDIR has come.
+struct WorkspaceImpl::Walk {
+  std::uint64_t position = 0;
+  bool want_attributes = false;
   Page page;
   OwnPage own;
   Entry self, above;
   std::shared_ptr<const LowerNode> lower;
-  std::uint64_t position = cookie.value;
-  // One page of the directory under its lock.
-  auto next_page = [&](StripeLock& lock, Need& need) -> Result<void> {
+
+  // False: they do not fit in.
+  bool GiveDots(DirectorySink& sink, Listing& listing) {
+    if (position == 0) {
+      if (!sink.Add({".", self.id, Cookie(kAfterDot), want_attributes ? &self.attributes : nullptr})) return false;
+      ++listing.count;
+      position = kAfterDot;
+    }
+    if (position == kAfterDot) {
+      if (!sink.Add({"..", above.id, Cookie(kAfterDotDot), want_attributes ? &above.attributes : nullptr}))
+        return false;
+      ++listing.count;
+      position = kAfterDotDot;
+    }
+    return true;
+  }
+};
+
+Result<void> WorkspaceImpl::NextPage(const OpContext& context, const ObjectId& directory, Walk& walk) {
+  return Run(context, [&](StripeLock& lock, Need& need) -> Result<void> {
     lock.Lock({directory.ino});
     STRATA_ASSIGN(Inode * inode, GetDirectory(directory, need));
     if (!Permits(inode->ownership(), true, context.credentials, kMayRead)) return Fail(Errc::kAccess);
     Directory& names = *inode->directory;
-    const std::uint64_t after = std::max(position, kAfterDotDot);
-    STRATA_TRY(loader_.CanWalk(*inode, after + 1, true, own, need));
-    self = {inode->id(), inode->attributes()};
-    lower = inode->lower;
-    if (!FillPage(names, names.loaded ? nullptr : &own, after, &loader_.copied_up(), page)) {
-      STRATA_TRY(FindName(*inode, page.through, page.Name(page.items.front()), need));
+    const std::uint64_t after = std::max(walk.position, kAfterDotDot);
+    STRATA_TRY(loader_.CanWalk(*inode, after + 1, true, walk.own, need));
+    walk.self = {inode->id(), inode->attributes()};
+    walk.lower = inode->lower;
+    if (!FillPage(names, names.loaded ? nullptr : &walk.own, after, &loader_.copied_up(), walk.page)) {
+      STRATA_TRY(FindName(*inode, walk.page.through, walk.page.Name(walk.page.items.front()), need));
       return need.Again();
     }
-    if (position >= kAfterDotDot) return {};
+    if (walk.position >= kAfterDotDot) return {};
     const InodeNumber parent = inode->record.parent;
     if (parent == directory.ino) {
-      above = self;
+      walk.above = walk.self;
       return {};
     }
     lock.Unlock();
@@ -148,82 +164,82 @@ Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const Obj
     if (found == nullptr) return need.Number(parent);
     if (found->removed) return need.Again();
     if (!Believed(*found, need)) return Fail(Errc::kWouldBlock);
-    above = {found->id(), found->attributes()};
+    walk.above = {found->id(), found->attributes()};
     return {};
-  };
+  });
+}
 
-  Listing listing;
-  auto add_dots = [&]() -> bool {
-    const Attributes* self_attributes = want_attributes ? &self.attributes : nullptr;
-    const Attributes* above_attributes = want_attributes ? &above.attributes : nullptr;
-    if (position == 0) {
-      if (!sink.Add({".", self.id, Cookie(kAfterDot), self_attributes})) return false;
-      ++listing.count;
-      position = kAfterDot;
+Result<Entry> WorkspaceImpl::EntryOf(const OpContext& context, const ObjectId& directory, const Walk& walk,
+                                     std::string_view name, const NameSlot& slot) {
+  auto child = Run(context, [&](StripeLock& lock, Need& need) -> Result<Entry> {
+    lock.Lock({slot.ino});
+    Inode* inode = table_.Find(slot.ino);
+    const bool hidden = inode != nullptr && inode->removed;
+    if (inode == nullptr || (hidden && slot.state == NameSlot::State::kLower)) {
+      need.seen = true;
+      return need.Child(directory, walk.lower, name, slot);
     }
-    if (position == kAfterDot) {
-      if (!sink.Add({"..", above.id, Cookie(kAfterDotDot), above_attributes})) return false;
-      ++listing.count;
-      position = kAfterDotDot;
-    }
-    return true;
-  };
-
-  for (;;) {
-    STRATA_TRY(Run(context, next_page));
-    if (!add_dots()) return listing.count == 0 ? Result<Listing>(Fail(Errc::kTooSmall)) : listing;
-    for (std::size_t at = 0; at < page.items.size();) {
-      // All names of one hash, or none of them.
-      const std::uint64_t hash = page.items[at].hash;
-      const std::size_t mark = sink.Mark();
-      std::size_t given = 0;
-      for (; at < page.items.size() && page.items[at].hash == hash; ++at) {
-        const Page::Item& item = page.items[at];
-        const std::string_view name = page.Name(item);
-        DirectoryEntry entry{name, {item.slot.ino, Generation(0), 0}, Cookie(hash), nullptr};
-        Attributes attributes;
-        if (want_attributes) {
-          auto child = Run(context, [&](StripeLock& lock, Need& need) -> Result<Entry> {
-            lock.Lock({item.slot.ino});
-            Inode* inode = table_.Find(item.slot.ino);
-            const bool hidden = inode != nullptr && inode->removed;
-            if (inode == nullptr || (hidden && item.slot.state == NameSlot::State::kLower)) {
-              need.seen = true;
-              return need.Child(directory, lower, name, item.slot);
-            }
-            if (hidden) return Fail(Errc::kStale);
-            if (!Believed(*inode, need)) return Fail(Errc::kWouldBlock);
-            return Entry{inode->id(), inode->attributes()};
-          });
-          // The layer may have put another object in its place.
-          if (!child && IsAbsence(child.error().code()) && item.slot.state == NameSlot::State::kLower) {
-            child = Lookup({.credentials = {}, .may_block = context.may_block}, directory, name, nullptr);
-          }
-          if (!child) {
-            // Removed since the page was made: as if it had been removed before.
-            if (IsAbsence(child.error().code())) continue;
-            return Fail(child.error());
-          }
-          entry.id = child->id;
-          attributes = child->attributes;
-          entry.attributes = &attributes;
-        }
-        if (!sink.Add(entry)) {
-          sink.Rewind(mark);
-          if (listing.count == 0) return Fail(Errc::kTooSmall);
-          return listing;
-        }
-        ++given;
-      }
-      listing.count += given;
-      position = hash;
-    }
-    position = std::max(position, page.through);
-    if (page.last) {
-      listing.eof = true;
-      return listing;
-    }
+    if (hidden) return Fail(Errc::kStale);
+    if (!Believed(*inode, need)) return Fail(Errc::kWouldBlock);
+    return Entry{inode->id(), inode->attributes()};
+  });
+  // The layer may have put another object in its place.
+  if (!child && IsAbsence(child.error().code()) && slot.state == NameSlot::State::kLower) {
+    child = Lookup({.credentials = {}, .may_block = context.may_block}, directory, name, nullptr);
   }
+  return child;
+}
+
+Result<bool> WorkspaceImpl::Give(const OpContext& context, const ObjectId& directory, Walk& walk, std::size_t& at,
+                                 DirectorySink& sink, Listing& listing) {
+  const std::vector<Page::Item>& items = walk.page.items;
+  const std::uint64_t hash = items[at].hash;
+  const std::size_t mark = sink.Mark();
+  std::size_t given = 0;
+  for (; at < items.size() && items[at].hash == hash; ++at) {
+    const std::string_view name = walk.page.Name(items[at]);
+    DirectoryEntry entry{name, {items[at].slot.ino, Generation(0), 0}, Cookie(hash), nullptr};
+    Attributes attributes;
+    if (walk.want_attributes) {
+      const auto child = EntryOf(context, directory, walk, name, items[at].slot);
+      // Removed since the page was made: as if it had been removed before.
+      if (!child && IsAbsence(child.error().code())) continue;
+      if (!child) return Fail(child.error());
+      entry.id = child->id;
+      attributes = child->attributes;
+      entry.attributes = &attributes;
+    }
+    if (!sink.Add(entry)) {
+      sink.Rewind(mark);
+      return false;
+    }
+    ++given;
+  }
+  listing.count += given;
+  walk.position = hash;
+  return true;
+}
+
+Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie,
+                                             bool want_attributes, DirectorySink& sink) {
+  if (cookie.value >> 63 != 0 || (cookie.value > kAfterDotDot && cookie.value < kFirstNameHash)) {
+    return Fail(Errc::kBadCookie);
+  }
+  Walk walk;
+  walk.position = cookie.value;
+  walk.want_attributes = want_attributes;
+  Listing listing;
+  do {
+    STRATA_TRY(NextPage(context, directory, walk));
+    bool fits = walk.GiveDots(sink, listing);
+    for (std::size_t at = 0; fits && at < walk.page.items.size();) {
+      STRATA_ASSIGN(fits, Give(context, directory, walk, at, sink, listing));
+    }
+    if (!fits) return listing.count == 0 ? Result<Listing>(Fail(Errc::kTooSmall)) : listing;
+    walk.position = std::max(walk.position, walk.page.through);
+  } while (!walk.page.last);
+  listing.eof = true;
+  return listing;
 }
 
 Result<bool> WorkspaceImpl::IsEmptyDirectory(Inode& directory, Emptiness& known, Need& need) {

@@ -163,6 +163,15 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   void SetName(Inode& directory, std::uint64_t hash, std::string_view name, NameSlot slot, Lsn end);
 
   // -- list.cc --
+  struct Walk;
+  // Takes the next page out of the directory, under its lock.
+  Result<void> NextPage(const OpContext& context, const ObjectId& directory, Walk& walk);
+  // The object that a name of the page leads to; an absence (IsAbsence) for what is gone by now.
+  Result<Entry> EntryOf(const OpContext& context, const ObjectId& directory, const Walk& walk, std::string_view name,
+                        const NameSlot& slot);
+  // Gives all names of the page at `at` that have one hash, or none of them. False: they do not fit in.
+  Result<bool> Give(const OpContext& context, const ObjectId& directory, Walk& walk, std::size_t& at,
+                    DirectorySink& sink, Listing& listing);
   Result<void> FindEmptiness(const Need& need);
   // Whether the directory shows no entry. `known` is the call's own, kept from one start-over to the next.
   Result<bool> IsEmptyDirectory(Inode& directory, Emptiness& known, Need& need);
@@ -215,6 +224,9 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Result<Entry> MakeUnderLock(const OpContext& context, Inode& directory, std::uint64_t hash, std::string_view name,
                               const NameSlot* slot, InodeNumber ino, const NewObject& what, const SetAttributes& set,
                               Mutation& mutation, Need& need);
+  // As it will be once the record of it is written.
+  std::unique_ptr<Inode> NewInode(const NewObject& what, InodeNumber ino, const Ownership& owned,
+                                  const SetAttributes& set, Time now, const Inode& directory) const;
   InodeNumber NewNumber() { return InodeNumber(next_ino_.fetch_add(1, std::memory_order_relaxed)); }
 
   // -- remove.cc --
@@ -229,6 +241,17 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   void TakeUnlink(Inode& child, Time now, Lsn end);
   Result<void> RemoveName(const OpContext& context, const ObjectId& directory, std::string_view name,
                           bool want_directory, Mutation& mutation);
+
+  // -- rename.cc --
+  struct RenameRequest {
+    ObjectId from_directory;
+    std::string_view from;
+    std::uint64_t from_hash;
+    ObjectId to_directory;
+    std::string_view to;
+    std::uint64_t to_hash;
+    bool same_directory() const { return from_directory.ino == to_directory.ino; }
+  };
   // What a rename has found out so far, from one start-over to the next.
   struct RenameState {
     InodeNumber source;            // what `from` leads to
@@ -237,9 +260,28 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
     bool ancestry_wanted = false;
     Emptiness emptiness;  // of the directory that is replaced
   };
-  Result<void> RenameUnderLock(const OpContext& context, const ObjectId& from_directory, std::string_view from,
-                               const ObjectId& to_directory, std::string_view to, RenameState& state,
+  // What a rename takes hold of, under its locks.
+  struct Renamed {
+    Inode* source_parent = nullptr;
+    Inode* target_parent = nullptr;
+    NameSlot* source_slot = nullptr;
+    NameSlot* target_slot = nullptr;  // null where nothing has the name
+    Inode* source = nullptr;
+    Inode* target = nullptr;  // null where nothing is replaced
+  };
+  Result<void> RenameUnderLock(const OpContext& context, const RenameRequest& request, RenameState& state,
                                Mutation& mutation, StripeLock& lock, Need& need);
+  // All but what is replaced.
+  Result<Renamed> FindRenamed(const OpContext& context, const RenameRequest& request, RenameState& state,
+                              Mutation& mutation, StripeLock& lock, Need& need);
+  // Whether the directory that is renamed may have that place.
+  Result<void> MayMoveDirectory(const OpContext& context, const RenameRequest& request, const Renamed& renamed,
+                                RenameState& state);
+  // What is replaced; null where nothing is. Fails where it may not be.
+  Result<Inode*> FindReplaced(const OpContext& context, const RenameRequest& request, const Renamed& renamed,
+                              RenameState& state, Need& need);
+  Result<void> LogRename(const OpContext& context, const RenameRequest& request, const Renamed& renamed,
+                         Mutation& mutation);
   // kInvalid if `ancestor` is `directory` or above it. Holds no stripe.
   Result<void> CheckNotBeneath(const OpContext& context, InodeNumber ancestor, const ObjectId& directory);
 
