@@ -57,8 +57,10 @@ class Paths {
     LowerNode parent;
     std::string name;
     if (!lower_->Resolve(ino, locator, &parent, &name)) return nullptr;
-    locators_[parent.number] = parent.locator;
-    return &links_.emplace(ino, Link{parent.number, std::move(name)}).first->second;
+    const auto number = index_ != nullptr ? NumberIn(*index_, parent) : parent.number;
+    if (!number) return nullptr;
+    locators_[*number] = parent.locator;
+    return &links_.emplace(ino, Link{*number, std::move(name)}).first->second;
   }
 
   store::Index* index_;
@@ -68,6 +70,17 @@ class Paths {
 };
 
 }  // namespace
+
+Result<InodeNumber> NumberIn(store::Index& index, const LowerNode& directory) {
+  LowerFound found;
+  found.node = directory;
+  found.attributes.type = FileType::kDirectory;
+  const InodeNumber again = LowerTree::AgainNumber(directory, FileType::kDirectory);
+  STRATA_ASSIGN(const auto known, index.LoadInode(again));
+  if (known) return again;
+  STRATA_ASSIGN(const auto first, index.LoadInode(directory.number));
+  return first && !found.Is(first->type, first->generation) ? again : directory.number;
+}
 
 std::vector<std::string> PathsOf(store::Index* index, LowerTree* lower, const std::vector<InodeNumber>& inodes) {
   Paths paths(index, lower, {inodes.begin(), inodes.end()});

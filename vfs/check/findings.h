@@ -45,6 +45,9 @@ class Findings {
   std::uint64_t damage_ = 0;
 };
 
+// By which of its numbers the upper knows a directory of the layers (vfs/layer/lower_tree.h).
+Result<InodeNumber> NumberIn(store::Index& index, const LowerNode& directory);
+
 // Paths of inodes ("/a/b"), or "inode 17" for one that has none. Either source may be null.
 std::vector<std::string> PathsOf(store::Index* index, LowerTree* lower, const std::vector<InodeNumber>& inodes);
 

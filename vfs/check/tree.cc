@@ -152,14 +152,17 @@ class TreeCheck {
     if (lower_ == nullptr) return {};
     LowerNode parent;
     std::string name;
-    if (auto found = lower_->Resolve(inode.ino, inode.locator, &parent, &name); !found) {
+    auto found = lower_->Resolve(inode.ino, inode.locator, &parent, &name);
+    if (found && !found->Is(inode.type, inode.generation)) found = Fail(Errc::kStale);
+    if (!found) {
       findings_.Add(Severity::kWarning, inode.ino,
                     "it was changed here, and the layers do not show it any more (" +
                         std::string(found.error().message()) + "); it cannot be reached",
                     "put the layer back as it was, if it is still wanted");
       return {};
     }
-    STRATA_ASSIGN(const auto entry, index_.LoadEntry(parent.number, NameHash(name_key_, name), name));
+    STRATA_ASSIGN(const InodeNumber directory, NumberIn(index_, parent));
+    STRATA_ASSIGN(const auto entry, index_.LoadEntry(directory, NameHash(name_key_, name), name));
     // Of a file with several names another may still show.
     if (entry && entry->ino != inode.ino && inode.locator != 0)
       Damage(inode.ino, "an orphan: the upper hides the layer's name of it");
@@ -171,8 +174,9 @@ class TreeCheck {
     const bool merged = in_layers && !inode.opaque;
     if (merged) {
       if (lower_ == nullptr) return {};
-      LowerNode node{inode.ino, inode.generation, inode.locator, inode.origin.sources};
-      auto listing = lower_->List(node);
+      const LowerNode node = lower_->NodeOf(inode);
+      const auto base = lower_->Stat(node);
+      auto listing = base && !base->Is(inode.type, inode.generation) ? Fail(Errc::kStale) : lower_->List(node);
       if (!listing) {
         findings_.Add(Severity::kWarning, inode.ino,
                       "the layers' directory beneath it cannot be read: " + std::string(listing.error().message()),
@@ -202,8 +206,8 @@ class TreeCheck {
   void CheckBase(const InodeRecord& inode) {
     if (lower_ == nullptr) return;
     ++bases_seen_;
-    const auto base = lower_->Stat({inode.ino, inode.generation, inode.locator, inode.origin.sources});
-    if (!base) {
+    const auto base = lower_->Stat(lower_->NodeOf(inode));
+    if (!base || !base->Is(inode.type, inode.generation)) {
       findings_.Add(Severity::kWarning, inode.ino,
                     "the layer's file beneath it is gone; what was not written here cannot be read", kRestoreLayer);
     } else if (base->attributes.size != inode.origin.size || base->attributes.mtime != inode.origin.mtime) {

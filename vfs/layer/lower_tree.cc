@@ -10,6 +10,9 @@ namespace strata::vfs {
 namespace {
 
 constexpr std::uint64_t kIdMask = (std::uint64_t{1} << kLayerIdBits) - 1;
+constexpr std::uint64_t kAgain = std::uint64_t{1} << (kLayerIdBits - 1);
+constexpr int kAgainIdBits = 40;
+constexpr std::uint64_t kAgainIdMask = (std::uint64_t{1} << kAgainIdBits) - 1;
 constexpr std::uint64_t kHashMask = std::numeric_limits<std::uint64_t>::max() >> 1;
 
 // What a call says when all layers were silent: the first thing that is more than "not found".
@@ -129,6 +132,26 @@ std::optional<std::uint32_t> LowerTree::PositionOf(InodeNumber number) const {
   const std::uint64_t from_below = number.value >> kLayerIdBits;
   if (from_below == 0 || from_below > layers_.size()) return std::nullopt;
   return static_cast<std::uint32_t>(layers_.size() - from_below);
+}
+
+InodeNumber LowerTree::AgainNumber(const LowerNode& node, FileType type) {
+  const std::uint64_t id = node.number.value & kIdMask;
+  if (!IsLower(node.number) || id > kAgainIdMask) return kNoInode;
+  const std::uint64_t kind = std::uint64_t{node.generation.value} << 8 | static_cast<std::uint8_t>(type);
+  const std::uint64_t hash = kind * 0x9e3779b97f4a7c15 >> (64 - (kLayerIdBits - 1 - kAgainIdBits));
+  return InodeNumber(node.number.value | kAgain | hash << kAgainIdBits);
+}
+
+InodeNumber LowerTree::OwnNumber(InodeNumber number) {
+  if (!IsLower(number) || (number.value & kAgain) == 0) return number;
+  return InodeNumber(number.value & (~kIdMask | kAgainIdMask));
+}
+
+LowerNode LowerTree::NodeOf(const InodeRecord& record) const {
+  const std::vector<Origin::Source>& sources = record.origin.sources;
+  const bool has_own = record.ino != kRootInode && !sources.empty();
+  const InodeNumber own = has_own ? NumberOf(sources.back().layer, sources.back().node) : record.ino;
+  return {own, record.generation, record.locator, sources};
 }
 
 Result<LowerFound> LowerTree::Root() {
@@ -311,7 +334,8 @@ Result<std::string> LowerTree::ReadLink(const LowerNode& symlink) {
 // The layer that the number names says where its node lies; the merged tree is then walked down to that place, so that
 // a whiteout or a file above it counts. A directory's locator is the number of its merged parent, which may be of a
 // lower layer than the directory: then the layer has to search.
-Result<LowerFound> LowerTree::Resolve(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name) {
+Result<LowerFound> LowerTree::ResolveOwn(InodeNumber number, std::uint64_t locator, LowerNode* parent,
+                                         std::string* name) {
   if (number == kRootInode) return Descend("", parent, name);
   const auto position = PositionOf(number);
   if (!position) return Fail(Errc::kStale);
@@ -334,6 +358,15 @@ Result<LowerFound> LowerTree::Resolve(InodeNumber number, std::uint64_t locator,
   if (stat && stat->attributes.type != FileType::kDirectory && stat->attributes.nlink > 1)
     return Walk(number, parent, name);
   return Fail(Errc::kStale);
+}
+
+Result<LowerFound> LowerTree::Resolve(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name) {
+  auto found = ResolveOwn(number, locator, parent, name);
+  const InodeNumber own = OwnNumber(number);
+  if (own == number || found || !IsAbsence(found.error().code())) return found;
+  found = ResolveOwn(own, locator, parent, name);
+  if (found && AgainNumber(found->node, found->attributes.type) != number) return Fail(Errc::kStale);
+  return found;
 }
 
 Result<LowerFound> LowerTree::Descend(std::string_view path, LowerNode* parent, std::string* name) {

@@ -11,6 +11,14 @@
 //     bits 55..62  1 + (number of layers - 1 - position), so counted from the lowest
 //     bits 0..54   id in the layer
 // The merged root is kRootInode.
+//
+// A host uses inode numbers again, ext4 at once: a new object may come to bear the number of one that lives on in the
+// upper. It is then known by its *again number*, which is computed too:
+//     bits 55..63 as above | bit 54: 1 | bits 40..53: hash of its generation and type | bits 0..39: id in the layer
+// The own number can be told from it, so that the layer finds the object as fast by either. Ids of 2^40 and more have
+// no again number: no file system that uses inode numbers again has such large ones, but ids that are hashes do
+// (host_identity.h). Which of the two numbers an object bears is for the workspace to say. Here a node's number, and
+// that in a locator, is always its own.
 #pragma once
 
 #include <memory>
@@ -29,7 +37,7 @@ namespace strata::vfs {
 // A node of the merged tree. Origin::Source lists the contributing layers, highest first; only directories have
 // several.
 struct LowerNode {
-  InodeNumber number;
+  InodeNumber number;  // its own, never an again number
   Generation generation;
   // The number of the merged directory that holds it (0 for the root and for a file with several links): lets Resolve
   // find it again.
@@ -44,6 +52,13 @@ struct LowerFound {
   Attributes attributes;
   // Of a directory: another one whenever an entry came or went in a layer that contributes, as far as times tell.
   std::uint64_t version = 0;
+
+  // Whether it is the object of that type and generation that bore its number, and not one that came to bear it later,
+  // as far as they tell.
+  bool Is(FileType type, Generation generation) const {
+    const bool known = generation.value != 0 && node.generation.value != 0;
+    return attributes.type == type && (!known || generation == node.generation);
+  }
 };
 
 // Of a walk through a whole tree: whether it goes on without the directory that gave this error. What may not be read
@@ -89,8 +104,9 @@ class LowerTree {
   // In one pass over each layer, and without a Stat but of what several layers have as a directory. kNotFound if no
   // layer lists it (X18).
   Result<LowerListing> List(const LowerNode& directory);
-  // Finds the node that bears `number` again, from the number and its locator alone; kStale if the layers no longer
-  // show it. `parent` and `name` (may be null) get the merged directory that holds it and its name there.
+  // Finds the node that bears `number`, its own or its again number, from that and its locator alone; kStale if the
+  // layers no longer show it. `parent` and `name` (may be null) get the merged directory that holds it and its name
+  // there.
   Result<LowerFound> Resolve(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name);
   // As Layer::Read.
   Result<std::size_t> Read(const LowerNode& file, std::uint64_t offset, MutableByteSpan out, bool may_block,
@@ -101,6 +117,12 @@ class LowerTree {
   bool IsImmutable(const LowerNode& node) const;
   // Whether `number` is one that a layer's node bears.
   static bool IsLower(InodeNumber number) { return (number.value >> kLayerIdBits) != 0; }
+  // kNoInode where it has none.
+  static InodeNumber AgainNumber(const LowerNode& node, FileType type);
+  // The own number of what bears `number` if that is an again number, which it cannot tell; else any, or `number`.
+  static InodeNumber OwnNumber(InodeNumber number);
+  // Where layers hold an object of the upper.
+  LowerNode NodeOf(const InodeRecord& record) const;
 
  private:
   struct Candidate;
@@ -116,6 +138,7 @@ class LowerTree {
   Result<InodeNumber> LowestNumber(const LowerNode& directory, const LowerListing& listing, const Candidate* group,
                                    std::size_t size);
   Result<LowerListing> ListMerged(const LowerNode& directory);
+  Result<LowerFound> ResolveOwn(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name);
   Result<LowerFound> Walk(InodeNumber number, LowerNode* parent, std::string* name);
   Result<LowerFound> Descend(std::string_view path, LowerNode* parent, std::string* name);
 

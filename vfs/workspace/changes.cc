@@ -30,7 +30,9 @@ bool IsGone(const Status& status) { return IsAbsence(status.code()); }
 // One comparison. It lives for one call of Changes.
 class ChangeFinder {
  public:
-  explicit ChangeFinder(WorkspaceImpl& workspace) : workspace_(workspace), lower_(workspace.lower_) {}
+  // `index` may be null; `shown` is the workspace as its clients see it.
+  ChangeFinder(store::Index* index, InodeTable& table, LowerTree& lower, Loader& loader, FileSystem& shown)
+      : index_(index), table_(table), lower_(lower), loader_(loader), shown_(shown) {}
 
   Result<std::vector<PathChange>> Run() {
     STRATA_TRY(Gather());
@@ -73,7 +75,7 @@ class ChangeFinder {
   Result<void> Gather();
   Result<void> GatherEntries();
   Result<void> MarkChanged();
-  Result<void> MarkPlace(InodeNumber ino, std::uint64_t locator);
+  Result<void> MarkPlace(LowerNode node, FileType type);
   Result<void> MarkLinks(const absl::flat_hash_set<InodeNumber>& linked);
   Result<Shown> ShownAs(InodeNumber ino, const LowerFound* found);
   Result<std::map<std::string, Shown>> List(const Shown& directory);
@@ -97,13 +99,16 @@ class ChangeFinder {
     if (shown.type == FileType::kDirectory) pending_.push_back({std::move(path), std::move(shown), std::nullopt});
   }
 
-  WorkspaceImpl& workspace_;
+  store::Index* const index_;
+  InodeTable& table_;
   LowerTree& lower_;
+  Loader& loader_;
+  FileSystem& shown_;
   const OpContext context_{.credentials = {}, .may_block = true};
   absl::flat_hash_map<InodeNumber, UpperInode> upper_;
   absl::flat_hash_set<InodeNumber> placed_;  // what an entry of the upper's own leads to
-  // Of the layers' directories: the names that lead, as the layers have them, to what the upper changed, or to a
-  // directory with such a name somewhere beneath.
+  // Of the layers' directories, by their own numbers: the names that lead, as the layers have them, to what the upper
+  // changed, or to a directory with such a name somewhere beneath.
   absl::flat_hash_map<InodeNumber, absl::flat_hash_set<std::string>> marked_;
   std::vector<Pair> pending_;
   std::vector<PathChange> changes_;
@@ -111,9 +116,9 @@ class ChangeFinder {
 
 Result<void> ChangeFinder::Gather() {
   auto gather = [&](const InodeRecord& record) { upper_[record.ino].record = record; };
-  if (workspace_.index_) STRATA_TRY(workspace_.index_->VisitInodes(gather));
+  if (index_ != nullptr) STRATA_TRY(index_->VisitInodes(gather));
   // A reader holds in memory what the index does not have yet.
-  workspace_.table_.ForEach([&](const Inode& inode) {
+  table_.ForEach([&](const Inode& inode) {
     if (inode.removed) {
       upper_.erase(inode.record.ino);
     } else if (inode.upper) {
@@ -127,7 +132,7 @@ Result<void> ChangeFinder::GatherEntries() {
   for (auto& [ino, inode] : upper_) {
     if (inode.record.type != FileType::kDirectory) continue;
     const ObjectId id{ino, inode.record.generation, inode.record.locator};
-    auto entries = workspace_.VisitOwn(
+    auto entries = loader_.VisitOwn(
         id, [&](std::string_view name, const NameSlot& slot) { inode.entries.emplace_back(name, slot); });
     if (!entries && !IsGone(entries.error())) return entries;
     for (const auto& [name, slot] : inode.entries) {
@@ -142,34 +147,36 @@ Result<void> ChangeFinder::MarkChanged() {
   for (const auto& [ino, inode] : upper_) {
     const InodeRecord& record = inode.record;
     if (ino == kRootInode || !LowerTree::IsLower(ino)) continue;
+    const LowerNode node = lower_.NodeOf(record);
     if (record.type != FileType::kDirectory) {
       // A file's other links change with it.
-      const auto base = lower_.Stat({ino, record.generation, record.locator, record.origin.sources});
+      const auto base = lower_.Stat(node);
       if (!base && !IsGone(base.error())) return Fail(base.error());
-      if (base && base->attributes.nlink > 1) {
-        linked.insert(ino);
+      if (base && base->Is(record.type, record.generation) && base->attributes.nlink > 1) {
+        linked.insert(node.number);
         continue;
       }
     }
     // A file may have been given a name in the upper beside the layers' own.
     const bool only_placed = record.type == FileType::kDirectory && placed_.contains(ino);
-    if (!only_placed) STRATA_TRY(MarkPlace(ino, record.locator));
+    if (!only_placed) STRATA_TRY(MarkPlace(node, record.type));
   }
   return linked.empty() ? Result<void>() : MarkLinks(linked);
 }
 
-// Marks the name that leads to `ino` in the layers, and all above it up to what is marked or is the upper's own entry.
-Result<void> ChangeFinder::MarkPlace(InodeNumber ino, std::uint64_t locator) {
-  while (ino != kRootInode) {
+// Marks the name that leads to the node in the layers, and all above it up to what is marked or is the upper's own
+// entry.
+Result<void> ChangeFinder::MarkPlace(LowerNode node, FileType type) {
+  while (node.number != kRootInode) {
     LowerNode parent;
     std::string name;
-    if (auto found = lower_.Resolve(ino, locator, &parent, &name); !found) {
-      if (IsGone(found.error())) return {};
-      return Fail(found.error());
-    }
-    if (!marked_[parent.number].insert(std::move(name)).second || placed_.contains(parent.number)) return {};
-    ino = parent.number;
-    locator = parent.locator;
+    const auto found = lower_.Resolve(node.number, node.locator, &parent, &name);
+    if (!found && !IsGone(found.error())) return Fail(found.error());
+    if (!found || !found->Is(type, node.generation)) return {};
+    STRATA_ASSIGN(const InodeNumber directory, loader_.NumberOf(parent));
+    if (!marked_[parent.number].insert(std::move(name)).second || placed_.contains(directory)) return {};
+    node = std::move(parent);
+    type = FileType::kDirectory;
   }
   return {};
 }
@@ -197,7 +204,9 @@ Result<void> ChangeFinder::MarkLinks(const absl::flat_hash_set<InodeNumber>& lin
         here = true;
       }
     }
-    if (here && !placed_.contains(directory.number)) STRATA_TRY(MarkPlace(directory.number, directory.locator));
+    if (!here) continue;
+    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(directory));
+    if (!placed_.contains(number)) STRATA_TRY(MarkPlace(directory, FileType::kDirectory));
   }
   return {};
 }
@@ -211,8 +220,11 @@ Result<ChangeFinder::Shown> ChangeFinder::ShownAs(InodeNumber ino, const LowerFo
     const InodeRecord& record = upper->second.record;
     shown.upper = &upper->second;
     shown.type = record.type;
-    shown.lower = {ino, record.generation, record.locator, record.origin.sources};
-    shown.merges = !record.opaque && !record.origin.sources.empty();
+    shown.lower = lower_.NodeOf(record);
+    if (record.type != FileType::kDirectory || record.opaque || record.origin.sources.empty()) return shown;
+    const auto base = lower_.Stat(shown.lower);
+    if (!base && !IsGone(base.error())) return Fail(base.error());
+    shown.merges = base && base->Is(record.type, record.generation);
     return shown;
   }
   std::optional<LowerFound> root;
@@ -253,7 +265,9 @@ Result<std::map<std::string, ChangeFinder::Shown>> ChangeFinder::List(const Show
     auto found = lower_.Lookup(directory.lower, name);
     if (!found && IsGone(found.error())) continue;
     if (!found) return Fail(found.error());
-    STRATA_ASSIGN(Shown shown, ShownAs(found->node.number, &*found));
+    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(*found));
+    if (number == kNoInode) continue;
+    STRATA_ASSIGN(Shown shown, ShownAs(number, &*found));
     names.emplace(name, std::move(shown));
   }
   return names;
@@ -316,7 +330,9 @@ Result<void> ChangeFinder::CompareNames(const Pair& pair) {
     auto base = lower_.Lookup(*pair.base, name);
     if (!base && IsGone(base.error())) continue;
     if (!base) return Fail(base.error());
-    STRATA_ASSIGN(Shown shown, ShownAs(base->node.number, &*base));
+    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(*base));
+    if (number == kNoInode) continue;
+    STRATA_ASSIGN(Shown shown, ShownAs(number, &*base));
     STRATA_TRY(CompareEntry(pair.path + "/" + name, std::move(shown), *base));
   }
   return {};
@@ -335,7 +351,7 @@ Result<void> ChangeFinder::CompareEntry(std::string path, Shown shown, const Low
 // Whether the object itself has changed: its type, mode, owner or content; not its times, nor what is in a directory.
 Result<bool> ChangeFinder::Differs(const Shown& shown, const LowerFound& base) {
   if (shown.type != base.attributes.type || AttributesDiffer(shown, base.attributes)) return true;
-  if (shown.upper == nullptr && shown.ino == base.node.number) return false;
+  if (shown.upper == nullptr && shown.lower.number == base.node.number) return false;
   switch (shown.type) {
     case FileType::kRegular:
       return ContentDiffers(shown, base);
@@ -359,7 +375,8 @@ Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& 
   if (size != base.attributes.size) return true;
   const ObjectId id = record != nullptr ? ObjectId{record->ino, record->generation, record->locator}
                                         : ObjectId{shown.ino, shown.lower.generation, shown.lower.locator};
-  if (record == nullptr || shown.ino != base.node.number) return RangeDiffers(id, base.node, 0, size);
+  const bool same = shown.lower.number == base.node.number && base.Is(shown.type, shown.lower.generation);
+  if (record == nullptr || !same) return RangeDiffers(id, base.node, 0, size);
   // The layer's own file: only what was written can differ.
   const bool changed_beneath =
       record->origin.size != base.attributes.size || record->origin.mtime != base.attributes.mtime;
@@ -369,9 +386,9 @@ Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& 
   for (std::uint64_t from = 0; from < size;) {
     std::vector<Extent> written;
     std::uint64_t until = from;
-    auto found = workspace_.Run(context_, [&](StripeLock& lock, Need& need) -> Result<void> {
+    const auto look = [&](StripeLock& lock, Need& need) -> Result<void> {
       lock.Lock({id.ino});
-      STRATA_ASSIGN(Inode * inode, workspace_.Get(id, need));
+      STRATA_ASSIGN(Inode * inode, loader_.Find(id, need));
       until = inode->extents.KnownUntil(from, size);
       if (until == from) return need.Range(Need::Kind::kExtents, *inode, from, ExtentMap::kEnd);
       written.clear();
@@ -384,7 +401,8 @@ Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& 
         written.push_back(*extent);
       }
       return {};
-    });
+    };
+    const auto found = RunUnderLocks(table_, look, [this](Need& need) { return loader_.Supply(need); });
     if (!found) return IsGone(found.error()) ? Result<bool>(false) : Fail(found.error());
     for (const Extent& extent : written) {
       STRATA_ASSIGN(const bool differs, RangeDiffers(id, base.node, extent.offset, extent.end()));
@@ -403,7 +421,7 @@ Result<bool> ChangeFinder::RangeDiffers(const ObjectId& id, const LowerNode& bas
     STRATA_ASSIGN(const std::size_t got,
                   lower_.Read(base, offset, std::as_writable_bytes(std::span(expected)), context_.may_block, nullptr));
     StringSink shown;
-    auto read = workspace_.Read(context_, id, offset, static_cast<std::uint32_t>(expected.size()), shown);
+    auto read = shown_.Read(context_, id, offset, static_cast<std::uint32_t>(expected.size()), shown);
     if (!read && !IsGone(read.error())) return Fail(read.error());
     // A READ of very many extents gives less than it was asked for.
     if (!read || got != expected.size() || shown.data.empty() || !expected.starts_with(shown.data)) return true;
@@ -414,7 +432,7 @@ Result<bool> ChangeFinder::RangeDiffers(const ObjectId& id, const LowerNode& bas
 
 Result<std::vector<PathChange>> WorkspaceImpl::Changes() {
   STRATA_TRY(Checkpoint());
-  return ChangeFinder(*this).Run();
+  return ChangeFinder(index_.get(), table_, lower_, loader_, *this).Run();
 }
 
 }  // namespace strata::vfs

@@ -10,7 +10,9 @@ namespace strata::vfs {
 // One search. It lives for one call of Conflicts.
 class ConflictFinder {
  public:
-  explicit ConflictFinder(WorkspaceImpl& workspace) : workspace_(workspace), lower_(workspace.lower_) {}
+  // `index` may be null.
+  ConflictFinder(store::Index* index, InodeTable& table, LowerTree& lower, Loader& loader)
+      : index_(index), table_(table), lower_(lower), loader_(loader) {}
 
   Result<std::vector<Conflict>> Run() {
     STRATA_TRY(Gather());
@@ -33,9 +35,9 @@ class ConflictFinder {
       if (record.type == FileType::kDirectory) directories.push_back({record.ino, record.generation, record.locator});
       if (LowerTree::IsLower(record.ino)) copied_up_[record.ino] = record;
     };
-    if (workspace_.index_) STRATA_TRY(workspace_.index_->VisitInodes(gather));
+    if (index_ != nullptr) STRATA_TRY(index_->VisitInodes(gather));
     // A reader holds in memory what the index does not have yet.
-    workspace_.table_.ForEach([&](const Inode& inode) {
+    table_.ForEach([&](const Inode& inode) {
       if (inode.removed) {
         copied_up_.erase(inode.record.ino);
       } else if (inode.upper) {
@@ -43,7 +45,7 @@ class ConflictFinder {
       }
     });
     for (const ObjectId& directory : directories) {
-      auto visited = workspace_.VisitOwn(directory, [&](std::string_view name, const NameSlot& slot) {
+      auto visited = loader_.VisitOwn(directory, [&](std::string_view name, const NameSlot& slot) {
         const bool wanted = slot.type == FileType::kDirectory || copied_up_.contains(slot.ino);
         if (slot.state == NameSlot::State::kUpper && wanted) {
           places_.try_emplace(slot.ino, Place{directory.ino, std::string(name)});
@@ -56,48 +58,54 @@ class ConflictFinder {
 
   Result<void> Look(const InodeRecord& record) {
     if (record.ino == kRootInode || record.nlink == 0) return {};
-    STRATA_ASSIGN(const std::optional<std::string> path, PathOf(record.ino, record.locator));
+    STRATA_ASSIGN(const std::optional<std::string> path, PathOf(record));
     if (!path) {
       conflicts_.push_back({ConflictKind::kUnreachable, "", record.ino, record.type});
       return {};
     }
     if (record.type != FileType::kRegular || record.base_size == 0 || record.origin.sources.empty()) return {};
-    const auto base = lower_.Stat({record.ino, record.generation, record.locator, record.origin.sources});
+    const auto base = lower_.Stat(lower_.NodeOf(record));
     if (!base && !IsAbsence(base.error().code())) return Fail(base.error());
-    const bool same = base && base->attributes.type == record.type;
+    const bool same = base && base->Is(record.type, record.generation);
     if (same && record.origin.size == base->attributes.size && record.origin.mtime == base->attributes.mtime) return {};
     conflicts_.push_back({same ? ConflictKind::kChanged : ConflictKind::kGone, *path, record.ino, record.type});
     return {};
   }
 
   // By the upper's own entries where they lead to it, else by the layers' names; nothing where no name leads to it.
-  Result<std::optional<std::string>> PathOf(InodeNumber ino, std::uint64_t locator) {
+  Result<std::optional<std::string>> PathOf(const InodeRecord& record) {
     std::string path;
+    InodeNumber ino = record.ino;
+    LowerNode node = lower_.NodeOf(record);
+    FileType type = record.type;
     for (std::size_t depth = 0; ino != kRootInode; ++depth) {
-      if (depth == kDeepest) return std::nullopt;
+      if (depth == kDeepest || ino == kNoInode) return std::nullopt;
       if (const auto place = places_.find(ino); place != places_.end()) {
         path.insert(0, "/" + place->second.name);
         ino = place->second.directory;
         const auto above = copied_up_.find(ino);
-        locator = above != copied_up_.end() ? above->second.locator : 0;
-        continue;
+        node = above != copied_up_.end() ? lower_.NodeOf(above->second) : LowerNode{};
+      } else {
+        LowerNode parent;
+        std::string name;
+        const auto found = lower_.Resolve(node.number, node.locator, &parent, &name);
+        if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
+        if (!found || !found->Is(type, node.generation)) return std::nullopt;
+        path.insert(0, "/" + name);
+        STRATA_ASSIGN(ino, loader_.NumberOf(parent));
+        node = std::move(parent);
       }
-      LowerNode parent;
-      std::string name;
-      const auto found = lower_.Resolve(ino, locator, &parent, &name);
-      if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
-      if (!found) return std::nullopt;
-      path.insert(0, "/" + name);
-      ino = parent.number;
-      locator = parent.locator;
+      type = FileType::kDirectory;
     }
     return path;
   }
 
   static constexpr std::size_t kDeepest = 1 << 16;  // directories above one another
 
-  WorkspaceImpl& workspace_;
+  store::Index* const index_;
+  InodeTable& table_;
   LowerTree& lower_;
+  Loader& loader_;
   absl::flat_hash_map<InodeNumber, InodeRecord> copied_up_;
   absl::flat_hash_map<InodeNumber, Place> places_;
   std::vector<Conflict> conflicts_;
@@ -105,7 +113,7 @@ class ConflictFinder {
 
 Result<std::vector<Conflict>> WorkspaceImpl::Conflicts() {
   STRATA_TRY(Checkpoint());
-  return ConflictFinder(*this).Run();
+  return ConflictFinder(index_.get(), table_, lower_, loader_).Run();
 }
 
 }  // namespace strata::vfs

@@ -13,18 +13,8 @@ NameSlot::Beneath BeneathNew(const Directory& names, const NameSlot* slot) {
 
 }  // namespace
 
-Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& directory, std::uint64_t hash,
-                                           std::string_view name, const NameSlot* slot, InodeNumber ino,
-                                           const NewObject& what, const SetAttributes& set, Mutation& mutation,
-                                           Need& need) {
-  const Credentials& caller = context.credentials;
-  const bool is_directory = what.type == FileType::kDirectory;
-  if (!Permits(directory.ownership(), true, caller, kMayWrite | kMayExecute)) return Fail(Errc::kAccess);
-  STRATA_ASSIGN(Ownership owned, NewOwnership(directory.ownership(), is_directory, set, what.default_mode, caller));
-  if (set.size && *set.size > kMaxFileSize) return Fail(Errc::kFileTooBig);
-  STRATA_TRY(Own(directory, need));
-
-  const Time now = Now();
+std::unique_ptr<Inode> WorkspaceImpl::NewInode(const NewObject& what, InodeNumber ino, const Ownership& owned,
+                                               const SetAttributes& set, Time now, const Inode& directory) const {
   auto inode = std::make_unique<Inode>();
   InodeRecord& record = inode->record;
   record.ino = ino;
@@ -33,7 +23,7 @@ Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& dire
   record.mode = owned.mode;
   record.uid = owned.uid;
   record.gid = owned.gid;
-  record.nlink = is_directory ? 2 : 1;
+  record.nlink = what.type == FileType::kDirectory ? 2 : 1;
   record.rdev = what.device;
   record.atime = set.set_atime == SetTime::kClient ? set.atime : now;
   record.mtime = set.set_mtime == SetTime::kClient ? set.mtime : now;
@@ -57,10 +47,25 @@ Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& dire
     default:
       break;
   }
+  return inode;
+}
 
+Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& directory, std::uint64_t hash,
+                                           std::string_view name, const NameSlot* slot, InodeNumber ino,
+                                           const NewObject& what, const SetAttributes& set, Mutation& mutation,
+                                           Need& need) {
+  const Credentials& caller = context.credentials;
+  const bool is_directory = what.type == FileType::kDirectory;
+  if (!Permits(directory.ownership(), true, caller, kMayWrite | kMayExecute)) return Fail(Errc::kAccess);
+  STRATA_ASSIGN(Ownership owned, NewOwnership(directory.ownership(), is_directory, set, what.default_mode, caller));
+  if (set.size && *set.size > kMaxFileSize) return Fail(Errc::kFileTooBig);
+  STRATA_TRY(Own(directory, need));
+
+  const Time now = Now();
+  std::unique_ptr<Inode> inode = NewInode(what, ino, owned, set, now, directory);
   static thread_local journal::RecordWriter writer;
   writer.Begin({what.kind, now, caller.uid});
-  writer.Add(record);
+  writer.Add(inode->record);
   Touched parent = Touched::Content(directory, now);
   if (is_directory) parent.GainDirectory();
   parent.AddTo(writer);

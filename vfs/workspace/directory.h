@@ -36,6 +36,8 @@ struct NameSlot {
   // Whether the index has, or will have, an entry of it.
   bool InIndex() const { return state == State::kUpper || state == State::kWhiteout; }
   bool visible() const { return state == State::kUpper || state == State::kLower; }
+  // Whether a whiteout has to be left where the upper removes it.
+  bool NeedsWhiteout() const { return state == State::kLower || beneath == Beneath::kYes; }
 };
 
 // A directory of few names is loaded whole. One of many may be in memory in part (`large`): then a name that is missing

@@ -1,5 +1,5 @@
 // Extents of large files, of which some are in memory and for others the index is asked.
-#include "vfs/workspace/workspace_impl.h"
+#include "vfs/workspace/loader.h"
 
 namespace strata::vfs {
 namespace {
@@ -10,21 +10,21 @@ constexpr std::size_t kReadAtOnce = 2048;
 
 }  // namespace
 
-Result<void> WorkspaceImpl::KnowExtents(Inode& file, std::uint64_t from, std::uint64_t to, Need& need) {
+Result<void> Loader::KnowExtents(Inode& file, std::uint64_t from, std::uint64_t to, Need& need) {
   const std::uint64_t known = file.extents.KnownUntil(from, to);
   if (known == to) return {};
   return need.Range(Need::Kind::kExtents, file, known, to);
 }
 
-Result<void> WorkspaceImpl::KnowForTruncation(Inode& file, std::uint64_t size, Need& need) {
+Result<void> Loader::KnowForTruncation(Inode& file, std::uint64_t size, Need& need) {
   if (!file.extents.partial() || size == 0) return {};
   const auto [from, to] = ExtentMap::CountedFor(size, file.record.size);
   if (file.extents.CountOf(from, to).done()) return {};
   return need.Range(Need::Kind::kCount, file, from, to);
 }
 
-Result<void> WorkspaceImpl::LoadExtents(const Need& need) {
-  const Lsn read_at = IndexPosition();
+Result<void> Loader::LoadExtents(const Need& need) {
+  const Lsn read_at = position();
   std::vector<Extent> rows;
   std::uint64_t until = need.to;
   if (index_) {
@@ -41,12 +41,12 @@ Result<void> WorkspaceImpl::LoadExtents(const Need& need) {
   return {};
 }
 
-Result<void> WorkspaceImpl::CountExtents(const Need& need) {
+Result<void> Loader::CountExtents(const Need& need) {
   // Of two ranges of one file only one is counted at a time.
   const MutexLock one(count_mutex_);
   std::vector<Extent> rows;
   for (std::uint64_t from = need.from;;) {
-    const Lsn read_at = IndexPosition();
+    const Lsn read_at = position();
     rows.clear();
     std::uint64_t until = need.to;
     if (index_) {

@@ -42,6 +42,8 @@ struct Inode {
   static constexpr std::int64_t kNotAsked = 0;
 
   bool is_directory() const { return record.type == FileType::kDirectory; }
+  // Removing the last name of something ends it. A directory has one name.
+  bool OnLastLink() const { return is_directory() || record.nlink <= 1; }
   ObjectId id() const { return {record.ino, record.generation, record.locator}; }
   Ownership ownership() const { return {record.mode, record.uid, record.gid}; }
   WccAttributes wcc() const { return {record.size, record.mtime, record.ctime}; }

@@ -8,17 +8,6 @@ namespace {
 
 inline constexpr std::uint64_t kAfterDot = 1;
 inline constexpr std::uint64_t kAfterDotDot = 2;
-constexpr std::uint64_t kNoHash = ~0ULL;
-// Entries that are read of the index at a time.
-constexpr std::size_t kOwnPageEntries = 512;
-
-NameSlot SlotOf(const store::IndexEntry& entry) {
-  NameSlot slot;
-  slot.state = entry.whiteout ? NameSlot::State::kWhiteout : NameSlot::State::kUpper;
-  slot.ino = entry.ino;
-  slot.type = entry.type;
-  return slot;
-}
 
 // Names and numbers copied out of a directory under its lock, to be given to the sink without it.
 struct Page {
@@ -56,8 +45,10 @@ bool PageHas(const OwnPage& own, std::vector<store::IndexEntry>::const_iterator 
 }
 
 // Merges the names in memory, those of the index where not all are in memory, and the layers' listing, from behind
-// `after` on, as far as `own` (null: all are in memory) goes. A page ends between two hashes, never within one.
-void FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, Page& page) {
+// `after` on, as far as `own` (null: all are in memory) goes. A page ends between two hashes, never within one. Before
+// a name of the layers whose number `held` may hold, and which may be known by another, it ends too, unless that is in
+// memory. False: the very next one is such a name, and the page has that alone (`held` null: there are none).
+bool FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, const NumberFilter* held, Page& page) {
   static const LowerListing kNone;
   static const OwnPage kAllInMemory = [] {
     OwnPage page;
@@ -80,8 +71,9 @@ void FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, Pag
     if (next == kNoHash || next > limit) break;
     if (page.items.size() >= Page::kItems) {
       page.through = page.items.back().hash;
-      return;
+      return true;
     }
+    const std::size_t before = page.items.size();
     const auto index_begin = index;
     for (; upper != directory.names.end() && upper->first.hash == next; ++upper) {
       if (upper->second.state == NameSlot::State::kUpper) page.Add(next, upper->first.name, upper->second);
@@ -96,6 +88,16 @@ void FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, Pag
       const bool shown =
           slot == nullptr ? !PageHas(*own, index_begin, next, name) : slot->state == NameSlot::State::kLower;
       if (!shown) continue;
+      if (slot != nullptr) {
+        page.Add(next, name, *slot);
+        continue;
+      }
+      if (held != nullptr && held->MayHold(lower->number)) {
+        page.items.resize(before);
+        if (before == 0) page.Add(next, name, {});
+        page.through = page.items.back().hash;
+        return before > 0;
+      }
       NameSlot entry;
       entry.state = NameSlot::State::kLower;
       entry.ino = lower->number;
@@ -105,35 +107,55 @@ void FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, Pag
   }
   page.through = limit;
   page.last = own->end;
+  return true;
 }
 
 }  // namespace
 
-Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie,
-                                             bool want_attributes, DirectorySink& sink) {
-  if (cookie.value >> 63 != 0 || (cookie.value > kAfterDotDot && cookie.value < kFirstNameHash)) {
-    return Fail(Errc::kBadCookie);
-  }
+// How far a READDIR has come.
+struct WorkspaceImpl::Walk {
+  std::uint64_t position = 0;
+  bool want_attributes = false;
   Page page;
   OwnPage own;
   Entry self, above;
   std::shared_ptr<const LowerNode> lower;
-  std::uint64_t position = cookie.value;
-  // One page of the directory under its lock.
-  auto next_page = [&](StripeLock& lock, Need& need) -> Result<void> {
+
+  // False: they do not fit in.
+  bool GiveDots(DirectorySink& sink, Listing& listing) {
+    if (position == 0) {
+      if (!sink.Add({".", self.id, Cookie(kAfterDot), want_attributes ? &self.attributes : nullptr})) return false;
+      ++listing.count;
+      position = kAfterDot;
+    }
+    if (position == kAfterDot) {
+      if (!sink.Add({"..", above.id, Cookie(kAfterDotDot), want_attributes ? &above.attributes : nullptr}))
+        return false;
+      ++listing.count;
+      position = kAfterDotDot;
+    }
+    return true;
+  }
+};
+
+Result<void> WorkspaceImpl::NextPage(const OpContext& context, const ObjectId& directory, Walk& walk) {
+  return Run(context, [&](StripeLock& lock, Need& need) -> Result<void> {
     lock.Lock({directory.ino});
     STRATA_ASSIGN(Inode * inode, GetDirectory(directory, need));
     if (!Permits(inode->ownership(), true, context.credentials, kMayRead)) return Fail(Errc::kAccess);
     Directory& names = *inode->directory;
-    const std::uint64_t after = std::max(position, kAfterDotDot);
-    STRATA_TRY(CanWalk(*inode, after + 1, true, own, need));
-    self = {inode->id(), inode->attributes()};
-    lower = inode->lower;
-    FillPage(names, names.loaded ? nullptr : &own, after, page);
-    if (position >= kAfterDotDot) return {};
+    const std::uint64_t after = std::max(walk.position, kAfterDotDot);
+    STRATA_TRY(loader_.CanWalk(*inode, after + 1, true, walk.own, need));
+    walk.self = {inode->id(), inode->attributes()};
+    walk.lower = inode->lower;
+    if (!FillPage(names, names.loaded ? nullptr : &walk.own, after, &loader_.copied_up(), walk.page)) {
+      STRATA_TRY(FindName(*inode, walk.page.through, walk.page.Name(walk.page.items.front()), need));
+      return need.Again();
+    }
+    if (walk.position >= kAfterDotDot) return {};
     const InodeNumber parent = inode->record.parent;
     if (parent == directory.ino) {
-      above = self;
+      walk.above = walk.self;
       return {};
     }
     lock.Unlock();
@@ -142,108 +164,82 @@ Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const Obj
     if (found == nullptr) return need.Number(parent);
     if (found->removed) return need.Again();
     if (!Believed(*found, need)) return Fail(Errc::kWouldBlock);
-    above = {found->id(), found->attributes()};
+    walk.above = {found->id(), found->attributes()};
     return {};
-  };
+  });
+}
 
+Result<Entry> WorkspaceImpl::EntryOf(const OpContext& context, const ObjectId& directory, const Walk& walk,
+                                     std::string_view name, const NameSlot& slot) {
+  auto child = Run(context, [&](StripeLock& lock, Need& need) -> Result<Entry> {
+    lock.Lock({slot.ino});
+    Inode* inode = table_.Find(slot.ino);
+    const bool hidden = inode != nullptr && inode->removed;
+    if (inode == nullptr || (hidden && slot.state == NameSlot::State::kLower)) {
+      need.seen = true;
+      return need.Child(directory, walk.lower, name, slot);
+    }
+    if (hidden) return Fail(Errc::kStale);
+    if (!Believed(*inode, need)) return Fail(Errc::kWouldBlock);
+    return Entry{inode->id(), inode->attributes()};
+  });
+  // The layer may have put another object in its place.
+  if (!child && IsAbsence(child.error().code()) && slot.state == NameSlot::State::kLower) {
+    child = Lookup({.credentials = {}, .may_block = context.may_block}, directory, name, nullptr);
+  }
+  return child;
+}
+
+Result<bool> WorkspaceImpl::Give(const OpContext& context, const ObjectId& directory, Walk& walk, std::size_t& at,
+                                 DirectorySink& sink, Listing& listing) {
+  const std::vector<Page::Item>& items = walk.page.items;
+  const std::uint64_t hash = items[at].hash;
+  const std::size_t mark = sink.Mark();
+  std::size_t given = 0;
+  for (; at < items.size() && items[at].hash == hash; ++at) {
+    const std::string_view name = walk.page.Name(items[at]);
+    DirectoryEntry entry{name, {items[at].slot.ino, Generation(0), 0}, Cookie(hash), nullptr};
+    Attributes attributes;
+    if (walk.want_attributes) {
+      const auto child = EntryOf(context, directory, walk, name, items[at].slot);
+      // Removed since the page was made: as if it had been removed before.
+      if (!child && IsAbsence(child.error().code())) continue;
+      if (!child) return Fail(child.error());
+      entry.id = child->id;
+      attributes = child->attributes;
+      entry.attributes = &attributes;
+    }
+    if (!sink.Add(entry)) {
+      sink.Rewind(mark);
+      return false;
+    }
+    ++given;
+  }
+  listing.count += given;
+  walk.position = hash;
+  return true;
+}
+
+Result<Listing> WorkspaceImpl::ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie,
+                                             bool want_attributes, DirectorySink& sink) {
+  if (cookie.value >> 63 != 0 || (cookie.value > kAfterDotDot && cookie.value < kFirstNameHash)) {
+    return Fail(Errc::kBadCookie);
+  }
+  Walk walk;
+  walk.position = cookie.value;
+  walk.want_attributes = want_attributes;
   Listing listing;
-  auto add_dots = [&]() -> bool {
-    const Attributes* self_attributes = want_attributes ? &self.attributes : nullptr;
-    const Attributes* above_attributes = want_attributes ? &above.attributes : nullptr;
-    if (position == 0) {
-      if (!sink.Add({".", self.id, Cookie(kAfterDot), self_attributes})) return false;
-      ++listing.count;
-      position = kAfterDot;
+  do {
+    STRATA_TRY(NextPage(context, directory, walk));
+    bool fits = walk.GiveDots(sink, listing);
+    for (std::size_t at = 0; fits && at < walk.page.items.size();) {
+      STRATA_ASSIGN(fits, Give(context, directory, walk, at, sink, listing));
     }
-    if (position == kAfterDot) {
-      if (!sink.Add({"..", above.id, Cookie(kAfterDotDot), above_attributes})) return false;
-      ++listing.count;
-      position = kAfterDotDot;
-    }
-    return true;
-  };
-
-  for (;;) {
-    STRATA_TRY(Run(context, next_page));
-    if (!add_dots()) return listing.count == 0 ? Result<Listing>(Fail(Errc::kTooSmall)) : listing;
-    for (std::size_t at = 0; at < page.items.size();) {
-      // All names of one hash, or none of them.
-      const std::uint64_t hash = page.items[at].hash;
-      const std::size_t mark = sink.Mark();
-      std::size_t given = 0;
-      for (; at < page.items.size() && page.items[at].hash == hash; ++at) {
-        const Page::Item& item = page.items[at];
-        const std::string_view name = page.Name(item);
-        DirectoryEntry entry{name, {item.slot.ino, Generation(0), 0}, Cookie(hash), nullptr};
-        Attributes attributes;
-        if (want_attributes) {
-          auto child = Run(context, [&](StripeLock& lock, Need& need) -> Result<Entry> {
-            lock.Lock({item.slot.ino});
-            Inode* inode = table_.Find(item.slot.ino);
-            const bool hidden = inode != nullptr && inode->removed;
-            if (inode == nullptr || (hidden && item.slot.state == NameSlot::State::kLower)) {
-              need.seen = true;
-              return need.Child(directory, lower, name, item.slot);
-            }
-            if (hidden) return Fail(Errc::kStale);
-            if (!Believed(*inode, need)) return Fail(Errc::kWouldBlock);
-            return Entry{inode->id(), inode->attributes()};
-          });
-          // The layer may have put another object in its place.
-          if (!child && IsAbsence(child.error().code()) && item.slot.state == NameSlot::State::kLower) {
-            child = Lookup({.credentials = {}, .may_block = context.may_block}, directory, name, nullptr);
-          }
-          if (!child) {
-            // Removed since the page was made: as if it had been removed before.
-            if (IsAbsence(child.error().code())) continue;
-            return Fail(child.error());
-          }
-          entry.id = child->id;
-          attributes = child->attributes;
-          entry.attributes = &attributes;
-        }
-        if (!sink.Add(entry)) {
-          sink.Rewind(mark);
-          if (listing.count == 0) return Fail(Errc::kTooSmall);
-          return listing;
-        }
-        ++given;
-      }
-      listing.count += given;
-      position = hash;
-    }
-    position = std::max(position, page.through);
-    if (page.last) {
-      listing.eof = true;
-      return listing;
-    }
-  }
-}
-
-Result<void> WorkspaceImpl::CanWalk(Inode& directory, std::uint64_t position, bool with_layers, OwnPage& own,
-                                    Need& need) {
-  const Directory& names = *directory.directory;
-  if (!names.loaded && !names.large) return need.Of(Need::Kind::kEntries, directory);
-  if (with_layers && !names.upper_only && !names.listing) return need.Of(Need::Kind::kListing, directory);
-  if (names.loaded || (own.Covers(position) && !table_.DroppedSince(own.read_at))) return {};
-  own.first = position;
-  need.own_page = &own;
-  return need.Of(Need::Kind::kOwnPage, directory);
-}
-
-Result<void> WorkspaceImpl::LoadOwnPage(const Need& need) {
-  OwnPage& own = *need.own_page;
-  own.read_at = IndexPosition();
-  own.entries.clear();
-  bool more = false;
-  if (index_) {
-    STRATA_ASSIGN(more, index_->LoadEntries(need.id.ino, own.first, kOwnPageEntries,
-                                            [&](const store::IndexEntry& entry) { own.entries.push_back(entry); }));
-  }
-  own.end = !more;
-  own.last = more ? own.entries.back().hash : 0;
-  own.loaded = true;
-  return {};
+    if (!fits) return listing.count == 0 ? Result<Listing>(Fail(Errc::kTooSmall)) : listing;
+    walk.position = std::max(walk.position, walk.page.through);
+  } while (!walk.page.last);
+  listing.eof = true;
+  return listing;
 }
 
 Result<bool> WorkspaceImpl::IsEmptyDirectory(Inode& directory, Emptiness& known, Need& need) {
@@ -268,13 +264,13 @@ Result<void> WorkspaceImpl::FindEmptiness(const Need& need) {
     auto filled = Run(context, [&](StripeLock& lock, Need& within) -> Result<void> {
       lock.Lock({need.id.ino});
       STRATA_ASSIGN(Inode * inode, GetDirectory(need.id, within));
-      STRATA_TRY(CanWalk(*inode, position + 1, true, own, within));
+      STRATA_TRY(loader_.CanWalk(*inode, position + 1, true, own, within));
       if (position == kAfterDotDot) {
         known.serial = inode->serial;
         known.changed = inode->changed;
       }
       same = known.serial == inode->serial && known.changed == inode->changed;
-      FillPage(*inode->directory, inode->directory->loaded ? nullptr : &own, position, page);
+      FillPage(*inode->directory, inode->directory->loaded ? nullptr : &own, position, nullptr, page);
       return {};
     });
     if (!filled || !same) known.serial = 0;
@@ -283,39 +279,6 @@ Result<void> WorkspaceImpl::FindEmptiness(const Need& need) {
     position = page.through;
   } while (same && page.items.empty() && !page.last);
   known.empty = page.items.empty();
-  return {};
-}
-
-Result<void> WorkspaceImpl::VisitOwn(const ObjectId& directory,
-                                     const std::function<void(std::string_view, const NameSlot&)>& visit) {
-  const OpContext context{.credentials = {}, .may_block = true};
-  OwnPage own;
-  std::vector<std::pair<std::string, NameSlot>> found;
-  std::uint64_t position = kFirstNameHash;
-  bool end = false;
-  while (!end) {
-    STRATA_TRY(Run(context, [&](StripeLock& lock, Need& need) -> Result<void> {
-      lock.Lock({directory.ino});
-      STRATA_ASSIGN(Inode * inode, GetDirectory(directory, need));
-      STRATA_TRY(CanWalk(*inode, position, false, own, need));
-      Directory& names = *inode->directory;
-      found.clear();
-      end = names.loaded || own.end;
-      const std::uint64_t last = end ? kNoHash : own.last;
-      for (auto at = names.names.lower_bound(Directory::KeyView{position, {}});
-           at != names.names.end() && at->first.hash <= last; ++at) {
-        if (at->second.InIndex()) found.emplace_back(at->first.name, at->second);
-      }
-      if (!names.loaded) {
-        for (const store::IndexEntry& entry : own.entries) {
-          if (names.Find(entry.hash, entry.name) == nullptr) found.emplace_back(entry.name, SlotOf(entry));
-        }
-      }
-      return {};
-    }));
-    for (const auto& [name, slot] : found) visit(name, slot);
-    position = own.last + 1;
-  }
   return {};
 }
 

@@ -61,7 +61,7 @@ Result<void> WorkspaceImpl::MoveEntry(InodeNumber directory, std::string_view na
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     // What the index says of the name; it is asked once the name is not in memory.
     std::optional<store::IndexEntry> own;
-    const Lsn read_at = IndexPosition();
+    const Lsn read_at = loader_.position();
     if (attempt > 0) {
       STRATA_ASSIGN(own, index_->LoadEntry(directory, hash, name));
     }
@@ -128,7 +128,7 @@ Result<bool> WorkspaceImpl::DataLives(const journal::RecordView& record, const j
     Inode* inode = table_.Find(effect.ino);
     if (inode == nullptr) return need.Upper(effect.ino);
     if (inode->removed) return {};
-    STRATA_TRY(KnowExtents(*inode, effect.offset, effect.offset + effect.length, need));
+    STRATA_TRY(Loader::KnowExtents(*inode, effect.offset, effect.offset + effect.length, need));
     for (auto extent = inode->extents.FirstAt(effect.offset);
          extent && extent->offset < effect.offset + effect.length && !lives;
          extent = inode->extents.FirstAt(extent->end())) {
@@ -143,7 +143,7 @@ Result<void> WorkspaceImpl::MoveData(const journal::RecordView& record, const jo
   const std::uint64_t begin = record.payload_position.value + effect.payload_offset;
   const std::uint64_t end = effect.offset + effect.length;
   return UnlessGone(RunMove(effect.ino, [&](Inode& inode, Need& need) -> Result<void> {
-    STRATA_TRY(KnowExtents(inode, effect.offset, end, need));
+    STRATA_TRY(Loader::KnowExtents(inode, effect.offset, end, need));
     for (auto extent = inode.extents.FirstAt(effect.offset); extent && extent->offset < end;
          extent = inode.extents.FirstAt(extent->end())) {
       const std::uint64_t position = extent->position.value;

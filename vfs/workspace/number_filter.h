@@ -1,5 +1,5 @@
-// NumberFilter: whether the index may hold an inode, in fixed memory. Most of what a layer shows was never changed, and
-// needs no question to the index.
+// NumberFilter: which of the layers' numbers the upper may hold, in fixed memory. Most of what a layer shows was never
+// changed, and needs no question to the index.
 #pragma once
 
 #include <array>
@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/ids.h"
+#include "vfs/layer/lower_tree.h"
 
 namespace strata::vfs {
 
@@ -14,10 +15,10 @@ namespace strata::vfs {
 // them. Thread-safe.
 class NumberFilter {
  public:
+  // With an again number its own: an object whose own number is not held is not known by the other.
   void Add(InodeNumber ino) {
-    const std::uint64_t hash = Hash(ino);
-    Word(hash).fetch_or(Bit(hash), std::memory_order_relaxed);
-    Word(hash >> 32).fetch_or(Bit(hash >> 32), std::memory_order_relaxed);
+    AddOne(ino);
+    if (const InodeNumber own = LowerTree::OwnNumber(ino); own != ino) AddOne(own);
   }
   // False: it was never added.
   bool MayHold(InodeNumber ino) const {
@@ -28,6 +29,11 @@ class NumberFilter {
 
  private:
   static constexpr std::size_t kWords = 1 << 17;
+  void AddOne(InodeNumber ino) {
+    const std::uint64_t hash = Hash(ino);
+    Word(hash).fetch_or(Bit(hash), std::memory_order_relaxed);
+    Word(hash >> 32).fetch_or(Bit(hash >> 32), std::memory_order_relaxed);
+  }
   static std::uint64_t Hash(InodeNumber ino) {
     std::uint64_t x = ino.value * 0x9e3779b97f4a7c15ULL;
     x ^= x >> 32;

@@ -51,7 +51,8 @@ WorkspaceImpl::WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config,
       options_(options),
       budget_(BudgetOf(options)),
       lower_(std::move(layers), config_.name_key),
-      table_(budget_) {
+      table_(budget_),
+      loader_(env_, path_, config_.name_key, budget_, lower_, table_) {
   volume_.id = config_.volume_id;
   volume_.handle_key = config_.handle_key;
   volume_.read_only = options.read_only;
@@ -75,16 +76,16 @@ Result<void> WorkspaceImpl::Start() {
   std::memcpy(verifier_.data(), &random[0], sizeof verifier_);
   generation_ = Generation(static_cast<std::uint32_t>(random[1]) | 1);
 
-  STRATA_ASSIGN(Opened opened, Opening(env_, path_, config_, options_, budget_, *copied_up_).Run());
+  STRATA_ASSIGN(Opened opened, Opening(env_, path_, config_, options_, budget_, loader_.copied_up()).Run());
   journal_ = std::move(opened.journal);
   index_ = std::move(opened.index);
   keeper_ = std::move(opened.keeper);
-  reader_position_ = opened.position;
+  loader_.Begin(index_.get(), keeper_.get(), opened.position);
   next_ino_.store(opened.next_ino.value);
   past_requests_ = std::move(opened.past_requests);
-  if (options_.read_only) STRATA_TRY(MemoryReplay(*this).Run());
+  if (options_.read_only) STRATA_TRY(MemoryReplay(*journal_, table_, lower_, loader_, config_.name_key).Run());
 
-  STRATA_TRY(LoadObject({kRootInode, Generation(0), 0}, true));
+  STRATA_TRY(loader_.LoadObject({kRootInode, Generation(0), 0}, true));
   {
     StripeLock lock(table_);
     lock.Lock({kRootInode});
@@ -138,7 +139,7 @@ void WorkspaceImpl::NoteChange() {
 
 void WorkspaceImpl::Relieve() {
   // What is left is not in the index yet.
-  if (!table_.Evict(IndexPosition()) && keeper_ && keeper_->behind()) keeper_->Ask();
+  if (!table_.Evict(loader_.position()) && keeper_ && keeper_->behind()) keeper_->Ask();
 }
 
 }  // namespace strata::vfs

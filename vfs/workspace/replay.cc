@@ -3,9 +3,9 @@
 namespace strata::vfs {
 
 Result<void> MemoryReplay::Run() {
-  Lsn at = workspace_.IndexPosition();
+  Lsn at = loader_.position();
   for (;;) {
-    STRATA_ASSIGN(std::optional<journal::RecordView> record, workspace_.journal_->NextHead(at));
+    STRATA_ASSIGN(std::optional<journal::RecordView> record, journal_.NextHead(at));
     if (!record) return {};
     begin_ = record->begin;
     payload_ = record->payload_position;
@@ -16,13 +16,13 @@ Result<void> MemoryReplay::Run() {
 }
 
 Result<Inode*> MemoryReplay::Find(InodeNumber ino) {
-  StripeLock lock(workspace_.table_);
+  StripeLock lock(table_);
   lock.Lock({ino});
-  Inode* inode = workspace_.table_.Find(ino);
+  Inode* inode = table_.Find(ino);
   if (inode == nullptr) {
-    STRATA_ASSIGN(std::unique_ptr<Inode> loaded, workspace_.FromIndex(ino));
+    STRATA_ASSIGN(std::unique_ptr<Inode> loaded, loader_.FromIndex(ino));
     if (!loaded) return nullptr;
-    inode = workspace_.table_.Insert(std::move(loaded));
+    inode = table_.Insert(std::move(loaded));
   }
   inode->changed = end_;
   return inode;
@@ -42,7 +42,7 @@ Result<void> MemoryReplay::Supplied(Know know) {
   for (;;) {
     Need need;
     if (auto known = know(need); known || need.kind == Need::Kind::kNothing) return known;
-    STRATA_TRY(workspace_.Supply(need));
+    STRATA_TRY(loader_.Supply(need));
   }
 }
 
@@ -56,12 +56,12 @@ Result<void> MemoryReplay::On(const InodeRecord& record) {
   inode->record = record;
   inode->record.origin.sources.clear();
   inode->upper = true;
+  if (LowerTree::IsLower(record.ino)) loader_.copied_up().Add(record.ino);
   inode->changed = end_;
   if (!record.origin.sources.empty()) {
-    inode->lower = std::make_shared<const LowerNode>(
-        LowerNode{record.ino, record.generation, record.locator, record.origin.sources});
+    inode->lower = std::make_shared<const LowerNode>(lower_.NodeOf(record));
     if (record.type == FileType::kRegular) {
-      auto base = workspace_.lower_.Stat(*inode->lower);
+      auto base = lower_.Stat(*inode->lower);
       if (!base && !IsAbsence(base.error().code())) return Fail(base.error());
       if (base) inode->base_used = base->attributes.used;
     }
@@ -71,13 +71,13 @@ Result<void> MemoryReplay::On(const InodeRecord& record) {
     inode->directory->upper_only = record.opaque || !inode->lower;
     inode->directory->loaded = true;  // the index has nothing of it
   }
-  if (inode->is_directory() && !inode->directory->upper_only && !workspace_.lower_.IsImmutable(*inode->lower)) {
+  if (inode->is_directory() && !inode->directory->upper_only && !lower_.IsImmutable(*inode->lower)) {
     inode->asked = Inode::kNotAsked;
   }
   if (made) {
-    StripeLock lock(workspace_.table_);
+    StripeLock lock(table_);
     lock.Lock({record.ino});
-    workspace_.table_.Insert(std::move(made));
+    table_.Insert(std::move(made));
   }
   return {};
 }
@@ -96,7 +96,7 @@ Result<void> MemoryReplay::On(const journal::TouchEffect& effect) {
 Result<void> MemoryReplay::On(const journal::EntryEffect& effect) {
   STRATA_ASSIGN(Inode * inode, Existing(effect.directory));
   if (!inode->directory) return Fail(Errc::kCorrupt, "a journal record puts an entry into what is no directory");
-  const std::uint64_t hash = NameHash(workspace_.config_.name_key, effect.name);
+  const std::uint64_t hash = NameHash(name_key_, effect.name);
   NameSlot slot;
   slot.ino = effect.ino;
   slot.type = effect.type;
@@ -123,16 +123,15 @@ Result<void> MemoryReplay::On(const journal::EntryEffect& effect) {
 
 Result<void> MemoryReplay::On(const journal::DataEffect& effect) {
   STRATA_ASSIGN(Inode * inode, Existing(effect.ino));
-  STRATA_TRY(Supplied([&](Need& need) {
-    return WorkspaceImpl::KnowExtents(*inode, effect.offset, effect.offset + effect.length, need);
-  }));
+  STRATA_TRY(Supplied(
+      [&](Need& need) { return Loader::KnowExtents(*inode, effect.offset, effect.offset + effect.length, need); }));
   inode->extents.Insert({effect.offset, effect.length, Lsn(payload_.value + effect.payload_offset), begin_});
   return {};
 }
 
 Result<void> MemoryReplay::On(const journal::TruncateEffect& effect) {
   STRATA_ASSIGN(Inode * inode, Existing(effect.ino));
-  STRATA_TRY(Supplied([&](Need& need) { return WorkspaceImpl::KnowForTruncation(*inode, effect.size, need); }));
+  STRATA_TRY(Supplied([&](Need& need) { return Loader::KnowForTruncation(*inode, effect.size, need); }));
   inode->extents.Truncate(effect.size, end_);
   return {};
 }

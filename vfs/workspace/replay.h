@@ -2,13 +2,18 @@
 // nothing.
 #pragma once
 
-#include "vfs/workspace/workspace_impl.h"
+#include "journal/journal.h"
+#include "journal/record.h"
+#include "vfs/workspace/loader.h"
 
 namespace strata::vfs {
 
 class MemoryReplay final : public journal::EffectVisitor {
  public:
-  explicit MemoryReplay(WorkspaceImpl& workspace) : workspace_(workspace) {}
+  // All must outlive it.
+  MemoryReplay(journal::Journal& journal, InodeTable& table, LowerTree& lower, Loader& loader,
+               const SipHashKey& name_key)
+      : journal_(journal), table_(table), lower_(lower), loader_(loader), name_key_(name_key) {}
 
   // Applies everything after the index's position. Nothing else runs on the workspace meanwhile.
   Result<void> Run();
@@ -31,7 +36,11 @@ class MemoryReplay final : public journal::EffectVisitor {
   template <typename Know>
   Result<void> Supplied(Know know);
 
-  WorkspaceImpl& workspace_;
+  journal::Journal& journal_;
+  InodeTable& table_;
+  LowerTree& lower_;
+  Loader& loader_;
+  const SipHashKey& name_key_;
   Lsn begin_;
   Lsn payload_;
   Lsn end_;

@@ -1,20 +1,19 @@
-// WorkspaceImpl: Workspace as it is. Its parts:
-//   open.cc     opening, recovery, closing          load.cc           bringing objects and names into memory
-//   read.cc     attributes, lookup, file data       write.cc          SETATTR, WRITE, COMMIT
-//   names.cc    names of directories in memory      list.cc           READDIR; whether a directory is empty
-//   beneath.cc  layers that change; copying up
-//   create.cc   CREATE and its like, LINK           remove.cc         REMOVE, RMDIR, RENAME
-//   move.cc     writing anew what lives             changes.cc        `strata diff`
-//   extents.cc  extents of large files
-//   opening.{h,cc}   journal and index, opened and put together    keeper.{h,cc}    checkpoints, and who waits for them
-//   conflicts.cc     `strata diff --conflicts`
-//   cleaner.{h,cc}   giving up journal segments                    checkpointer.{h,cc}   the journal's way into the
-//   index replay.{h,cc}    the journal's tail into memory, for a reader beside the server
-//
-// The shape of a call: take the locks, look. If all is in memory, check, write one record into the journal, change the
-// inodes, answer. If something is missing, say what (Need), let go of the locks, fetch it (Supply), start over. So no
-// lock is held over a disk, and a call that may not wait (OpContext::may_block) fails with kWouldBlock before it has
-// changed anything.
+// WorkspaceImpl: Workspace as it is. What it consists of:
+//   need.h           what a call found missing in memory; the shape of a call
+//   loader.{h,cc}    the Loader: brings that into memory, with entries.cc and extents.cc
+//   inode_table.{h,cc}   the inodes in memory, and their locks
+//   opening.{h,cc}   journal and index, opened and put together
+//   keeper.{h,cc}    checkpoints, and who waits for them
+//   checkpointer.{h,cc}  the journal's way into the index
+//   cleaner.{h,cc}   giving up journal segments
+//   replay.{h,cc}    the journal's tail into memory, for a reader beside the server
+//   changes.cc, conflicts.cc   `strata diff`
+// Its own, the operations:
+//   open.cc    opening, closing                       names.cc    objects and names in memory
+//   read.cc    attributes, lookup, file data          write.cc    SETATTR, WRITE, COMMIT
+//   list.cc    READDIR; whether a directory is empty  beneath.cc  copying up
+//   create.cc  CREATE and its like, LINK              remove.cc   REMOVE, RMDIR
+//   rename.cc  RENAME                                 move.cc     writing anew what lives
 #pragma once
 
 #include <atomic>
@@ -33,117 +32,11 @@
 #include "vfs/workspace/cleaner.h"
 #include "vfs/workspace/inode_table.h"
 #include "vfs/workspace/keeper.h"
-#include "vfs/workspace/number_filter.h"
+#include "vfs/workspace/loader.h"
 #include "vfs/workspace/past_requests.h"
 #include "vfs/workspace/workspace.h"
 
 namespace strata::vfs {
-
-// A stretch of what the index holds of a directory's own entries, for a call that lists one which is not loaded. What
-// is in memory is newer.
-struct OwnPage {
-  std::uint64_t first = 0;  // of the hashes
-  std::uint64_t last = 0;   // all up to and with this hash, if not `end`
-  bool end = false;         // all there are
-  bool loaded = false;
-  Lsn read_at;                             // the index's position was at least this
-  std::vector<store::IndexEntry> entries;  // in directory order
-
-  bool Covers(std::uint64_t hash) const { return loaded && hash >= first && (end || hash <= last); }
-};
-
-// Whether a directory shows nothing, found out without its lock.
-struct Emptiness {
-  std::uint64_t serial = 0;  // of the inode, 0: not known
-  Lsn changed;               // the inode's, throughout
-  bool empty = false;
-};
-
-// What a call found missing in memory.
-struct Need {
-  enum class Kind : std::uint8_t {
-    kNothing,
-    kAgain,      // nothing: the guess of what to lock was wrong, or an object went away meanwhile
-    kObject,     // the object `id`
-    kChild,      // the object that `slot` of the directory leads to
-    kEntries,    // the upper's own entries of the directory `id`
-    kName,       // what the upper and the layers say of `name` in the directory `id`, which is large
-    kLowerName,  // what the layers say of `name` in the directory `id`; the upper says nothing, or that is in memory
-    kOwnPage,    // the upper's own entries of the large directory `id` from own_page->first on
-    kEmptiness,  // whether the large directory `id` shows no entry
-    kListing,    // the layers' merged listing of the directory `id`
-    kExtents,    // what the index holds of the large file `id` from `from` to `to`, or some of it
-    kRoom,       // a checkpoint, so that others need not wait for one
-    kCount,      // how many bytes the extents of the large file `id` have from `from` to `to`
-    kRecheck,    // whether what is remembered of the layers' part of `id` still holds
-    kCopyUp,     // `id` as the upper's own
-  };
-  Kind kind = Kind::kNothing;
-  ObjectId id;
-  bool any_generation = false;  // kObject: only the number is known
-  bool upper_only = false;      // kObject: kStale where the upper does not hold it; no layer is asked
-  bool seen = false;            // kChild: the slot is of a moment ago; kStale if it leads nowhere any more
-  std::string_view name;
-  NameSlot slot;
-  std::shared_ptr<const LowerNode> lower;         // of the directory; null where it is not to be asked
-  std::int64_t lower_since = 0;                   // of the directory
-  journal::Room room = journal::Room::kOrdinary;  // kCopyUp
-  std::int64_t* began = nullptr;                  // when the call began, in CLOCK_MONOTONIC; 0 until it is wanted
-  OwnPage* own_page = nullptr;
-  Emptiness* emptiness = nullptr;
-  std::uint64_t from = 0, to = 0;
-
-  std::unexpected<Status> Again() {
-    kind = Kind::kAgain;
-    return Fail(Errc::kWouldBlock);
-  }
-  std::unexpected<Status> Object(const ObjectId& object) {
-    kind = Kind::kObject;
-    id = object;
-    return Fail(Errc::kWouldBlock);
-  }
-  std::unexpected<Status> Number(InodeNumber ino) {
-    any_generation = true;
-    return Object({ino, Generation(0), 0});
-  }
-  std::unexpected<Status> Upper(InodeNumber ino) {
-    upper_only = true;
-    return Number(ino);
-  }
-  std::unexpected<Status> Of(Kind what, const Inode& directory, std::string_view name_within = {}) {
-    kind = what;
-    id = directory.id();
-    if (!directory.directory->upper_only) lower = directory.lower;
-    lower_since = directory.directory->lower_since;
-    name = name_within;
-    return Fail(Errc::kWouldBlock);
-  }
-  std::unexpected<Status> Room() {
-    kind = Kind::kRoom;
-    return Fail(Errc::kWouldBlock);
-  }
-  std::unexpected<Status> Range(Kind what, const Inode& file, std::uint64_t range_from, std::uint64_t range_to) {
-    kind = what;
-    id = file.id();
-    from = range_from;
-    to = range_to;
-    return Fail(Errc::kWouldBlock);
-  }
-  std::unexpected<Status> The(Kind what, const Inode& object) {
-    kind = what;
-    id = object.id();
-    return Fail(Errc::kWouldBlock);
-  }
-  std::unexpected<Status> Child(const ObjectId& directory, std::shared_ptr<const LowerNode> directory_lower,
-                                std::string_view name_within, const NameSlot& leads_to) {
-    kind = Kind::kChild;
-    id = directory;
-    lower = std::move(directory_lower);
-    name = name_within;
-    slot = leads_to;
-    return Fail(Errc::kWouldBlock);
-  }
-};
 
 // An inode as it will be after a change; becomes true with Take.
 struct Touched {
@@ -222,17 +115,9 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Result<std::vector<Conflict>> Conflicts() override;
 
  private:
-  friend class MemoryReplay;
-  friend class ChangeFinder;
-  friend class ConflictFinder;
-
-  // How often a call starts over before it gives up with kJukebox: far beyond what any contention does.
-  static constexpr int kMaxAttempts = 1000;
   // Who writes to a file of more than kFewExtents waits for a checkpoint at so much of what makes all others wait: they
   // are not held up by what one file takes.
   static constexpr double kLargeFilesPart = 0.75;
-  // After so many attempts a call keeps the evictor away until it is through.
-  static constexpr int kPatience = 8;
 
   // Runs `body(StripeLock&, Need&)` until it needs nothing more.
   template <typename Body>
@@ -252,32 +137,6 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
                            std::uint64_t offset, MutableByteSpan room);
 
   // -- names.cc --
-  // With the directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or
-  // kAbsent.
-  Result<NameSlot*> FindName(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
-  // As FindName, but null unless visible.
-  Result<NameSlot*> FindVisible(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
-  // With the directory's stripe held: the name is `slot` since the record that ends at `end`. The caller counts it in
-  // Take.
-  void SetName(Inode& directory, std::uint64_t hash, std::string_view name, NameSlot slot, Lsn end);
-  Result<void> LoadEntries(const ObjectId& directory);
-  Result<void> LoadName(const Need& need);
-  Result<void> LoadListing(const Need& need);
-  // Puts into the directory's filter, which it makes, all names that the index holds of it.
-  Result<void> FillFilter(const ObjectId& directory);
-
-  // -- list.cc --
-  // With the stripe held: whether the directory's names can be walked from `position` on; else fails with `need`
-  // filled.
-  Result<void> CanWalk(Inode& directory, std::uint64_t position, bool with_layers, OwnPage& own, Need& need);
-  Result<void> LoadOwnPage(const Need& need);
-  Result<void> FindEmptiness(const Need& need);
-  // Whether the directory shows no entry. `known` is the call's own, kept from one start-over to the next.
-  Result<bool> IsEmptyDirectory(Inode& directory, Emptiness& known, Need& need);
-  // Calls visit for each entry and whiteout of the upper's own in the directory.
-  Result<void> VisitOwn(const ObjectId& directory, const std::function<void(std::string_view, const NameSlot&)>& visit);
-
-  // -- load.cc --
   // With the object's stripe held: the inode, or a failure with `need` filled. kStale for what is gone.
   Result<Inode*> Get(const ObjectId& id, Need& need);
   // With the object's stripe held: whether what is remembered of the layers' part of it may be believed; else `need` is
@@ -294,30 +153,30 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   // With the child's stripe held too.
   Result<Inode*> GetChild(const Inode& directory, std::string_view name, const NameSlot& slot, Need& need);
   Result<void> Supply(Need& need);
-  Result<void> LoadObject(const ObjectId& id, bool any_generation, bool upper_only = false);
-  Result<void> LoadChild(const Need& need);
-  // The object of the index; null where it has none.
-  Result<std::unique_ptr<Inode>> FromIndex(InodeNumber ino);
-  // `asked`: when the layers were asked for `found`.
-  Result<std::unique_ptr<Inode>> FromLower(const LowerFound& found, std::int64_t asked);
-  // kStale where the upper hides what the layers show as `name` in `parent`.
-  Result<void> CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino);
-  // Puts a loaded inode into the table unless it is there already; false: what was read may be outdated, read again.
-  // `read_at`: IndexPosition() before it was read.
-  bool Adopt(std::unique_ptr<Inode> inode, Lsn read_at);
-  Lsn IndexPosition() const { return keeper_ ? keeper_->position() : reader_position_; }
-  // Loads what a name of the layers leads to, by the index, else by `found`, and adopts it. False: the name is not
-  // shown, since the upper has removed that object, or has another one of that number.
-  Result<bool> LoadLower(const LowerFound& found, std::int64_t asked);
+  // With the directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or
+  // kAbsent.
+  Result<NameSlot*> FindName(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
+  // As FindName, but null unless visible.
+  Result<NameSlot*> FindVisible(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
+  // With the directory's stripe held: the name is `slot` since the record that ends at `end`. The caller counts it in
+  // Take.
+  void SetName(Inode& directory, std::uint64_t hash, std::string_view name, NameSlot slot, Lsn end);
+
+  // -- list.cc --
+  struct Walk;
+  // Takes the next page out of the directory, under its lock.
+  Result<void> NextPage(const OpContext& context, const ObjectId& directory, Walk& walk);
+  // The object that a name of the page leads to; an absence (IsAbsence) for what is gone by now.
+  Result<Entry> EntryOf(const OpContext& context, const ObjectId& directory, const Walk& walk, std::string_view name,
+                        const NameSlot& slot);
+  // Gives all names of the page at `at` that have one hash, or none of them. False: they do not fit in.
+  Result<bool> Give(const OpContext& context, const ObjectId& directory, Walk& walk, std::size_t& at,
+                    DirectorySink& sink, Listing& listing);
+  Result<void> FindEmptiness(const Need& need);
+  // Whether the directory shows no entry. `known` is the call's own, kept from one start-over to the next.
+  Result<bool> IsEmptyDirectory(Inode& directory, Emptiness& known, Need& need);
 
   // -- beneath.cc --
-  // Whether `found` is the object that `inode` was made of.
-  static bool IsSame(const Inode& inode, const LowerFound& found);
-  // With the object's stripe held: takes over what the layers say of it now.
-  void Refresh(Inode& inode, const LowerFound& found, std::int64_t asked);
-  Result<void> Recheck(const ObjectId& id);
-  // Whether a change at that time may be followed by another one that bears the same time.
-  bool IsFresh(Time changed) const;
   // With the object's stripe held: whether the journal has a record of it, as it must before it is changed; else fails
   // with `need` filled.
   // `room`: of the journal, for the record of that.
@@ -336,14 +195,6 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
     std::string name;
   };
   Result<void> CopyUpAt(const LowerPlace& place, journal::Room room);
-
-  // -- extents.cc --
-  // With the file's stripe held: all extents in [from, to) are in memory; else fails with `need` filled.
-  static Result<void> KnowExtents(Inode& file, std::uint64_t from, std::uint64_t to, Need& need);
-  // With the file's stripe held: it can be truncated to `size`, which is less than it has.
-  static Result<void> KnowForTruncation(Inode& file, std::uint64_t size, Need& need);
-  Result<void> LoadExtents(const Need& need);
-  Result<void> CountExtents(const Need& need) STRATA_EXCLUDES(count_mutex_);
 
   // -- write.cc --
   // Appends the record, with the request that it serves and what it made for it; then all that it touches is changed by
@@ -373,6 +224,9 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Result<Entry> MakeUnderLock(const OpContext& context, Inode& directory, std::uint64_t hash, std::string_view name,
                               const NameSlot* slot, InodeNumber ino, const NewObject& what, const SetAttributes& set,
                               Mutation& mutation, Need& need);
+  // As it will be once the record of it is written.
+  std::unique_ptr<Inode> NewInode(const NewObject& what, InodeNumber ino, const Ownership& owned,
+                                  const SetAttributes& set, Time now, const Inode& directory) const;
   InodeNumber NewNumber() { return InodeNumber(next_ino_.fetch_add(1, std::memory_order_relaxed)); }
 
   // -- remove.cc --
@@ -387,6 +241,17 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   void TakeUnlink(Inode& child, Time now, Lsn end);
   Result<void> RemoveName(const OpContext& context, const ObjectId& directory, std::string_view name,
                           bool want_directory, Mutation& mutation);
+
+  // -- rename.cc --
+  struct RenameRequest {
+    ObjectId from_directory;
+    std::string_view from;
+    std::uint64_t from_hash;
+    ObjectId to_directory;
+    std::string_view to;
+    std::uint64_t to_hash;
+    bool same_directory() const { return from_directory.ino == to_directory.ino; }
+  };
   // What a rename has found out so far, from one start-over to the next.
   struct RenameState {
     InodeNumber source;            // what `from` leads to
@@ -395,9 +260,28 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
     bool ancestry_wanted = false;
     Emptiness emptiness;  // of the directory that is replaced
   };
-  Result<void> RenameUnderLock(const OpContext& context, const ObjectId& from_directory, std::string_view from,
-                               const ObjectId& to_directory, std::string_view to, RenameState& state,
+  // What a rename takes hold of, under its locks.
+  struct Renamed {
+    Inode* source_parent = nullptr;
+    Inode* target_parent = nullptr;
+    NameSlot* source_slot = nullptr;
+    NameSlot* target_slot = nullptr;  // null where nothing has the name
+    Inode* source = nullptr;
+    Inode* target = nullptr;  // null where nothing is replaced
+  };
+  Result<void> RenameUnderLock(const OpContext& context, const RenameRequest& request, RenameState& state,
                                Mutation& mutation, StripeLock& lock, Need& need);
+  // All but what is replaced.
+  Result<Renamed> FindRenamed(const OpContext& context, const RenameRequest& request, RenameState& state,
+                              Mutation& mutation, StripeLock& lock, Need& need);
+  // Whether the directory that is renamed may have that place.
+  Result<void> MayMoveDirectory(const OpContext& context, const RenameRequest& request, const Renamed& renamed,
+                                RenameState& state);
+  // What is replaced; null where nothing is. Fails where it may not be.
+  Result<Inode*> FindReplaced(const OpContext& context, const RenameRequest& request, const Renamed& renamed,
+                              RenameState& state, Need& need);
+  Result<void> LogRename(const OpContext& context, const RenameRequest& request, const Renamed& renamed,
+                         Mutation& mutation);
   // kInvalid if `ancestor` is `directory` or above it. Holds no stripe.
   Result<void> CheckNotBeneath(const OpContext& context, InodeNumber ancestor, const ObjectId& directory);
 
@@ -445,15 +329,12 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<store::Index> index_;  // null for a reader of a workspace that was never served
   std::unique_ptr<Keeper> keeper_;       // null for a reader
-  Lsn reader_position_;                  // what the index covers, for a reader
-  // Which of the layers' numbers the index holds.
-  const std::unique_ptr<NumberFilter> copied_up_ = std::make_unique<NumberFilter>();
   InodeTable table_;
+  Loader loader_;
   WriteVerifier verifier_{};
   Generation generation_;  // of what is made by this process
   std::atomic<std::uint64_t> next_ino_{2};
   std::deque<FoundRequest> past_requests_;  // until they are asked for
-  Mutex count_mutex_;                       // before the stripes; held over reads of the index
   // Renames of directories across directories, one at a time: ancestry stands still meanwhile.
   Mutex rename_mutex_;
 
@@ -464,23 +345,12 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
 template <typename Body>
 auto WorkspaceImpl::Run(const OpContext& context, Body body)
     -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
-  std::optional<InodeTable::Hold> hold;
-  std::int64_t began = 0;
-  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    if (attempt == kPatience) hold.emplace(table_);
-    Need need;
-    need.began = &began;
-    {
-      StripeLock lock(table_);
-      auto result = body(lock, need);
-      if (need.kind == Need::Kind::kNothing) return result;
-    }
-    if (need.kind == Need::Kind::kAgain) continue;
+  return RunUnderLocks(table_, std::move(body), [&](Need& need) -> Result<void> {
     if (!context.may_block) return Fail(Errc::kWouldBlock);
     STRATA_TRY(Supply(need));
     if (table_.over_budget()) Relieve();
-  }
-  return Fail(Errc::kJukebox);
+    return {};
+  });
 }
 
 template <typename Body>

@@ -89,7 +89,7 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
   const auto room = cuts ? journal::Room::kReserve : journal::Room::kOrdinary;
   STRATA_TRY(Own(inode, need, room));
 
-  if (shrinks) STRATA_TRY(KnowForTruncation(inode, *set.size, need));
+  if (shrinks) STRATA_TRY(Loader::KnowForTruncation(inode, *set.size, need));
   const Time now = Now();
   InodeRecord changed = inode.FullRecord();
   changed.mode = after.mode;
@@ -151,7 +151,7 @@ Result<std::uint32_t> WorkspaceImpl::Write(const OpContext& context, const Objec
     }
     STRATA_TRY(Own(*inode, need));
     if (inode->extents.count() > kFewExtents && keeper_->FarBehind(kLargeFilesPart)) return need.Room();
-    STRATA_TRY(KnowExtents(*inode, offset, offset + count, need));
+    STRATA_TRY(Loader::KnowExtents(*inode, offset, offset + count, need));
 
     const Time now = Now();
     static thread_local journal::RecordWriter writer;

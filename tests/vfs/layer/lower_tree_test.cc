@@ -263,6 +263,45 @@ TEST(LowerTreeTest, ResolveFindsEachNodeAgainFromItsNumberAndLocator) {
   EXPECT_EQ(tree.Resolve(kRootInode, 0, nullptr, nullptr)->node.number, kRootInode);
 }
 
+TEST(LowerTreeTest, AnAgainNumberLeadsToItsNode) {
+  auto tree =
+      Tree({{MemoryFile("d/f", "f"), MemoryFile("d/g", "g"), MemoryLink("d/l", "d/g"), MemoryFile("d/e/x", "")}});
+  std::set<InodeNumber> numbers;
+  for (const char* path : {"d", "d/f", "d/g", "d/e", "d/e/x"}) {
+    SCOPED_TRACE(path);
+    auto found = Find(tree, path);
+    ASSERT_TRUE(found);
+    const LowerNode& node = found->node;
+    const InodeNumber again = LowerTree::AgainNumber(node, found->attributes.type);
+    EXPECT_TRUE(LowerTree::IsLower(again));
+    EXPECT_EQ(LowerTree::OwnNumber(again), node.number);
+    EXPECT_EQ(LowerTree::OwnNumber(node.number), node.number);
+    EXPECT_TRUE(numbers.insert(node.number).second);
+    EXPECT_TRUE(numbers.insert(again).second);
+    auto resolved = tree.Resolve(again, node.locator, nullptr, nullptr);
+    ASSERT_TRUE(resolved);
+    EXPECT_EQ(resolved->node.number, node.number);
+    // Of another generation or type.
+    for (const FileType type : {FileType::kFifo, FileType::kSocket}) {
+      EXPECT_EQ(tree.Resolve(LowerTree::AgainNumber(node, type), node.locator, nullptr, nullptr).error().code(),
+                Errc::kStale);
+    }
+    LowerNode other = node;
+    other.generation = Generation(7);
+    EXPECT_TRUE(numbers.insert(LowerTree::AgainNumber(other, found->attributes.type)).second);
+  }
+}
+
+TEST(LowerTreeTest, LargeIdsAndTheRootHaveNoAgainNumber) {
+  LowerNode node;
+  for (const std::uint64_t id : {std::uint64_t{1} << 40, std::uint64_t{1} << 54}) {
+    node.number = InodeNumber(std::uint64_t{1} << kLayerIdBits | id);
+    EXPECT_EQ(LowerTree::AgainNumber(node, FileType::kRegular), kNoInode);
+  }
+  node.number = kRootInode;
+  EXPECT_EQ(LowerTree::AgainNumber(node, FileType::kDirectory), kNoInode);
+}
+
 TEST(LowerTreeTest, ResolveOfWhatTheLayersNoLongerShowIsStale) {
   const std::vector<MemoryEntry> low{MemoryFile("d/f", "x"), MemoryDirectory("e")};
   auto before = Tree({low});
