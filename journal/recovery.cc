@@ -16,8 +16,6 @@ struct Candidate {
   SegmentHeader header;
 };
 
-constexpr std::uint64_t kScanBytes = 256 << 10;
-
 std::size_t NonZeroPrefix(ByteSpan bytes) {
   if (bytes.empty() ||
       (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0)) {

@@ -9,8 +9,6 @@
 namespace strata::journal {
 namespace {
 
-constexpr std::uint64_t kScanBytes = 256 << 10;
-
 struct Found {
   Segment segment;
   std::uint64_t size = 0;

@@ -11,6 +11,9 @@
 
 namespace strata::journal {
 
+// What a search for the next record looks at in one piece.
+inline constexpr std::uint64_t kScanBytes = 256 << 10;
+
 // Not thread-safe.
 class Window {
  public:

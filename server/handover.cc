@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "server/nfs3/program.h"
 #include "server/rpc/listener.h"
 
 namespace strata {
@@ -14,7 +15,6 @@ namespace {
 
 using rpc::HandedSocket;
 
-constexpr std::uint32_t kNfsProgram = 100003;
 constexpr std::size_t kMaxRegistrationText = 1024;
 
 class Writer {

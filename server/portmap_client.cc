@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "server/rpc/record_reader.h"
 #include "server/rpc/reply_buffer.h"
 #include "server/rpc/xdr.h"
 
@@ -23,7 +24,6 @@ constexpr std::uint32_t kRpcbindVersion = 3;
 constexpr std::uint32_t kSet = 1, kUnset = 2;
 constexpr timeval kTimeout{2, 0};
 constexpr std::size_t kMaxReply = 4096;
-constexpr std::uint32_t kLastFragment = 0x8000'0000;
 
 bool Connect(const UniqueFd& socket, const void* address, std::size_t size) {
   ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &kTimeout, sizeof kTimeout);
@@ -75,7 +75,7 @@ Result<bool> CallBool(const PortmapAddress& where, std::uint32_t procedure, Byte
   constexpr std::uint32_t kXid = 1;  // the connection carries this call alone
   rpc::ReplyBuffer call;
   constexpr std::size_t kHeader = 40;
-  call.U32(kLastFragment | static_cast<std::uint32_t>(kHeader + arguments.size()));
+  call.U32(rpc::kLastFragment | static_cast<std::uint32_t>(kHeader + arguments.size()));
   for (const std::uint32_t word :
        {kXid, static_cast<std::uint32_t>(CALL), std::uint32_t{2}, kRpcbindProgram, kRpcbindVersion, procedure,
         std::uint32_t{0}, std::uint32_t{0}, std::uint32_t{0}, std::uint32_t{0}}) {
@@ -87,7 +87,7 @@ Result<bool> CallBool(const PortmapAddress& where, std::uint32_t procedure, Byte
   std::byte mark[4];
   if (!SendAll(socket.get(), bytes) || !ReceiveAll(socket.get(), mark))
     return Fail(Errc::kIo, "rpcbind does not answer");
-  const std::uint32_t size = rpc::LoadBe32(mark) & ~kLastFragment;
+  const std::uint32_t size = rpc::LoadBe32(mark) & ~rpc::kLastFragment;
   if (size > kMaxReply) return Fail(Errc::kIo, "rpcbind's answer is too long");
   std::vector<std::byte> reply(size);
   if (!ReceiveAll(socket.get(), reply)) return Fail(Errc::kIo, "rpcbind does not answer");
@@ -102,8 +102,8 @@ Result<bool> CallBool(const PortmapAddress& where, std::uint32_t procedure, Byte
   return answer;
 }
 
-std::vector<std::byte> Mapping(std::uint32_t program, std::uint32_t version, const std::string& netid,
-                               const std::string& uaddr) {
+std::vector<std::byte> MappingArguments(std::uint32_t program, std::uint32_t version, const std::string& netid,
+                                        const std::string& uaddr) {
   rpc::ReplyBuffer out;
   out.U32(program);
   out.U32(version);
@@ -121,7 +121,7 @@ bool RpcbindRuns(const PortmapAddress& address) { return CallBool(address, NULLP
 
 Result<void> RpcbindSet(const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
                         const std::string& netid, const std::string& uaddr) {
-  STRATA_ASSIGN(const bool done, CallBool(address, kSet, Mapping(program, version, netid, uaddr)));
+  STRATA_ASSIGN(const bool done, CallBool(address, kSet, MappingArguments(program, version, netid, uaddr)));
   if (!done)
     return Fail(Errc::kExists, "rpcbind refuses program " + std::to_string(program) + " on " + netid +
                                    ": another server may be registered");
@@ -130,7 +130,7 @@ Result<void> RpcbindSet(const PortmapAddress& address, std::uint32_t program, st
 
 Result<void> RpcbindUnset(const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
                           const std::string& netid) {
-  STRATA_ASSIGN(const bool done, CallBool(address, kUnset, Mapping(program, version, netid, "")));
+  STRATA_ASSIGN(const bool done, CallBool(address, kUnset, MappingArguments(program, version, netid, "")));
   if (!done) return Fail(Errc::kNotFound, "rpcbind has no program " + std::to_string(program) + " on " + netid);
   return {};
 }

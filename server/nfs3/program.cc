@@ -71,13 +71,13 @@ constexpr std::array<rpc::Procedure, kProcCount> kTable = {{
     Change(Proc::kCommit, "COMMIT", Commit, false),
 }};
 
-constexpr bool InOrder() {
+constexpr bool ProceduresInOrder() {
   for (std::uint32_t i = 0; i < kTable.size(); ++i) {
     if (kTable[i].number != i) return false;
   }
   return true;
 }
-static_assert(InOrder());
+static_assert(ProceduresInOrder());
 static_assert(kSmall >= 4 + kPostOpHandleBytes + kPostOpAttrBytes + 2 * kWccDataBytes);
 
 }  // namespace

@@ -23,13 +23,13 @@ constexpr Set kAny = Of({kIo, kStale, kBadHandle, kServerFault, kJukebox, kAcces
 constexpr Set kMake = kAny | Of({kExists, kNotDirectory, kNoSpace, kReadOnly, kNameTooLong, kQuota, kNotSupported}) |
                       Of({kInvalid, kPermission, kNotFound, kTooManyLinks});
 
-struct Row {
+struct LegalRow {
   Proc procedure;
   Set legal;
 };
 
 // The first set of a row is RFC 1813's list; the second, where there is one, goes beyond it, with the reason.
-constexpr Row kRows[] = {
+constexpr LegalRow kRows[] = {
     {Proc::kNull, 0},
     {Proc::kGetAttr, kAny},
     // Spec nfsv3 4.5: the size of a directory (ISDIR), or past the limit (FBIG).
@@ -72,13 +72,13 @@ constexpr Row kRows[] = {
     {Proc::kCommit, kAny | Of({kNoSpace, kQuota, kInvalid})},
 };
 
-constexpr bool InOrder() {
+constexpr bool RowsInOrder() {
   for (std::uint32_t i = 0; i < kProcCount; ++i) {
     if (static_cast<std::uint32_t>(kRows[i].procedure) != i) return false;
   }
   return std::size(kRows) == kProcCount;
 }
-static_assert(InOrder());
+static_assert(RowsInOrder());
 
 constexpr bool Legal(Proc procedure, Errc code) {
   return (kRows[static_cast<std::uint32_t>(procedure)].legal & Of({code})) != 0;

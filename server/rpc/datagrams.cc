@@ -9,6 +9,7 @@
 #include "server/rpc/listener.h"
 #include "server/rpc/pending_call.h"
 #include "server/rpc/port_owner.h"
+#include "server/rpc/record_reader.h"
 #include "server/rpc/trace.h"
 
 namespace strata::rpc {

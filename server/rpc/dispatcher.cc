@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/rpc/record_reader.h"
 #include "server/rpc/trace.h"
 
 namespace strata::rpc {
 namespace {
-
-constexpr std::uint32_t kLastFragment = 0x8000'0000;
 
 // A reply made of words alone.
 template <std::size_t n>

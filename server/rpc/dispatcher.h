@@ -11,7 +11,6 @@ namespace strata::rpc {
 
 // Record mark, xid, REPLY, MSG_ACCEPTED, verifier (AUTH_NONE, empty), accept_stat.
 inline constexpr std::size_t kReplyHeaderBytes = 28;
-inline constexpr std::size_t kRecordMarkBytes = 4;
 
 // Room for an accepted reply's header at the end of `replies`, which FinishReply fills once the results stand behind
 // it.

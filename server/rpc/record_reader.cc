@@ -8,8 +8,6 @@
 namespace strata::rpc {
 namespace {
 
-constexpr std::size_t kMarkBytes = 4;
-constexpr std::uint32_t kLastFragment = 0x8000'0000;
 // A record of this size makes us expect the next to be as large.
 constexpr std::size_t kLargeRecord = 32 << 10;
 // Less room than this is not worth a system call.
@@ -24,9 +22,9 @@ RecordReader::Found RecordReader::Take(ByteSpan* record) {
   std::byte* const data = buffer_->data();
   for (;;) {
     if (!in_record_ || (fragment_left_ == 0 && !last_fragment_)) {
-      if (end_ - next_ < kMarkBytes) return Found::kMore;
+      if (end_ - next_ < kRecordMarkBytes) return Found::kMore;
       const std::uint32_t mark = LoadBe32(data + next_);
-      next_ += kMarkBytes;
+      next_ += kRecordMarkBytes;
       if (!in_record_) {
         in_record_ = true;
         record_ = next_;
@@ -79,7 +77,7 @@ MutableByteSpan RecordReader::Room() {
   const std::size_t kept = Kept();
   const bool alone = buffer_->holders == 1;
   // What the unfinished record still lacks, as far as it says.
-  const std::size_t lacks = in_record_ ? fragment_left_ + (last_fragment_ ? 0 : kMarkBytes) : kMarkBytes;
+  const std::size_t lacks = in_record_ ? fragment_left_ + (last_fragment_ ? 0 : kRecordMarkBytes) : kRecordMarkBytes;
   if (kept == 0 && alone) {
     const bool other_size = buffer_->capacity < BufferPool::kSmallBytes ||
                             buffer_->capacity > BufferPool::kLargeBytes ||
@@ -121,7 +119,7 @@ ReceiveBuffer* RecordReader::Larger(std::size_t wanted, std::size_t kept) {
   // Beyond the usual size the buffer doubles, since fragments tell of a record only piece by piece.
   const std::size_t capacity = wanted <= BufferPool::kLargeBytes
                                    ? BufferPool::kLargeBytes
-                                   : std::max(wanted, std::min(2 * kept, kMaxRecordBytes + kMarkBytes));
+                                   : std::max(wanted, std::min(2 * kept, kMaxRecordBytes + kRecordMarkBytes));
   return pool_.AllocateLarge(capacity, buffer_->capacity > BufferPool::kSmallBytes && buffer_->holders == 1);
 }
 
@@ -140,8 +138,8 @@ void RecordReader::CopyUntaken(std::vector<std::byte>& out) const {
     // The fragments that have come are one by now.
     const bool last = fragment_left_ > 0 && last_fragment_;
     const auto size = static_cast<std::uint32_t>(assembled_ + fragment_left_);
-    out.resize(out.size() + kMarkBytes);
-    StoreBe32(out.data() + out.size() - kMarkBytes, size | (last ? kLastFragment : 0));
+    out.resize(out.size() + kRecordMarkBytes);
+    StoreBe32(out.data() + out.size() - kRecordMarkBytes, size | (last ? kLastFragment : 0));
     out.insert(out.end(), data + record_, data + record_ + assembled_);
   }
   out.insert(out.end(), data + next_, data + end_);

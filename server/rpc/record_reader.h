@@ -14,6 +14,10 @@
 
 namespace strata::rpc {
 
+// Before each fragment stands its length, and whether it is the last of its record.
+inline constexpr std::size_t kRecordMarkBytes = 4;
+inline constexpr std::uint32_t kLastFragment = 0x8000'0000;
+
 // Of one record. Enough for a WRITE of 1 MiB in fragments of 16 bytes; zero-length ones count.
 inline constexpr std::uint32_t kMaxFragments = 65536;
 

@@ -1,5 +1,5 @@
 // The walls between the rooms, read from the sources themselves. (That each header compiles by itself is held by the
-// target headers_stand_alone.)
+// target headers_stand_alone and by the sources of dev.)
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,23 @@ TEST(Architecture, EveryHeaderIsIncludedOnce) {
     EXPECT_THAT(source.text, HasSubstr("#pragma once\n")) << source.path;
   }
   EXPECT_GT(headers, 0);
+}
+
+// So a header with a source beside it compiles by itself wherever the source does (headers_stand_alone).
+TEST(Architecture, ASourceIncludesItsOwnHeaderFirst) {
+  const auto sources = Sources();
+  std::set<std::string_view> paths;
+  for (const Source& source : sources) paths.insert(source.path);
+  int pairs = 0;
+  for (const Source& source : sources) {
+    if (!source.path.ends_with(".cc")) continue;
+    const std::string header = source.path.substr(0, source.path.size() - 2) + "h";
+    if (!paths.contains(header)) continue;
+    ++pairs;
+    const auto includes = ReadIncludes(source.text);
+    EXPECT_EQ(includes.empty() ? "nothing" : includes.front().path, header) << source.path;
+  }
+  EXPECT_GT(pairs, 0);
 }
 
 TEST(Architecture, NoFileGrowsPastSixHundredLines) {

@@ -12,9 +12,9 @@
 namespace strata::store {
 namespace {
 
-constexpr std::uint64_t kVolume = 1;
+constexpr std::uint64_t kModelVolume = 1;
 constexpr std::uint64_t kFileBytes = 64;
-constexpr std::uint64_t kSegment = 1ULL << 30;
+constexpr std::uint64_t kModelSegment = 1ULL << 30;
 
 struct Model {
   std::map<std::uint64_t, InodeRecord> inodes;
@@ -29,7 +29,7 @@ class Pair {
   Pair(std::uint32_t seed, Index& index) : random_(seed), index_(index) {}
 
   void Batch() {
-    auto writer = index_.Begin(kSegment);
+    auto writer = index_.Begin(kModelSegment);
     ASSERT_TRUE(writer);
     const int steps = Pick(40);
     for (int i = 0; i < steps; ++i) Step(**writer);
@@ -175,7 +175,7 @@ class Pair {
     for (const auto& [directory, entries] : model_.entries) counts.entries += entries.size();
     for (const auto& [ino, bytes] : model_.bytes) {
       counts.data += bytes.size();
-      for (const auto& [offset, position] : bytes) ++segments[position / kSegment];
+      for (const auto& [offset, position] : bytes) ++segments[position / kModelSegment];
       const auto inode = index_.LoadInode(InodeNumber(ino));
       ASSERT_TRUE(inode);
       if (*inode) {
@@ -205,7 +205,7 @@ TEST(IndexModel, HoldsWhatASimpleModelHolds) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   for (std::uint32_t history = 0; history < 8; ++history) {
     TempFolder folder;
-    auto index = Index::Open(folder / "index", IndexMode::kReadWrite, kVolume);
+    auto index = Index::Open(folder / "index", IndexMode::kReadWrite, kModelVolume);
     ASSERT_TRUE(index);
     Pair pair(seed + history, **index);
     for (int batch = 0; batch < 25 && !testing::Test::HasFailure(); ++batch) pair.Batch();

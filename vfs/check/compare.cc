@@ -7,8 +7,6 @@
 namespace strata::vfs {
 namespace {
 
-constexpr const char* kRebuild = "rebuild the index from the journal: strata check --repair";
-
 // What differs, by the names of the index's columns.
 std::string DifferentColumns(const store::IndexInode& a, const store::IndexInode& b) {
   std::string names;
@@ -100,20 +98,20 @@ Result<void> CompareTable(store::IndexScan& index, store::IndexScan& truth, Find
     passed();
     if (!other || (mine && Table::Key(*mine) < Table::Key(*other))) {
       findings.Add(Severity::kDamage, Table::Of(*mine),
-                   "extra in the index: " + Table::Name(*mine) + ", of which the journal knows nothing", kRebuild);
+                   "extra in the index: " + Table::Name(*mine) + ", of which the journal knows nothing", kRebuildIndex);
       STRATA_ASSIGN(mine, Table::Next(index));
       continue;
     }
     if (!mine || Table::Key(*other) < Table::Key(*mine)) {
       findings.Add(Severity::kDamage, Table::Of(*other),
-                   "missing in the index: " + Table::Name(*other) + ", of which the journal tells", kRebuild);
+                   "missing in the index: " + Table::Name(*other) + ", of which the journal tells", kRebuildIndex);
       STRATA_ASSIGN(other, Table::Next(truth));
       continue;
     }
     if (*mine != *other) {
       findings.Add(Severity::kDamage, Table::Of(*mine),
                    "different in the index: " + Table::Name(*mine) + " (" + Table::Columns(*mine, *other) + ")",
-                   kRebuild);
+                   kRebuildIndex);
     }
     STRATA_ASSIGN(mine, Table::Next(index));
     STRATA_ASSIGN(other, Table::Next(truth));
@@ -146,7 +144,7 @@ Result<void> CompareIndexes(store::Index& index, store::Index& truth, Findings& 
     findings.Add(Severity::kDamage, "index.db",
                  "different in the index: meta row " + std::string(key) + " is " + std::to_string(has) +
                      ", by the journal it is " + std::to_string(must),
-                 kRebuild);
+                 kRebuildIndex);
   };
   compare("inodes", counts.inodes, true_counts.inodes);
   compare("entries", counts.entries, true_counts.entries);

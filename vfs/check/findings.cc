@@ -12,7 +12,7 @@ struct Link {
 };
 
 // Paths are for people: one that is deeper is shown from the middle on.
-constexpr int kDeepestPath = 64;
+constexpr int kMostParents = 64;
 
 // Finds where inodes hang: by the index, else by the layers.
 class Paths {
@@ -36,7 +36,7 @@ class Paths {
     std::string path;
     InodeNumber at = ino;
     for (int depth = 0; at != kRootInode; ++depth) {
-      const Link* link = depth < kDeepestPath ? Find(at) : nullptr;
+      const Link* link = depth < kMostParents ? Find(at) : nullptr;
       if (link == nullptr) return path.empty() ? "inode " + std::to_string(ino.value) : "..." + path;
       path = "/" + link->name + path;
       at = link->directory;

@@ -11,6 +11,9 @@
 
 namespace strata::vfs {
 
+// The advice where the index is wrong and the journal is right.
+inline constexpr const char* kRebuildIndex = "rebuild the index from the journal: strata check --repair";
+
 class Findings {
  public:
   void Add(Severity severity, std::string where, std::string what, std::string advice = {}) {

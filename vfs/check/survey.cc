@@ -12,7 +12,6 @@ namespace strata::vfs {
 namespace {
 
 constexpr const char* kRestore = "restore the file from a copy, or drop what cannot be read: strata check --repair";
-constexpr const char* kRebuild = "rebuild the index from the journal: strata check --repair";
 constexpr std::size_t kMostLostKept = 100'000;
 constexpr std::size_t kMostLostNamed = 20;
 
@@ -101,7 +100,8 @@ Result<void> Survey::OpenIndex() {
   if (sound && IsIndexMarkedDamaged(env_, path_))
     sound = Fail(Errc::kCorrupt, "it was found damaged while it was served");
   if (!sound) {
-    findings_.Add(Severity::kDamage, file, "the index is damaged: " + std::string(sound.error().message()), kRebuild);
+    findings_.Add(Severity::kDamage, file, "the index is damaged: " + std::string(sound.error().message()),
+                  kRebuildIndex);
     index_.reset();
     checkpoint_ = {};
     return {};
@@ -228,7 +228,7 @@ Result<void> Survey::Replay() {
     const std::uint64_t before = findings_.damage();
     if (auto compared = CompareIndexes(*index_, *fresh_, findings_, StageOf("compare")); !compared) {
       findings_.Add(Severity::kDamage, IndexPath(path_),
-                    "the index is damaged: " + std::string(compared.error().message()), kRebuild);
+                    "the index is damaged: " + std::string(compared.error().message()), kRebuildIndex);
     }
     if (findings_.damage() != before) index_good_ = false;
   }

@@ -13,7 +13,7 @@ constexpr const char* kReport =
     "the journal itself tells it so: this is a fault of strata, please report it; what is not named here is sound";
 constexpr const char* kRestoreLayer = "put the layer's file back as it was, or write or remove this one";
 
-std::string Inode(InodeNumber ino) { return "inode " + std::to_string(ino.value); }
+std::string Label(InodeNumber ino) { return "inode " + std::to_string(ino.value); }
 
 // All tables in one pass, each ordered by inode.
 class TreeCheck {
@@ -50,7 +50,7 @@ class TreeCheck {
   Result<void> PassStrays(InodeNumber next) {
     while (link_ && link_->entry.ino < next) {
       Damage(link_->directory,
-             "the entry '" + link_->entry.name + "' leads to " + Inode(link_->entry.ino) + ", which does not exist");
+             "the entry '" + link_->entry.name + "' leads to " + Label(link_->entry.ino) + ", which does not exist");
       STRATA_TRY(NextLink());
     }
     while (names_ && names_->directory < next) {
@@ -82,7 +82,7 @@ class TreeCheck {
     for (; link_ && link_->entry.ino == inode.ino; ++links) {
       holder = link_->directory;
       if (link_->entry.type != inode.type)
-        Damage(holder, "the entry '" + link_->entry.name + "' gives another type than " + Inode(inode.ino) + " has");
+        Damage(holder, "the entry '" + link_->entry.name + "' gives another type than " + Label(inode.ino) + " has");
       STRATA_TRY(NextLink());
     }
     store::IndexScan::Names names;
@@ -134,7 +134,7 @@ class TreeCheck {
     if (inode.type == FileType::kDirectory) {
       if (links > 1) Damage(inode.ino, "a directory that " + std::to_string(links) + " entries lead to");
       if (links == 1 && inode.parent != holder) {
-        Damage(inode.ino, "its parent is given as " + Inode(inode.parent) + ", and it lies in " + Inode(holder));
+        Damage(inode.ino, "its parent is given as " + Label(inode.parent) + ", and it lies in " + Label(holder));
       }
     } else if (!from_layer && links != inode.nlink) {
       Damage(inode.ino, "its link count is " + std::to_string(inode.nlink) + ", and " + std::to_string(links) +

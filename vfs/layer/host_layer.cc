@@ -21,7 +21,7 @@ using host::DescriptorRef;
 using host::FileStatus;
 using host::HostNodes;
 
-constexpr std::uint64_t kBlock = 512;  // the unit of stx_blocks
+constexpr std::uint64_t kStatxBlock = 512;  // the unit of stx_blocks
 
 Time TimeOf(const struct statx_timestamp& stamp) { return Time::From(stamp.tv_sec, stamp.tv_nsec); }
 
@@ -33,7 +33,7 @@ Attributes AttributesOf(const FileStatus& status, std::uint64_t id) {
   attributes.uid = status.stx_uid;
   attributes.gid = status.stx_gid;
   attributes.size = status.stx_size;
-  attributes.used = status.stx_blocks * kBlock;
+  attributes.used = status.stx_blocks * kStatxBlock;
   attributes.rdev = {status.stx_rdev_major, status.stx_rdev_minor};
   attributes.ino = InodeNumber(id);
   attributes.atime = TimeOf(status.stx_atime);

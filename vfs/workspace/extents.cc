@@ -6,7 +6,7 @@ namespace {
 
 // Extents that are read of the index at a time, while others wait to read: ahead of a reader, and where all are needed.
 constexpr std::size_t kReadAhead = 128;
-constexpr std::size_t kReadAtOnce = 2048;
+constexpr std::size_t kAllAtOnce = 2048;
 
 }  // namespace
 
@@ -29,7 +29,7 @@ Result<void> Loader::LoadExtents(const Need& need) {
   std::uint64_t until = need.to;
   if (index_) {
     STRATA_ASSIGN(until, index_->LoadExtents(need.id.ino, need.from, need.to,
-                                             need.to == ExtentMap::kEnd ? kReadAhead : kReadAtOnce, rows));
+                                             need.to == ExtentMap::kEnd ? kReadAhead : kAllAtOnce, rows));
   }
   StripeLock lock(table_);
   lock.Lock({need.id.ino});
@@ -50,7 +50,7 @@ Result<void> Loader::CountExtents(const Need& need) {
     rows.clear();
     std::uint64_t until = need.to;
     if (index_) {
-      STRATA_ASSIGN(until, index_->LoadExtents(need.id.ino, from, need.to, kReadAtOnce, rows));
+      STRATA_ASSIGN(until, index_->LoadExtents(need.id.ino, from, need.to, kAllAtOnce, rows));
     }
     StripeLock lock(table_);
     lock.Lock({need.id.ino});

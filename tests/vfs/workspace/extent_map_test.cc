@@ -24,7 +24,7 @@ class Model {
   explicit Model(std::uint32_t seed) : random_(seed) {}
 
   void Run(int steps) {
-    for (int step = 0; step < steps && !testing::Test::HasFailure(); ++step) {
+    for (int step = 0; step < steps && !::testing::Test::HasFailure(); ++step) {
       SCOPED_TRACE("step " + std::to_string(step));
       Step();
       EXPECT_EQ(map_.bytes(), Sum(now_));

@@ -176,6 +176,8 @@ std::optional<Errc> CodeOf(const Result<T>& result) {
 }
 
 std::string Describe(std::optional<Errc> code);
+// What a file holds, or "failed".
+inline std::string Text(Client& client, std::string_view path) { return client.ReadFile(path).value_or("failed"); }
 ::testing::AssertionResult FailsWith(std::optional<Errc> code, std::initializer_list<Errc> codes);
 template <typename T>
 ::testing::AssertionResult Succeeds(const Result<T>& result) {

@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-constexpr std::uint64_t kSegment = 1 << 20;
+constexpr std::uint64_t kSegmentBytes = 1 << 20;
 
 void Put(const std::string& path, const std::string& content) {
   fs::create_directories(fs::path(path).parent_path());
@@ -51,7 +51,7 @@ class Init : public ::testing::Test {
   std::string first_segment() const { return path() + "/journal/" + journal::SegmentName(0); }
   // A workspace that has lost its workspace.json.
   void MakeWithoutConfig(int files) {
-    ASSERT_OK(InitWorkspace(Env::System(), path(), {}, kSegment));
+    ASSERT_OK(InitWorkspace(Env::System(), path(), {}, kSegmentBytes));
     {
       auto opened = Open(Env::System(), path());
       ASSERT_OK(opened);
@@ -69,14 +69,14 @@ class Init : public ::testing::Test {
   }
   void ExpectRefused(Errc code, const std::vector<std::string>& words) {
     const auto before = Image(path());
-    auto made = InitWorkspace(Env::System(), path(), {}, kSegment);
+    auto made = InitWorkspace(Env::System(), path(), {}, kSegmentBytes);
     ASSERT_FALSE(made);
     EXPECT_CODE(made, code);
     for (const std::string& word : words) EXPECT_THAT(std::string(made.error().message()), HasSubstr(word));
     EXPECT_TRUE(Image(path()) == before) << "something was changed";
   }
   void ExpectMade(Env& env) {
-    ASSERT_OK(InitWorkspace(env, path(), {}, kSegment));
+    ASSERT_OK(InitWorkspace(env, path(), {}, kSegmentBytes));
     EXPECT_OK(Open(env, path()));
   }
 
@@ -150,7 +150,7 @@ TEST_F(Init, TheLockIsHeldWhileItIsMade) {
     EXPECT_CODE((*lock)->Lock(), Errc::kBusy);
     ++looked;
   });
-  ASSERT_OK(InitWorkspace(env, path(), {}, kSegment));
+  ASSERT_OK(InitWorkspace(env, path(), {}, kSegmentBytes));
   EXPECT_GE(looked, 2);
 }
 
@@ -173,14 +173,14 @@ TEST_F(Init, AMakingThatWasCutShortAnywhereIsTakenUp) {
       FaultEnv env;
       env.SetTornWrite(death.torn);
       env.StopAfter(steps + 1);
-      const auto cut = InitWorkspace(env, path(), {}, kSegment);
+      const auto cut = InitWorkspace(env, path(), {}, kSegmentBytes);
       stopped = env.stopped();
       if (!stopped) {
         ASSERT_OK(cut);
       }
       if (death.power) env.PowerLoss(static_cast<std::uint32_t>(steps), death.keep);
       if (!IsWorkspace(Env::System(), path())) {
-        ASSERT_OK(InitWorkspace(Env::System(), path(), {}, kSegment));
+        ASSERT_OK(InitWorkspace(Env::System(), path(), {}, kSegmentBytes));
       }
       EXPECT_OK(Open(Env::System(), path()));
       fs::remove_all(path());
@@ -199,10 +199,10 @@ TEST_F(Init, ThereAreAsManyLayersAsTheNumbersHaveRoomFor) {
   const std::string layer = folder_.path() + "/layer";
   fs::create_directory(layer);
   std::vector<LayerSpec> layers(kMaxLayers, LayerSpec{layer, {}});
-  ASSERT_OK(InitWorkspace(Env::System(), path(), layers, kSegment));
+  ASSERT_OK(InitWorkspace(Env::System(), path(), layers, kSegmentBytes));
   EXPECT_OK(Open(Env::System(), path()));
   layers.push_back(layers.front());
-  auto more = InitWorkspace(Env::System(), path() + "2", layers, kSegment);
+  auto more = InitWorkspace(Env::System(), path() + "2", layers, kSegmentBytes);
   EXPECT_CODE(more, Errc::kInvalid);
   EXPECT_FALSE(fs::exists(path() + "2"));
 }

@@ -7,14 +7,6 @@
 #include "vfs/permissions.h"
 
 namespace strata::vfs::testing {
-namespace {
-
-constexpr std::uint32_t kRead = 4;
-constexpr std::uint32_t kWrite = 2;
-constexpr std::uint32_t kExecute = 1;
-
-}  // namespace
-
 ModelFileSystem::ModelFileSystem(bool read_only) {
   info_.id = 1;
   info_.read_only = read_only;

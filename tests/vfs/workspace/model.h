@@ -16,6 +16,11 @@
 
 namespace strata::vfs::testing {
 
+// Permission bits of one class.
+inline constexpr std::uint32_t kRead = 4;
+inline constexpr std::uint32_t kWrite = 2;
+inline constexpr std::uint32_t kExecute = 1;
+
 class ModelFileSystem : public FileSystem {
  public:
   explicit ModelFileSystem(bool read_only = false);

@@ -8,8 +8,6 @@
 namespace strata::vfs::testing {
 namespace {
 
-constexpr std::uint32_t kWrite = 2;
-constexpr std::uint32_t kExecute = 1;
 constexpr std::uint32_t kSetIds = kSetUid | kSetGid;
 
 }  // namespace

@@ -13,8 +13,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-std::string Text(Client& client, std::string_view path) { return client.ReadFile(path).value_or("failed"); }
-
 TEST(OverlayRules, X1_AWhiteoutHidesTheNameInTheLayersBelowItsOwnOnly) {
   HostSubject subject(
       {{FileNode("a", "top")},

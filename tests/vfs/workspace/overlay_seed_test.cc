@@ -13,8 +13,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
 
-std::string Text(Client& client, std::string_view path) { return client.ReadFile(path).value_or("failed"); }
-
 TEST(OverlaySeeds, T1_ADirectoryInSeveralLayersIsListedOnce) {
   HostSubject subject({{DirNode("app"), DirNode("app/wp-content"), DirNode("app/wp-content/themes")},
                        {DirNode("app"), DirNode("app/wp-content"), DirNode("app/wp-content/themes"),
