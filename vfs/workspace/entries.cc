@@ -7,7 +7,7 @@ namespace {
 // So many questions to the index in vain are worth a pass over all that it holds of the directory.
 constexpr std::uint32_t kMissesForFilter = 64;
 // Entries read of the index at a time, while others wait to read: all of a directory's, and for a call that lists it.
-constexpr std::size_t kReadAtOnce = 1024;
+constexpr std::size_t kEntriesAtOnce = 1024;
 constexpr std::size_t kOwnPageEntries = 512;
 
 }  // namespace
@@ -119,7 +119,7 @@ Result<void> Loader::FillFilter(const ObjectId& id) {
   }
   std::uint64_t first = 0;
   for (bool more = index_ != nullptr; more;) {
-    STRATA_ASSIGN(more, index_->LoadEntries(id.ino, first, kReadAtOnce, [&](const store::IndexEntry& entry) {
+    STRATA_ASSIGN(more, index_->LoadEntries(id.ino, first, kEntriesAtOnce, [&](const store::IndexEntry& entry) {
       filter->Add(entry.hash);
       first = entry.hash + 1;
     }));
