@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/extent_pieces.h"
 #include "store/index/rows.h"
 
 namespace strata::store {
@@ -20,41 +21,6 @@ struct Touched {
   Time ctime{};
 };
 
-struct Piece {
-  std::uint64_t length = 0;
-  Lsn position;
-  Lsn record;
-};
-using Pieces = absl::btree_map<std::uint64_t, Piece>;  // by offset; they do not overlap
-
-// Removes what lies in [begin, end), cutting those that lie across.
-void CutPieces(Pieces& pieces, std::uint64_t begin, std::uint64_t end) {
-  auto at = pieces.lower_bound(begin);
-  if (at != pieces.begin()) {
-    auto before = std::prev(at);
-    const std::uint64_t before_end = before->first + before->second.length;
-    if (before_end > begin) {
-      const Piece whole = before->second;
-      before->second.length = begin - before->first;
-      if (before_end > end) {
-        pieces.emplace(end, Piece{before_end - end, Lsn(whole.position.value + (end - before->first)), whole.record});
-        return;
-      }
-    }
-  }
-  std::optional<std::pair<std::uint64_t, Piece>> tail;
-  auto stop = at;
-  for (; stop != pieces.end() && stop->first < end; ++stop) {
-    const std::uint64_t piece_end = stop->first + stop->second.length;
-    if (piece_end > end) {
-      const Lsn position(stop->second.position.value + (end - stop->first));
-      tail = {end, Piece{piece_end - end, position, stop->second.record}};
-    }
-  }
-  pieces.erase(at, stop);
-  if (tail) pieces.insert(*tail);
-}
-
 // What an entry is now; ino 0 and no type for one that is removed.
 struct EntryState {
   std::uint64_t ino = 0;
@@ -69,7 +35,7 @@ struct Pending {
   std::optional<Touched> touch;  // of the row that is there; with an image, it is merged into that
   // Extents of the database from here on are gone; within the pieces too, which cover all else that the batch wrote.
   std::uint64_t truncated = kNoLimit;
-  Pieces pieces;
+  ExtentPieces pieces;
   // As a directory: what its entries are now.
   absl::btree_map<std::pair<std::uint64_t, std::string>, EntryState> entries;
 };
@@ -130,19 +96,19 @@ class BatchWriter final : public Index::Writer {
   std::size_t bytes() const override { return bytes_; }
 
   Result<void> PutExtent(InodeNumber ino, const Extent& extent) override {
-    Pieces& pieces = Of(ino).pieces;
+    ExtentPieces& pieces = Of(ino).pieces;
     if (extent.length == 0) return {};
     bytes_ += kPieceBytes;
     if (extent.offset > kLargestSigned || extent.length > kLargestSigned - extent.offset) {
       return Fail(Errc::kInvalid, "an extent beyond the largest file");
     }
-    const Piece piece{extent.length, extent.position, extent.record};
+    const ExtentPiece piece{extent.length, extent.position, extent.record};
     // By far most writes append.
     if (pieces.empty() || std::prev(pieces.end())->first + std::prev(pieces.end())->second.length <= extent.offset) {
       pieces.emplace_hint(pieces.end(), extent.offset, piece);
       return {};
     }
-    CutPieces(pieces, extent.offset, extent.offset + extent.length);
+    CutExtents(pieces, extent.offset, extent.offset + extent.length);
     pieces.emplace(extent.offset, piece);
     return {};
   }
@@ -150,7 +116,7 @@ class BatchWriter final : public Index::Writer {
   Result<void> Truncate(InodeNumber ino, std::uint64_t size) override {
     Pending& pending = Of(ino);
     pending.truncated = std::min(pending.truncated, size);
-    CutPieces(pending.pieces, size, kNoLimit);
+    CutExtents(pending.pieces, size, kNoLimit);
     return {};
   }
 

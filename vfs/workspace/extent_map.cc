@@ -17,34 +17,8 @@ void ExtentMap::Insert(const Extent& extent) {
       read = part_->read.erase(read);
     }
   }
-  auto next = extents_.lower_bound(extent.offset);
-  if (next != extents_.begin()) {
-    auto previous = std::prev(next);
-    const Extent old = Whole(previous->first, previous->second);
-    if (old.end() > extent.offset) {
-      previous->second.length = extent.offset - old.offset;
-      bytes_ -= old.length - previous->second.length;
-      if (old.end() > end) {  // the new extent lies within an old one, which becomes two
-        const Extent tail = old.From(end);
-        bytes_ += tail.length;
-        Add(tail);
-      }
-      next = extents_.lower_bound(extent.offset);
-    }
-  }
-  while (next != extents_.end() && next->first < end) {
-    const Extent old = Whole(next->first, next->second);
-    bytes_ -= old.length;
-    next = extents_.erase(next);
-    if (old.end() > end) {
-      const Extent tail = old.From(end);
-      bytes_ += tail.length;
-      Add(tail);
-      break;
-    }
-  }
-  Add(extent);
-  bytes_ += extent.length;
+  bytes_ += extent.length - CutExtents(extents_, extent.offset, end);
+  AddExtent(extents_, extent);
 }
 
 void ExtentMap::Truncate(std::uint64_t size, Lsn end) {
@@ -62,30 +36,19 @@ void ExtentMap::Truncate(std::uint64_t size, Lsn end) {
     part_->empty_from = std::min(part_->empty_from, size);
     CutRead(size);
   }
-  auto next = extents_.lower_bound(size);
-  if (next != extents_.begin()) {
-    auto previous = std::prev(next);
-    if (previous->first + previous->second.length > size) {
-      const std::uint64_t kept = size - previous->first;
-      if (!part_) bytes_ -= previous->second.length - kept;
-      previous->second.length = kept;
-    }
-  }
-  if (!part_) {
-    for (auto gone = next; gone != extents_.end(); ++gone) bytes_ -= gone->second.length;
-  }
-  extents_.erase(next, extents_.end());
+  const std::uint64_t removed = CutExtents(extents_, size, std::numeric_limits<std::uint64_t>::max());
+  if (!part_) bytes_ -= removed;
 }
 
 std::optional<Extent> ExtentMap::FirstAt(std::uint64_t offset) const {
   auto next = extents_.upper_bound(offset);
   if (next != extents_.begin()) {
     auto previous = std::prev(next);
-    const Extent extent = Whole(previous->first, previous->second);
+    const Extent extent = WholeExtent(previous->first, previous->second);
     if (extent.end() > offset) return extent.From(offset);
   }
   if (next == extents_.end()) return std::nullopt;
-  return Whole(next->first, next->second);
+  return WholeExtent(next->first, next->second);
 }
 
 void ExtentMap::MakePartial(std::uint64_t bytes) {
@@ -136,7 +99,7 @@ void ExtentMap::Fill(std::span<const Extent> rows, std::uint64_t from, std::uint
       if (at < stop) {
         Extent part = row.From(at);
         part.length = stop - at;
-        Add(part);
+        AddExtent(extents_, part);
       }
       at = extent ? std::max(stop, extent->end()) : end;
     }

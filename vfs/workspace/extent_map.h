@@ -17,7 +17,7 @@
 #include <optional>
 #include <span>
 
-#include "base/extent.h"
+#include "base/extent_pieces.h"
 
 namespace strata::vfs {
 
@@ -79,11 +79,6 @@ class ExtentMap {
   static std::pair<std::uint64_t, std::uint64_t> CountedFor(std::uint64_t size, std::uint64_t file_size);
 
  private:
-  struct Piece {
-    std::uint64_t length;
-    Lsn position;
-    Lsn record;
-  };
   struct Read {
     std::uint64_t end;
     bool referenced;
@@ -97,12 +92,6 @@ class ExtentMap {
   };
   static constexpr std::size_t kReadFootprint = 40;
 
-  static Extent Whole(std::uint64_t offset, const Piece& piece) {
-    return {offset, piece.length, piece.position, piece.record};
-  }
-  void Add(const Extent& extent) {
-    extents_.emplace(extent.offset, Piece{extent.length, extent.position, extent.record});
-  }
   std::uint64_t FindUnknown(std::uint64_t from, std::uint64_t to);
   // Calls visit(from, until) for each stretch of [from, to) that no extent here covers.
   template <typename Visit>
@@ -112,10 +101,10 @@ class ExtentMap {
   void CutRead(std::uint64_t size);
   void ShedRead(std::size_t limit, Shed& shed);
 
-  absl::btree_map<std::uint64_t, Piece> extents_;  // by offset
-  std::uint64_t bytes_ = 0;                        // sum of lengths
-  Lsn truncated_;                                  // the end of the last record that truncated it
-  std::unique_ptr<Part> part_;                     // null: all are here
+  ExtentPieces extents_;
+  std::uint64_t bytes_ = 0;     // sum of lengths
+  Lsn truncated_;               // the end of the last record that truncated it
+  std::unique_ptr<Part> part_;  // null: all are here
 };
 
 }  // namespace strata::vfs
