@@ -4,6 +4,12 @@
 #include <utility>
 
 namespace strata::rpc {
+namespace {
+
+// There may be many holders, and many that wait.
+constexpr std::chrono::milliseconds kBetweenTelling(50);
+
+}  // namespace
 
 bool ReceiveBudget::TakeLarge(std::size_t size, bool replaces) {
   const std::size_t out = large_.fetch_add(1, std::memory_order_relaxed);
@@ -33,6 +39,9 @@ void ReceiveBudget::Await(Holder& holder) {
 void ReceiveBudget::Starves() {
   starving_.fetch_add(1, std::memory_order_relaxed);
   const MutexLock lock(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  if (now - told_ < kBetweenTelling) return;
+  told_ = now;
   for (Holder* holder : holders_) holder->GiveBack();
 }
 

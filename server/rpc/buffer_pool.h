@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -72,7 +73,7 @@ class ReceiveBudget {
     if (starving()) [[unlikely]]
       WakeFirst();
   }
-  // A connection that waits for memory. All holders are told.
+  // A connection that waits for memory: all holders are told, unless they were a moment ago. Who waits says so again.
   void Starves();
   void StarvesNoMore() { starving_.fetch_sub(1, std::memory_order_relaxed); }
   bool starving() const { return starving_.load(std::memory_order_relaxed) > 0; }
@@ -87,6 +88,7 @@ class ReceiveBudget {
   std::atomic<std::size_t> starving_{0};
   Mutex mutex_;
   std::vector<Holder*> holders_ STRATA_GUARDED_BY(mutex_);
+  std::chrono::steady_clock::time_point told_ STRATA_GUARDED_BY(mutex_){};
   std::deque<Holder*> waiters_ STRATA_GUARDED_BY(mutex_);
 };
 
