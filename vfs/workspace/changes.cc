@@ -30,9 +30,9 @@ bool IsGone(const Status& status) { return IsAbsence(status.code()); }
 // One comparison. It lives for one call of Changes.
 class ChangeFinder {
  public:
-  // `index` may be null; `shown` is the workspace as its clients see it.
-  ChangeFinder(store::Index* index, InodeTable& table, LowerTree& lower, Loader& loader, FileSystem& shown)
-      : index_(index), table_(table), lower_(lower), loader_(loader), shown_(shown) {}
+  // `shown` is the workspace as its clients see it.
+  ChangeFinder(InodeTable& table, LowerTree& lower, Loader& loader, FileSystem& shown)
+      : table_(table), lower_(lower), loader_(loader), shown_(shown) {}
 
   Result<std::vector<PathChange>> Run() {
     STRATA_TRY(Gather());
@@ -99,7 +99,6 @@ class ChangeFinder {
     if (shown.type == FileType::kDirectory) pending_.push_back({std::move(path), std::move(shown), std::nullopt});
   }
 
-  store::Index* const index_;
   InodeTable& table_;
   LowerTree& lower_;
   Loader& loader_;
@@ -115,16 +114,8 @@ class ChangeFinder {
 };
 
 Result<void> ChangeFinder::Gather() {
-  auto gather = [&](const InodeRecord& record) { upper_[record.ino].record = record; };
-  if (index_ != nullptr) STRATA_TRY(index_->VisitInodes(gather));
-  // A reader holds in memory what the index does not have yet.
-  table_.ForEach([&](const Inode& inode) {
-    if (inode.removed) {
-      upper_.erase(inode.record.ino);
-    } else if (inode.upper) {
-      gather(inode.FullRecord());
-    }
-  });
+  STRATA_ASSIGN(auto inodes, loader_.UpperInodes());
+  for (auto& [ino, record] : inodes) upper_[ino].record = std::move(record);
   return {};
 }
 
@@ -432,7 +423,7 @@ Result<bool> ChangeFinder::RangeDiffers(const ObjectId& id, const LowerNode& bas
 
 Result<std::vector<PathChange>> WorkspaceImpl::Changes() {
   STRATA_TRY(Checkpoint());
-  return ChangeFinder(index_.get(), table_, lower_, loader_, *this).Run();
+  return ChangeFinder(table_, lower_, loader_, *this).Run();
 }
 
 }  // namespace strata::vfs

@@ -21,7 +21,7 @@ class IndexVisitor final : public journal::EffectVisitor {
   }
 
   Result<void> On(const InodeRecord& inode) override {
-    if (LowerTree::IsLower(inode.ino)) copied_up_.Add(inode.ino);
+    copied_up_.Add(inode.ino);
     return writer_.PutInode(inode);
   }
   Result<void> On(const journal::TouchEffect& e) override {

@@ -10,9 +10,7 @@ namespace strata::vfs {
 // One search. It lives for one call of Conflicts.
 class ConflictFinder {
  public:
-  // `index` may be null.
-  ConflictFinder(store::Index* index, InodeTable& table, LowerTree& lower, Loader& loader)
-      : index_(index), table_(table), lower_(lower), loader_(loader) {}
+  ConflictFinder(LowerTree& lower, Loader& loader) : lower_(lower), loader_(loader) {}
 
   Result<std::vector<Conflict>> Run() {
     STRATA_TRY(Gather());
@@ -31,19 +29,11 @@ class ConflictFinder {
   // What of the layers' the upper changed, and where the upper's own entries have it, or a directory above it.
   Result<void> Gather() {
     std::vector<ObjectId> directories;
-    auto gather = [&](const InodeRecord& record) {
-      if (record.type == FileType::kDirectory) directories.push_back({record.ino, record.generation, record.locator});
-      if (LowerTree::IsLower(record.ino)) copied_up_[record.ino] = record;
-    };
-    if (index_ != nullptr) STRATA_TRY(index_->VisitInodes(gather));
-    // A reader holds in memory what the index does not have yet.
-    table_.ForEach([&](const Inode& inode) {
-      if (inode.removed) {
-        copied_up_.erase(inode.record.ino);
-      } else if (inode.upper) {
-        gather(inode.FullRecord());
-      }
-    });
+    STRATA_ASSIGN(auto inodes, loader_.UpperInodes());
+    for (auto& [ino, record] : inodes) {
+      if (record.type == FileType::kDirectory) directories.push_back({ino, record.generation, record.locator});
+      if (LowerTree::IsLower(ino)) copied_up_[ino] = std::move(record);
+    }
     for (const ObjectId& directory : directories) {
       auto visited = loader_.VisitOwn(directory, [&](std::string_view name, const NameSlot& slot) {
         const bool wanted = slot.type == FileType::kDirectory || copied_up_.contains(slot.ino);
@@ -102,8 +92,6 @@ class ConflictFinder {
 
   static constexpr std::size_t kDeepest = 1 << 16;  // directories above one another
 
-  store::Index* const index_;
-  InodeTable& table_;
   LowerTree& lower_;
   Loader& loader_;
   absl::flat_hash_map<InodeNumber, InodeRecord> copied_up_;
@@ -113,7 +101,7 @@ class ConflictFinder {
 
 Result<std::vector<Conflict>> WorkspaceImpl::Conflicts() {
   STRATA_TRY(Checkpoint());
-  return ConflictFinder(index_.get(), table_, lower_, loader_).Run();
+  return ConflictFinder(lower_, loader_).Run();
 }
 
 }  // namespace strata::vfs

@@ -51,15 +51,8 @@ Result<std::unique_ptr<Inode>> Loader::FromIndex(InodeNumber ino) {
   auto inode = std::make_unique<Inode>();
   const std::uint64_t used = record->used;
   inode->record = std::move(*record);
-  inode->upper = true;
-  if (!inode->record.origin.sources.empty()) {
-    inode->lower = std::make_shared<const LowerNode>(lower_.NodeOf(inode->record));
-    inode->record.origin.sources.clear();
-  }
-  if (inode->is_directory()) {
-    inode->directory = std::make_unique<Directory>();
-    inode->directory->upper_only = inode->record.opaque || !inode->lower;
-  } else if (inode->record.type == FileType::kRegular) {
+  STRATA_TRY(Attach(*inode));
+  if (inode->record.type == FileType::kRegular) {
     std::vector<Extent> extents;
     STRATA_ASSIGN(const std::uint64_t until,
                   index_->LoadExtents(ino, 0, ExtentMap::kEnd, budget_.whole_file_extents, extents));
@@ -68,15 +61,45 @@ Result<std::unique_ptr<Inode>> Loader::FromIndex(InodeNumber ino) {
     } else {
       for (const Extent& extent : extents) inode->extents.Insert(extent);
     }
-    if (inode->record.base_size > 0 && inode->lower) {
-      auto base = lower_.Stat(*inode->lower);
-      if (!base && !IsAbsence(base.error().code())) return Fail(base.error());
-      if (base) inode->base_used = base->attributes.used;
-    }
   }
-  const bool merges = inode->is_directory() && !inode->directory->upper_only;
-  if (merges && !lower_.IsImmutable(*inode->lower)) inode->asked = Inode::kNotAsked;
   return inode;
+}
+
+Result<void> Loader::Attach(Inode& inode) {
+  InodeRecord& record = inode.record;
+  inode.upper = true;
+  if (!record.origin.sources.empty()) {
+    inode.lower = std::make_shared<const LowerNode>(lower_.NodeOf(record));
+    record.origin.sources.clear();
+  }
+  if (inode.is_directory()) {
+    if (!inode.directory) {
+      inode.directory = std::make_unique<Directory>();
+      inode.directory->upper_only = record.opaque || !inode.lower;
+    }
+    if (!inode.directory->upper_only && !lower_.IsImmutable(*inode.lower)) inode.asked = Inode::kNotAsked;
+  } else if (record.type == FileType::kRegular && record.base_size > 0 && inode.lower) {
+    const auto base = lower_.Stat(*inode.lower);
+    if (!base && !IsAbsence(base.error().code())) return Fail(base.error());
+    if (base) inode.base_used = base->attributes.used;
+  }
+  return {};
+}
+
+Result<absl::flat_hash_map<InodeNumber, InodeRecord>> Loader::UpperInodes() {
+  absl::flat_hash_map<InodeNumber, InodeRecord> inodes;
+  if (index_ != nullptr) {
+    STRATA_TRY(index_->VisitInodes([&](const InodeRecord& record) { inodes[record.ino] = record; }));
+  }
+  // A reader holds in memory what the index does not have yet.
+  table_.ForEach([&](const Inode& inode) {
+    if (inode.removed) {
+      inodes.erase(inode.record.ino);
+    } else if (inode.upper) {
+      inodes[inode.record.ino] = inode.FullRecord();
+    }
+  });
+  return inodes;
 }
 
 Result<std::unique_ptr<Inode>> Loader::FromLower(const LowerFound& found, InodeNumber number, InodeNumber directory,

@@ -5,6 +5,8 @@
 //   extents.cc   extents of large files, of which some are in memory and for others the index is asked
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -44,9 +46,13 @@ class Loader {
   Result<void> LoadObject(const ObjectId& id, bool any_generation, bool upper_only = false);
   // The object of the index; null where it has none.
   Result<std::unique_ptr<Inode>> FromIndex(InodeNumber ino);
+  // Hangs on an inode of the upper, whose record was just taken over, what the layers have beneath it.
+  Result<void> Attach(Inode& inode);
   // The number by which an object of the layers, or a directory, is known here. kNoInode: it is not shown.
   Result<InodeNumber> NumberOf(const LowerFound& found);
   Result<InodeNumber> NumberOf(const LowerNode& directory);
+  // All inodes of the upper, by number.
+  Result<absl::flat_hash_map<InodeNumber, InodeRecord>> UpperInodes();
   // Calls visit for each entry and whiteout of the upper's own in the directory.
   Result<void> VisitOwn(const ObjectId& directory, const std::function<void(std::string_view, const NameSlot&)>& visit);
 

@@ -15,8 +15,10 @@ namespace strata::vfs {
 // them. Thread-safe.
 class NumberFilter {
  public:
-  // With an again number its own: an object whose own number is not held is not known by the other.
+  // With an again number its own: an object whose own number is not held is not known by the other. Of what is no
+  // layer's nobody asks.
   void Add(InodeNumber ino) {
+    if (!LowerTree::IsLower(ino)) return;
     AddOne(ino);
     if (const InodeNumber own = LowerTree::OwnNumber(ino); own != ino) AddOne(own);
   }

@@ -83,7 +83,7 @@ Result<void> WorkspaceImpl::Start() {
   loader_.Begin(index_.get(), keeper_.get(), opened.position);
   next_ino_.store(opened.next_ino.value);
   past_requests_ = std::move(opened.past_requests);
-  if (options_.read_only) STRATA_TRY(MemoryReplay(*journal_, table_, lower_, loader_, config_.name_key).Run());
+  if (options_.read_only) STRATA_TRY(MemoryReplay(*journal_, table_, loader_, config_.name_key).Run());
 
   STRATA_TRY(loader_.LoadObject({kRootInode, Generation(0), 0}, true));
   {

@@ -54,26 +54,11 @@ Result<void> MemoryReplay::On(const InodeRecord& record) {
     inode = made.get();
   }
   inode->record = record;
-  inode->record.origin.sources.clear();
-  inode->upper = true;
-  if (LowerTree::IsLower(record.ino)) loader_.copied_up().Add(record.ino);
   inode->changed = end_;
-  if (!record.origin.sources.empty()) {
-    inode->lower = std::make_shared<const LowerNode>(lower_.NodeOf(record));
-    if (record.type == FileType::kRegular) {
-      auto base = lower_.Stat(*inode->lower);
-      if (!base && !IsAbsence(base.error().code())) return Fail(base.error());
-      if (base) inode->base_used = base->attributes.used;
-    }
-  }
-  if (inode->is_directory() && !inode->directory) {
-    inode->directory = std::make_unique<Directory>();
-    inode->directory->upper_only = record.opaque || !inode->lower;
-    inode->directory->loaded = true;  // the index has nothing of it
-  }
-  if (inode->is_directory() && !inode->directory->upper_only && !lower_.IsImmutable(*inode->lower)) {
-    inode->asked = Inode::kNotAsked;
-  }
+  const bool first = !inode->directory;
+  STRATA_TRY(loader_.Attach(*inode));
+  if (inode->directory && first) inode->directory->loaded = true;  // the index has nothing of it
+  loader_.copied_up().Add(record.ino);
   if (made) {
     StripeLock lock(table_);
     lock.Lock({record.ino});

@@ -11,9 +11,8 @@ namespace strata::vfs {
 class MemoryReplay final : public journal::EffectVisitor {
  public:
   // All must outlive it.
-  MemoryReplay(journal::Journal& journal, InodeTable& table, LowerTree& lower, Loader& loader,
-               const SipHashKey& name_key)
-      : journal_(journal), table_(table), lower_(lower), loader_(loader), name_key_(name_key) {}
+  MemoryReplay(journal::Journal& journal, InodeTable& table, Loader& loader, const SipHashKey& name_key)
+      : journal_(journal), table_(table), loader_(loader), name_key_(name_key) {}
 
   // Applies everything after the index's position. Nothing else runs on the workspace meanwhile.
   Result<void> Run();
@@ -38,7 +37,6 @@ class MemoryReplay final : public journal::EffectVisitor {
 
   journal::Journal& journal_;
   InodeTable& table_;
-  LowerTree& lower_;
   Loader& loader_;
   const SipHashKey& name_key_;
   Lsn begin_;

@@ -62,21 +62,8 @@ class ChangingLayer : public ::testing::TestWithParam<bool>, public FileSystemHo
   void Age(std::string_view path, int seconds) const {
     fs::last_write_time(At(path), fs::last_write_time(At(path)) - std::chrono::seconds(seconds));
   }
-  std::string Text(std::string_view path) {
-    auto text = client_.ReadFile(path);
-    return text ? *text : std::string(ErrcName(text.error().code()));
-  }
-  std::vector<std::string> Conflicts() {
-    std::vector<std::string> lines;
-    auto conflicts = workspace_->Conflicts();
-    EXPECT_OK(conflicts);
-    if (!conflicts) return lines;
-    static constexpr const char* kWords[] = {"changed ", "gone ", "unreachable "};
-    for (const Conflict& conflict : *conflicts) {
-      lines.push_back(kWords[static_cast<int>(conflict.kind)] + conflict.path);
-    }
-    return lines;
-  }
+  std::string Text(std::string_view path) { return TextOrError(client_, path); }
+  std::vector<std::string> Conflicts() { return ConflictLines(*workspace_); }
   // As rm -rf.
   void RemoveAll(const std::string& path) {
     auto names = client_.List(path);

@@ -52,6 +52,11 @@ bool EntrySink::Add(const DirectoryEntry& entry) {
   return true;
 }
 
+std::string TextOrError(Client& client, std::string_view path) {
+  const auto text = client.ReadFile(path);
+  return text ? *text : std::string(ErrcName(text.error().code()));
+}
+
 Result<void> Settle(FileSystem& fs, const Mutation& mutation) {
   if (mutation.commitment == Commitment::kWritten) return fs.Flush();
   if (mutation.commitment != Commitment::kDurable) return {};

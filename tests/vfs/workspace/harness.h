@@ -177,6 +177,7 @@ std::optional<Errc> CodeOf(const Result<T>& result) {
 
 std::string Describe(std::optional<Errc> code);
 // What a file holds, or "failed".
+std::string TextOrError(Client& client, std::string_view path);  // its code's name
 inline std::string Text(Client& client, std::string_view path) { return client.ReadFile(path).value_or("failed"); }
 ::testing::AssertionResult FailsWith(std::optional<Errc> code, std::initializer_list<Errc> codes);
 template <typename T>

@@ -170,10 +170,7 @@ class NumberAgain : public ::testing::TestWithParam<bool>, public FileSystemHold
   }
   FileSystem& fs() override { return *workspace_; }
 
-  std::string Text(std::string_view path) {
-    auto text = client_.ReadFile(path);
-    return text ? *text : std::string(ErrcName(text.error().code()));
-  }
+  std::string Text(std::string_view path) { return TextOrError(client_, path); }
   // The number of `path`, which LOOKUP, GETATTR and both kinds of listing must tell alike.
   InodeNumber NumberOf(const std::string& path) {
     const std::string name = path.substr(path.rfind('/') + 1);
@@ -198,24 +195,8 @@ class NumberAgain : public ::testing::TestWithParam<bool>, public FileSystemHold
     EXPECT_EQ(client_.Get(id).value_or(Attributes()).ino, number) << path;
     return number;
   }
-  std::vector<std::string> Changes() {
-    std::vector<std::string> lines;
-    auto changes = workspace_->Changes();
-    EXPECT_OK(changes);
-    if (!changes) return lines;
-    for (const PathChange& change : *changes) lines.push_back("AMD"[static_cast<int>(change.kind)] + change.path);
-    return lines;
-  }
-  std::vector<std::string> Conflicts() {
-    static constexpr const char* kWords[] = {"changed ", "gone ", "unreachable "};
-    std::vector<std::string> lines;
-    auto conflicts = workspace_->Conflicts();
-    EXPECT_OK(conflicts);
-    if (!conflicts) return lines;
-    for (const Conflict& conflict : *conflicts)
-      lines.push_back(kWords[static_cast<int>(conflict.kind)] + conflict.path);
-    return lines;
-  }
+  std::vector<std::string> Changes() { return ChangeLines(*workspace_); }
+  std::vector<std::string> Conflicts() { return ConflictLines(*workspace_); }
   // d/a of the layer is changed here, goes in the layer, and its number is free there.
   void FreeNumberOfChangedFile() {
     disk_.MakeDirectory("d", 2);

@@ -66,6 +66,25 @@ WorkspaceOptions TestOptions() {
   return options;
 }
 
+std::vector<std::string> ChangeLines(Workspace& workspace) {
+  std::vector<std::string> lines;
+  const auto changes = workspace.Changes();
+  EXPECT_OK(changes);
+  if (!changes) return lines;
+  for (const PathChange& change : *changes) lines.push_back("AMD"[static_cast<int>(change.kind)] + change.path);
+  return lines;
+}
+
+std::vector<std::string> ConflictLines(Workspace& workspace) {
+  static constexpr const char* kWords[] = {"changed ", "gone ", "unreachable "};
+  std::vector<std::string> lines;
+  const auto conflicts = workspace.Conflicts();
+  EXPECT_OK(conflicts);
+  if (!conflicts) return lines;
+  for (const Conflict& conflict : *conflicts) lines.push_back(kWords[static_cast<int>(conflict.kind)] + conflict.path);
+  return lines;
+}
+
 WorkspaceSubject::WorkspaceSubject(std::vector<Tree> layers, const WorkspaceOptions& options, AtPause at_pause)
     : layers_(std::move(layers)), options_(options), at_pause_(at_pause) {
   // A workspace made without layers hides whatever is put beneath it later.

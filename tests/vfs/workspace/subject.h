@@ -16,6 +16,11 @@ namespace strata::vfs::testing {
 // What tests use unless they say otherwise: small segments, and no wait for the disk but where a call asks for it.
 WorkspaceOptions TestOptions();
 
+// What `strata diff` and `strata diff --conflicts` tell: "A/added", "M/modified", "D/deleted"; "changed /path" and the
+// like.
+std::vector<std::string> ChangeLines(Workspace& workspace);
+std::vector<std::string> ConflictLines(Workspace& workspace);
+
 class Subject : public FileSystemHolder {
  public:
   // Ends it and opens it anew, as a new process would.
