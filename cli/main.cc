@@ -1,6 +1,4 @@
 // strata: serves layered, versioned file trees over NFSv3.
-#include <malloc.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -8,23 +6,14 @@
 #include "base/log.h"
 #include "cli/command.h"
 
-namespace {
-
-// The heap as a process with a stated budget needs it. By default glibc gives each thread an arena of its own: what one
-// has freed another cannot use, so that a cache whose parts come and go on all threads would take several times its
-// size. And it raises the size from which blocks are mapped each by itself with the largest one freed, up to 32 MiB, so
-// that a large buffer once used leaves a hole in the heap for ever.
-void TuneHeap() {
-  ::mallopt(M_ARENA_MAX, 2);
-  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
-  ::mallopt(M_TRIM_THRESHOLD, 8 << 20);
-}
-
-}  // namespace
+// jemalloc reads this. A process with a stated budget has few arenas: what is free in one, the threads of another
+// cannot use, so that a cache whose parts come and go on all threads would take several times its size. What is free
+// for a second goes back to the kernel.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "narenas:2,dirty_decay_ms:1000,muzzy_decay_ms:0";
 
 int main(int argc, char** argv) {
   (void)strata::RaiseDescriptorLimit();
-  TuneHeap();
   CLI::App app("Serves layered, versioned file trees over NFSv3, without FUSE");
   app.set_version_flag("--version", "strata " STRATA_VERSION);
   app.require_subcommand(1);
