@@ -21,8 +21,11 @@ constexpr double kOutOfTurn = 0.7;
 constexpr std::uint64_t kMoveBytesASecond = 64 << 20;
 constexpr std::uint64_t kMovePieceBytes = 1 << 20;
 constexpr std::chrono::seconds kCleanInterval(1);
-// It is in no hurry unless the disk is full.
+// So many segments wait for one checkpoint together, or those of which a segment's worth was written anew.
+constexpr std::size_t kTogether = 16;
+// It is in no hurry unless the disk is full, or so many segments are dead that should not be.
 constexpr double kCleanerEase = 3;
+constexpr double kBehindSegments = 8;
 
 // What a record says.
 class RecordParts final : public journal::EffectVisitor {
@@ -104,7 +107,8 @@ Result<Cleaner::Balance> Cleaner::Weigh(const HistoryPolicy& policy) const {
   // What the index does not know of yet is taken to live.
   balance.unknown = journal_.end().value - keeper_.position().value;
   balance.living = index_.LivingBytes();
-  balance.dead = held - std::min(held, balance.living + balance.unknown);
+  // What has been moved is as good as gone.
+  balance.dead = held - std::min(held, balance.living + balance.unknown + moved_gain_);
   balance.full = hurried();
   balance.allowed = balance.living + kSlackSegments * journal_.segment_size();
   if (balance.dead + balance.unknown > 0) {
@@ -152,8 +156,8 @@ Result<std::vector<std::uint64_t>> Cleaner::LivingIn(std::uint64_t first, std::u
 Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& policy, Lsn newest) {
   if (policy.all) return std::nullopt;
   STRATA_ASSIGN(Balance balance, Weigh(policy));
-  // What was removed since the last checkpoint is not known to be dead yet.
-  const bool worth_knowing = balance.full || balance.unknown >= journal_.segment_size();
+  // What was removed since the last checkpoint is not known to be dead yet. One is to come where something was moved.
+  const bool worth_knowing = moved_.empty() && (balance.full || balance.unknown >= journal_.segment_size());
   if (balance.dead <= balance.allowed && balance.dead + balance.unknown > balance.allowed && worth_knowing) {
     STRATA_TRY(keeper_.Checkpoint(hurried()));
     STRATA_ASSIGN(balance, Weigh(policy));
@@ -165,7 +169,7 @@ Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& p
   if (futile_dead_ && balance.dead < *futile_dead_ + least_gain) return std::nullopt;
 
   // The index tells what lives, and must have what is moved from there. The last bytes stay where the policy says so.
-  const std::uint64_t first = journal_.begin().value / size;
+  const std::uint64_t first = BeginAfter().value / size;
   const std::uint64_t kept_from = journal_.end().value - std::min(journal_.end().value, policy.bytes);
   STRATA_ASSIGN(const std::uint64_t end,
                 EndOfOld(policy, first, std::min({keeper_.position().value, kept_from, newest.value}) / size));
@@ -175,7 +179,7 @@ Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& p
   const std::uint64_t fits = balance.full ? balance.available / 2 : size;
   const auto pays = [&](std::uint64_t segment) {
     const std::uint64_t bytes = living[segment - first];
-    return !journal_.IsGivenUp(segment) && size - bytes >= least_gain && bytes <= fits;
+    return !journal_.IsGivenUp(segment) && !IsMoved(segment) && size - bytes >= least_gain && bytes <= fits;
   };
   std::optional<std::uint64_t> best;
   for (std::uint64_t segment = first; segment < end; ++segment) {
@@ -186,7 +190,8 @@ Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& p
   const double in_first = kOutOfTurn * static_cast<double>(living[0]);
   if (pays(first) && (!best || static_cast<double>(living[*best - first]) > in_first)) best = first;
   if (!best) return std::nullopt;
-  return Candidate{*best, *best == first};
+  const double too_much = static_cast<double>(balance.dead - balance.allowed) / static_cast<double>(size);
+  return Candidate{*best, *best == first, too_much / kBehindSegments};
 }
 
 Result<bool> Cleaner::MoveRecord(const journal::RecordView& record, What what) {
@@ -234,7 +239,8 @@ Result<bool> Cleaner::MoveSegment(const Candidate& candidate) {
   const Lsn until((candidate.segment + 1) * journal_.segment_size());
   const What what = candidate.first ? What::kLiving : What::kLivingAndGone;
   std::uint64_t piece = volume_.moved_bytes();
-  Pace pace([this] { return hurried() || keeper_.hurried() ? 0.0 : kCleanerEase; });
+  const double ease = std::max(0.0, 1 - candidate.behind);
+  Pace pace([this, ease] { return hurried() || keeper_.hurried() ? 0.0 : kCleanerEase * ease; });
   Lsn at(candidate.segment * journal_.segment_size());
   while (true) {
     pace.Step();
@@ -248,31 +254,71 @@ Result<bool> Cleaner::MoveSegment(const Candidate& candidate) {
     }
     at = record->end;
     if (volume_.moved_bytes() - piece < kMovePieceBytes) continue;
-    const std::chrono::nanoseconds rest(1'000'000'000ULL * kMovePieceBytes / kMoveBytesASecond);
-    if (!hurried() && !Rest(rest)) return false;
+    const double rest = 1e9 * static_cast<double>(kMovePieceBytes) / static_cast<double>(kMoveBytesASecond) * ease;
+    if (!hurried() && !Rest(std::chrono::nanoseconds(static_cast<std::int64_t>(rest)))) return false;
     piece = volume_.moved_bytes();
   }
 }
 
-Lsn Cleaner::NextHeld(std::uint64_t segment) const {
-  do {
-    ++segment;
-  } while (journal_.IsGivenUp(segment));
+bool Cleaner::IsMoved(std::uint64_t segment) const {
+  return std::ranges::find(moved_, segment, &Candidate::segment) != moved_.end();
+}
+
+Lsn Cleaner::BeginAfter() const {
+  std::uint64_t segment = journal_.begin().value / journal_.segment_size();
+  if (std::ranges::none_of(moved_, &Candidate::first)) return Lsn(segment * journal_.segment_size());
+  while (IsMoved(segment) || journal_.IsGivenUp(segment)) ++segment;
   return Lsn(segment * journal_.segment_size());
 }
 
 Result<bool> Cleaner::Finish() {
-  if (!moved_) return true;
+  if (moved_.empty()) return true;
+  if (!moved_end_) {
+    // Also where nothing changes by it: the index then names a record that comes after the segments. What was said
+    // before and not done, as by a process that was killed in between, may have been said in one of them.
+    STRATA_ASSIGN(const store::Index::Checkpoint known, index_.LastCheckpoint());
+    STRATA_TRY(volume_.LogBegin(std::max(BeginAfter(), known.journal_begin)));
+    moved_end_ = journal_.end();
+  }
   STRATA_TRY(keeper_.Checkpoint(hurried()));
   // A reader of the index keeps what it may still look up.
-  if (keeper_.settled() < moved_end_) return false;
-  const Candidate moved = *std::exchange(moved_, std::nullopt);
-  if (!moved.first) {
-    STRATA_TRY(journal_.GiveUp(moved.segment));
-    return true;
+  if (keeper_.settled() < *moved_end_) return false;
+  const Lsn begin = BeginAfter();
+  for (const Candidate& moved : std::exchange(moved_, {})) {
+    if (!moved.first) STRATA_TRY(journal_.GiveUp(moved.segment));
   }
-  STRATA_TRY(journal_.Retire(NextHeld(moved.segment)));
-  stuck_.clear();
+  moved_end_.reset();
+  moved_gain_ = 0;
+  if (begin != journal_.begin()) {
+    STRATA_TRY(journal_.Retire(begin));
+    stuck_.clear();
+  }
+  return true;
+}
+
+Result<bool> Cleaner::Gather(const HistoryPolicy& policy, Lsn newest) {
+  const std::uint64_t size = journal_.segment_size();
+  const std::uint64_t begin = volume_.moved_bytes();
+  // Whoever waits for room on a full disk has it after each.
+  while (moved_.empty() || (moved_.size() < kTogether && volume_.moved_bytes() - begin < size && !hurried())) {
+    STRATA_ASSIGN(const std::optional<Candidate> candidate, Choose(policy, newest));
+    if (!candidate) return !moved_.empty();
+    const std::uint64_t before = volume_.moved_bytes();
+    STRATA_ASSIGN(const bool whole, MoveSegment(*candidate));
+    if (!whole) {
+      if (!Rest({})) return false;
+      continue;
+    }
+    const std::uint64_t moved = volume_.moved_bytes() - before;
+    moved_.push_back(*candidate);
+    moved_gain_ += size - std::min(size, moved);
+    log::Debug("segment_moved", {{"segment", candidate->segment}, {"bytes", moved}, {"hurry", hurried()}});
+    futile_dead_.reset();
+    if (moved > size - size / kLeastGain / 2) {
+      STRATA_ASSIGN(const Balance balance, Weigh(policy));
+      futile_dead_ = balance.dead;
+    }
+  }
   return true;
 }
 
@@ -283,27 +329,8 @@ Result<void> Cleaner::Clean(const HistoryPolicy& policy) {
   while (true) {
     STRATA_ASSIGN(const bool finished, Finish());
     if (!finished) return {};
-    STRATA_ASSIGN(const std::optional<Candidate> candidate, Choose(policy, newest));
-    if (!candidate) return {};
-    const std::uint64_t before = volume_.moved_bytes();
-    STRATA_ASSIGN(const bool whole, MoveSegment(*candidate));
-    if (!whole) {
-      if (!Rest({})) return {};
-      continue;
-    }
-    // Also where nothing changes by it: the index then names a record that comes after the segment.
-    const std::uint64_t first = journal_.begin().value / journal_.segment_size();
-    STRATA_TRY(volume_.LogBegin(candidate->first ? NextHeld(first) : Lsn(first * journal_.segment_size())));
-    moved_ = candidate;
-    moved_end_ = journal_.end();
-    const std::uint64_t moved = volume_.moved_bytes() - before;
-    log::Debug("segment_moved", {{"segment", candidate->segment}, {"bytes", moved}, {"hurry", hurried()}});
-    const std::uint64_t least = journal_.segment_size() - journal_.segment_size() / kLeastGain / 2;
-    futile_dead_.reset();
-    if (moved > least) {
-      STRATA_ASSIGN(const Balance balance, Weigh(policy));
-      futile_dead_ = balance.dead;
-    }
+    STRATA_ASSIGN(const bool more, Gather(policy, newest));
+    if (!more) return {};
   }
 }
 

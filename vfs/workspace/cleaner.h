@@ -1,10 +1,11 @@
 // Cleaner: gives up journal segments in which little lives. What still lives in one is written anew at the journal's
-// end (docs/formats/journal.md, "Giving up segments"); once the index has that too, the segment goes. Changes nothing
-// that a client can see.
+// end (docs/formats/journal.md, "Giving up segments"); once the index has that too, the segment goes. Several segments
+// wait for one checkpoint of the index together. Changes nothing that a client can see.
 //
 // So much that is dead may stay: as much as lives and kSlackSegments, but never more than the disk has free, so that a
 // disk which fills up is given back what was removed. The segment with the least that lives goes first. A segment that
-// is not the first may hide what is told before it: that something is gone, too, has then to be written anew.
+// is not the first may hide what is told before it: that something is gone, too, has then to be written anew. The more
+// is dead beyond that, the less the cleaner rests for those who are served.
 #pragma once
 
 #include <absl/container/flat_hash_set.h>
@@ -72,7 +73,8 @@ class Cleaner {
  private:
   struct Candidate {
     std::uint64_t segment = 0;
-    bool first = false;  // of the journal: nothing lies before it
+    bool first = false;  // of the journal: nothing lies before it, once those go that are moved already
+    double behind = 0;   // 1 and more: so much is dead that the cleaner must not rest
   };
 
   // How much that is dead may stay, by what is so now.
@@ -82,21 +84,25 @@ class Cleaner {
     std::uint64_t unknown = 0;                        // of which the index does not know yet what lives: taken to live
     bool full = false;                                // the disk: what makes room is in a hurry
   };
-  Result<Balance> Weigh(const HistoryPolicy& policy) const;
+  Result<Balance> Weigh(const HistoryPolicy& policy) const STRATA_REQUIRES(clean_mutex_);
   // Whether the disk is full, and so somebody waits for room.
   bool hurried() const { return journal_.missing_reserve() > 0; }
   // The first of the segments from `first` to `end` that is too young.
   Result<std::uint64_t> EndOfOld(const HistoryPolicy& policy, std::uint64_t first, std::uint64_t end) const;
   // How much lives in each segment from `first` to `end`: file data, and as much of all else as falls to each.
   Result<std::vector<std::uint64_t>> LivingIn(std::uint64_t first, std::uint64_t end, const Balance& balance) const;
+  // Moves the living out of as many segments as may wait for one checkpoint. False: there is nothing to gain, or the
+  // workspace closes.
+  Result<bool> Gather(const HistoryPolicy& policy, Lsn newest) STRATA_REQUIRES(clean_mutex_);
   // Of the segments before `newest`, that which is to go next.
   Result<std::optional<Candidate>> Choose(const HistoryPolicy& policy, Lsn newest) STRATA_REQUIRES(clean_mutex_);
   Result<bool> IsOldEnough(const HistoryPolicy& policy, std::uint64_t segment) const;
   // False: it is not given up: the workspace closes, or what it says cannot be written anew.
   Result<bool> MoveSegment(const Candidate& candidate) STRATA_REQUIRES(clean_mutex_);
   Result<bool> MoveRecord(const journal::RecordView& record, What what) STRATA_REQUIRES(clean_mutex_);
-  // Where the next segment that is held begins.
-  Lsn NextHeld(std::uint64_t segment) const;
+  bool IsMoved(std::uint64_t segment) const STRATA_REQUIRES(clean_mutex_);
+  // Where the journal begins once all that have been moved are given up.
+  Lsn BeginAfter() const STRATA_REQUIRES(clean_mutex_);
   // Gives up what has been moved, once the index has it. False: not yet.
   Result<bool> Finish() STRATA_REQUIRES(clean_mutex_);
   void Loop(const HistoryPolicy& policy);
@@ -111,9 +117,11 @@ class Cleaner {
   const std::string path_;
 
   Mutex clean_mutex_;  // one at a time; before all other locks
-  // What has been moved and is yet to be given up, and where the journal ended then.
-  std::optional<Candidate> moved_ STRATA_GUARDED_BY(clean_mutex_);
-  Lsn moved_end_ STRATA_GUARDED_BY(clean_mutex_);
+  // What has been moved and is yet to be given up; what that will gain, in bytes; where the journal ended once nothing
+  // was to be added.
+  std::vector<Candidate> moved_ STRATA_GUARDED_BY(clean_mutex_);
+  std::uint64_t moved_gain_ STRATA_GUARDED_BY(clean_mutex_) = 0;
+  std::optional<Lsn> moved_end_ STRATA_GUARDED_BY(clean_mutex_);
   std::vector<std::uint64_t> stuck_ STRATA_GUARDED_BY(clean_mutex_);  // segments that can go only once they are first
   Lsn requests_from_ STRATA_GUARDED_BY(clean_mutex_);                 // requests from here on may be asked again
   // How much was dead when a segment went for nothing.

@@ -78,6 +78,21 @@ class FakeVolume final : public Cleaner::Volume {
   journal::Journal& journal_;
 };
 
+class LargestBegin final : public journal::EffectVisitor {
+ public:
+  Lsn begin{};
+  Result<void> On(const journal::BeginEffect& effect) override {
+    begin = std::max(begin, effect.begin);
+    return {};
+  }
+  Result<void> On(const InodeRecord&) override { return {}; }
+  Result<void> On(const journal::TouchEffect&) override { return {}; }
+  Result<void> On(const journal::EntryEffect&) override { return {}; }
+  Result<void> On(const journal::DataEffect&) override { return {}; }
+  Result<void> On(const journal::TruncateEffect&) override { return {}; }
+  Result<void> On(const journal::PurgeEffect&) override { return {}; }
+};
+
 class CleanerTest : public ::testing::Test {
  protected:
   CleanerTest() {
@@ -138,6 +153,54 @@ TEST_F(CleanerTest, WhatIsDeadGoesButForSomeSegments) {
   EXPECT_LE(first(), 17u) << "some dead weight is borne";
   EXPECT_LE(journal_->held_bytes(), 5 * kSegment + kSegment / 2);
   EXPECT_THAT(volume_->moved_data, IsEmpty());
+}
+
+TEST_F(CleanerTest, SegmentsThatGoTogetherTakeOneCheckpoint) {
+  FillUpTo(19);
+  const int commits = index_.commits;
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_GE(first(), 14u);
+  EXPECT_LE(index_.commits - commits, 2);
+}
+
+TEST_F(CleanerTest, SegmentsThatGoTogetherHaveBeenMovedWhole) {
+  FillUpTo(19);
+  for (std::uint64_t segment = 0; segment < 19; ++segment) SetLiving(segment, kPayload);
+  env_.available = 4 * kSegment;
+  std::optional<std::size_t> moved;  // when the first checkpoint was made
+  index_.on_commit = [&] {
+    if (moved) return;
+    EXPECT_EQ(first(), 0u) << "before the first checkpoint nothing goes";
+    moved = volume_->moved_data.size();
+  };
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_GT(moved.value_or(0), 1u) << "more than one segment had been moved by then";
+  std::set<std::uint64_t> anew(volume_->moved_data.begin(), volume_->moved_data.end());
+  for (std::uint64_t segment = 0; segment < 19; ++segment) {
+    const bool gone = segment < first() || journal_->IsGivenUp(segment);
+    EXPECT_TRUE(!gone || anew.contains(100 + segment)) << segment;
+  }
+  EXPECT_GT(first(), 0u);
+}
+
+// A process was killed after it had said so, and before it gave anything up.
+TEST_F(CleanerTest, WhereTheJournalMayBeginIsNeverTakenBack) {
+  FillUpTo(9);
+  ASSERT_OK(volume_->LogBegin(Lsn(3 * kSegment)));
+  const std::uint64_t said_in = journal_->end().value / kSegment;
+  FillUpTo(19);
+  for (std::uint64_t segment = 0; segment < 19; ++segment) {
+    if (segment != said_in) SetLiving(segment, kSegment - kSegment / 4);
+  }
+  env_.available = 4 * kSegment;
+  ASSERT_OK(cleaner_->Clean({}));
+  ASSERT_TRUE(journal_->IsGivenUp(said_in));
+  LargestBegin visitor;
+  for (auto record = journal_->NextHead(journal_->begin()); record && *record;
+       record = journal_->NextHead((*record)->end)) {
+    ASSERT_OK(journal::VisitRecord((*record)->head, (*record)->payload_size, visitor));
+  }
+  EXPECT_GE(visitor.begin, Lsn(3 * kSegment)) << "the index says more than the journal";
 }
 
 TEST_F(CleanerTest, NothingIsReadOrWrittenWhereThereIsNothingToGain) {
