@@ -130,8 +130,8 @@ Result<void> LogJournal::MakeRoom(std::uint64_t record_bytes, Room room) {
   if (needed <= current_->allocated) return {};
   if (needed > segment_size_) return Roll(record_bytes);
   const std::uint64_t before = current_->allocated;
-  auto grown = GrowSegment(*current_, *file_, needed, segment_size_, scarce);
-  if (!grown && DropSpares()) grown = GrowSegment(*current_, *file_, needed, segment_size_, scarce);
+  auto grown = GrowSegment(env_, *current_, *file_, needed, segment_size_, scarce);
+  if (!grown && DropSpares()) grown = GrowSegment(env_, *current_, *file_, needed, segment_size_, scarce);
   if (!grown) return NoRoom(grown.error());
   disk_bytes_.fetch_add(current_->allocated - before, std::memory_order_relaxed);
   return {};

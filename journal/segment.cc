@@ -12,9 +12,9 @@ constexpr std::uint64_t kSmallestStep = 1 << 20;
 constexpr std::uint64_t kLargestStep = 16 << 20;
 constexpr std::uint64_t kScarceStep = 64 << 10;  // where others need what room there is
 
-Result<void> FillNewSegment(Segment& segment, OpenSegment& open, const SegmentHeader& header, std::uint64_t room,
-                            bool scarce) {
-  if (segment.allocated < room) STRATA_TRY(GrowSegment(segment, *open.file, room, header.segment_size, scarce));
+Result<void> FillNewSegment(Env& env, Segment& segment, OpenSegment& open, const SegmentHeader& header,
+                            std::uint64_t room, bool scarce) {
+  if (segment.allocated < room) STRATA_TRY(GrowSegment(env, segment, *open.file, room, header.segment_size, scarce));
   const auto bytes = EncodeSegmentHeader(header);
   const ByteSpan pieces[] = {bytes};
   STRATA_TRY(open.file->WriteAt(0, pieces));
@@ -132,7 +132,7 @@ Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& dire
   } else {
     STRATA_ASSIGN(open->file, env.Open(segment->path, OpenMode::kCreate));
   }
-  if (auto filled = FillNewSegment(*segment, *open, header, room, scarce); !filled) {
+  if (auto filled = FillNewSegment(env, *segment, *open, header, room, scarce); !filled) {
     // If the removal fails too, the file stays without records, and the next attempt takes it over.
     (void)env.Remove(segment->path);
     return Fail(filled.error());
@@ -142,10 +142,14 @@ Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& dire
   return segment;
 }
 
-Result<void> GrowSegment(Segment& segment, File& file, std::uint64_t needed, std::uint64_t segment_size, bool scarce) {
+Result<void> GrowSegment(Env& env, Segment& segment, File& file, std::uint64_t needed, std::uint64_t segment_size,
+                         bool scarce) {
   const std::uint64_t had = segment.allocated;
   const std::uint64_t least = segment.index == 0 ? kSmallestStep : kLargestStep;
-  const std::uint64_t generous = had + (scarce ? kScarceStep : std::clamp(had, least, kLargestStep));
+  // Asked first: a file system may take long to refuse, and would have to for each record.
+  const auto space = env.SpaceOf(segment.path);
+  const bool tight = scarce || (space && space->available < 2 * kLargestStep);
+  const std::uint64_t generous = had + (tight ? kScarceStep : std::clamp(had, least, kLargestStep));
   const std::uint64_t wanted = std::min(std::max(needed, generous), segment_size);
   auto grown = file.Allocate(had, wanted - had);
   if (grown) {

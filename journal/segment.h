@@ -107,7 +107,7 @@ Result<std::unique_ptr<Segment>> CreateSegment(Env& env, const std::string& dire
                                                bool scarce = false);
 // Makes room in the segment's file, which is open, up to `needed` bytes and, where there is space, some more
 // (little where room is `scarce`).
-Result<void> GrowSegment(Segment& segment, File& file, std::uint64_t needed, std::uint64_t segment_size,
+Result<void> GrowSegment(Env& env, Segment& segment, File& file, std::uint64_t needed, std::uint64_t segment_size,
                          bool scarce = false);
 
 }  // namespace strata::journal

@@ -22,6 +22,7 @@ class SmallDisk final : public Env {
   void SetFree(std::uint64_t bytes) { free_ = bytes; }
   void Pass(std::chrono::nanoseconds time) { now_ += time.count(); }
   int allocations() const { return allocations_; }
+  int refused() const { return refused_; }
 
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
     STRATA_ASSIGN(auto file, base_.Open(path, mode));
@@ -57,7 +58,10 @@ class SmallDisk final : public Env {
       ++disk_.allocations_;
       STRATA_ASSIGN(const std::uint64_t size, file_->Size());
       const std::uint64_t grows = offset + length > size ? offset + length - size : 0;
-      if (grows > disk_.free_) return Fail(Errc::kNoSpace, "the disk of the test is full");
+      if (grows > disk_.free_) {
+        ++disk_.refused_;
+        return Fail(Errc::kNoSpace, "the disk of the test is full");
+      }
       disk_.free_ -= grows;
       return file_->Allocate(offset, length);
     }
@@ -75,7 +79,7 @@ class SmallDisk final : public Env {
   Env& base_ = Env::System();
   std::uint64_t free_;
   std::int64_t now_ = 1;
-  int allocations_ = 0;
+  int allocations_ = 0, refused_ = 0;
 };
 
 JournalOptions WithReserve() {
@@ -132,6 +136,21 @@ TEST(JournalReserve, IsRoomForWhatFreesRoomAlone) {
   const std::size_t records = ReadAll(*journal).records.size();
   journal.reset();
   EXPECT_EQ(ReadAll(*MustOpen(disk, folder / "j", WithReserve())).records.size(), records);
+}
+
+// A file system may take as long to refuse room as to give it: a tmpfs allocates all that there is, and frees it.
+TEST(SegmentsOnATightDisk, AskForNoMoreThanThereIs) {
+  TempFolder folder;
+  SmallDisk disk(9 << 20);
+  auto journal = MustOpen(disk, folder / "j", Options(16 << 20));
+  const auto append = [&] { return journal->Append(AsBytes("head"), AsBytes(std::string(1000, 'p'))); };
+  for (int i = 0; i < 8000; ++i) ASSERT_TRUE(append()) << i;
+  EXPECT_EQ(disk.refused(), 0);
+  EXPECT_LT(disk.allocations(), 300);
+  while (append()) {
+  }
+  EXPECT_LT(disk.free(), 4000u) << "all of it is used";
+  EXPECT_LT(disk.refused(), 100);
 }
 
 TEST(JournalReserve, IsNotTriedForAtEveryAppend) {

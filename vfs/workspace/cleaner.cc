@@ -139,17 +139,17 @@ Result<std::uint64_t> Cleaner::EndOfOld(const HistoryPolicy& policy, std::uint64
   return end;
 }
 
-Result<std::vector<std::uint64_t>> Cleaner::LivingIn(std::uint64_t first, std::uint64_t end,
-                                                     const Balance& balance) const {
+Result<std::vector<Cleaner::Living>> Cleaner::LivingIn(std::uint64_t first, std::uint64_t end,
+                                                       const Balance& balance) const {
   const std::uint64_t size = journal_.segment_size();
-  std::vector<std::uint64_t> living(end - first, 0);
+  std::vector<Living> living(end - first);
   STRATA_ASSIGN(const std::vector<store::LivingSegment> rows, index_.LivingIn(first, end - 1));
-  for (const store::LivingSegment& row : rows) living[row.segment - first] = row.bytes;
+  for (const store::LivingSegment& row : rows) living[row.segment - first].data = row.bytes;
   const std::uint64_t held = std::max<std::uint64_t>(journal_.held_bytes(), 1);
   const std::uint64_t data = std::min(balance.living, index_.Counts().data);
   const double share = static_cast<double>(balance.living - data) / static_cast<double>(held);
   const auto other = static_cast<std::uint64_t>(share * static_cast<double>(size));
-  for (std::uint64_t& bytes : living) bytes = std::min(bytes + other, size);
+  for (Living& in : living) in.all = std::min(in.data + other, size);
   return living;
 }
 
@@ -174,21 +174,26 @@ Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& p
   STRATA_ASSIGN(const std::uint64_t end,
                 EndOfOld(policy, first, std::min({keeper_.position().value, kept_from, newest.value}) / size));
   if (first >= end) return std::nullopt;
-  STRATA_ASSIGN(const std::vector<std::uint64_t> living, LivingIn(first, end, balance));
-  // What lives has to fit, and leave room for removals and for the index.
+  STRATA_ASSIGN(const std::vector<Living> living, LivingIn(first, end, balance));
+  // What lives has to fit, and leave room for removals and for the index. That is told of file data alone: all else is
+  // an average, and where it were taken for certain, no segment might ever fit.
   const std::uint64_t fits = balance.full ? balance.available / 2 : size;
+  const auto is_in = [](const std::vector<std::uint64_t>& segments, std::uint64_t segment) {
+    return std::ranges::find(segments, segment) != segments.end();
+  };
   const auto pays = [&](std::uint64_t segment) {
-    const std::uint64_t bytes = living[segment - first];
-    return !journal_.IsGivenUp(segment) && !IsMoved(segment) && size - bytes >= least_gain && bytes <= fits;
+    if (journal_.IsGivenUp(segment) || IsMoved(segment) || is_in(unfit_, segment)) return false;
+    const auto& [data, all] = living[segment - first];
+    return size - all >= least_gain && data <= fits;
   };
   std::optional<std::uint64_t> best;
   for (std::uint64_t segment = first; segment < end; ++segment) {
-    if (!pays(segment) || std::ranges::find(stuck_, segment) != stuck_.end()) continue;
-    if (!best || living[segment - first] < living[*best - first]) best = segment;
+    if (!pays(segment) || is_in(stuck_, segment)) continue;
+    if (!best || living[segment - first].all < living[*best - first].all) best = segment;
   }
   // To give up the first costs less, and rids the journal of what tells only that things are gone.
-  const double in_first = kOutOfTurn * static_cast<double>(living[0]);
-  if (pays(first) && (!best || static_cast<double>(living[*best - first]) > in_first)) best = first;
+  const double in_first = kOutOfTurn * static_cast<double>(living[0].all);
+  if (pays(first) && (!best || static_cast<double>(living[*best - first].all) > in_first)) best = first;
   if (!best) return std::nullopt;
   const double too_much = static_cast<double>(balance.dead - balance.allowed) / static_cast<double>(size);
   return Candidate{*best, *best == first, too_much / kBehindSegments};
@@ -299,13 +304,33 @@ Result<bool> Cleaner::Finish() {
 Result<bool> Cleaner::Gather(const HistoryPolicy& policy, Lsn newest) {
   const std::uint64_t size = journal_.segment_size();
   const std::uint64_t begin = volume_.moved_bytes();
-  // Whoever waits for room on a full disk has it after each.
-  while (moved_.empty() || (moved_.size() < kTogether && volume_.moved_bytes() - begin < size && !hurried())) {
+  const auto together = [&]() -> Result<bool> {
+    if (moved_.size() >= kTogether || volume_.moved_bytes() - begin >= size) return false;
+    // Where room is short, each makes some before the next takes any.
+    STRATA_ASSIGN(const Env::Space space, env_.SpaceOf(path_));
+    return !hurried() && space.available >= kTogether * size / 4;
+  };
+  std::optional<Status> no_room;
+  while (true) {
+    if (!moved_.empty()) {
+      STRATA_ASSIGN(const bool more, together());
+      if (!more) return true;
+    }
     STRATA_ASSIGN(const std::optional<Candidate> candidate, Choose(policy, newest));
-    if (!candidate) return !moved_.empty();
+    if (!candidate) {
+      if (moved_.empty() && no_room) return std::unexpected(*no_room);
+      return !moved_.empty();
+    }
     const std::uint64_t before = volume_.moved_bytes();
-    STRATA_ASSIGN(const bool whole, MoveSegment(*candidate));
-    if (!whole) {
+    const Result<bool> whole = MoveSegment(*candidate);
+    if (!whole && whole.error().IsOutOfSpace()) {
+      // More lives in it than the index counts by segment. Another may fit.
+      unfit_.push_back(candidate->segment);
+      no_room = whole.error();
+      continue;
+    }
+    if (!whole) return whole;
+    if (!*whole) {
       if (!Rest({})) return false;
       continue;
     }
@@ -319,13 +344,13 @@ Result<bool> Cleaner::Gather(const HistoryPolicy& policy, Lsn newest) {
       futile_dead_ = balance.dead;
     }
   }
-  return true;
 }
 
 Result<void> Cleaner::Clean(const HistoryPolicy& policy) {
   const MutexLock one(clean_mutex_);
   // What this call writes anew is none of its business.
   const Lsn newest = journal_.end();
+  unfit_.clear();
   while (true) {
     STRATA_ASSIGN(const bool finished, Finish());
     if (!finished) return {};

@@ -89,8 +89,12 @@ class Cleaner {
   bool hurried() const { return journal_.missing_reserve() > 0; }
   // The first of the segments from `first` to `end` that is too young.
   Result<std::uint64_t> EndOfOld(const HistoryPolicy& policy, std::uint64_t first, std::uint64_t end) const;
-  // How much lives in each segment from `first` to `end`: file data, and as much of all else as falls to each.
-  Result<std::vector<std::uint64_t>> LivingIn(std::uint64_t first, std::uint64_t end, const Balance& balance) const;
+  // How much lives in a segment, in bytes: file data, and with as much of all else as falls to each.
+  struct Living {
+    std::uint64_t data = 0, all = 0;
+  };
+  // In each from `first` to `end`.
+  Result<std::vector<Living>> LivingIn(std::uint64_t first, std::uint64_t end, const Balance& balance) const;
   // Moves the living out of as many segments as may wait for one checkpoint. False: there is nothing to gain, or the
   // workspace closes.
   Result<bool> Gather(const HistoryPolicy& policy, Lsn newest) STRATA_REQUIRES(clean_mutex_);
@@ -123,6 +127,7 @@ class Cleaner {
   std::uint64_t moved_gain_ STRATA_GUARDED_BY(clean_mutex_) = 0;
   std::optional<Lsn> moved_end_ STRATA_GUARDED_BY(clean_mutex_);
   std::vector<std::uint64_t> stuck_ STRATA_GUARDED_BY(clean_mutex_);  // segments that can go only once they are first
+  std::vector<std::uint64_t> unfit_ STRATA_GUARDED_BY(clean_mutex_);  // what lives in these found no room just now
   Lsn requests_from_ STRATA_GUARDED_BY(clean_mutex_);                 // requests from here on may be asked again
   // How much was dead when a segment went for nothing.
   std::optional<std::uint64_t> futile_dead_ STRATA_GUARDED_BY(clean_mutex_);

@@ -99,6 +99,9 @@ class CleanerTest : public ::testing::Test {
     auto opened = journal::Journal::Open(env_, folder_.path() + "/journal", {.segment_size = kSegment});
     EXPECT_OK(opened);
     journal_ = std::move(*opened);
+    Make();
+  }
+  void Make() {
     keeper_.emplace(env_, *journal_, index_, Checkpointer(*journal_, index_, key_, copied_up_, {}, 1 << 20),
                     KeeperOptions{.checkpoint_bytes = ~0ULL, .checkpoint_records = ~0ULL, .dirty_bytes = 1 << 30},
                     folder_.path());
@@ -221,6 +224,32 @@ TEST_F(CleanerTest, ADiskThatFillsUpGetsBackWhatIsDead) {
   env_.available = kSegment;
   ASSERT_OK(cleaner_->Clean({}));
   EXPECT_GE(first(), 1u);
+}
+
+TEST_F(CleanerTest, WhereRoomIsShortEachSegmentMakesSomeBeforeTheNextTakesAny) {
+  FillUpTo(9);
+  env_.available = kSegment;
+  const int commits = index_.commits;
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_GE(first(), 5u);
+  EXPECT_GE(index_.commits - commits, static_cast<int>(first()));
+}
+
+// What lives beside file data is known as an average alone.
+TEST_F(CleanerTest, OnAFullDiskThereIsAlwaysASegmentThatPays) {
+  journal::JournalOptions options{.segment_size = kSegment};
+  options.reserve_bytes = kSegment;
+  cleaner_.reset(), volume_.reset(), keeper_.reset(), journal_.reset();
+  auto opened = journal::Journal::Open(env_, folder_.path() + "/journal", options);
+  ASSERT_OK(opened);
+  journal_ = std::move(*opened);
+  Make();
+  FillUpTo(9);
+  index_.counts.inodes = 1000;
+  env_.available = 100;
+  ASSERT_TRUE(journal_->GiveReserveUp());
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_GT(first(), 0u);
 }
 
 TEST_F(CleanerTest, TheSegmentWithTheLeastThatLivesGoesFirst) {
