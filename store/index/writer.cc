@@ -27,6 +27,16 @@ struct EntryState {
   std::uint8_t kind = 0;  // EntryKind; 0: removed
 };
 
+struct EntryKey {
+  std::uint64_t hash = 0;
+  std::string name;
+  auto operator<=>(const EntryKey&) const = default;
+  // Names are hashed with a key already.
+  struct Hash {
+    std::size_t operator()(const EntryKey& key) const { return key.hash; }
+  };
+};
+
 // All that the batch says of one inode.
 struct Pending {
   bool fresh = false;   // the database holds no row of it
@@ -37,12 +47,12 @@ struct Pending {
   std::uint64_t truncated = kNoLimit;
   ExtentPieces pieces;
   // As a directory: what its entries are now.
-  absl::btree_map<std::pair<std::uint64_t, std::string>, EntryState> entries;
+  absl::flat_hash_map<EntryKey, EntryState, EntryKey::Hash> entries;
 };
 
 // Estimates, allocator and the room that containers keep included.
 constexpr std::size_t kPendingBytes = sizeof(Pending) + 64;
-constexpr std::size_t kEntryBytes = (sizeof(std::uint64_t) + sizeof(std::string) + sizeof(EntryState)) * 3 / 2 + 48;
+constexpr std::size_t kEntryBytes = (sizeof(EntryKey) + sizeof(EntryState)) * 2 + 24;
 constexpr std::size_t kPieceBytes = 48;
 // Rows that are dropped by one statement.
 constexpr std::size_t kDroppedAtOnce = 4096;
@@ -84,7 +94,7 @@ class BatchWriter final : public Index::Writer {
 
   Result<void> RemoveEntry(InodeNumber directory, std::uint64_t hash, std::string_view name) override {
     Pending& pending = Of(directory);
-    std::pair<std::uint64_t, std::string> key(hash, name);
+    EntryKey key{hash, std::string(name)};
     if (pending.fresh || pending.erased) {
       pending.entries.erase(key);
     } else {
@@ -168,7 +178,7 @@ class BatchWriter final : public Index::Writer {
     return *at->second;
   }
 
-  void Set(Pending& pending, std::pair<std::uint64_t, std::string> key, EntryState state) {
+  void Set(Pending& pending, EntryKey key, EntryState state) {
     const auto [at, added] = pending.entries.insert_or_assign(std::move(key), state);
     if (added) bytes_ += kEntryBytes;
   }
@@ -242,11 +252,16 @@ class BatchWriter final : public Index::Writer {
       STRATA_TRY(c_.delete_entries.Run());
       counts_.entries -= Changed();
     }
-    for (const auto& [key, entry] : pending.entries) {
+    std::vector<const std::pair<const EntryKey, EntryState>*> order;
+    order.reserve(pending.entries.size());
+    for (const auto& entry : pending.entries) order.push_back(&entry);
+    std::ranges::sort(order, {}, [](const auto* entry) -> const EntryKey& { return entry->first; });
+    for (const auto* at : order) {
+      const auto& [key, entry] = *at;
       const auto run = [&](Statement& statement) {
         statement.Bind(1, directory);
-        statement.Bind(2, key.first);
-        statement.BindBlob(3, key.second);
+        statement.Bind(2, key.hash);
+        statement.BindBlob(3, key.name);
         if (entry.kind != 0) {
           statement.Bind(4, entry.ino);
           statement.Bind(5, std::int64_t{entry.kind});
