@@ -33,8 +33,10 @@ WALL_ROWS = [
 ]
 # The share of a plain loop's appends (64 for each fdatasync) that a file made and written is to reach. An append makes a file longer; into blocks that were
 # written before, which is the best a disk can do, there is no mark.
-DISK_GOAL = 0.5
+DISK_GOAL = 0.7
 DISK_ROWS = [("append_longer_fdatasync_64", "of a plain loop's", DISK_GOAL), ("append_fdatasync_64", "of the best loop's, into blocks written before,", None)]
+# The share of the floor's rate that is to be reached, by metric.
+FLOOR_GOALS = {"seq_write": 0.35}
 LATENCY_ROWS = [("lat_getattr", "GETATTR"), ("lat_read4k", "READ 4 KiB")]
 CHECKPOINT_ROWS = [("create", "CREATE"), ("write", "WRITE 4 KiB FILE_SYNC"), ("getattr", "GETATTR beside"), ("read", "READ 4 KiB beside")]
 CHECKPOINT_RATE, CHECKPOINT_P999_US = 0.8, 50_000
@@ -70,6 +72,10 @@ def goal(value, wanted):
     if wanted is None:
         return "-"
     return f"{wanted:g} x: " + ("not measured" if value is None else "met" if value >= wanted else "not met")
+
+
+def share_goal(share, wanted):
+    return "-" if wanted is None else f"{wanted:g}: " + ("met" if share >= wanted else "not met")
 
 
 class Results:
@@ -121,6 +127,9 @@ def wall_table(results):
         if results.has(metric):
             rows.append([name] + [figure(results.get(metric, server, "median")) for server in SERVERS] +
                         [times(ratio(results.get(metric, "strata", "median"), results.get(metric, "ganesha", "median"))), "-"])
+            share = ratio(results.get(metric, "strata", "median"), results.get(metric, "floor", "median"))
+            if metric in FLOOR_GOALS and share is not None:
+                rows.append([f"{name}: of the floor", "", "", f"{share:.2f}", "", "", share_goal(share, FLOOR_GOALS[metric])])
     for metric, name, wanted in WALL_ROWS:
         if results.has(metric):
             strata = results.get(metric, "strata", "median")
@@ -132,7 +141,7 @@ def wall_table(results):
                     continue
                 share = strata / disk
                 rows.append([f"{name}: {title} {figure(disk)} appends", "", "", f"{share:.2f}", "", "",
-                             "-" if mark is None else f"{mark:g}: " + ("met" if share >= mark else "not met")])
+                             share_goal(share, mark)])
     return table(["per second of wall time", "floor", "ganesha", "strata", "strata relaxed", "strata / ganesha", "to reach"], rows)
 
 

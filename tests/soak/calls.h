@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <mutex>
 #include <string>
 
@@ -28,7 +29,9 @@ class Calls {
     ++count_;
     if (ours <= longest_) return;
     longest_ = ours;
-    longest_what_ = what;
+    char second[32];
+    std::snprintf(second, sizeof second, " at second %.1f", sent - began_);
+    longest_what_ = what + second;
   }
   std::uint64_t count() const { return Locked(count_); }
   double longest() const { return Locked(longest_); }
@@ -43,6 +46,7 @@ class Calls {
 
   Findings& findings_;
   const Pulse& pulse_;
+  const double began_ = Now();
   mutable std::mutex mutex_;
   std::uint64_t count_ = 0;
   double longest_ = 0;

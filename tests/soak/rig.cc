@@ -325,16 +325,17 @@ std::string Rig::Figures() const {
   const Largest most = observer_->largest();
   std::uint64_t written = 0, verified = 0;
   for (const auto& bulk : bulks_) written += bulk->written(), verified += bulk->verified();
-  char text[1000];
-  std::snprintf(text, sizeof text,
-                "soaked for %.0f s, fills %ju, kills %ju, ends %ju, written %ju MiB, verified %ju MiB, calls %ju, "
-                "largest journal %ju MiB, largest RSS %ju MiB, longest call %.3f s, descriptors %ju, mappings %ju, "
-                "undurable for %s, longest end %.2f s, space back in %.1f s, quiet in %.1f s, idle: %.1f ms of CPU and "
-                "%.0f reads a second; busy with others for %.0f s",
-                Now() - began_, fills_, kills_, ends_, written / kMiB, verified / kMiB, calls_.count(),
-                most.journal / kMiB, most.rss / kMiB, calls_.longest(), most.descriptors, most.mappings,
-                relaxed_ ? Seconds(most.undurable).c_str() : "no limit", longest_end_, longest_space_, longest_quiet_,
-                idle_cpu_ * 1000, idle_reads_, pulse_.taken());
+  char text[1200];
+  std::snprintf(
+      text, sizeof text,
+      "soaked for %.0f s, fills %ju, kills %ju, ends %ju, written %ju MiB, verified %ju MiB, calls %ju, "
+      "largest journal %ju MiB, largest RSS %ju MiB, longest call %.3f s (%s), descriptors %ju, mappings %ju, "
+      "undurable for %s, longest end %.2f s, space back in %.1f s, quiet in %.1f s, idle: %.1f ms of CPU and "
+      "%.0f reads a second; busy with others for %.0f s",
+      Now() - began_, fills_, kills_, ends_, written / kMiB, verified / kMiB, calls_.count(), most.journal / kMiB,
+      most.rss / kMiB, calls_.longest(), calls_.longest_what().c_str(), most.descriptors, most.mappings,
+      relaxed_ ? Seconds(most.undurable).c_str() : "no limit", longest_end_, longest_space_, longest_quiet_,
+      idle_cpu_ * 1000, idle_reads_, pulse_.taken());
   return text;
 }
 
