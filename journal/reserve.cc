@@ -1,5 +1,7 @@
 #include "journal/reserve.h"
 
+#include <algorithm>
+
 namespace strata::journal {
 namespace {
 
@@ -47,6 +49,9 @@ bool Reserve::Allocate() {
     STRATA_ASSIGN(const auto file, env_.Open(path_, OpenMode::kCreate));
     STRATA_ASSIGN(const std::uint64_t size, file->Size());
     if (size > bytes_) STRATA_TRY(file->Truncate(bytes_));
+    // Asked first: a file system may take long to refuse.
+    const auto space = env_.SpaceOf(directory_);
+    if (space && space->available < bytes_ - std::min(size, bytes_)) return Fail(Errc::kNoSpace);
     return file->Allocate(0, bytes_);
   };
   if (!make()) {
