@@ -110,6 +110,11 @@ class LogJournal final : public Journal {
       return done(Fail(Errc::kInvalid, "sync of a journal position that was never appended"));
     }
     if (!committer_) return done({});
+    // Written here, beside the sync that may be under way, so that the next one has only to wait for the disk. What
+    // fails is tried again by that.
+    if (const MutexLock lock(mutex_); !writing_ && !failure_.failed()) {
+      (void)FlushBeside();
+    }
     committer_->Sync(lsn.value, std::move(done));
   }
 

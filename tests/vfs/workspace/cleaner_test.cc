@@ -69,7 +69,7 @@ class FakeVolume final : public Cleaner::Volume {
 
  private:
   Result<journal::Appended> Append(const journal::RecordWriter& writer, ByteSpan payload) {
-    STRATA_ASSIGN(const journal::Appended appended, journal_.Append(writer.head(), payload));
+    STRATA_ASSIGN(const journal::Appended appended, journal_.Append(writer.head(), payload, journal::Room::kReserve));
     moved_bytes_ += appended.end.value - appended.begin.value;
     return appended;
   }
