@@ -27,6 +27,10 @@ constexpr std::size_t kTogether = 16;
 constexpr double kCleanerEase = 3;
 constexpr double kBehindSegments = 8;
 
+bool IsIn(const std::vector<std::uint64_t>& segments, std::uint64_t segment) {
+  return std::ranges::find(segments, segment) != segments.end();
+}
+
 // What a record says.
 class RecordParts final : public journal::EffectVisitor {
  public:
@@ -178,22 +182,16 @@ Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& p
   // What lives has to fit, and leave room for removals and for the index. That is told of file data alone: all else is
   // an average, and where it were taken for certain, no segment might ever fit.
   const std::uint64_t fits = balance.full ? balance.available / 2 : size;
-  const auto is_in = [](const std::vector<std::uint64_t>& segments, std::uint64_t segment) {
-    return std::ranges::find(segments, segment) != segments.end();
-  };
-  const auto pays = [&](std::uint64_t segment) {
-    if (journal_.IsGivenUp(segment) || IsMoved(segment) || is_in(unfit_, segment)) return false;
-    const auto& [data, all] = living[segment - first];
-    return size - all >= least_gain && data <= fits;
-  };
+  const auto pays = [&](const Living& in) { return size - in.all >= least_gain && in.data <= fits; };
   std::optional<std::uint64_t> best;
   for (std::uint64_t segment = first; segment < end; ++segment) {
-    if (!pays(segment) || is_in(stuck_, segment)) continue;
+    if (!MayGo(segment) || IsIn(stuck_, segment) || !pays(living[segment - first])) continue;
     if (!best || living[segment - first].all < living[*best - first].all) best = segment;
   }
   // To give up the first costs less, and rids the journal of what tells only that things are gone.
   const double in_first = kOutOfTurn * static_cast<double>(living[0].all);
-  if (pays(first) && (!best || static_cast<double>(living[*best - first].all) > in_first)) best = first;
+  if (MayGo(first) && pays(living[0]) && (!best || static_cast<double>(living[*best - first].all) > in_first))
+    best = first;
   if (!best) return std::nullopt;
   const double too_much = static_cast<double>(balance.dead - balance.allowed) / static_cast<double>(size);
   return Candidate{*best, *best == first, too_much / kBehindSegments};
@@ -265,6 +263,10 @@ Result<bool> Cleaner::MoveSegment(const Candidate& candidate) {
   }
 }
 
+bool Cleaner::MayGo(std::uint64_t segment) const {
+  return !journal_.IsGivenUp(segment) && !IsMoved(segment) && !IsIn(unfit_, segment);
+}
+
 bool Cleaner::IsMoved(std::uint64_t segment) const {
   return std::ranges::find(moved_, segment, &Candidate::segment) != moved_.end();
 }
@@ -301,19 +303,20 @@ Result<bool> Cleaner::Finish() {
   return true;
 }
 
-Result<bool> Cleaner::Gather(const HistoryPolicy& policy, Lsn newest) {
+Result<bool> Cleaner::MoreAtOnce(std::uint64_t moved_bytes) const {
   const std::uint64_t size = journal_.segment_size();
-  const std::uint64_t begin = volume_.moved_bytes();
-  const auto together = [&]() -> Result<bool> {
-    if (moved_.size() >= kTogether || volume_.moved_bytes() - begin >= size) return false;
-    // Where room is short, each makes some before the next takes any.
-    STRATA_ASSIGN(const Env::Space space, env_.SpaceOf(path_));
-    return !hurried() && space.available >= kTogether * size / 4;
-  };
+  if (moved_.size() >= kTogether || moved_bytes >= size) return false;
+  // Where room is short, each makes some before the next takes any.
+  STRATA_ASSIGN(const Env::Space space, env_.SpaceOf(path_));
+  return !hurried() && space.available >= kTogether * size / 4;
+}
+
+Result<bool> Cleaner::Gather(const HistoryPolicy& policy, Lsn newest) {
+  const std::uint64_t size = journal_.segment_size(), begin = volume_.moved_bytes();
   std::optional<Status> no_room;
   while (true) {
     if (!moved_.empty()) {
-      STRATA_ASSIGN(const bool more, together());
+      STRATA_ASSIGN(const bool more, MoreAtOnce(volume_.moved_bytes() - begin));
       if (!more) return true;
     }
     STRATA_ASSIGN(const std::optional<Candidate> candidate, Choose(policy, newest));
