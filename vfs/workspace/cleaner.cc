@@ -291,11 +291,13 @@ Result<bool> Cleaner::Finish() {
   // A reader of the index keeps what it may still look up.
   if (keeper_.settled() < *moved_end_) return false;
   const Lsn begin = BeginAfter();
-  for (const Candidate& moved : std::exchange(moved_, {})) {
-    if (!moved.first) STRATA_TRY(journal_.GiveUp(moved.segment));
-  }
+  // Where that fails, those that stay are weighed, and moved, again.
+  const std::vector<Candidate> all = std::exchange(moved_, {});
   moved_end_.reset();
   moved_gain_ = 0;
+  for (const Candidate& moved : all) {
+    if (!moved.first) STRATA_TRY(journal_.GiveUp(moved.segment));
+  }
   if (begin != journal_.begin()) {
     STRATA_TRY(journal_.Retire(begin));
     stuck_.clear();

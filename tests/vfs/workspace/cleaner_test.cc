@@ -5,12 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include "journal/format.h"
 #include "journal/record.h"
 #include "tests/vfs/workspace/background_fakes.h"
 #include "tests/vfs/workspace/harness.h"
@@ -289,6 +291,23 @@ TEST_F(CleanerTest, AReaderKeepsWhatItMayLookUpAndNothingIsMovedTwice) {
   index_.reader_in_the_way = false;
   ASSERT_OK(cleaner_->Clean({}));
   EXPECT_GT(first(), 0u);
+}
+
+TEST_F(CleanerTest, WhatCouldNotBeGivenUpIsTriedAgain) {
+  FillUpTo(19);
+  for (std::uint64_t segment = 0; segment < 10; ++segment) SetLiving(segment, kSegment - kSegment / 4);
+  env_.available = 4 * kSegment;
+  std::filesystem::path gone;  // the file of one of those that were moved
+  index_.on_commit = [&] {
+    if (!gone.empty()) return;
+    gone = folder_.path() + "/journal/" + journal::SegmentName(12);
+    std::filesystem::rename(gone, gone.string() + ".away");
+  };
+  ASSERT_FALSE(cleaner_->Clean({}));
+  ASSERT_FALSE(journal_->IsGivenUp(12));
+  std::filesystem::rename(gone.string() + ".away", gone);
+  ASSERT_OK(cleaner_->Clean({}));
+  EXPECT_TRUE(journal_->IsGivenUp(12));
 }
 
 TEST_F(CleanerTest, WhatClientsWriteMeanwhileIsNotTakenForWhatWasMoved) {
