@@ -112,8 +112,9 @@ class LogJournal final : public Journal {
     if (!committer_) return done({});
     // Written here, beside the sync that may be under way, so that the next one has only to wait for the disk. What
     // fails is tried again by that.
-    if (const MutexLock lock(mutex_); !writing_ && !failure_.failed()) {
-      (void)FlushBeside();
+    if (written_.load(std::memory_order_acquire) < lsn.value) {
+      const MutexLock lock(mutex_);
+      if (!writing_) (void)FlushBeside();
     }
     committer_->Sync(lsn.value, std::move(done));
   }

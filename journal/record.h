@@ -141,6 +141,18 @@ class EffectVisitor {
   virtual Result<void> On(const RequestEffect&) { return {}; }
 };
 
+// Passes over all effects. Who wants a few of them overrides those, and says `using SomeEffects::On`.
+class SomeEffects : public EffectVisitor {
+ public:
+  using EffectVisitor::On;
+  Result<void> On(const InodeRecord&) override { return {}; }
+  Result<void> On(const TouchEffect&) override { return {}; }
+  Result<void> On(const EntryEffect&) override { return {}; }
+  Result<void> On(const DataEffect&) override { return {}; }
+  Result<void> On(const TruncateEffect&) override { return {}; }
+  Result<void> On(const PurgeEffect&) override { return {}; }
+};
+
 // The header alone. kCorrupt for bytes that are no record head.
 Result<RecordHeader> ReadRecordHeader(ByteSpan head);
 // Decodes and visits every effect. `payload_size`: that of the record, against which data effects are checked. kCorrupt

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <mutex>
 #include <string>
 
@@ -29,9 +28,7 @@ class Calls {
     ++count_;
     if (ours <= longest_) return;
     longest_ = ours;
-    char second[32];
-    std::snprintf(second, sizeof second, " at second %.1f", sent - began_);
-    longest_what_ = what + second;
+    longest_what_ = what + " " + findings_.When(sent);
   }
   std::uint64_t count() const { return Locked(count_); }
   double longest() const { return Locked(longest_); }
@@ -46,7 +43,6 @@ class Calls {
 
   Findings& findings_;
   const Pulse& pulse_;
-  const double began_ = Now();
   mutable std::mutex mutex_;
   std::uint64_t count_ = 0;
   double longest_ = 0;

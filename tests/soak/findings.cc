@@ -34,17 +34,22 @@ const char* NameOf(Invariant invariant) {
 void Findings::Note(Invariant invariant, double amount, const std::string& text) {
   const std::lock_guard lock(mutex_);
   Found& found = found_[static_cast<std::size_t>(invariant)];
-  char second[32];
-  std::snprintf(second, sizeof second, "at second %.1f: ", Now() - began_);
+  const std::string seen = When(Now()) + ": " + text;
   if (found.count++ == 0) {
-    found.first = second + text;
+    found.first = seen;
     std::printf("soak: BROKEN %d (%s) %s\n", static_cast<int>(invariant), NameOf(invariant), found.first.c_str());
     std::fflush(stdout);
   }
   if (found.count == 1 || amount > found.worst) {
     found.worst = amount;
-    found.worst_text = second + text;
+    found.worst_text = seen;
   }
+}
+
+std::string Findings::When(double at) const {
+  char second[32];
+  std::snprintf(second, sizeof second, "at second %.1f", at - began_);
+  return second;
 }
 
 bool Findings::hopeless() const {

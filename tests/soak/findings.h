@@ -31,6 +31,8 @@ class Findings {
  public:
   // The first of each kind is kept and printed at once, and so is the worst; `amount` says how bad it is.
   void Note(Invariant invariant, double amount, const std::string& text);
+  // Such as "at second 4.1", by Now().
+  std::string When(double at) const;
   // Nothing that is seen after this says anything.
   bool hopeless() const;
   void GiveUp();

@@ -114,9 +114,8 @@ class ChangeFinder {
 };
 
 Result<void> ChangeFinder::Gather() {
-  STRATA_ASSIGN(auto inodes, loader_.UpperInodes());
-  for (auto& [ino, record] : inodes) upper_[ino].record = std::move(record);
-  return {};
+  return loader_.VisitUpper([&](const InodeRecord& record) { upper_[record.ino].record = record; },
+                            [&](InodeNumber ino) { upper_.erase(ino); });
 }
 
 Result<void> ChangeFinder::GatherEntries() {

@@ -168,6 +168,8 @@ Result<std::optional<Cleaner::Candidate>> Cleaner::Choose(const HistoryPolicy& p
   }
   if (balance.dead <= balance.allowed) return std::nullopt;
   const std::uint64_t size = journal_.segment_size();
+  // Where room is short, each makes some before the next takes any.
+  if (!moved_.empty() && (balance.full || balance.available < kTogether * size / 4)) return std::nullopt;
   const std::uint64_t least_gain = size / kLeastGain;
   // What lives is estimated. Where the last segment that went gave nothing, there has to be more to gain first.
   if (futile_dead_ && balance.dead < *futile_dead_ + least_gain) return std::nullopt;
@@ -305,22 +307,10 @@ Result<bool> Cleaner::Finish() {
   return true;
 }
 
-Result<bool> Cleaner::MoreAtOnce(std::uint64_t moved_bytes) const {
-  const std::uint64_t size = journal_.segment_size();
-  if (moved_.size() >= kTogether || moved_bytes >= size) return false;
-  // Where room is short, each makes some before the next takes any.
-  STRATA_ASSIGN(const Env::Space space, env_.SpaceOf(path_));
-  return !hurried() && space.available >= kTogether * size / 4;
-}
-
 Result<bool> Cleaner::Gather(const HistoryPolicy& policy, Lsn newest) {
   const std::uint64_t size = journal_.segment_size(), begin = volume_.moved_bytes();
   std::optional<Status> no_room;
-  while (true) {
-    if (!moved_.empty()) {
-      STRATA_ASSIGN(const bool more, MoreAtOnce(volume_.moved_bytes() - begin));
-      if (!more) return true;
-    }
+  while (moved_.empty() || (moved_.size() < kTogether && volume_.moved_bytes() - begin < size)) {
     STRATA_ASSIGN(const std::optional<Candidate> candidate, Choose(policy, newest));
     if (!candidate) {
       if (moved_.empty() && no_room) return std::unexpected(*no_room);
@@ -349,6 +339,7 @@ Result<bool> Cleaner::Gather(const HistoryPolicy& policy, Lsn newest) {
       futile_dead_ = balance.dead;
     }
   }
+  return true;
 }
 
 Result<void> Cleaner::Clean(const HistoryPolicy& policy) {

@@ -104,8 +104,6 @@ class Cleaner {
   // False: it is not given up: the workspace closes, or what it says cannot be written anew.
   Result<bool> MoveSegment(const Candidate& candidate) STRATA_REQUIRES(clean_mutex_);
   Result<bool> MoveRecord(const journal::RecordView& record, What what) STRATA_REQUIRES(clean_mutex_);
-  // Whether another segment may wait for the same checkpoint as those for which so much was written anew.
-  Result<bool> MoreAtOnce(std::uint64_t moved_bytes) const STRATA_REQUIRES(clean_mutex_);
   // Whether the segment is still there, whole.
   bool MayGo(std::uint64_t segment) const STRATA_REQUIRES(clean_mutex_);
   bool IsMoved(std::uint64_t segment) const STRATA_REQUIRES(clean_mutex_);

@@ -28,13 +28,17 @@ class ConflictFinder {
 
   // What of the layers' the upper changed, and where the upper's own entries have it, or a directory above it.
   Result<void> Gather() {
-    std::vector<ObjectId> directories;
-    STRATA_ASSIGN(auto inodes, loader_.UpperInodes());
-    for (auto& [ino, record] : inodes) {
-      if (record.type == FileType::kDirectory) directories.push_back({ino, record.generation, record.locator});
-      if (LowerTree::IsLower(ino)) copied_up_[ino] = std::move(record);
-    }
-    for (const ObjectId& directory : directories) {
+    absl::flat_hash_map<InodeNumber, ObjectId> directories;
+    const auto there = [&](const InodeRecord& record) {
+      const InodeNumber ino = record.ino;
+      if (record.type == FileType::kDirectory) directories[ino] = {ino, record.generation, record.locator};
+      if (LowerTree::IsLower(ino)) copied_up_[ino] = record;
+    };
+    STRATA_TRY(loader_.VisitUpper(there, [&](InodeNumber ino) {
+      directories.erase(ino);
+      copied_up_.erase(ino);
+    }));
+    for (const auto& [ino, directory] : directories) {
       auto visited = loader_.VisitOwn(directory, [&](std::string_view name, const NameSlot& slot) {
         const bool wanted = slot.type == FileType::kDirectory || copied_up_.contains(slot.ino);
         if (slot.state == NameSlot::State::kUpper && wanted) {

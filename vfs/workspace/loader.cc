@@ -86,20 +86,18 @@ Result<void> Loader::Attach(Inode& inode) {
   return {};
 }
 
-Result<absl::flat_hash_map<InodeNumber, InodeRecord>> Loader::UpperInodes() {
-  absl::flat_hash_map<InodeNumber, InodeRecord> inodes;
-  if (index_ != nullptr) {
-    STRATA_TRY(index_->VisitInodes([&](const InodeRecord& record) { inodes[record.ino] = record; }));
-  }
+Result<void> Loader::VisitUpper(const std::function<void(const InodeRecord&)>& there,
+                                const std::function<void(InodeNumber)>& gone) {
+  if (index_ != nullptr) STRATA_TRY(index_->VisitInodes(there));
   // A reader holds in memory what the index does not have yet.
   table_.ForEach([&](const Inode& inode) {
     if (inode.removed) {
-      inodes.erase(inode.record.ino);
+      gone(inode.record.ino);
     } else if (inode.upper) {
-      inodes[inode.record.ino] = inode.FullRecord();
+      there(inode.FullRecord());
     }
   });
-  return inodes;
+  return {};
 }
 
 Result<std::unique_ptr<Inode>> Loader::FromLower(const LowerFound& found, InodeNumber number, InodeNumber directory,

@@ -5,8 +5,6 @@
 //   extents.cc   extents of large files, of which some are in memory and for others the index is asked
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
-
 #include <functional>
 #include <memory>
 #include <string>
@@ -51,8 +49,9 @@ class Loader {
   // The number by which an object of the layers, or a directory, is known here. kNoInode: it is not shown.
   Result<InodeNumber> NumberOf(const LowerFound& found);
   Result<InodeNumber> NumberOf(const LowerNode& directory);
-  // All inodes of the upper, by number.
-  Result<absl::flat_hash_map<InodeNumber, InodeRecord>> UpperInodes();
+  // Calls there for each inode of the upper; again, or gone, where memory knows more of it than the index.
+  Result<void> VisitUpper(const std::function<void(const InodeRecord&)>& there,
+                          const std::function<void(InodeNumber)>& gone);
   // Calls visit for each entry and whiteout of the upper's own in the directory.
   Result<void> VisitOwn(const ObjectId& directory, const std::function<void(std::string_view, const NameSlot&)>& visit);
 

@@ -6,14 +6,9 @@
 namespace strata::vfs {
 namespace {
 
-class RequestVisitor final : public journal::EffectVisitor {
+class RequestVisitor final : public journal::SomeEffects {
  public:
-  Result<void> On(const InodeRecord&) override { return {}; }
-  Result<void> On(const journal::TouchEffect&) override { return {}; }
-  Result<void> On(const journal::EntryEffect&) override { return {}; }
-  Result<void> On(const journal::DataEffect&) override { return {}; }
-  Result<void> On(const journal::TruncateEffect&) override { return {}; }
-  Result<void> On(const journal::PurgeEffect&) override { return {}; }
+  using SomeEffects::On;
   Result<void> On(const journal::RequestEffect& effect) override {
     found.requests.push_back({{effect.request.begin(), effect.request.end()},
                               effect.made,

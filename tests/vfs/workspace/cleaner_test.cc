@@ -80,19 +80,14 @@ class FakeVolume final : public Cleaner::Volume {
   journal::Journal& journal_;
 };
 
-class LargestBegin final : public journal::EffectVisitor {
+class LargestBegin final : public journal::SomeEffects {
  public:
+  using SomeEffects::On;
   Lsn begin{};
   Result<void> On(const journal::BeginEffect& effect) override {
     begin = std::max(begin, effect.begin);
     return {};
   }
-  Result<void> On(const InodeRecord&) override { return {}; }
-  Result<void> On(const journal::TouchEffect&) override { return {}; }
-  Result<void> On(const journal::EntryEffect&) override { return {}; }
-  Result<void> On(const journal::DataEffect&) override { return {}; }
-  Result<void> On(const journal::TruncateEffect&) override { return {}; }
-  Result<void> On(const journal::PurgeEffect&) override { return {}; }
 };
 
 class CleanerTest : public ::testing::Test {
