@@ -121,6 +121,13 @@ class SystemFile final : public File {
     return {};
   }
 
+  Result<void> WriteBack(std::uint64_t offset, std::uint64_t length) override {
+    constexpr unsigned kAll = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    if (::sync_file_range(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(length), kAll) != 0)
+      return Failure("write back");
+    return {};
+  }
+
   Result<std::unique_ptr<Mapping>> Map(std::uint64_t length) override {
     void* address = ::mmap(nullptr, length, PROT_READ, MAP_SHARED, fd_.get(), 0);
     if (address == MAP_FAILED) return Failure("map");

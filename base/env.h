@@ -42,6 +42,11 @@ class File {
   virtual Result<std::uint64_t> Size() = 0;
   // fdatasync(2).
   virtual Result<void> SyncData() = 0;
+  // Waits until the disk has taken what was written to [offset, offset + length). It may be in the disk's cache alone:
+  // only SyncData makes it durable.
+  virtual Result<void> WriteBack([[maybe_unused]] std::uint64_t offset, [[maybe_unused]] std::uint64_t length) {
+    return SyncData();
+  }
   // Maps [0, length), which may reach past the file's present end.
   virtual Result<std::unique_ptr<Mapping>> Map(std::uint64_t length) = 0;
   // flock(2), exclusive, without waiting: kBusy if another process holds it. Held until the File is destroyed.

@@ -8,8 +8,8 @@
 namespace strata::journal {
 namespace {
 
-// Each is synced by itself: a commit that comes meanwhile waits for no more than this.
-constexpr std::uint64_t kPieceBytes = 2 << 20;
+// Each goes to the disk by itself: a commit that comes meanwhile waits for no more than this.
+constexpr std::uint64_t kPieceBytes = 512 << 10;
 
 Result<void> WriteZeros(File& file, std::uint64_t begin, std::uint64_t end) {
   // Written in small pieces: what one write covers Linux may cache as one folio, which each later sync then walks
@@ -56,6 +56,7 @@ bool SpareSegment::Drop() {
   const MutexLock lock(mutex_);
   if (state_ == State::kNone) return false;
   dropped_ = true;
+  changed_.NotifyAll();
   while (state_ == State::kMaking) changed_.Wait(mutex_);
   file_.reset();
   if (std::exchange(state_, State::kNone) == State::kReady) (void)env_.Remove(path_);
@@ -82,17 +83,26 @@ void SpareSegment::Run() {
   }
 }
 
+bool SpareSegment::Rest(Clock::time_point end) {
+  const MutexLock lock(mutex_);
+  while (!stopping_ && !dropped_ && changed_.WaitUntil(mutex_, end)) {
+  }
+  return !stopping_ && !dropped_;
+}
+
 Result<std::unique_ptr<File>> SpareSegment::Fill() {
   STRATA_ASSIGN(std::unique_ptr<File> file, env_.Open(path_, OpenMode::kCreate));
   STRATA_TRY(file->Allocate(0, size_));
   for (std::uint64_t at = 0; at < size_; at += kPieceBytes) {
-    {
-      const MutexLock lock(mutex_);
-      if (stopping_ || dropped_) return nullptr;
-    }
-    STRATA_TRY(WriteZeros(*file, at, std::min(at + kPieceBytes, size_)));
-    STRATA_TRY(file->SyncData());
+    const Clock::time_point began = Clock::now();
+    const std::uint64_t end = std::min(at + kPieceBytes, size_);
+    STRATA_TRY(WriteZeros(*file, at, end));
+    STRATA_TRY(file->WriteBack(at, end - at));
+    // Half of the disk's time is for those who wait for it now.
+    const Clock::time_point now = Clock::now();
+    if (!Rest(now + (now - began))) return nullptr;
   }
+  STRATA_TRY(file->SyncData());
   return file;
 }
 

@@ -6,6 +6,7 @@
 // were written before, data is all that it waits for.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,7 +39,11 @@ class SpareSegment {
  private:
   enum class State : std::uint8_t { kNone, kWanted, kMaking, kReady };
 
+  using Clock = std::chrono::steady_clock;
+
   void Run();
+  // Until `end`. False: the spare is not wanted any more.
+  bool Rest(Clock::time_point end);
   // Null where it is not wanted any more.
   Result<std::unique_ptr<File>> Fill();
 

@@ -234,6 +234,11 @@ class FaultEnv final : public Env {
       node_->synced = std::move(content);
       return {};
     }
+    Result<void> WriteBack(std::uint64_t, std::uint64_t) override {
+      if (env_.on_sync_) env_.on_sync_();
+      STRATA_TRY(Alive());
+      return env_.Enter(kSync);
+    }
     Result<std::unique_ptr<Mapping>> Map(std::uint64_t length) override {
       STRATA_TRY(Alive());
       STRATA_TRY(env_.Enter(kMap));

@@ -80,6 +80,36 @@ TEST(SpareSegment, GivesItsSpaceBack) {
   EXPECT_TRUE(Exists(folder / "kept"));
 }
 
+TEST(SpareSegment, IsDurableOnceItCanBeTaken) {
+  TempFolder folder;
+  FaultEnv env;
+  SpareSegment spare(env, folder.path(), kSize);
+  spare.Make();
+  ASSERT_TRUE(TakeEventually(spare, folder / "taken"));
+  ASSERT_TRUE(env.SyncDirectory(folder.path()));
+  env.PowerLoss();
+  const std::string content = Slurp(folder / "taken");
+  EXPECT_EQ(content.size(), kSize);
+  EXPECT_TRUE(std::ranges::all_of(content, [](char c) { return c == 0; }));
+}
+
+// A disk that takes its time for each piece.
+TEST(SpareSegment, LeavesTheDiskToOthersForAsLongAsItUsesIt) {
+  constexpr auto kTaken = std::chrono::milliseconds(20);
+  TempFolder folder;
+  FaultEnv env;
+  std::vector<std::chrono::steady_clock::time_point> begins;
+  env.OnSync([&] {
+    begins.push_back(std::chrono::steady_clock::now());
+    std::this_thread::sleep_for(kTaken);
+  });
+  SpareSegment spare(env, folder.path(), kSize);
+  spare.Make();
+  ASSERT_TRUE(TakeEventually(spare, folder / "taken"));
+  ASSERT_GE(begins.size(), kSize >> 20) << "it is written in pieces";
+  for (std::size_t i = 1; i < begins.size(); ++i) EXPECT_GE(begins[i] - begins[i - 1], 2 * kTaken);
+}
+
 TEST(SpareSegment, LeavesNothingWhereItCannotBeMade) {
   for (const FaultEnv::Call call : {FaultEnv::kOpen, FaultEnv::kAllocate, FaultEnv::kWrite, FaultEnv::kSync}) {
     TempFolder folder;
