@@ -74,6 +74,7 @@ int DiskFloorMain(const std::vector<std::string>& arguments) {
   };
   for (const Loop& loop :
        {Loop{"append_fdatasync_1", Ahead::kWritten, 1}, Loop{"append_fdatasync_64", Ahead::kWritten, 64},
+        Loop{"append_longer_fdatasync_32", Ahead::kNothing, 32},
         Loop{"append_longer_fdatasync_64", Ahead::kNothing, 64}}) {
     std::printf(
         "{\"metric\":\"%s\",\"server\":\"disk\",\"unit\":\"records/"
