@@ -41,4 +41,4 @@ grep '"metric":"restart_create"' <<<"$results" | grep -q '"records":[1-9]' || fa
 
 results=$("$nfsbench" disk "$work" --secs 0.05)
 echo "$results"
-[ "$(grep -c '"median":[1-9]' <<<"$results")" = 3 ] || fail "not every line of the disk is there"
+[ "$(grep -c '"median":[1-9]' <<<"$results")" = 4 ] || fail "not every line of the disk is there"
