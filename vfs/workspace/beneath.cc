@@ -64,7 +64,7 @@ Result<void> WorkspaceImpl::CopyUpAt(const LowerPlace& place, journal::Room room
       own.state = NameSlot::State::kUpper;
       own.beneath = NameSlot::Beneath::kYes;
       SetName(*directory, hash, place.name, own, appended.end);
-      NoteDirty(*directory, Directory::NameFootprint(place.name));
+      NoteDirty(*directory, NameMap::Footprint(place.name));
       directory->changed = appended.end;
       table_.Recount(*directory);
     }

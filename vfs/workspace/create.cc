@@ -78,7 +78,7 @@ Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& dire
   made.type = what.type;
   made.beneath = BeneathNew(*directory.directory, slot);
   SetName(directory, hash, name, made, appended.end);
-  Take(parent, appended.end, Directory::NameFootprint(name));
+  Take(parent, appended.end, NameMap::Footprint(name));
   table_.Recount(directory);
   NoteDirty(*inode);
   inode->upper = true;
@@ -235,7 +235,7 @@ Result<void> WorkspaceImpl::Link(const OpContext& context, const ObjectId& id, c
     made.beneath = BeneathNew(*parent->directory, slot);
     SetName(*parent, hash, name, made, appended.end);
     Take(linked, appended.end);
-    Take(holder, appended.end, Directory::NameFootprint(name));
+    Take(holder, appended.end, NameMap::Footprint(name));
     table_.Recount(*parent);
     if (after != nullptr) *after = inode->attributes();
     mutation.target.after = parent->attributes();

@@ -17,10 +17,10 @@ void Directory::ForgetLower(std::int64_t now) {
   listing = nullptr;
   lower_since = now;
   for (auto at = names.begin(); at != names.end();) {
-    NameSlot& slot = at->second;
+    NameSlot& slot = at->slot();
     const bool remembered = slot.state == NameSlot::State::kLower || slot.state == NameSlot::State::kAbsent;
     if (remembered && slot.changed.value == 0) {
-      at = names.erase(at);
+      at = names.Erase(at);
       continue;
     }
     if (remembered) slot.state = NameSlot::State::kAbsent;  // it hides what the index still has
@@ -30,8 +30,8 @@ void Directory::ForgetLower(std::int64_t now) {
 }
 
 bool Directory::IsEmpty() {
-  for (const auto& [key, slot] : names) {
-    if (slot.visible()) return false;
+  for (const NameMap::Item& item : names) {
+    if (item.slot().visible()) return false;
   }
   if (upper_only) return true;
   for (const LowerListing::Item& item : listing->items) {
@@ -43,8 +43,8 @@ bool Directory::IsEmpty() {
 
 void Directory::MakeFilter(std::size_t max_bytes) {
   filter = std::make_shared<NameFilter>(max_bytes);
-  for (const auto& [key, slot] : names) {
-    if (slot.InIndex()) filter->Add(key.hash);
+  for (const NameMap::Item& item : names) {
+    if (item.slot().InIndex()) filter->Add(item.hash());
   }
   filter->SetComplete();
 }
@@ -53,9 +53,9 @@ Directory::Shed Directory::ShedNames(Lsn checkpoint, std::size_t limit, std::siz
   Shed shed;
   if (!large && (!loaded || erased > checkpoint)) return shed;
   if (!large && !filter) MakeFilter(filter_bytes);
-  auto at = names.lower_bound(KeyView{shed_from_, {}});
+  auto at = names.From(shed_from_);
   for (; at != names.end() && limit > 0; --limit) {
-    NameSlot& slot = at->second;
+    NameSlot& slot = at->slot();
     if (slot.changed > checkpoint) {
       ++at;
     } else if (slot.referenced) {
@@ -65,10 +65,10 @@ Directory::Shed Directory::ShedNames(Lsn checkpoint, std::size_t limit, std::siz
     } else {
       shed.newest = std::max(shed.newest, slot.changed);
       ++shed.dropped;
-      at = names.erase(at);
+      at = names.Erase(at);
     }
   }
-  shed_from_ = at == names.end() ? 0 : at->first.hash;
+  shed_from_ = at == names.end() ? 0 : at->hash();
   if (shed.dropped > 0) {
     large = true;
     loaded = false;
@@ -77,16 +77,7 @@ Directory::Shed Directory::ShedNames(Lsn checkpoint, std::size_t limit, std::siz
 }
 
 std::size_t Directory::Footprint() const {
-  // The names' own lengths are not known here: most have an allocation of their own of about so many bytes.
-  return sizeof *this + names.size() * NameFootprint(std::string_view()) + (listing ? listing->Footprint() : 0) +
-         (filter ? filter->Footprint() : 0);
-}
-
-std::size_t Directory::NameFootprint(std::string_view name) {
-  // A B-tree leaf is on average three quarters full; names beyond the small-string size have an allocation of their
-  // own.
-  constexpr std::size_t kAllocation = 32;
-  return sizeof(Names::value_type) * 4 / 3 + kAllocation + name.size() / 2;
+  return sizeof *this + names.Footprint() + (listing ? listing->Footprint() : 0) + (filter ? filter->Footprint() : 0);
 }
 
 }  // namespace strata::vfs

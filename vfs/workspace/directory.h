@@ -1,67 +1,22 @@
 // Directory: what a workspace has in memory of one directory's names.
 #pragma once
 
-#include <absl/container/btree_map.h>
-
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <string_view>
 
-#include "base/attributes.h"
 #include "base/ids.h"
 #include "vfs/layer/lower_tree.h"
 #include "vfs/workspace/name_filter.h"
+#include "vfs/workspace/name_map.h"
 
 namespace strata::vfs {
-
-// What a name leads to.
-struct NameSlot {
-  enum class State : std::uint8_t {
-    kUpper,     // an entry of the upper's own
-    kWhiteout,  // deleted by the upper; a layer has the name
-    kLower,     // remembered: a layer has it, the upper says nothing
-    kAbsent,    // remembered: neither shows it, or the upper no longer; `beneath` may be kUnknown then
-  };
-  // Of kUpper: whether a layer has the name too, so that removing the entry needs a whiteout.
-  enum class Beneath : std::uint8_t { kUnknown, kNo, kYes };
-
-  InodeNumber ino;
-  Lsn changed;  // the end of the last record that changed it; 0: none since it was loaded, or only remembered
-  State state = State::kAbsent;
-  FileType type = FileType::kRegular;
-  Beneath beneath = Beneath::kUnknown;
-  bool referenced = false;  // looked up since Shed last passed by
-
-  // Whether the index has, or will have, an entry of it.
-  bool InIndex() const { return state == State::kUpper || state == State::kWhiteout; }
-  bool visible() const { return state == State::kUpper || state == State::kLower; }
-  // Whether a whiteout has to be left where the upper removes it.
-  bool NeedsWhiteout() const { return state == State::kLower || beneath == Beneath::kYes; }
-};
 
 // A directory of few names is loaded whole. One of many may be in memory in part (`large`): then a name that is missing
 // here has to be asked of the index, and what was removed stays as kAbsent until the index knows. Not thread-safe:
 // guarded by its inode's lock.
 class Directory {
  public:
-  struct Key {
-    std::uint64_t hash;
-    std::string name;
-  };
-  struct KeyView {
-    std::uint64_t hash;
-    std::string_view name;
-  };
-  struct Order {
-    using is_transparent = void;
-    template <typename A, typename B>
-    bool operator()(const A& a, const B& b) const {
-      return a.hash != b.hash ? a.hash < b.hash : std::string_view(a.name) < std::string_view(b.name);
-    }
-  };
-  using Names = absl::btree_map<Key, NameSlot, Order>;
-
   // All of the upper's own entries are in `names`.
   bool loaded = false;
   // Not loaded, because it has too many entries or some were given up.
@@ -79,23 +34,9 @@ class Directory {
   std::shared_ptr<const LowerListing> listing;
   // What is remembered of the layers was asked at this time or later.
   std::int64_t lower_since = 0;
-  Names names;
+  NameMap names;
 
-  NameSlot* Find(std::uint64_t hash, std::string_view name) {
-    auto found = names.find(KeyView{hash, name});
-    return found == names.end() ? nullptr : &found->second;
-  }
-  void Set(std::uint64_t hash, std::string_view name, const NameSlot& slot) {
-    if (NameSlot* old = Find(hash, name)) {
-      *old = slot;
-    } else {
-      names.emplace(Key{hash, std::string(name)}, slot);
-    }
-  }
-  void Erase(std::uint64_t hash, std::string_view name) {
-    auto found = names.find(KeyView{hash, name});
-    if (found != names.end()) names.erase(found);
-  }
+  NameSlot* Find(std::uint64_t hash, std::string_view name) { return names.Find(hash, name); }
   // What `listing` (not null) has of the name; null for nothing.
   const LowerListing::Item* Listed(std::uint64_t hash, std::string_view name) const;
 
@@ -117,9 +58,8 @@ class Directory {
   // Has `filter` hold all that is in `names`, which has to be all there is.
   void MakeFilter(std::size_t max_bytes);
 
-  // Bytes of memory that it holds, and that one more name would take.
+  // Bytes of memory that it holds.
   std::size_t Footprint() const;
-  static std::size_t NameFootprint(std::string_view name);
 
  private:
   std::uint64_t shed_from_ = 0;  // hash

@@ -14,12 +14,12 @@ constexpr std::size_t kOwnPageEntries = 512;
 
 Result<void> Loader::LoadEntries(const ObjectId& id) {
   const Lsn read_at = position();
-  Directory::Names names;
+  NameMap names;
   bool more = false;
   if (index_) {
     STRATA_ASSIGN(more,
                   index_->LoadEntries(id.ino, 0, budget_.whole_directory_names, [&](const store::IndexEntry& entry) {
-                    names.emplace_hint(names.end(), Directory::Key{entry.hash, entry.name}, SlotOf(entry));
+                    names.Set(entry.hash, entry.name, SlotOf(entry));
                   }));
   }
   StripeLock lock(table_);
@@ -32,7 +32,7 @@ Result<void> Loader::LoadEntries(const ObjectId& id) {
   }
   if (table_.DroppedSince(read_at)) return {};  // the call finds it still missing and comes again
   // What is there already came with the journal's replay and is newer.
-  for (const auto& [key, slot] : inode->directory->names) names[key] = slot;
+  for (const NameMap::Item& item : inode->directory->names) names.Set(item.hash(), item.name(), item.slot());
   inode->directory->names = std::move(names);
   inode->directory->loaded = true;
   table_.Recount(*inode);
@@ -97,7 +97,7 @@ Result<void> Loader::LoadName(const Need& need) {
       }
       want_filter = ask_index && !names.filter && ++names.misses >= kMissesForFilter;
     }
-    names.Set(hash, need.name, slot);
+    names.names.Set(hash, need.name, slot);
     table_.Recount(*inode);
   }
   return want_filter ? FillFilter(need.id) : Result<void>();
@@ -112,8 +112,8 @@ Result<void> Loader::FillFilter(const ObjectId& id) {
     if (inode == nullptr || !inode->directory || !inode->directory->large || inode->directory->filter) return {};
     // From here on it learns of every new name. What was made before and is not here is in the index, whose reading
     // begins after this.
-    for (const auto& [key, slot] : inode->directory->names) {
-      if (slot.InIndex()) filter->Add(key.hash);
+    for (const NameMap::Item& item : inode->directory->names) {
+      if (item.slot().InIndex()) filter->Add(item.hash());
     }
     inode->directory->filter = filter;
   }
@@ -187,9 +187,8 @@ Result<void> Loader::VisitOwn(const ObjectId& directory,
       found.clear();
       end = names.loaded || own.end;
       const std::uint64_t last = end ? kNoHash : own.last;
-      for (auto at = names.names.lower_bound(Directory::KeyView{position, {}});
-           at != names.names.end() && at->first.hash <= last; ++at) {
-        if (at->second.InIndex()) found.emplace_back(at->first.name, at->second);
+      for (auto at = names.names.From(position); at != names.names.end() && at->hash() <= last; ++at) {
+        if (at->slot().InIndex()) found.emplace_back(at->name(), at->slot());
       }
       if (!names.loaded) {
         for (const store::IndexEntry& entry : own.entries) {

@@ -57,7 +57,7 @@ bool FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, con
   }();
   if (own == nullptr) own = &kAllInMemory;
   const LowerListing& listing = directory.listing && !directory.upper_only ? *directory.listing : kNone;
-  auto upper = directory.names.lower_bound(Directory::KeyView{after + 1, {}});
+  auto upper = directory.names.From(after + 1);
   auto index = std::lower_bound(own->entries.begin(), own->entries.end(), after + 1,
                                 [](const store::IndexEntry& entry, std::uint64_t value) { return entry.hash < value; });
   auto lower = std::upper_bound(listing.items.begin(), listing.items.end(), after,
@@ -65,7 +65,7 @@ bool FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, con
   page.Clear();
   const std::uint64_t limit = own->end ? kNoHash : own->last;
   for (;;) {
-    std::uint64_t next = upper != directory.names.end() ? upper->first.hash : kNoHash;
+    std::uint64_t next = upper != directory.names.end() ? upper->hash() : kNoHash;
     if (index != own->entries.end()) next = std::min(next, index->hash);
     if (lower != listing.items.end()) next = std::min(next, lower->hash);
     if (next == kNoHash || next > limit) break;
@@ -75,8 +75,8 @@ bool FillPage(Directory& directory, const OwnPage* own, std::uint64_t after, con
     }
     const std::size_t before = page.items.size();
     const auto index_begin = index;
-    for (; upper != directory.names.end() && upper->first.hash == next; ++upper) {
-      if (upper->second.state == NameSlot::State::kUpper) page.Add(next, upper->first.name, upper->second);
+    for (; upper != directory.names.end() && upper->hash() == next; ++upper) {
+      if (upper->slot().state == NameSlot::State::kUpper) page.Add(next, upper->name(), upper->slot());
     }
     // Where a name is in memory, what that says counts.
     for (; index != own->entries.end() && index->hash == next; ++index) {

@@ -325,7 +325,7 @@ Result<void> Loader::LoadChild(const Need& need) {
         NameSlot hidden;
         if (slot != nullptr) hidden.changed = slot->changed;
         hidden.beneath = NameSlot::Beneath::kYes;
-        names.Set(hash, need.name, hidden);
+        names.names.Set(hash, need.name, hidden);
       } else if (!hidden_here) {
         names.ForgetLower(asked);
       }

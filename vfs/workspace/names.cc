@@ -66,7 +66,7 @@ Result<NameSlot*> WorkspaceImpl::FindVisible(Inode& directory, std::uint64_t has
 void WorkspaceImpl::SetName(Inode& directory, std::uint64_t hash, std::string_view name, NameSlot slot, Lsn end) {
   Directory& names = *directory.directory;
   slot.changed = end;
-  names.Set(hash, name, slot);
+  names.names.Set(hash, name, slot);
   // While all names are here; later it would take a pass over the index.
   if (!names.filter && names.loaded && names.names.size() > budget_.whole_directory_names) {
     names.MakeFilter(budget_.name_filter);

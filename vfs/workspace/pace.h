@@ -25,11 +25,14 @@ class Pace {
   // To be called every few microseconds of work, with no lock held that others wait for.
   void Step() {
     if (++steps_ % kStepsAtOnce != 0) return;
+    // The clock of all time is read without a system call, and a thread cannot have worked longer.
+    if (Clock::now() - piece_ < kPiece) return;
     const std::chrono::nanoseconds worked = Worked() - began_;
     if (worked < kPiece) return;
     const double ease = ease_();
     if (ease > 0) rest_(std::chrono::duration_cast<std::chrono::nanoseconds>(std::min(worked, kLongestPiece) * ease));
     began_ = Worked();
+    piece_ = Clock::now();
   }
 
   static constexpr int kStepsAtOnce = 16;
@@ -40,6 +43,8 @@ class Pace {
   static constexpr std::chrono::nanoseconds kLongestPiece = std::chrono::milliseconds(5);
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   // Of this thread, on a processor.
   static std::chrono::nanoseconds Worked() {
     timespec time{};
@@ -49,7 +54,8 @@ class Pace {
 
   const std::function<double()> ease_;
   const Rest rest_;
-  std::chrono::nanoseconds began_ = Worked();
+  std::chrono::nanoseconds began_ = Worked();  // the piece, in this thread's time
+  Clock::time_point piece_ = Clock::now();     // the same, in all time
   unsigned steps_ = 0;
 };
 

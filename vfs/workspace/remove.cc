@@ -30,7 +30,7 @@ void WorkspaceImpl::DropEntry(Inode& directory, std::uint64_t hash, std::string_
     gone.beneath = NameSlot::Beneath::kYes;
     SetName(directory, hash, name, gone, end);
   } else if (names.loaded) {
-    names.Erase(hash, name);
+    names.names.Erase(hash, name);
     names.erased = end;
   } else {
     // The index still has it.
@@ -38,7 +38,7 @@ void WorkspaceImpl::DropEntry(Inode& directory, std::uint64_t hash, std::string_
     gone.beneath = NameSlot::Beneath::kNo;
     SetName(directory, hash, name, gone, end);
   }
-  NoteDirty(directory, Directory::NameFootprint(name));
+  NoteDirty(directory, NameMap::Footprint(name));
   directory.changed = end;
 }
 

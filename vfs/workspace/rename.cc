@@ -177,7 +177,7 @@ Result<void> WorkspaceImpl::LogRename(const OpContext& context, const RenameRequ
   if (renamed.target != nullptr) TakeUnlink(*renamed.target, now, appended.end);
   Take(moved, appended.end);
   if (moves_directory) source.record.parent = target_directory;
-  Take(source_holder, appended.end, Directory::NameFootprint(request.to));
+  Take(source_holder, appended.end, NameMap::Footprint(request.to));
   if (!request.same_directory()) Take(target_holder, appended.end);
   table_.Recount(*renamed.source_parent);
   table_.Recount(*renamed.target_parent);

@@ -89,7 +89,7 @@ Result<void> MemoryReplay::On(const journal::EntryEffect& effect) {
   switch (effect.state) {
     case journal::EntryEffect::State::kAbsent:
       if (inode->directory->loaded) {
-        inode->directory->Erase(hash, effect.name);
+        inode->directory->names.Erase(hash, effect.name);
         return {};
       }
       slot.beneath = NameSlot::Beneath::kNo;  // else it were a whiteout; it hides what the index still has
@@ -102,7 +102,7 @@ Result<void> MemoryReplay::On(const journal::EntryEffect& effect) {
       slot.beneath = NameSlot::Beneath::kYes;
       break;
   }
-  inode->directory->Set(hash, effect.name, slot);
+  inode->directory->names.Set(hash, effect.name, slot);
   return {};
 }
 
