@@ -75,6 +75,10 @@ Result<Appended> LogJournal::AppendOnce(ByteSpan head, ByteSpan payload, Room ro
 void LogJournal::SetEnd(std::uint64_t begin, std::uint64_t record_bytes) {
   end_.store(begin + record_bytes, std::memory_order_seq_cst);
   committer_->Appended(begin);
+  const std::uint64_t end = begin + record_bytes;
+  if (end - std::max(sync_asked_, committer_->durable()) < kUnsyncedBytes) return;
+  sync_asked_ = end;
+  committer_->Sync(end, [](const Result<void>&) {});
 }
 
 Result<void> LogJournal::Write(std::span<const ByteSpan> more, std::uint64_t end) {

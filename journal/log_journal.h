@@ -31,9 +31,12 @@ namespace strata::journal {
 
 constexpr std::uint64_t kMostUnused = 32;  // of a segment, one in so many bytes is left unused at its end
 constexpr std::size_t kBufferBytes = 1 << 20;
-constexpr std::size_t kUnsyncedSegments = 4;  // from here on they are synced though nobody asks
-constexpr std::int64_t kLargestTouch = 32;    // blocks that one touch may map
-constexpr std::uint64_t kCopied = 16 << 10;   // up to here reads are copied rather than that pages are let go for them
+// From here on what nobody has asked for is synced. The disk then works beside those who write, and whoever asks in the
+// end waits for little.
+constexpr std::size_t kUnsyncedSegments = 4;
+constexpr std::uint64_t kUnsyncedBytes = 8 << 20;
+constexpr std::int64_t kLargestTouch = 32;   // blocks that one touch may map
+constexpr std::uint64_t kCopied = 16 << 10;  // up to here reads are copied rather than that pages are let go for them
 // Heads lie close to each other or far apart, by how large the payloads between them are: little is lost either way.
 constexpr std::uint64_t kHeadReadAhead = 16 << 10;
 // From here on the next segment's blocks are written ahead, where so few bytes come with each sync that a sync's own
@@ -73,7 +76,7 @@ class LogJournal final : public Journal {
     file_ = current_->open.load()->file.get();
     used_.emplace(env, directory_, segment_size_);
     if (segment_size_ >= kSmallestSpared) spare_.emplace(env, directory_, segment_size_);
-    synced_ = found.end;
+    sync_asked_ = synced_ = found.end;
     unsynced_.push_back(current_);
     buffer_.resize(kBufferBytes);
     outgoing_.resize(kBufferBytes);
@@ -222,6 +225,7 @@ class LogJournal final : public Journal {
   CondVar wrote_;
   std::vector<Segment*> unsynced_ STRATA_GUARDED_BY(mutex_);  // written to since the last sync; the last is current_
   bool directory_unsynced_ STRATA_GUARDED_BY(mutex_) = false;
+  std::uint64_t sync_asked_ STRATA_GUARDED_BY(mutex_) = 0;  // up to here, for what nobody has asked for yet
   std::uint32_t last_check_ STRATA_GUARDED_BY(mutex_) = 0;  // Frame::check of the last record
   std::atomic<std::uint64_t> written_;  // everything before has reached the operating system; stored under mutex_
   std::atomic<std::uint64_t> end_;      // stored under mutex_

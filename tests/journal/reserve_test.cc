@@ -259,5 +259,22 @@ TEST(JournalSyncsByItself, AlsoWhatComesDuringASync) {
   EXPECT_EQ(journal->durable(), end);
 }
 
+TEST(JournalSyncsByItself, WhatNobodyAsksForOnceItIsMuch) {
+  TempFolder folder;
+  FaultEnv env;
+  auto journal = MustOpen(env, folder / "j", Options(64 << 20));
+  const auto at_start = env.Count(FaultEnv::kSync);
+  const Written record{"head", std::string(1 << 20, 'x')};
+  Lsn end;
+  for (int i = 0; i < 20; ++i) end = MustAppend(*journal, record).end;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  constexpr std::uint64_t kMost = 9 << 20;  // with the record that goes beyond
+  while (end.value - journal->durable().value > kMost && std::chrono::steady_clock::now() < limit) {
+    std::this_thread::yield();
+  }
+  EXPECT_LE(end.value - journal->durable().value, kMost);
+  EXPECT_LE(env.Count(FaultEnv::kSync) - at_start, 3) << "not for each record";
+}
+
 }  // namespace
 }  // namespace strata::journal
