@@ -2,137 +2,183 @@
 
 #include <netinet/in.h>
 #include <rpc/rpc.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
+#include <optional>
+#include <utility>
 #include <vector>
 
-#include "base/unique_fd.h"
-#include "server/rpc/record_reader.h"
+#include "server/portmap/program.h"
+#include "server/portmap/registry.h"
 #include "server/rpc/reply_buffer.h"
 #include "server/rpc/xdr.h"
 
 namespace strata {
 namespace {
 
-constexpr std::uint32_t kRpcbindProgram = 100000;
-constexpr std::uint32_t kRpcbindVersion = 3;
-constexpr std::uint32_t kSet = 1, kUnset = 2;
-constexpr timeval kTimeout{2, 0};
-constexpr std::size_t kMaxReply = 4096;
+constexpr std::uint32_t kPortmapVersion = 2, kRpcbindVersion = 3, kRpcbindVersion4 = 4;
+constexpr std::uint32_t kSet = 1, kUnset = 2, kGetAddress = 3;  // GETADDR, and GETPORT of version 2
+constexpr std::size_t kMaxAddress = 128;
 
-bool Connect(const UniqueFd& socket, const void* address, std::size_t size) {
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &kTimeout, sizeof kTimeout);
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kTimeout, sizeof kTimeout);
-  return ::connect(socket.get(), static_cast<const sockaddr*>(address), static_cast<socklen_t>(size)) == 0;
-}
-
-// By the socket file, since rpcbind sees there who we are; else by loopback, from a privileged port where we may.
-Result<UniqueFd> Connect(const PortmapAddress& where) {
-  sockaddr_un path{};
-  path.sun_family = AF_UNIX;
-  if (where.socket_path.size() < sizeof path.sun_path) {
-    std::memcpy(path.sun_path, where.socket_path.data(), where.socket_path.size());
-    UniqueFd local(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (Connect(local, &path, sizeof path)) return local;
-  }
-  sockaddr_in loopback{};
-  loopback.sin_family = AF_INET;
-  loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  loopback.sin_port = htons(where.port);
-  UniqueFd tcp(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  ::bindresvport(tcp.get(), nullptr);
-  if (Connect(tcp, &loopback, sizeof loopback)) return tcp;
-  return Fail(
-      Status::FromErrno(errno, "connecting to rpcbind on port " + std::to_string(where.port)).WithContext("portmap"));
-}
-
-bool SendAll(int fd, ByteSpan bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) return false;
-    bytes = bytes.subspan(static_cast<std::size_t>(sent));
-  }
-  return true;
-}
-
-bool ReceiveAll(int fd, MutableByteSpan bytes) {
-  while (!bytes.empty()) {
-    const ssize_t got = ::recv(fd, bytes.data(), bytes.size(), 0);
-    if (got <= 0) return false;
-    bytes = bytes.subspan(static_cast<std::size_t>(got));
-  }
-  return true;
-}
-
-// The answer of a procedure whose result is one bool.
-Result<bool> CallBool(const PortmapAddress& where, std::uint32_t procedure, ByteSpan arguments) {
-  STRATA_ASSIGN(const UniqueFd socket, Connect(where));
-  constexpr std::uint32_t kXid = 1;  // the connection carries this call alone
-  rpc::ReplyBuffer call;
-  constexpr std::size_t kHeader = 40;
-  call.U32(rpc::kLastFragment | static_cast<std::uint32_t>(kHeader + arguments.size()));
-  for (const std::uint32_t word :
-       {kXid, static_cast<std::uint32_t>(CALL), std::uint32_t{2}, kRpcbindProgram, kRpcbindVersion, procedure,
-        std::uint32_t{0}, std::uint32_t{0}, std::uint32_t{0}, std::uint32_t{0}}) {
-    call.U32(word);
-  }
-  call.Raw(arguments);
+std::vector<std::byte> BytesOf(const rpc::ReplyBuffer& from) {
   std::vector<std::byte> bytes;
-  call.CopyTo(0, bytes);
-  std::byte mark[4];
-  if (!SendAll(socket.get(), bytes) || !ReceiveAll(socket.get(), mark))
-    return Fail(Errc::kIo, "rpcbind does not answer");
-  const std::uint32_t size = rpc::LoadBe32(mark) & ~rpc::kLastFragment;
-  if (size > kMaxReply) return Fail(Errc::kIo, "rpcbind's answer is too long");
-  std::vector<std::byte> reply(size);
-  if (!ReceiveAll(socket.get(), reply)) return Fail(Errc::kIo, "rpcbind does not answer");
-  rpc::XdrReader reader(reply);
-  const bool accepted = reader.U32() == kXid && reader.U32() == REPLY && reader.U32() == MSG_ACCEPTED;
-  reader.U32();
-  reader.Opaque(kMaxReply);
-  if (!accepted || reader.U32() != SUCCESS) return Fail(Errc::kIo, "rpcbind denies the call");
-  if (procedure == NULLPROC) return true;
-  const bool answer = reader.Bool();
-  if (!reader.ok()) return Fail(Errc::kIo, "rpcbind's answer does not decode");
-  return answer;
+  from.CopyTo(0, bytes);
+  return bytes;
 }
 
-std::vector<std::byte> MappingArguments(std::uint32_t program, std::uint32_t version, const std::string& netid,
-                                        const std::string& uaddr) {
-  rpc::ReplyBuffer out;
+std::vector<std::byte> Mapping(std::uint32_t program, std::uint32_t version, const std::string& netid,
+                               const std::string& uaddr) {
+  rpc::ReplyBuffer out(512);
   out.U32(program);
   out.U32(version);
   out.Text(netid);
   out.Text(uaddr);
   out.Text(::geteuid() == 0 ? "superuser" : std::to_string(::geteuid()));
-  std::vector<std::byte> bytes;
-  out.CopyTo(0, bytes);
-  return bytes;
+  return BytesOf(out);
+}
+
+// By the socket file, since rpcbind sees there who we are; else by loopback, from a privileged port where we may.
+void CallRpcbind(rpc::Client& client, const PortmapAddress& where, std::uint32_t procedure,
+                 std::vector<std::byte> arguments, rpc::Client::Done done) {
+  rpc::OutgoingCall call{.program = kPortmapProgram,
+                         .version = kRpcbindVersion,
+                         .procedure = procedure,
+                         .arguments = std::move(arguments),
+                         .privileged_port = true};
+  const rpc::Address loopback{.transport = rpc::Address::Transport::kTcp,
+                              .host = boost::asio::ip::address_v4::loopback(),
+                              .port = where.port,
+                              .path = {}};
+  const rpc::Address local{
+      .transport = rpc::Address::Transport::kUnix, .host = {}, .port = 0, .path = where.socket_path};
+  client.Call(local, call,
+              [&client, loopback, call, done = std::move(done)](Result<std::vector<std::byte>> answer) mutable {
+                const bool nobody = !answer && answer.error().code() != Errc::kNotSupported;
+                if (!nobody) return done(std::move(answer));
+                client.Call(loopback, std::move(call), std::move(done));
+              });
+}
+
+// The answer of a procedure whose result is one bool.
+Result<bool> BoolOf(const Result<std::vector<std::byte>>& answer) {
+  if (!answer) return std::unexpected(answer.error().WithContext("rpcbind"));
+  rpc::XdrReader in(*answer);
+  const bool value = in.Bool();
+  if (!in.ok()) return Fail(Errc::kIo, "rpcbind's answer does not decode");
+  return value;
+}
+
+// Runs what `start` begins to its end here and now.
+template <typename T>
+Result<T> Wait(std::move_only_function<void(rpc::Client&, std::move_only_function<void(Result<T>)>)> start) {
+  boost::asio::io_context context(1);
+  std::optional<Result<T>> outcome;
+  rpc::Client client(context);
+  start(client, [&](Result<T> result) { outcome = std::move(result); });
+  context.run();
+  return outcome ? std::move(*outcome) : Fail(Errc::kIo, "the call did not end");
 }
 
 }  // namespace
 
-bool RpcbindRuns(const PortmapAddress& address) { return CallBool(address, NULLPROC, {}).has_value(); }
+void RpcbindSet(rpc::Client& client, const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
+                const std::string& netid, const std::string& uaddr, PortmapDone done) {
+  CallRpcbind(client, address, kSet, Mapping(program, version, netid, uaddr),
+              [program, netid, done = std::move(done)](const Result<std::vector<std::byte>>& answer) mutable {
+                const Result<bool> set = BoolOf(answer);
+                if (!set) return done(Fail(set.error()));
+                if (*set) return done({});
+                done(Fail(Errc::kExists, "rpcbind refuses program " + std::to_string(program) + " on " + netid +
+                                             ": another server may be registered"));
+              });
+}
+
+void RpcbindUnset(rpc::Client& client, const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
+                  const std::string& netid, PortmapDone done) {
+  CallRpcbind(client, address, kUnset, Mapping(program, version, netid, ""),
+              [program, netid, done = std::move(done)](const Result<std::vector<std::byte>>& answer) mutable {
+                const Result<bool> removed = BoolOf(answer);
+                if (!removed) return done(Fail(removed.error()));
+                if (*removed) return done({});
+                done(Fail(Errc::kNotFound, "rpcbind has no program " + std::to_string(program) + " on " + netid));
+              });
+}
+
+void RpcbindFind(rpc::Client& client, const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
+                 const std::string& netid, std::move_only_function<void(Result<std::string>)> done) {
+  CallRpcbind(client, address, kGetAddress, Mapping(program, version, netid, ""),
+              [done = std::move(done)](const Result<std::vector<std::byte>>& answer) mutable {
+                if (!answer) return done(Fail(answer.error()));
+                rpc::XdrReader in(*answer);
+                std::string uaddr(in.Text(kMaxAddress));
+                if (!in.ok()) return done(Fail(Errc::kIo, "rpcbind's answer does not decode"));
+                done(std::move(uaddr));
+              });
+}
+
+void CallProgram(rpc::Client& client, rpc::Address to, rpc::OutgoingCall call, rpc::Client::Done done,
+                 std::uint16_t port) {
+  const bool datagram = to.transport == rpc::Address::Transport::kUdp;
+  const bool v6 = to.host.is_v6();
+  rpc::ReplyBuffer arguments(256);
+  arguments.U32(call.program);
+  arguments.U32(call.version);
+  if (v6) {
+    arguments.Text(datagram ? "udp6" : "tcp6");
+    arguments.Text("");
+    arguments.Text("");
+  } else {
+    arguments.U32(datagram ? IPPROTO_UDP : IPPROTO_TCP);
+    arguments.U32(0);
+  }
+  rpc::Address portmap = to;
+  portmap.port = port;
+  rpc::OutgoingCall ask{.program = kPortmapProgram,
+                        .version = v6 ? kRpcbindVersion4 : kPortmapVersion,
+                        .procedure = kGetAddress,
+                        .arguments = BytesOf(arguments),
+                        .timeout = call.timeout};
+  client.Call(
+      portmap, std::move(ask),
+      [&client, v6, to = std::move(to), call = std::move(call),
+       done = std::move(done)](Result<std::vector<std::byte>> found) mutable {
+        if (!found) return done(std::move(found));
+        rpc::XdrReader in(*found);
+        std::uint32_t where = 0;
+        if (v6) {
+          const auto parsed = portmap::ParseUniversalAddress(in.Text(kMaxAddress));
+          if (parsed) where = parsed->port;
+        } else {
+          where = in.U32();
+        }
+        if (!in.ok() || where == 0 || where > 0xffff) {
+          return done(Fail(Errc::kNotSupported, "port 111 of " + to.host.to_string() + " knows nothing of program " +
+                                                    std::to_string(call.program)));
+        }
+        to.port = static_cast<std::uint16_t>(where);
+        client.Call(to, std::move(call), std::move(done));
+      });
+}
+
+bool RpcbindRuns(const PortmapAddress& address) {
+  return Wait<std::vector<std::byte>>([&](rpc::Client& client, rpc::Client::Done done) {
+           CallRpcbind(client, address, NULLPROC, {}, std::move(done));
+         })
+      .has_value();
+}
 
 Result<void> RpcbindSet(const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
                         const std::string& netid, const std::string& uaddr) {
-  STRATA_ASSIGN(const bool done, CallBool(address, kSet, MappingArguments(program, version, netid, uaddr)));
-  if (!done)
-    return Fail(Errc::kExists, "rpcbind refuses program " + std::to_string(program) + " on " + netid +
-                                   ": another server may be registered");
-  return {};
+  return Wait<void>([&](rpc::Client& client, PortmapDone done) {
+    RpcbindSet(client, address, program, version, netid, uaddr, std::move(done));
+  });
 }
 
 Result<void> RpcbindUnset(const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
                           const std::string& netid) {
-  STRATA_ASSIGN(const bool done, CallBool(address, kUnset, MappingArguments(program, version, netid, "")));
-  if (!done) return Fail(Errc::kNotFound, "rpcbind has no program " + std::to_string(program) + " on " + netid);
-  return {};
+  return Wait<void>([&](rpc::Client& client, PortmapDone done) {
+    RpcbindUnset(client, address, program, version, netid, std::move(done));
+  });
 }
 
 }  // namespace strata

@@ -1,24 +1,43 @@
-// A client of the rpcbind of this machine: tells it what is served here (RFC 1833; spec nfsv3 2.3).
+// Asks port 111, here and on other machines, and tells the rpcbind of this machine what is served here (RFC 1833; spec
+// nfsv3 2.3).
 #pragma once
 
 #include <cstdint>
 #include <string>
 
 #include "base/status.h"
+#include "server/rpc/client.h"
 
 namespace strata {
 
-// Where port 111 is; others only in tests.
+// Where this machine's port 111 is; others only in tests.
 struct PortmapAddress {
   std::uint16_t port = 111;
   std::string socket_path = "/run/rpcbind.sock";
 };
 
-// Whether an rpcbind answers, by its socket or on the loopback address.
-bool RpcbindRuns(const PortmapAddress& address);
+// -- Without waiting: on the client's thread. --
+
+using PortmapDone = std::move_only_function<void(Result<void>)>;
 
 // RPCBPROC_SET: `uaddr` is a universal address of `netid` ("tcp", "udp", "tcp6", "udp6"). kExists: another address is
 // registered; kNotFound: no rpcbind runs.
+void RpcbindSet(rpc::Client& client, const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
+                const std::string& netid, const std::string& uaddr, PortmapDone done);
+void RpcbindUnset(rpc::Client& client, const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
+                  const std::string& netid, PortmapDone done);
+// Where the rpcbind of this machine says that the program is; empty for nowhere.
+void RpcbindFind(rpc::Client& client, const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
+                 const std::string& netid, std::move_only_function<void(Result<std::string>)> done);
+// Calls the program of another machine where port 111 there (`port` only in tests) says that it is: the port of `to` is
+// not looked at. kNotSupported where it says nothing.
+void CallProgram(rpc::Client& client, rpc::Address to, rpc::OutgoingCall call, rpc::Client::Done done,
+                 std::uint16_t port = 111);
+
+// -- Waiting, for up to some seconds: at the start and the end. --
+
+// Whether an rpcbind answers, by its socket or on the loopback address.
+bool RpcbindRuns(const PortmapAddress& address);
 Result<void> RpcbindSet(const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
                         const std::string& netid, const std::string& uaddr);
 Result<void> RpcbindUnset(const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
