@@ -1,4 +1,4 @@
-# NFS, MOUNT, portmap and the exports: STRATA_NFS_SOURCES, for the server room. Included from server/CMakeLists.txt, whose target must link libtirpc.
+# NFS, MOUNT, NLM, portmap and the exports: STRATA_NFS_SOURCES, for the server room. Included from server/CMakeLists.txt, whose target must link libtirpc.
 set(STRATA_NFS_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/exports.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/attributes.cc
@@ -8,7 +8,7 @@ set(STRATA_NFS_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/handle.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/lookup.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/operation.cc
-    nfs3/past.cc
+  ${CMAKE_CURRENT_LIST_DIR}/nfs3/past.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/program.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/remove.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/status.cc
@@ -16,6 +16,9 @@ set(STRATA_NFS_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/xdr_types.cc
   ${CMAKE_CURRENT_LIST_DIR}/mount3/mount_list.cc
   ${CMAKE_CURRENT_LIST_DIR}/mount3/program.cc
+  ${CMAKE_CURRENT_LIST_DIR}/nlm4/lock_table.cc
+  ${CMAKE_CURRENT_LIST_DIR}/nlm4/program.cc
+  ${CMAKE_CURRENT_LIST_DIR}/nlm4/range_locks.cc
   ${CMAKE_CURRENT_LIST_DIR}/portmap/program.cc
   ${CMAKE_CURRENT_LIST_DIR}/portmap/registry.cc)
 

@@ -3,9 +3,11 @@
 #include <boost/asio/ip/address.hpp>
 #include <utility>
 
+#include "base/env.h"
 #include "base/log.h"
 #include "server/mount3/program.h"
 #include "server/nfs3/program.h"
+#include "server/nlm4/program.h"
 #include "server/portmap/program.h"
 #include "server/portmap_service.h"
 #include "server/rpc/dispatcher.h"
@@ -21,8 +23,12 @@ class ServerImpl final : public Server {
       : exports_(std::move(exports)),
         nfs_(MakeNfs3Program(exports_)),
         mount_(MakeMount3Program(exports_)),
-        streams_({nfs_.get(), mount_.get()}),
-        datagrams_({mount_.get()}),
+        locks_(
+            {.bytes = options.max_lock_bytes}, [] { return Env::System().Now().ns; },
+            [](const std::vector<nlm4::Grant>&) {}),
+        nlm_(MakeNlm4Program(exports_, options.locks ? &locks_ : nullptr)),
+        streams_({nfs_.get(), mount_.get(), nlm_.get()}),
+        datagrams_({mount_.get(), nlm_.get()}),
         transport_(rpc::Transport::Create({.io_threads = options.io_threads,
                                            .worker_threads = options.worker_threads,
                                            .max_calls_in_flight = options.max_calls_in_flight,
@@ -147,11 +153,14 @@ class ServerImpl final : public Server {
     const portmap::SocketAddress address{bound.address, bound.port};
     if (!datagrams) services.push_back({nfs_->number(), nfs_->high_version(), address, false});
     services.push_back({mount_->number(), mount_->high_version(), address, datagrams});
+    services.push_back({nlm_->number(), nlm_->high_version(), address, datagrams});
   }
 
   const Exports exports_;
   const std::unique_ptr<rpc::Program> nfs_;
   const std::unique_ptr<rpc::Program> mount_;
+  nlm4::LockTable locks_;
+  const std::unique_ptr<rpc::Program> nlm_;
   const rpc::Dispatcher streams_;
   const rpc::Dispatcher datagrams_;
   std::vector<Endpoint> endpoints_;

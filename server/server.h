@@ -43,6 +43,10 @@ struct ServerOptions {
   // Of the duplicate request cache, in all.
   std::size_t duplicate_cache_entries = 32768;
   std::size_t duplicate_cache_bytes = 16 << 20;
+  // Whether clients may lock. Without, each lock is refused at once. Not built to the end yet: locks do not outlive the
+  // server, and who waits for one has to ask again.
+  bool locks = false;
+  std::size_t max_lock_bytes = 64 << 20;
 };
 
 struct ServerStatistics {

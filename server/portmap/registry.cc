@@ -7,6 +7,9 @@
 namespace strata::portmap {
 namespace {
 
+// The lock manager: a client on this machine has one of its own, under the same number. Clients are told of the
+// server's; the server finds theirs.
+constexpr std::uint32_t kSharedProgram = 100021;
 constexpr std::size_t kMaxFieldBytes = 108;  // that of a socket's path, the longest that a universal address can be
 
 bool Printable(std::string_view text) {
@@ -62,6 +65,7 @@ bool Registry::Set(Registration registration) {
   }
   const MutexLock lock(mutex_);
   for (const Registration& entry : entries_) {
+    if (entry.program == kSharedProgram && entry.owner == kOwnOwner) continue;
     if (entry.program == registration.program && entry.version == registration.version &&
         entry.netid == registration.netid) {
       return entry.uaddr == registration.uaddr;
@@ -83,14 +87,27 @@ bool Registry::Unset(std::uint32_t program, std::uint32_t version, std::string_v
 std::optional<Registration> Registry::Find(std::uint32_t program, std::uint32_t version, std::string_view netid,
                                            bool exact) const {
   const MutexLock lock(mutex_);
-  const Registration* other = nullptr;
+  const Registration* best = nullptr;
+  const auto rank = [version](const Registration& entry) {
+    return (entry.version == version ? 2 : 0) + (entry.owner == kOwnOwner ? 1 : 0);
+  };
   for (const Registration& entry : entries_) {
-    if (entry.program != program || entry.netid != netid) continue;
-    if (entry.version == version) return entry;
-    if (other == nullptr) other = &entry;
+    if (entry.program != program || entry.netid != netid || (exact && entry.version != version)) continue;
+    if (best == nullptr || rank(entry) > rank(*best)) best = &entry;
   }
-  if (exact || other == nullptr) return std::nullopt;
-  return *other;
+  if (best == nullptr) return std::nullopt;
+  return *best;
+}
+
+std::optional<Registration> Registry::FindOthers(std::uint32_t program, std::uint32_t version,
+                                                 std::string_view netid) const {
+  const MutexLock lock(mutex_);
+  for (const Registration& entry : entries_) {
+    if (entry.program == program && entry.version == version && entry.netid == netid && entry.owner != kOwnOwner) {
+      return entry;
+    }
+  }
+  return std::nullopt;
 }
 
 std::vector<Registration> Registry::All() const {

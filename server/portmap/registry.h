@@ -44,15 +44,17 @@ class Registry {
   void AddOwn(std::uint32_t program, std::uint32_t version, const SocketAddress& address, bool datagram);
 
   // False if (program, version, netid) is there already with another address, the registry is full, or a field is
-  // malformed or too long.
+  // malformed or too long. The lock manager may be there twice: the server's own and another's.
   bool Set(Registration registration);
   // Removes (program, version, netid), of all netids where it is empty, as far as `owner` owns them ("superuser" owns
   // all but the server's own). False if nothing was removed.
   bool Unset(std::uint32_t program, std::uint32_t version, std::string_view netid, std::string_view owner);
   // The registration of the program for the netid: of this version, or, unless `exact`, of any other where there is
-  // none.
+  // none. The server's own comes before another's.
   std::optional<Registration> Find(std::uint32_t program, std::uint32_t version, std::string_view netid,
                                    bool exact) const;
+  // What another registered, whatever the server itself has.
+  std::optional<Registration> FindOthers(std::uint32_t program, std::uint32_t version, std::string_view netid) const;
   std::vector<Registration> All() const;
 
  private:

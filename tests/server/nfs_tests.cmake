@@ -14,9 +14,15 @@ strata_test(server_nfs_test
     ${STRATA_NFS_TEST_DIR}/nfs3/program_test.cc
     ${STRATA_NFS_TEST_DIR}/nfs3/status_test.cc
     ${STRATA_NFS_TEST_DIR}/mount3/mount3_test.cc
+    ${STRATA_NFS_TEST_DIR}/nlm4/nlm4_test.cc
     ${STRATA_NFS_TEST_DIR}/portmap/portmap_test.cc
     ${STRATA_NFS_TEST_DIR}/portmap/registry_test.cc
   LIBRARIES strata_nfs_harness strata_server nfs)
+
+# Locks, apart from the wire.
+strata_test(locks_test IN asan tsan
+  SOURCES ${STRATA_NFS_TEST_DIR}/nlm4/lock_table_test.cc ${STRATA_NFS_TEST_DIR}/nlm4/range_locks_test.cc
+  LIBRARIES strata_server)
 
 # The server's headers name libtirpc's types, the others libnfs's of the same names.
 foreach(source exports_test handle_test)

@@ -10,6 +10,9 @@ must "rpcinfo -p answers" sh -c 'rpcinfo -p localhost >/tmp/rpcinfo'
 grep -Eq '100003 +3 +tcp +2049' /tmp/rpcinfo || { cat /tmp/rpcinfo; die "rpcinfo does not name NFS"; }
 say "and names NFS"
 must "showmount -e answers" sh -c 'showmount -e localhost | grep -q "^/ "'
+timeout 20 flock -n literal true
+[ $? != 124 ] || die "flock hangs where no locks are granted"
+say "flock says at once that no locks are granted"
 pidof rpc.statd >/dev/null && say "rpc.statd runs" || die "rpc.statd was not started"
 cd /
 must "umount" umount /mnt

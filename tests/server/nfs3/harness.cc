@@ -7,6 +7,7 @@
 #include "server/mount3/program.h"
 #include "server/nfs3/handle.h"
 #include "server/nfs3/program.h"
+#include "server/nlm4/program.h"
 #include "server/portmap/program.h"
 
 namespace strata::testing {
@@ -19,12 +20,18 @@ std::uint32_t Reply::Word(std::size_t index) const {
 struct Harness::Impl {
   Exports exports;
   portmap::Registry registry;
-  std::unique_ptr<rpc::Program> nfs, mount, portmap;
+  nlm4::LockTable locks{{}, [] { return std::int64_t{0}; }, [](const std::vector<nlm4::Grant>&) {}};
+  std::unique_ptr<rpc::Program> nfs, mount, portmap, nlm;
 
-  rpc::Program& Of(std::uint32_t number) { return number == kNfs ? *nfs : number == kMount ? *mount : *portmap; }
+  rpc::Program& Of(std::uint32_t number) {
+    for (rpc::Program* program : {nfs.get(), mount.get(), nlm.get()}) {
+      if (program->number() == number) return *program;
+    }
+    return *portmap;
+  }
 };
 
-Harness::Harness(std::vector<ExportRules> exports) : impl_(std::make_unique<Impl>()) {
+Harness::Harness(std::vector<ExportRules> exports, bool locks) : impl_(std::make_unique<Impl>()) {
   if (exports.empty()) exports.resize(1);
   for (ExportRules& rules : exports) {
     if (rules.volume == nullptr) rules.volume = std::make_shared<FakeFileSystem>();
@@ -40,8 +47,12 @@ Harness::Harness(std::vector<ExportRules> exports) : impl_(std::make_unique<Impl
   impl_->nfs = MakeNfs3Program(impl_->exports);
   impl_->mount = MakeMount3Program(impl_->exports);
   impl_->portmap = MakePortmapProgram(impl_->registry);
+  impl_->nlm = MakeNlm4Program(impl_->exports, locks ? &impl_->locks : nullptr);
 }
 Harness::~Harness() = default;
+
+bool Harness::NothingIsLocked() const { return impl_->locks.empty(); }
+void Harness::SetGrace(bool grace) { impl_->locks.SetGrace(grace); }
 
 Bytes Harness::Handle(const vfs::ObjectId& id, const FakeFileSystem* of) const {
   Bytes bytes(nfs3::kHandleBytes);

@@ -1,4 +1,4 @@
-// Harness: calls of the three programs, bytes in and bytes out, over fake volumes. Its header keeps libtirpc's names
+// Harness: calls of the four programs, bytes in and bytes out, over fake volumes. Its header keeps libtirpc's names
 // out, so that a test can use libnfs's decoders, which define the same names.
 #pragma once
 
@@ -37,7 +37,7 @@ struct From {
 
 class Harness {
  public:
-  static constexpr std::uint32_t kNfs = 100003, kMount = 100005, kPortmap = 100000;
+  static constexpr std::uint32_t kNfs = 100003, kMount = 100005, kPortmap = 100000, kNlm = 100021;
 
   struct ExportRules {
     std::string path = "/";
@@ -46,8 +46,8 @@ class Harness {
     int squash = 0;  // Squash, by value
     std::shared_ptr<FakeFileSystem> volume = nullptr;
   };
-  // One export "/" of `volume` where none are given.
-  explicit Harness(std::vector<ExportRules> exports = {});
+  // One export "/" of `volume` where none are given. `locks`: whether NLM grants any.
+  explicit Harness(std::vector<ExportRules> exports = {}, bool locks = true);
   ~Harness();
 
   FakeFileSystem& volume() { return *volume_; }
@@ -68,6 +68,10 @@ class Harness {
   // As the server registers itself, on port 2049 of `address`.
   void Register(std::uint32_t program, std::uint32_t version, const std::string& address, std::uint16_t port,
                 bool datagram);
+
+  // Of the lock table: whether nothing is held, and nobody waits.
+  bool NothingIsLocked() const;
+  void SetGrace(bool grace);
 
   // How the calls come.
   From from;

@@ -49,5 +49,24 @@ TEST(RegistryTest, OnlyTheOwnerOrTheSuperuserUnsets) {
   EXPECT_TRUE(registry.Unset(1, 1, "tcp", "superuser"));
 }
 
+TEST(RegistryTest, TheLockManagerMayBeThereTwice) {
+  constexpr std::uint32_t kLocks = 100021;
+  Registry registry;
+  registry.AddOwn(kLocks, 4, {boost::asio::ip::make_address("127.0.0.1"), 2049}, false);
+  EXPECT_FALSE(registry.FindOthers(kLocks, 4, "tcp"));
+  EXPECT_TRUE(registry.Set({kLocks, 4, "tcp", "0.0.0.0.156.64", "superuser"}));
+  EXPECT_FALSE(registry.Set({kLocks, 4, "tcp", "0.0.0.0.156.65", "superuser"}));
+  EXPECT_TRUE(registry.Set({kLocks, 3, "tcp", "0.0.0.0.156.64", "superuser"}));
+  EXPECT_EQ(registry.Find(kLocks, 4, "tcp", false)->uaddr, "127.0.0.1.8.1") << "clients are told of the server's";
+  EXPECT_EQ(registry.FindOthers(kLocks, 4, "tcp")->uaddr, "0.0.0.0.156.64");
+  EXPECT_EQ(registry.Find(kLocks, 3, "tcp", false)->uaddr, "0.0.0.0.156.64");
+  EXPECT_TRUE(registry.Unset(kLocks, 4, "tcp", "superuser"));
+  EXPECT_FALSE(registry.FindOthers(kLocks, 4, "tcp"));
+  EXPECT_TRUE(registry.Find(kLocks, 4, "tcp", true)) << "nobody takes the server's out";
+  // Of everything else there is one.
+  registry.AddOwn(100005, 3, {boost::asio::ip::make_address("127.0.0.1"), 2049}, false);
+  EXPECT_FALSE(registry.Set({100005, 3, "tcp", "0.0.0.0.1.1", "superuser"}));
+}
+
 }  // namespace
 }  // namespace strata::portmap

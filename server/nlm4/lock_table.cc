@@ -1,0 +1,498 @@
+#include "server/nlm4/lock_table.h"
+
+#include <absl/hash/hash.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace strata::nlm4 {
+namespace {
+
+// About how many bytes each takes, the allocator's own and the tables' free room included.
+constexpr std::size_t kFileBytes = 224, kOwnerBytes = 128, kClientBytes = 160, kShareBytes = 48, kWaiterBytes = 176;
+// Clients that hold nothing are remembered up to so many, so that a lock now and then costs no more than another.
+constexpr std::size_t kIdleClients = 1024;
+constexpr OwnerId kNobody = ~OwnerId{0};
+
+bool Overlap(const Range& a, const Range& b) { return a.first <= b.last && b.first <= a.last; }
+
+}  // namespace
+
+std::size_t LockTable::ClientHash::operator()(const ClientView& client) const {
+  if (client.address.is_v4()) return absl::HashOf(client.name, client.address.to_v4().to_uint());
+  return absl::HashOf(client.name, client.address.to_v6().to_bytes(), client.address.to_v6().scope_id());
+}
+
+std::size_t LockTable::OwnerHash::operator()(const OwnerView& owner) const {
+  return absl::HashOf(owner.client, owner.svid, AsText(owner.handle));
+}
+
+bool LockTable::OwnerEqual::operator()(OwnerId at, const OwnerView& owner) const {
+  const Owner& other = (*table)[at];
+  return other.client == owner.client && other.svid == owner.svid && std::ranges::equal(other.handle, owner.handle);
+}
+
+LockTable::LockTable(const LockLimits& limits, std::function<std::int64_t()> now,
+                     std::function<void(std::vector<Grant>)> granted)
+    : limits_(limits),
+      now_(std::move(now)),
+      granted_(std::move(granted)),
+      client_of_(0, ClientHash{&clients_}, ClientEqual{&clients_}),
+      owner_of_(0, OwnerHash{&owners_}, OwnerEqual{&owners_}) {}
+
+// -- Clients and owners. --
+
+std::optional<LockTable::ClientIndex> LockTable::FindClient(std::string_view name,
+                                                            const boost::asio::ip::address& address) const {
+  const auto found = client_of_.find(ClientView{name, address});
+  if (found == client_of_.end()) return std::nullopt;
+  return *found;
+}
+
+std::optional<OwnerId> LockTable::FindOwner(const Caller& caller) const {
+  const auto client = FindClient(caller.name, caller.address);
+  if (!client) return std::nullopt;
+  const auto found = owner_of_.find(OwnerView{*client, caller.svid, caller.owner});
+  if (found == owner_of_.end()) return std::nullopt;
+  return *found;
+}
+
+LockTable::ClientIndex LockTable::MakeClient(const Caller& caller) {
+  if (free_clients_.empty() && clients_.size() % kIdleClients == 0) ForgetIdleClients();
+  ClientIndex made;
+  if (free_clients_.empty()) {
+    made = static_cast<ClientIndex>(clients_.size());
+    clients_.emplace_back();
+  } else {
+    made = free_clients_.back();
+    free_clients_.pop_back();
+  }
+  clients_[made] = {.name = std::string(caller.name), .address = caller.address};
+  client_of_.insert(made);
+  bytes_ += kClientBytes + caller.name.size();
+  return made;
+}
+
+void LockTable::ForgetIdleClients() {
+  for (ClientIndex at = 0; at < clients_.size(); ++at) {
+    Client& client = clients_[at];
+    if (client.owners != 0 || client_of_.erase(at) == 0) continue;
+    bytes_ -= kClientBytes + client.name.size();
+    client = {};
+    free_clients_.push_back(at);
+  }
+}
+
+std::optional<OwnerId> LockTable::NeedOwner(const Caller& caller, std::size_t bytes) {
+  const auto known = FindClient(caller.name, caller.address);
+  const auto found = known ? FindOwner(caller) : std::nullopt;
+  const std::size_t fresh = found ? 0 : kOwnerBytes + caller.owner.size();
+  const std::size_t client = known ? 0 : kClientBytes + caller.name.size();
+  if (bytes_ + bytes + fresh + client > limits_.bytes) return std::nullopt;
+  if (known && clients_[*known].bytes + bytes + fresh > limits_.bytes / 2) return std::nullopt;
+  if (found) return found;
+  const ClientIndex of = known ? *known : MakeClient(caller);
+  OwnerId made;
+  if (free_owners_.empty()) {
+    made = static_cast<OwnerId>(owners_.size());
+    owners_.emplace_back();
+  } else {
+    made = free_owners_.back();
+    free_owners_.pop_back();
+  }
+  Owner& owner = owners_[made];
+  owner.client = of;
+  owner.svid = caller.svid;
+  owner.handle.assign(caller.owner.begin(), caller.owner.end());
+  ++clients_[of].owners;
+  owner_of_.insert(made);
+  Charge(made, fresh);
+  return made;
+}
+
+void LockTable::Unuse(OwnerId id) {
+  Owner& owner = owners_[id];
+  if (--owner.uses != 0) return;
+  owner_of_.erase(id);
+  Discharge(id, kOwnerBytes + owner.handle.size());
+  --clients_[owner.client].owners;
+  free_owners_.push_back(id);
+}
+
+void LockTable::Charge(OwnerId owner, std::size_t bytes) {
+  bytes_ += bytes;
+  clients_[owners_[owner].client].bytes += bytes;
+}
+
+void LockTable::Discharge(OwnerId owner, std::size_t bytes) {
+  bytes_ -= bytes;
+  clients_[owners_[owner].client].bytes -= bytes;
+}
+
+// -- Files. --
+
+LockTable::File* LockTable::FindFile(const FileKey& key) const {
+  const auto found = files_.find(key);
+  return found == files_.end() ? nullptr : found->second.get();
+}
+
+LockTable::File& LockTable::NeedFile(const FileKey& key) {
+  std::unique_ptr<File>& file = files_[key];
+  if (!file) {
+    file = std::make_unique<File>();
+    bytes_ += kFileBytes;
+  }
+  return *file;
+}
+
+void LockTable::DropIfEmpty(const FileKey& key, const File& file) {
+  if (!file.empty()) return;
+  files_.erase(key);
+  bytes_ -= kFileBytes;
+}
+
+void LockTable::SetRange(File& file, OwnerId owner, const Range& range, bool exclusive) {
+  const bool had = file.locks.Has(owner);
+  const std::size_t before = file.locks.size();
+  file.locks.Lock({range, exclusive, owner, now_()});
+  if (!had) Use(owner);
+  const std::size_t after = file.locks.size();
+  if (after > before) Charge(owner, (after - before) * RangeLocks::kLockBytes);
+  if (after < before) Discharge(owner, (before - after) * RangeLocks::kLockBytes);
+}
+
+void LockTable::ClearRange(File& file, OwnerId owner, const Range& range) {
+  if (!file.locks.Has(owner)) return;
+  DropPending(file, [&](const Pending& grant) { return grant.owner == owner && Overlap(grant.range, range); });
+  const std::size_t before = file.locks.size();
+  file.locks.Unlock(range, owner);
+  const std::size_t after = file.locks.size();
+  if (after > before) Charge(owner, (after - before) * RangeLocks::kLockBytes);
+  if (after < before) Discharge(owner, (before - after) * RangeLocks::kLockBytes);
+  if (!file.locks.Has(owner)) Unuse(owner);
+}
+
+LockTable::WaiterPlace LockTable::FindWaiter(File& file, OwnerId owner, const Range& range, bool exclusive) {
+  return std::ranges::find_if(file.waiters, [&](const Waiter& waiter) {
+    return waiter.owner == owner && waiter.range == range && waiter.exclusive == exclusive;
+  });
+}
+
+LockTable::WaiterPlace LockTable::DropWaiter(File& file, WaiterPlace at) {
+  const OwnerId owner = at->owner;
+  Discharge(owner, kWaiterBytes + at->back.handle.size());
+  const WaiterPlace next = file.waiters.erase(at);
+  Unuse(owner);
+  return next;
+}
+
+void LockTable::DropShare(File& file, std::size_t at) {
+  const OwnerId owner = file.shares[at].owner;
+  file.shares.erase(file.shares.begin() + static_cast<std::ptrdiff_t>(at));
+  Discharge(owner, kShareBytes);
+  Unuse(owner);
+}
+
+template <typename Which>
+bool LockTable::DropPending(File& file, Which which) {
+  return std::erase_if(file.pending, [&](std::uint64_t id) STRATA_REQUIRES(mutex_) {
+           const auto grant = pending_.find(id);
+           if (!which(grant->second)) return false;
+           pending_.erase(grant);
+           return true;
+         }) > 0;
+}
+
+Grant LockTable::MakeGrant(std::uint64_t id, const Pending& pending) const {
+  const Owner& owner = owners_[pending.owner];
+  const Client& client = clients_[owner.client];
+  return {.id = id,
+          .name = client.name,
+          .address = client.address,
+          .svid = owner.svid,
+          .owner = owner.handle,
+          .range = pending.range,
+          .exclusive = pending.exclusive,
+          .back = pending.back};
+}
+
+void LockTable::GrantWaiting(const FileKey& key, File& file, std::vector<Grant>& grants) {
+  if (grace_) return;
+  for (auto at = file.waiters.begin(); at != file.waiters.end();) {
+    if (file.locks.Conflict(at->range, at->exclusive, at->owner) != nullptr) {
+      ++at;
+      continue;
+    }
+    // What it waited with makes nearly the room for what it gets.
+    SetRange(file, at->owner, at->range, at->exclusive);
+    const std::uint64_t id = next_grant_++;
+    Pending pending{
+        .file = key, .owner = at->owner, .range = at->range, .exclusive = at->exclusive, .back = std::move(at->back)};
+    Discharge(at->owner, pending.back.handle.size());
+    at = DropWaiter(file, at);
+    grants.push_back(MakeGrant(id, pending));
+    pending_.emplace(id, std::move(pending));
+    file.pending.push_back(id);
+  }
+}
+
+void LockTable::DropOwners(File& file, const std::vector<bool>& drop) {
+  for (auto at = file.waiters.begin(); at != file.waiters.end();) {
+    at = drop[at->owner] ? DropWaiter(file, at) : std::next(at);
+  }
+  for (std::size_t i = file.shares.size(); i-- > 0;) {
+    if (drop[file.shares[i].owner]) DropShare(file, i);
+  }
+  std::vector<OwnerId> holders;
+  file.locks.ForEach([&](const RangeLock& lock) {
+    if (drop[lock.owner] && (holders.empty() || holders.back() != lock.owner)) holders.push_back(lock.owner);
+  });
+  for (const OwnerId owner : holders) ClearRange(file, owner, Range{});
+}
+
+void LockTable::Tell(std::vector<Grant> grants) {
+  if (!grants.empty()) granted_(std::move(grants));
+}
+
+// -- What clients ask. --
+
+Answer LockTable::Lock(const FileKey& key, const Caller& caller, const Range& range, bool exclusive, bool reclaim,
+                       const CallBack* back) {
+  std::vector<Grant> grants;
+  {
+    const MutexLock lock(mutex_);
+    if (grace_ != reclaim) return Answer::kGrace;
+    File* file = FindFile(key);
+    const OwnerId self = FindOwner(caller).value_or(kNobody);
+    if (file != nullptr && file->locks.Conflict(range, exclusive, self) != nullptr) {
+      if (back == nullptr) return Answer::kDenied;
+      if (const auto waits = FindWaiter(*file, self, range, exclusive); waits != file->waiters.end()) {
+        Discharge(self, waits->back.handle.size());
+        waits->back = *back;
+        Charge(self, waits->back.handle.size());
+        return Answer::kBlocked;
+      }
+      if (file->waiters.size() >= limits_.waiters_of_file) return Answer::kNoRoom;
+      const std::size_t bytes = kWaiterBytes + back->handle.size();
+      const auto owner = NeedOwner(caller, bytes);
+      if (!owner) return Answer::kNoRoom;
+      Charge(*owner, bytes);
+      Use(*owner);
+      file->waiters.push_back({*owner, range, exclusive, now_(), *back});
+      return Answer::kBlocked;
+    }
+    const auto owner =
+        NeedOwner(caller, RangeLocks::kMostAdded * RangeLocks::kLockBytes + (file == nullptr ? kFileBytes : 0));
+    if (!owner) return Answer::kNoRoom;
+    if (file == nullptr) file = &NeedFile(key);
+    SetRange(*file, *owner, range, exclusive);
+    // It has asked again and hears now what it was yet to be told.
+    DropPending(*file, [&](const Pending& grant) { return grant.owner == *owner && Overlap(grant.range, range); });
+    if (const auto waits = FindWaiter(*file, *owner, range, exclusive); waits != file->waiters.end()) {
+      DropWaiter(*file, waits);
+    }
+    // A weaker lock in a stronger one's place lets others in.
+    if (!exclusive && !file->waiters.empty()) GrantWaiting(key, *file, grants);
+  }
+  Tell(std::move(grants));
+  return Answer::kGranted;
+}
+
+std::optional<LockTable::Holder> LockTable::Test(const FileKey& key, const Caller& caller, const Range& range,
+                                                 bool exclusive) const {
+  const MutexLock lock(mutex_);
+  const File* const file = FindFile(key);
+  if (file == nullptr) return std::nullopt;
+  const RangeLock* const found = file->locks.Conflict(range, exclusive, FindOwner(caller).value_or(kNobody));
+  if (found == nullptr) return std::nullopt;
+  const Owner& owner = owners_[found->owner];
+  return Holder{.exclusive = found->exclusive, .svid = owner.svid, .owner = owner.handle, .range = found->range};
+}
+
+void LockTable::Unlock(const FileKey& key, const Caller& caller, const Range& range) {
+  std::vector<Grant> grants;
+  {
+    const MutexLock lock(mutex_);
+    File* const file = FindFile(key);
+    const auto owner = file == nullptr ? std::nullopt : FindOwner(caller);
+    if (!owner) return;
+    ClearRange(*file, *owner, range);
+    if (!file->waiters.empty()) GrantWaiting(key, *file, grants);
+    DropIfEmpty(key, *file);
+  }
+  Tell(std::move(grants));
+}
+
+bool LockTable::Cancel(const FileKey& key, const Caller& caller, const Range& range, bool exclusive) {
+  std::vector<Grant> grants;
+  bool found = false;
+  {
+    const MutexLock lock(mutex_);
+    File* const file = FindFile(key);
+    const auto owner = file == nullptr ? std::nullopt : FindOwner(caller);
+    if (!owner) return false;
+    if (const auto waits = FindWaiter(*file, *owner, range, exclusive); waits != file->waiters.end()) {
+      DropWaiter(*file, waits);
+      found = true;
+    } else {
+      found = DropPending(*file, [&](const Pending& grant) {
+        return grant.owner == *owner && grant.range == range && grant.exclusive == exclusive;
+      });
+      if (found) ClearRange(*file, *owner, range);
+      if (found) GrantWaiting(key, *file, grants);
+    }
+    DropIfEmpty(key, *file);
+  }
+  Tell(std::move(grants));
+  return found;
+}
+
+void LockTable::Confirm(std::uint64_t id, bool wanted) {
+  std::vector<Grant> grants;
+  {
+    const MutexLock lock(mutex_);
+    const auto found = pending_.find(id);
+    if (found == pending_.end()) return;
+    const Pending grant = found->second;
+    File* const file = FindFile(grant.file);
+    const Pending* const one = &found->second;
+    DropPending(*file, [&](const Pending& other) { return &other == one; });
+    if (!wanted) {
+      ClearRange(*file, grant.owner, grant.range);
+      GrantWaiting(grant.file, *file, grants);
+      DropIfEmpty(grant.file, *file);
+    }
+  }
+  Tell(std::move(grants));
+}
+
+std::optional<Grant> LockTable::Unconfirmed(std::uint64_t id) const {
+  const MutexLock lock(mutex_);
+  const auto found = pending_.find(id);
+  if (found == pending_.end()) return std::nullopt;
+  return MakeGrant(id, found->second);
+}
+
+Answer LockTable::Share(const FileKey& key, const Caller& caller, std::uint32_t access, std::uint32_t deny,
+                        bool reclaim) {
+  const MutexLock lock(mutex_);
+  if (grace_ != reclaim) return Answer::kGrace;
+  File* file = FindFile(key);
+  const OwnerId self = FindOwner(caller).value_or(kNobody);
+  ShareMode* own = nullptr;
+  if (file != nullptr) {
+    for (ShareMode& share : file->shares) {
+      if (share.owner == self) {
+        own = &share;
+      } else if ((share.deny & access) != 0 || (share.access & deny) != 0) {
+        return Answer::kDenied;
+      }
+    }
+  }
+  if (own != nullptr) {
+    own->access = access;
+    own->deny = deny;
+    return Answer::kGranted;
+  }
+  const auto owner = NeedOwner(caller, kShareBytes + (file == nullptr ? kFileBytes : 0));
+  if (!owner) return Answer::kNoRoom;
+  if (file == nullptr) file = &NeedFile(key);
+  Charge(*owner, kShareBytes);
+  Use(*owner);
+  file->shares.push_back({*owner, access, deny, now_()});
+  return Answer::kGranted;
+}
+
+void LockTable::Unshare(const FileKey& key, const Caller& caller) {
+  const MutexLock lock(mutex_);
+  File* const file = FindFile(key);
+  const auto owner = file == nullptr ? std::nullopt : FindOwner(caller);
+  if (!owner) return;
+  for (std::size_t i = file->shares.size(); i-- > 0;) {
+    if (file->shares[i].owner == *owner) DropShare(*file, i);
+  }
+  DropIfEmpty(key, *file);
+}
+
+void LockTable::Release(std::string_view name, const boost::asio::ip::address& address) {
+  std::vector<Grant> grants;
+  {
+    const MutexLock lock(mutex_);
+    const auto client = FindClient(name, address);
+    if (!client) return;
+    std::vector<bool> drop(owners_.size());
+    for (OwnerId id = 0; id < owners_.size(); ++id) drop[id] = owners_[id].uses != 0 && owners_[id].client == *client;
+    for (auto at = files_.begin(); at != files_.end();) {
+      const auto here = at++;
+      const FileKey key = here->first;
+      File& file = *here->second;
+      DropOwners(file, drop);
+      GrantWaiting(key, file, grants);
+      DropIfEmpty(key, file);
+    }
+  }
+  Tell(std::move(grants));
+}
+
+void LockTable::Forget(const FileKey& key) {
+  const MutexLock lock(mutex_);
+  File* const file = FindFile(key);
+  if (file == nullptr) return;
+  DropOwners(*file, std::vector<bool>(owners_.size(), true));
+  DropIfEmpty(key, *file);
+}
+
+void LockTable::SetGrace(bool grace) {
+  std::vector<Grant> grants;
+  {
+    const MutexLock lock(mutex_);
+    grace_ = grace;
+    for (const auto& [key, file] : files_) {
+      if (!file->waiters.empty()) GrantWaiting(key, *file, grants);
+    }
+  }
+  Tell(std::move(grants));
+}
+
+bool LockTable::grace() const {
+  const MutexLock lock(mutex_);
+  return grace_;
+}
+
+bool LockTable::empty() const {
+  const MutexLock lock(mutex_);
+  return files_.empty();
+}
+
+std::size_t LockTable::bytes() const {
+  const MutexLock lock(mutex_);
+  return bytes_;
+}
+
+std::vector<ListedLock> LockTable::List() const {
+  std::vector<ListedLock> all;
+  const MutexLock lock(mutex_);
+  for (const auto& [key, file] : files_) {
+    const auto add = [&](OwnerId id, const Range& range, bool exclusive, bool waits, std::int64_t since)
+                         STRATA_REQUIRES(mutex_) {
+                           const Owner& owner = owners_[id];
+                           const Client& client = clients_[owner.client];
+                           all.push_back({.file = key,
+                                          .name = client.name,
+                                          .address = client.address.to_string(),
+                                          .svid = owner.svid,
+                                          .owner = std::string(AsText(owner.handle)),
+                                          .range = range,
+                                          .exclusive = exclusive,
+                                          .waits = waits,
+                                          .since_ns = since});
+                         };
+    file->locks.ForEach([&](const RangeLock& lock) STRATA_REQUIRES(mutex_) {
+      add(lock.owner, lock.range, lock.exclusive, false, lock.since_ns);
+    });
+    for (const Waiter& waiter : file->waiters) add(waiter.owner, waiter.range, waiter.exclusive, true, waiter.since_ns);
+  }
+  return all;
+}
+
+}  // namespace strata::nlm4

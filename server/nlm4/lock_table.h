@@ -1,0 +1,264 @@
+// LockTable: who holds and who waits for which lock, of all volumes. It knows nothing of the wire.
+//
+// An owner is a client with the process that it names. A client is the name that it gives itself together with the
+// address that it calls from, so that nobody can give up what another holds. What lies here is bounded by
+// LockLimits::bytes in all, and for each client by half of that.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+
+#include <boost/asio/ip/address.hpp>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/mutex.h"
+#include "server/nlm4/range_locks.h"
+#include "vfs/types.h"
+
+namespace strata::nlm4 {
+
+struct LockLimits {
+  std::size_t bytes = 64 << 20;
+  std::size_t waiters_of_file = 4096;  // each unlock looks at all of them
+};
+
+// What is locked: an object of a volume, by whichever of its handles.
+struct FileKey {
+  std::uint64_t volume = 0;
+  InodeNumber ino;
+  Generation generation;
+  friend bool operator==(const FileKey&, const FileKey&) = default;
+  template <typename H>
+  friend H AbslHashValue(H state, const FileKey& key) {
+    return H::combine(std::move(state), key.volume, key.ino.value, key.generation.value);
+  }
+};
+
+// Who asks, as the call says; what it points to need only live as long as the call.
+struct Caller {
+  std::string_view name;  // caller_name
+  boost::asio::ip::address address;
+  std::uint32_t svid = 0;  // the process, where the client says so
+  ByteSpan owner;          // opaque; tells one owner of the client from another, with svid
+};
+
+enum class Answer : std::uint8_t { kGranted, kDenied, kBlocked, kNoRoom, kGrace };
+
+// How the client of one who waits is to be called.
+struct CallBack {
+  std::vector<std::byte> handle;  // the file's, as the client knows it
+  bool datagram = false;
+  bool message = false;  // it asked by LOCK_MSG: GRANTED_MSG answers that
+};
+
+// A lock that one who waited has now; the client is to be told until it has confirmed that.
+struct Grant {
+  std::uint64_t id = 0;
+  std::string name;
+  boost::asio::ip::address address;
+  std::uint32_t svid = 0;
+  std::vector<std::byte> owner;
+  Range range;
+  bool exclusive = false;
+  CallBack back;
+};
+
+// For `strata locks`.
+struct ListedLock {
+  FileKey file;
+  std::string name, address;
+  std::uint32_t svid = 0;
+  std::string owner;
+  Range range;
+  bool exclusive = false;
+  bool waits = false;
+  std::int64_t since_ns = 0;
+};
+
+// Thread-safe.
+class LockTable {
+ public:
+  // `now`: Unix time, in nanoseconds. `granted` is called without locks, from whichever call freed the way.
+  LockTable(const LockLimits& limits, std::function<std::int64_t()> now,
+            std::function<void(std::vector<Grant>)> granted);
+
+  // kBlocked only where `back` says how to tell it later: then it waits, or does already. `reclaim`: it held the lock
+  // before the server ended.
+  Answer Lock(const FileKey& file, const Caller& caller, const Range& range, bool exclusive, bool reclaim,
+              const CallBack* back);
+  struct Holder {
+    bool exclusive = false;
+    std::uint32_t svid = 0;
+    std::vector<std::byte> owner;
+    Range range;
+  };
+  // Who stands in the way of such a lock.
+  std::optional<Holder> Test(const FileKey& file, const Caller& caller, const Range& range, bool exclusive) const;
+  void Unlock(const FileKey& file, const Caller& caller, const Range& range);
+  // One waits no more. Where it was granted the lock and has not confirmed that, it gives it up. False: it did neither.
+  bool Cancel(const FileKey& file, const Caller& caller, const Range& range, bool exclusive);
+  // The client has heard of the grant. With false it does not want it (any more).
+  void Confirm(std::uint64_t grant, bool wanted);
+  // The grant if it is not confirmed yet, to tell of it again.
+  std::optional<Grant> Unconfirmed(std::uint64_t grant) const;
+
+  // Deny modes (RFC 1813 and XNFS: fsh4_access, fsh4_mode): bits 1 read, 2 write.
+  Answer Share(const FileKey& file, const Caller& caller, std::uint32_t access, std::uint32_t deny, bool reclaim);
+  void Unshare(const FileKey& file, const Caller& caller);
+
+  // All of a client, such as one whose machine has started anew.
+  void Release(std::string_view name, const boost::asio::ip::address& address);
+  // All of a file, which is gone. Those who wait for it are granted nothing; they ask again, and hear that.
+  void Forget(const FileKey& file);
+
+  // Until it is called with false nothing new is granted, only what is reclaimed.
+  void SetGrace(bool grace);
+  bool grace() const;
+
+  bool empty() const;
+  std::size_t bytes() const;
+  std::vector<ListedLock> List() const;
+
+ private:
+  using ClientIndex = std::uint32_t;
+
+  struct Client {
+    std::string name;
+    boost::asio::ip::address address;
+    std::size_t bytes = 0;
+    std::uint32_t owners = 0;  // 0: it may be forgotten
+  };
+  struct Owner {
+    ClientIndex client = 0;
+    std::uint32_t svid = 0;
+    std::vector<std::byte> handle;
+    std::uint32_t uses = 0;  // files in which it holds ranges, waiters and shares; 0: free
+  };
+  struct ClientView {
+    std::string_view name;
+    const boost::asio::ip::address& address;
+  };
+  struct OwnerView {
+    ClientIndex client;
+    std::uint32_t svid;
+    ByteSpan handle;
+  };
+  // The sets hold places in the tables, so that what is looked for need not be copied, nor held twice.
+  struct ClientHash {
+    using is_transparent = void;
+    const std::vector<Client>* table;
+    std::size_t operator()(ClientIndex at) const {
+      return (*this)(ClientView{(*table)[at].name, (*table)[at].address});
+    }
+    std::size_t operator()(const ClientView& client) const;
+  };
+  struct ClientEqual {
+    using is_transparent = void;
+    const std::vector<Client>* table;
+    bool operator()(ClientIndex a, ClientIndex b) const { return a == b; }
+    bool operator()(ClientIndex at, const ClientView& client) const {
+      return (*table)[at].name == client.name && (*table)[at].address == client.address;
+    }
+    bool operator()(const ClientView& client, ClientIndex at) const { return (*this)(at, client); }
+  };
+  struct OwnerHash {
+    using is_transparent = void;
+    const std::vector<Owner>* table;
+    std::size_t operator()(OwnerId at) const {
+      return (*this)(OwnerView{(*table)[at].client, (*table)[at].svid, (*table)[at].handle});
+    }
+    std::size_t operator()(const OwnerView& owner) const;
+  };
+  struct OwnerEqual {
+    using is_transparent = void;
+    const std::vector<Owner>* table;
+    bool operator()(OwnerId a, OwnerId b) const { return a == b; }
+    bool operator()(OwnerId at, const OwnerView& owner) const;
+    bool operator()(const OwnerView& owner, OwnerId at) const { return (*this)(at, owner); }
+  };
+  struct Waiter {
+    OwnerId owner = 0;
+    Range range;
+    bool exclusive = false;
+    std::int64_t since_ns = 0;
+    CallBack back;
+  };
+  struct ShareMode {
+    OwnerId owner = 0;
+    std::uint32_t access = 0, deny = 0;
+    std::int64_t since_ns = 0;
+  };
+  struct File {
+    RangeLocks locks;
+    std::list<Waiter> waiters;  // the longest first
+    std::vector<ShareMode> shares;
+    std::vector<std::uint64_t> pending;  // grants that are not confirmed
+    bool empty() const { return locks.empty() && waiters.empty() && shares.empty(); }
+  };
+  struct Pending {
+    FileKey file;
+    OwnerId owner = 0;
+    Range range;
+    bool exclusive = false;
+    CallBack back;
+  };
+
+  std::optional<ClientIndex> FindClient(std::string_view name, const boost::asio::ip::address& address) const
+      STRATA_REQUIRES(mutex_);
+  std::optional<OwnerId> FindOwner(const Caller& caller) const STRATA_REQUIRES(mutex_);
+  // The owner, made where there is none, for `bytes` more; nothing where the bounds do not allow that.
+  std::optional<OwnerId> NeedOwner(const Caller& caller, std::size_t bytes) STRATA_REQUIRES(mutex_);
+  ClientIndex MakeClient(const Caller& caller) STRATA_REQUIRES(mutex_);
+  void ForgetIdleClients() STRATA_REQUIRES(mutex_);
+  void Use(OwnerId owner) STRATA_REQUIRES(mutex_) { ++owners_[owner].uses; }
+  void Unuse(OwnerId owner) STRATA_REQUIRES(mutex_);
+  void Charge(OwnerId owner, std::size_t bytes) STRATA_REQUIRES(mutex_);
+  void Discharge(OwnerId owner, std::size_t bytes) STRATA_REQUIRES(mutex_);
+
+  File* FindFile(const FileKey& key) const STRATA_REQUIRES(mutex_);
+  File& NeedFile(const FileKey& key) STRATA_REQUIRES(mutex_);
+  void DropIfEmpty(const FileKey& key, const File& file) STRATA_REQUIRES(mutex_);
+  void SetRange(File& file, OwnerId owner, const Range& range, bool exclusive) STRATA_REQUIRES(mutex_);
+  void ClearRange(File& file, OwnerId owner, const Range& range) STRATA_REQUIRES(mutex_);
+  using WaiterPlace = std::list<Waiter>::iterator;
+  WaiterPlace FindWaiter(File& file, OwnerId owner, const Range& range, bool exclusive) STRATA_REQUIRES(mutex_);
+  WaiterPlace DropWaiter(File& file, WaiterPlace at) STRATA_REQUIRES(mutex_);
+  void DropShare(File& file, std::size_t at) STRATA_REQUIRES(mutex_);
+  // Of the owner's grants in the file that are not confirmed, forgets those that `which` tells.
+  template <typename Which>
+  bool DropPending(File& file, Which which) STRATA_REQUIRES(mutex_);
+  // Those who can have now what they wait for get it, in the order of their coming.
+  void GrantWaiting(const FileKey& key, File& file, std::vector<Grant>& grants) STRATA_REQUIRES(mutex_);
+  // All of the owners for which `drop` is set.
+  void DropOwners(File& file, const std::vector<bool>& drop) STRATA_REQUIRES(mutex_);
+  Grant MakeGrant(std::uint64_t id, const Pending& pending) const STRATA_REQUIRES(mutex_);
+  void Tell(std::vector<Grant> grants) STRATA_EXCLUDES(mutex_);
+
+  const LockLimits limits_;
+  const std::function<std::int64_t()> now_;
+  const std::function<void(std::vector<Grant>)> granted_;
+
+  mutable Mutex mutex_;
+  bool grace_ STRATA_GUARDED_BY(mutex_) = false;
+  std::size_t bytes_ STRATA_GUARDED_BY(mutex_) = 0;
+  absl::flat_hash_map<FileKey, std::unique_ptr<File>> files_ STRATA_GUARDED_BY(mutex_);
+  std::vector<Client> clients_ STRATA_GUARDED_BY(mutex_);
+  std::vector<ClientIndex> free_clients_ STRATA_GUARDED_BY(mutex_);
+  absl::flat_hash_set<ClientIndex, ClientHash, ClientEqual> client_of_ STRATA_GUARDED_BY(mutex_);
+  std::vector<Owner> owners_ STRATA_GUARDED_BY(mutex_);
+  std::vector<OwnerId> free_owners_ STRATA_GUARDED_BY(mutex_);
+  absl::flat_hash_set<OwnerId, OwnerHash, OwnerEqual> owner_of_ STRATA_GUARDED_BY(mutex_);
+  std::uint64_t next_grant_ STRATA_GUARDED_BY(mutex_) = 1;
+  absl::flat_hash_map<std::uint64_t, Pending> pending_ STRATA_GUARDED_BY(mutex_);
+};
+
+}  // namespace strata::nlm4

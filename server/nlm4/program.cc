@@ -1,0 +1,285 @@
+#include "server/nlm4/program.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "server/nfs3/handle.h"
+#include "server/nlm4/protocol.h"
+
+namespace strata {
+namespace nlm4 {
+namespace {
+
+class Nlm4Program final : public rpc::Program {
+ public:
+  Nlm4Program(const Exports& exports, LockTable* locks) : exports_(exports), locks_(locks) {}
+  std::uint32_t number() const override { return kNlmProgram; }
+  std::string_view name() const override { return "nlm"; }
+  std::uint32_t low_version() const override { return 4; }
+  std::uint32_t high_version() const override { return 4; }
+  std::span<const rpc::Procedure> Procedures(std::uint32_t version) const override;
+  const Exports& exports() const { return exports_; }
+  LockTable* locks() const { return locks_; }
+
+ private:
+  const Exports& exports_;
+  LockTable* const locks_;
+};
+
+Nlm4Program& Self(rpc::Program& program) { return static_cast<Nlm4Program&>(program); }
+
+// The file that a call is about, as far as the caller may have it.
+struct Target {
+  const Export* entry = nullptr;
+  vfs::ObjectId id;
+  Stat status = Stat::kGranted;  // what the call gets where there is no entry
+
+  FileKey key() const { return {entry->volume->Volume().id, id.ino, id.generation}; }
+};
+
+Target Find(rpc::Program& program, const rpc::Call& call, ByteSpan handle) {
+  Target target;
+  if (Self(program).locks() == nullptr) {
+    target.status = Stat::kDeniedNoLocks;
+    return target;
+  }
+  const auto found = nfs3::ResolveHandle(Self(program).exports(), handle);
+  if (!found) {
+    target.status = Stat::kStaleFh;
+    return target;
+  }
+  if (call.trace != nullptr) [[unlikely]]
+    call.trace->inode = found->id.ino.value;
+  if (call.peer == nullptr || !found->entry->Admits(*call.peer)) {
+    target.status = Stat::kFailed;
+    return target;
+  }
+  target.entry = found->entry;
+  target.id = found->id;
+  return target;
+}
+
+// Whether the caller may lock the file: who may open it, to read or to write, and its owner. kWouldBlock to run again.
+Result<Stat> MayLock(const rpc::Call& call, const Target& target) {
+  const vfs::OpContext context{.credentials = target.entry->Squashed(call), .may_block = call.may_block};
+  const auto attributes = target.entry->volume->GetAttributes(context, target.id);
+  if (!attributes) {
+    const Errc code = attributes.error().code();
+    if (code == Errc::kWouldBlock && !call.may_block) return Fail(attributes.error());
+    if (code == Errc::kStale || code == Errc::kBadHandle) return Stat::kStaleFh;
+    return Stat::kFailed;
+  }
+  const vfs::Credentials& caller = context.credentials;
+  if (caller.uid == attributes->uid) return Stat::kGranted;
+  constexpr std::uint32_t kOpen = vfs::kAccessRead | vfs::kAccessModify | vfs::kAccessExtend;
+  return vfs::AccessByMode(*attributes, caller, kOpen) != 0 ? Stat::kGranted : Stat::kFailed;
+}
+
+Caller CallerOf(const rpc::Call& call, const LockArguments& lock) {
+  return {.name = lock.caller_name, .address = call.peer->address, .svid = lock.svid, .owner = lock.owner};
+}
+
+Stat StatOf(Answer answer) {
+  switch (answer) {
+    case Answer::kGranted:
+      return Stat::kGranted;
+    case Answer::kDenied:
+      return Stat::kDenied;
+    case Answer::kBlocked:
+      return Stat::kBlocked;
+    case Answer::kNoRoom:
+      return Stat::kDeniedNoLocks;
+    case Answer::kGrace:
+      return Stat::kDeniedGracePeriod;
+  }
+  return Stat::kFailed;
+}
+
+rpc::Outcome Reply(const rpc::Call& call, rpc::ReplyBuffer& reply, ByteSpan cookie, Stat status) {
+  if (call.trace != nullptr) [[unlikely]]
+    call.trace->status = static_cast<std::uint32_t>(status);
+  reply.Opaque(cookie);
+  reply.U32(static_cast<std::uint32_t>(status));
+  return {};
+}
+
+rpc::Outcome Null(rpc::Program&, const rpc::Call&, rpc::XdrReader& arguments, rpc::ReplyBuffer&) {
+  return arguments.Finished() ? rpc::Outcome{} : rpc::Outcome::Garbage();
+}
+
+rpc::Outcome Test(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+  const ByteSpan cookie = ReadCookie(arguments);
+  const bool exclusive = arguments.Bool();
+  const LockArguments lock = LockArguments::Read(arguments);
+  if (!arguments.Finished()) return rpc::Outcome::Garbage();
+  const Target target = Find(program, call, lock.handle);
+  if (target.entry == nullptr) return Reply(call, reply, cookie, target.status);
+  const auto range = lock.range();
+  if (!range) return Reply(call, reply, cookie, Stat::kFbig);
+  const auto may = MayLock(call, target);
+  if (!may) return rpc::Outcome::WouldBlock();
+  if (*may != Stat::kGranted) return Reply(call, reply, cookie, *may);
+  LockTable& locks = *Self(program).locks();
+  if (locks.grace()) return Reply(call, reply, cookie, Stat::kDeniedGracePeriod);
+  const auto holder = locks.Test(target.key(), CallerOf(call, lock), *range, exclusive);
+  if (!holder) return Reply(call, reply, cookie, Stat::kGranted);
+  (void)Reply(call, reply, cookie, Stat::kDenied);
+  reply.Bool(holder->exclusive);
+  reply.U32(holder->svid);
+  reply.Opaque(holder->owner);
+  reply.U64(holder->range.first);
+  reply.U64(WireLength(holder->range));
+  return {};
+}
+
+// LOCK, and NM_LOCK, which never waits.
+rpc::Outcome LockWith(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply,
+                      bool may_wait) {
+  const ByteSpan cookie = ReadCookie(arguments);
+  const bool waits = arguments.Bool();
+  const bool exclusive = arguments.Bool();
+  const LockArguments lock = LockArguments::Read(arguments);
+  const bool reclaim = arguments.Bool();
+  arguments.U32();  // the client's state, of which its NSM tells
+  if (!arguments.Finished()) return rpc::Outcome::Garbage();
+  const Target target = Find(program, call, lock.handle);
+  if (target.entry == nullptr) return Reply(call, reply, cookie, target.status);
+  const auto range = lock.range();
+  if (!range) return Reply(call, reply, cookie, Stat::kFbig);
+  LockTable& locks = *Self(program).locks();
+  const auto may = MayLock(call, target);
+  if (!may) return rpc::Outcome::WouldBlock();
+  if (*may == Stat::kStaleFh) locks.Forget(target.key());
+  if (*may != Stat::kGranted) return Reply(call, reply, cookie, *may);
+  CallBack back;
+  if (waits && may_wait) {
+    back.handle.assign(lock.handle.begin(), lock.handle.end());
+    back.datagram = call.peer->datagram;
+  }
+  const Answer answer =
+      locks.Lock(target.key(), CallerOf(call, lock), *range, exclusive, reclaim, waits && may_wait ? &back : nullptr);
+  return Reply(call, reply, cookie, StatOf(answer));
+}
+
+rpc::Outcome Lock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+  return LockWith(program, call, arguments, reply, true);
+}
+
+rpc::Outcome UnmonitoredLock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                             rpc::ReplyBuffer& reply) {
+  return LockWith(program, call, arguments, reply, false);
+}
+
+rpc::Outcome Cancel(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+  const ByteSpan cookie = ReadCookie(arguments);
+  arguments.Bool();  // whether it waits: it does, or there is nothing to cancel
+  const bool exclusive = arguments.Bool();
+  const LockArguments lock = LockArguments::Read(arguments);
+  if (!arguments.Finished()) return rpc::Outcome::Garbage();
+  const Target target = Find(program, call, lock.handle);
+  if (target.entry == nullptr) return Reply(call, reply, cookie, target.status);
+  const auto range = lock.range();
+  if (!range) return Reply(call, reply, cookie, Stat::kFbig);
+  LockTable& locks = *Self(program).locks();
+  const bool found = locks.Cancel(target.key(), CallerOf(call, lock), *range, exclusive);
+  return Reply(call, reply, cookie, found ? Stat::kGranted : Stat::kDenied);
+}
+
+// Of a file that is gone, too: the client closes it.
+rpc::Outcome Unlock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+  const ByteSpan cookie = ReadCookie(arguments);
+  const LockArguments lock = LockArguments::Read(arguments);
+  if (!arguments.Finished()) return rpc::Outcome::Garbage();
+  const Target target = Find(program, call, lock.handle);
+  if (target.entry == nullptr) return Reply(call, reply, cookie, target.status);
+  const auto range = lock.range();
+  if (!range) return Reply(call, reply, cookie, Stat::kFbig);
+  Self(program).locks()->Unlock(target.key(), CallerOf(call, lock), *range);
+  return Reply(call, reply, cookie, Stat::kGranted);
+}
+
+rpc::Outcome ReplyToShare(const rpc::Call& call, rpc::ReplyBuffer& reply, ByteSpan cookie, Stat status) {
+  (void)Reply(call, reply, cookie, status);
+  reply.U32(0);  // the sequence, of which nobody makes use
+  return {};
+}
+
+rpc::Outcome ShareOrUnshare(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                            rpc::ReplyBuffer& reply, bool share) {
+  constexpr std::uint32_t kReadWrite = 3;
+  const ByteSpan cookie = ReadCookie(arguments);
+  LockArguments lock;
+  lock.caller_name = arguments.Text(kMaxName);
+  lock.handle = arguments.Opaque(kMaxObject);
+  lock.owner = arguments.Opaque(kMaxObject);
+  const std::uint32_t deny = arguments.U32(), access = arguments.U32();
+  const bool reclaim = arguments.Bool();
+  if (!arguments.Finished() || deny > kReadWrite || access > kReadWrite) return rpc::Outcome::Garbage();
+  const Target target = Find(program, call, lock.handle);
+  if (target.entry == nullptr) return ReplyToShare(call, reply, cookie, target.status);
+  LockTable& locks = *Self(program).locks();
+  if (!share) {
+    locks.Unshare(target.key(), CallerOf(call, lock));
+    return ReplyToShare(call, reply, cookie, Stat::kGranted);
+  }
+  const auto may = MayLock(call, target);
+  if (!may) return rpc::Outcome::WouldBlock();
+  if (*may != Stat::kGranted) return ReplyToShare(call, reply, cookie, *may);
+  const Answer answer = locks.Share(target.key(), CallerOf(call, lock), access, deny, reclaim);
+  return ReplyToShare(call, reply, cookie, StatOf(answer));
+}
+
+rpc::Outcome Share(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+  return ShareOrUnshare(program, call, arguments, reply, true);
+}
+
+rpc::Outcome Unshare(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+  return ShareOrUnshare(program, call, arguments, reply, false);
+}
+
+// A client that has started anew, or unmounts, gives up what is its own.
+rpc::Outcome FreeAll(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer&) {
+  const std::string_view name = arguments.Text(kMaxName);
+  arguments.U32();  // its state
+  if (!arguments.Finished()) return rpc::Outcome::Garbage();
+  LockTable* const locks = Self(program).locks();
+  if (locks != nullptr && call.peer != nullptr) locks->Release(name, call.peer->address);
+  return {};
+}
+
+using Handler = rpc::Outcome(rpc::Program&, const rpc::Call&, rpc::XdrReader&, rpc::ReplyBuffer&);
+
+constexpr std::size_t kLargestReply = 2 * kMaxObject + 256;
+
+constexpr std::array<rpc::Procedure, 24> Table() {
+  std::array<rpc::Procedure, 24> table{};
+  const auto add = [&table](std::uint32_t number, std::string_view name, Handler* handler) {
+    table[number].number = number;
+    table[number].name = name;
+    table[number].handler = handler;
+    table[number].largest_reply = kLargestReply;
+  };
+  add(kNull, "NULL", Null);
+  add(kTest, "TEST", Test);
+  add(kLock, "LOCK", Lock);
+  add(kCancel, "CANCEL", Cancel);
+  add(kUnlock, "UNLOCK", Unlock);
+  add(kShare, "SHARE", Share);
+  add(kUnshare, "UNSHARE", Unshare);
+  add(kNmLock, "NM_LOCK", UnmonitoredLock);
+  add(kFreeAll, "FREE_ALL", FreeAll);
+  return table;
+}
+constexpr std::array<rpc::Procedure, 24> kTable = Table();
+
+std::span<const rpc::Procedure> Nlm4Program::Procedures(std::uint32_t) const { return kTable; }
+
+}  // namespace
+}  // namespace nlm4
+
+std::unique_ptr<rpc::Program> MakeNlm4Program(const Exports& exports, nlm4::LockTable* locks) {
+  return std::make_unique<nlm4::Nlm4Program>(exports, locks);
+}
+
+}  // namespace strata

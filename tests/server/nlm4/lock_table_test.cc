@@ -1,0 +1,254 @@
+// Who waits and who is granted, and the bounds of it all.
+#include "server/nlm4/lock_table.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace strata::nlm4 {
+namespace {
+
+constexpr FileKey kFile{1, InodeNumber(10), Generation(1)}, kOther{1, InodeNumber(11), Generation(1)};
+
+class LockTableTest : public ::testing::Test {
+ protected:
+  static Caller Who(const std::string& name, std::uint32_t svid = 1, std::string_view owner = "o") {
+    return {.name = name, .address = boost::asio::ip::make_address("10.0.0.1"), .svid = svid, .owner = AsBytes(owner)};
+  }
+  Answer Lock(const Caller& who, Range range, bool exclusive = true, bool waits = false, FileKey file = kFile) {
+    const CallBack back{.handle = std::vector<std::byte>(40)};
+    return table_->Lock(file, who, range, exclusive, false, waits ? &back : nullptr);
+  }
+  void Make(const LockLimits& limits) {
+    table_.emplace(
+        limits, [this] { return ++now_; },
+        [this](std::vector<Grant> grants) {
+          for (Grant& grant : grants) granted_.push_back(std::move(grant));
+        });
+  }
+  std::vector<std::string> Granted() {
+    std::vector<std::string> names;
+    for (const Grant& grant : granted_) names.push_back(grant.name);
+    return names;
+  }
+  void SetUp() override { Make({}); }
+  void TearDown() override {
+    // What remains is what clients remembered for a while take.
+    if (table_->empty()) {
+      EXPECT_LT(table_->bytes(), 256u << 10);
+    }
+  }
+
+  std::int64_t now_ = 0;
+  std::vector<Grant> granted_;
+  std::optional<LockTable> table_;
+  const std::string a_ = "a", b_ = "b", c_ = "c", d_ = "d";
+};
+
+TEST_F(LockTableTest, WhoWaitsIsGrantedInTheOrderOfComing) {
+  ASSERT_EQ(Lock(Who(a_), {0, 9}), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(b_), {0, 9}, true, true), Answer::kBlocked);
+  ASSERT_EQ(Lock(Who(c_), {0, 4}, true, true), Answer::kBlocked);
+  ASSERT_EQ(Lock(Who(d_), {5, 9}, false, true), Answer::kBlocked);
+  table_->Unlock(kFile, Who(a_), {0, Range::kEnd});
+  EXPECT_EQ(Granted(), (std::vector<std::string>{"b"}));
+  EXPECT_EQ(granted_[0].range, (Range{0, 9}));
+  EXPECT_TRUE(granted_[0].exclusive);
+  EXPECT_EQ(granted_[0].back.handle.size(), 40u);
+  table_->Confirm(granted_[0].id, true);
+  table_->Unlock(kFile, Who(b_), {5, 5});
+  EXPECT_EQ(granted_.size(), 1u) << "a part of what is wanted is not enough";
+  table_->Unlock(kFile, Who(b_), {0, 9});
+  EXPECT_EQ(Granted(), (std::vector<std::string>{"b", "c", "d"}));
+  table_->Unlock(kFile, Who(c_), {0, 9});
+  table_->Unlock(kFile, Who(d_), {0, 9});
+  EXPECT_TRUE(table_->empty());
+}
+
+TEST_F(LockTableTest, AWeakerLockInAStrongersPlaceLetsOthersIn) {
+  ASSERT_EQ(Lock(Who(a_), {0, 9}), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(b_), {0, 9}, false, true), Answer::kBlocked);
+  ASSERT_EQ(Lock(Who(c_), {0, 9}, true, true), Answer::kBlocked);
+  ASSERT_EQ(Lock(Who(a_), {0, 9}, false), Answer::kGranted);
+  EXPECT_EQ(Granted(), (std::vector<std::string>{"b"}));
+}
+
+TEST_F(LockTableTest, AGrantIsToldUntilItIsConfirmed) {
+  ASSERT_EQ(Lock(Who(a_), {0, 9}), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(b_), {0, 9}, true, true), Answer::kBlocked);
+  table_->Unlock(kFile, Who(a_), {0, 9});
+  ASSERT_EQ(granted_.size(), 1u);
+  const std::uint64_t id = granted_[0].id;
+  ASSERT_TRUE(table_->Unconfirmed(id));
+  EXPECT_EQ(table_->Unconfirmed(id)->name, "b");
+  EXPECT_EQ(Lock(Who(c_), {0, 9}), Answer::kDenied) << "it holds already";
+  table_->Confirm(id, true);
+  EXPECT_FALSE(table_->Unconfirmed(id));
+  table_->Confirm(id, false);
+  EXPECT_EQ(Lock(Who(c_), {0, 9}), Answer::kDenied) << "what was confirmed stays";
+  table_->Confirm(12345, false);
+}
+
+TEST_F(LockTableTest, AGrantThatIsNotWantedPassesOn) {
+  ASSERT_EQ(Lock(Who(a_), {0, 9}), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(b_), {0, 9}, true, true), Answer::kBlocked);
+  ASSERT_EQ(Lock(Who(c_), {0, 9}, true, true), Answer::kBlocked);
+  ASSERT_EQ(Lock(Who(d_), {0, 9}, true, true), Answer::kBlocked);
+  table_->Unlock(kFile, Who(a_), {0, 9});
+  table_->Confirm(granted_[0].id, false);
+  EXPECT_EQ(Granted(), (std::vector<std::string>{"b", "c"}));
+  EXPECT_TRUE(table_->Cancel(kFile, Who(c_), {0, 9}, true)) << "cancelled before it was confirmed";
+  EXPECT_EQ(Granted(), (std::vector<std::string>{"b", "c", "d"}));
+  table_->Unlock(kFile, Who(d_), {0, 9});
+  EXPECT_FALSE(table_->Unconfirmed(granted_[2].id)) << "who gives it up knows of it";
+  EXPECT_TRUE(table_->empty());
+}
+
+TEST_F(LockTableTest, AClientsReleaseLetsOthersInAndLeavesTheirs) {
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    ASSERT_EQ(Lock(Who(a_, static_cast<std::uint32_t>(i)), {i, i}), Answer::kGranted);
+    ASSERT_EQ(Lock(Who(a_), {0, 9}, true, false, {2, InodeNumber(i), Generation(0)}), Answer::kGranted);
+  }
+  ASSERT_EQ(Lock(Who(b_), {50, 50}, true, true), Answer::kBlocked);
+  ASSERT_EQ(Lock(Who(b_), {200, 200}), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(a_), {200, 200}, true, true), Answer::kBlocked);
+  table_->Release("a", boost::asio::ip::make_address("10.0.0.2"));
+  EXPECT_TRUE(granted_.empty());
+  table_->Release("a", boost::asio::ip::make_address("10.0.0.1"));
+  EXPECT_EQ(Granted(), (std::vector<std::string>{"b"}));
+  EXPECT_EQ(table_->List().size(), 2u);
+  table_->Unlock(kFile, Who(b_), {0, Range::kEnd});
+  EXPECT_EQ(granted_.size(), 1u) << "who waited is gone too";
+  EXPECT_TRUE(table_->empty());
+}
+
+TEST_F(LockTableTest, AFileThatIsForgottenTakesAllAlong) {
+  ASSERT_EQ(Lock(Who(a_), {0, 9}), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(b_), {0, 9}, true, true), Answer::kBlocked);
+  ASSERT_EQ(table_->Share(kFile, Who(a_), 1, 0, false), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(a_), {0, 9}, true, false, kOther), Answer::kGranted);
+  table_->Forget(kFile);
+  EXPECT_TRUE(granted_.empty());
+  EXPECT_EQ(table_->List().size(), 1u);
+  table_->Forget(kFile);
+  table_->Unlock(kOther, Who(a_), {0, 9});
+  EXPECT_TRUE(table_->empty());
+}
+
+TEST_F(LockTableTest, OneClientCannotTakeAllTheRoom) {
+  Make({.bytes = 1 << 20});
+  std::size_t mine = 0;
+  // Every other byte, so that none merge.
+  while (mine < 100'000 && Lock(Who(a_), {2 * mine, 2 * mine}) == Answer::kGranted) ++mine;
+  EXPECT_GT(mine, 2000u);
+  EXPECT_LT(mine, 8000u);
+  EXPECT_LE(table_->bytes(), (1u << 19) + 1024) << "what is known of the client itself is not counted";
+  EXPECT_EQ(Lock(Who(a_), {1, 1}, true, true), Answer::kNoRoom);
+  EXPECT_EQ(Lock(Who(b_), {0, 0}, true, true), Answer::kBlocked) << "there is room for others";
+  std::size_t others = 0;
+  for (; others < 100'000; ++others) {
+    const std::string name = "n" + std::to_string(others);
+    const Answer answer = Lock(Who(name), {0, 0}, true, true);
+    if (answer == Answer::kNoRoom) break;
+    ASSERT_EQ(answer, Answer::kBlocked);
+  }
+  EXPECT_LT(others, 4096u);
+  EXPECT_LE(table_->bytes(), 1u << 20);
+  table_->Forget(kFile);
+  EXPECT_TRUE(table_->empty());
+}
+
+TEST_F(LockTableTest, InGraceNobodyIsGrantedWhatHeWaitsFor) {
+  ASSERT_EQ(Lock(Who(a_), {0, 9}), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(b_), {0, 9}, true, true), Answer::kBlocked);
+  table_->SetGrace(true);
+  table_->Unlock(kFile, Who(a_), {0, 9});
+  EXPECT_TRUE(granted_.empty());
+  EXPECT_EQ(Lock(Who(c_), {20, 29}), Answer::kGrace);
+  table_->SetGrace(false);
+  EXPECT_EQ(Granted(), (std::vector<std::string>{"b"}));
+}
+
+TEST_F(LockTableTest, ListsHoldersAndWaiters) {
+  ASSERT_EQ(Lock(Who(a_, 7), {5, 9}), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(b_, 8), {0, Range::kEnd}, false, true), Answer::kBlocked);
+  const std::vector<ListedLock> all = table_->List();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].name, "a");
+  EXPECT_EQ(all[0].address, "10.0.0.1");
+  EXPECT_EQ(all[0].svid, 7u);
+  EXPECT_EQ(all[0].range, (Range{5, 9}));
+  EXPECT_FALSE(all[0].waits);
+  EXPECT_LT(all[0].since_ns, all[1].since_ns);
+  EXPECT_TRUE(all[1].waits);
+  EXPECT_EQ(all[1].file, kFile);
+}
+
+// Whatever is done, what is held is given up in the end, to the last byte.
+TEST_F(LockTableTest, LeavesNothingBehind) {
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    Make({.bytes = 1 << 20});
+    std::mt19937 random(seed);
+    const std::vector<std::string> names{"a", "b", "c", "d"};
+    for (int step = 0; step < 5000; ++step) {
+      const Caller who = Who(names[random() % 4], random() % 3);
+      const FileKey file{1, InodeNumber(random() % 3), Generation(0)};
+      const Range range{random() % 20, 20 + random() % 10};
+      const bool exclusive = random() % 2 == 0;
+      switch (random() % 8) {
+        case 0:
+        case 1:
+        case 2:
+          (void)Lock(who, range, exclusive, random() % 2 == 0, file);
+          break;
+        case 3:
+          table_->Unlock(file, who, range);
+          break;
+        case 4:
+          (void)table_->Cancel(file, who, range, exclusive);
+          break;
+        case 5:
+          if (!granted_.empty()) table_->Confirm(granted_[random() % granted_.size()].id, random() % 2 == 0);
+          break;
+        case 6:
+          (void)table_->Share(file, who, random() % 4, random() % 4, false);
+          break;
+        default:
+          table_->Unshare(file, who);
+          if (random() % 50 == 0) table_->Release(who.name, who.address);
+          break;
+      }
+    }
+    for (const std::string& name : names) table_->Release(name, boost::asio::ip::make_address("10.0.0.1"));
+    EXPECT_TRUE(table_->empty());
+    EXPECT_LT(table_->bytes(), 1000u) << "only the clients are remembered";
+    for (const Grant& grant : granted_) EXPECT_FALSE(table_->Unconfirmed(grant.id));
+    granted_.clear();
+  }
+}
+
+TEST_F(LockTableTest, ManyThreads) {
+  const auto nothing = [](const std::vector<Grant>&) {};
+  LockTable table({}, [] { return std::int64_t{0}; }, nothing);
+  std::vector<std::jthread> threads;
+  for (std::uint32_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&table, t] {
+      const std::string name = "client" + std::to_string(t % 2);
+      const CallBack back{.handle = std::vector<std::byte>(40)};
+      for (std::uint64_t i = 0; i < 3000; ++i) {
+        const Caller who = Who(name, t);
+        const Answer answer = table.Lock(kFile, who, {i % 7, i % 11 + 7}, i % 3 == 0, false, &back);
+        if (answer == Answer::kBlocked) (void)table.Cancel(kFile, who, {i % 7, i % 11 + 7}, i % 3 == 0);
+        table.Unlock(kFile, who, {0, Range::kEnd});
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_TRUE(table.empty());
+}
+
+}  // namespace
+}  // namespace strata::nlm4
