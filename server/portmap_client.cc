@@ -17,8 +17,8 @@ namespace strata {
 namespace {
 
 constexpr std::uint32_t kPortmapVersion = 2, kRpcbindVersion = 3, kRpcbindVersion4 = 4;
-constexpr std::uint32_t kSet = 1, kUnset = 2, kGetAddress = 3;  // GETADDR, and GETPORT of version 2
-constexpr std::size_t kMaxAddress = 128;
+constexpr std::uint32_t kSet = 1, kUnset = 2, kGetAddress = 3, kDump = 4;  // GETADDR, and GETPORT of version 2
+constexpr std::size_t kMaxText = 1024;
 
 std::vector<std::byte> BytesOf(const rpc::ReplyBuffer& from) {
   std::vector<std::byte> bytes;
@@ -104,15 +104,23 @@ void RpcbindUnset(rpc::Client& client, const PortmapAddress& address, std::uint3
               });
 }
 
-void RpcbindFind(rpc::Client& client, const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
-                 const std::string& netid, std::move_only_function<void(Result<std::string>)> done) {
-  CallRpcbind(client, address, kGetAddress, Mapping(program, version, netid, ""),
+void RpcbindDump(rpc::Client& client, const PortmapAddress& address,
+                 std::move_only_function<void(Result<std::vector<portmap::Registration>>)> done) {
+  CallRpcbind(client, address, kDump, {},
               [done = std::move(done)](const Result<std::vector<std::byte>>& answer) mutable {
                 if (!answer) return done(Fail(answer.error()));
                 rpc::XdrReader in(*answer);
-                std::string uaddr(in.Text(kMaxAddress));
-                if (!in.ok()) return done(Fail(Errc::kIo, "rpcbind's answer does not decode"));
-                done(std::move(uaddr));
+                std::vector<portmap::Registration> all;
+                while (in.Bool()) {
+                  portmap::Registration& entry = all.emplace_back();
+                  entry.program = in.U32();
+                  entry.version = in.U32();
+                  entry.netid = in.Text(kMaxText);
+                  entry.uaddr = in.Text(kMaxText);
+                  entry.owner = in.Text(kMaxText);
+                }
+                if (!in.Finished()) return done(Fail(Errc::kIo, "rpcbind's answer does not decode"));
+                done(std::move(all));
               });
 }
 
@@ -146,7 +154,7 @@ void CallProgram(rpc::Client& client, rpc::Address to, rpc::OutgoingCall call, r
         rpc::XdrReader in(*found);
         std::uint32_t where = 0;
         if (v6) {
-          const auto parsed = portmap::ParseUniversalAddress(in.Text(kMaxAddress));
+          const auto parsed = portmap::ParseUniversalAddress(in.Text(kMaxText));
           if (parsed) where = parsed->port;
         } else {
           where = in.U32();

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
+#include "server/portmap/registry.h"
 #include "server/rpc/client.h"
 
 namespace strata {
@@ -26,9 +28,9 @@ void RpcbindSet(rpc::Client& client, const PortmapAddress& address, std::uint32_
                 const std::string& netid, const std::string& uaddr, PortmapDone done);
 void RpcbindUnset(rpc::Client& client, const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
                   const std::string& netid, PortmapDone done);
-// Where the rpcbind of this machine says that the program is; empty for nowhere.
-void RpcbindFind(rpc::Client& client, const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
-                 const std::string& netid, std::move_only_function<void(Result<std::string>)> done);
+// All that the rpcbind of this machine has, as it was registered (RPCBPROC_DUMP).
+void RpcbindDump(rpc::Client& client, const PortmapAddress& address,
+                 std::move_only_function<void(Result<std::vector<portmap::Registration>>)> done);
 // Calls the program of another machine where port 111 there (`port` only in tests) says that it is: the port of `to` is
 // not looked at. kNotSupported where it says nothing.
 void CallProgram(rpc::Client& client, rpc::Address to, rpc::OutgoingCall call, rpc::Client::Done done,

@@ -2,9 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
+#include "server/nfs3/program.h"
+#include "server/nlm4/program.h"
 #include "server/portmap/program.h"
 #include "server/rpc/listener.h"
 
@@ -46,6 +49,7 @@ PortmapService::PortmapService(rpc::Transport& transport, const std::vector<Serv
 }
 
 PortmapService::Handed PortmapService::Release() {
+  keeper_.reset();
   Handed handed;
   handed.registered = !std::exchange(registered_, {}).empty();
   for (portmap::Registration& registration : registry_.All()) {
@@ -54,27 +58,42 @@ PortmapService::Handed PortmapService::Release() {
   return handed;
 }
 
+void PortmapService::ClientMounts() {
+  if (keeper_) keeper_->Look();
+}
+
 PortmapService::~PortmapService() {
-  for (const Registered& r : registered_) {
-    if (const auto done = RpcbindUnset(where_, r.program, r.version, r.netid); !done) {
+  keeper_.reset();
+  for (const RpcbindKeeper::Registered& r : registered_) {
+    const auto done = RpcbindUnset(where_, r.program, r.version, r.netid);
+    if (!done && done.error().code() != Errc::kNotFound) {
       log::Warning("portmap_unset_failed", {{"program", r.program}, {"error", done.error()}});
     }
   }
 }
 
 void PortmapService::RegisterWithRpcbind(const std::vector<Service>& services) {
+  std::vector<RpcbindKeeper::Registered> wanted;
   for (const Service& service : services) {
     const std::string netid = Netid(service);
-    const auto done =
-        RpcbindSet(where_, service.program, service.version, netid, portmap::FormatUniversalAddress(service.address));
-    if (done) {
-      registered_.push_back({service.program, service.version, netid});
+    const std::string uaddr = portmap::FormatUniversalAddress(service.address);
+    const auto done = RpcbindSet(where_, service.program, service.version, netid, uaddr);
+    if (done) registered_.push_back({service.program, service.version, netid, uaddr});
+    // A client's lock manager may be there. The keeper replaces it.
+    if (done || service.program == kNlmProgram) {
+      wanted.push_back({service.program, service.version, netid, uaddr});
     } else {
       log::Warning("portmap_set_failed", {{"program", service.program},
                                           {"netid", netid},
                                           {"error", done.error()},
                                           {"hint", "name the ports in the mount command, as printed above"}});
     }
+  }
+  const auto is_nfs = [](const auto& entry) { return entry.program == kNfsProgram; };
+  std::ranges::sort(wanted, std::ranges::greater(), is_nfs);
+  if (!wanted.empty() && is_nfs(wanted.front())) {
+    registered_ = wanted;
+    keeper_ = std::make_unique<RpcbindKeeper>(where_, std::move(wanted));
   }
 }
 

@@ -11,6 +11,7 @@
 #include "server/rpc/dispatcher.h"
 #include "server/rpc/handed_socket.h"
 #include "server/rpc/transport.h"
+#include "server/rpcbind_keeper.h"
 
 namespace strata {
 
@@ -40,6 +41,9 @@ class PortmapService {
   // The sockets are in what the transport gives away.
   Handed Release();
 
+  // A client mounts: what it registers for itself may take the place of what is served here. From any thread.
+  void ClientMounts();
+
   // Whether port 111 is ours.
   bool answers() const { return answers_; }
 
@@ -51,11 +55,8 @@ class PortmapService {
   void AnswersAt(const portmap::SocketAddress& address, bool datagram);
 
   const PortmapAddress where_;
-  struct Registered {
-    std::uint32_t program, version;
-    std::string netid;
-  };
-  std::vector<Registered> registered_;
+  std::vector<RpcbindKeeper::Registered> registered_;
+  std::unique_ptr<RpcbindKeeper> keeper_;  // where an rpcbind runs
   portmap::Registry registry_;
   std::unique_ptr<rpc::Program> program_;
   std::unique_ptr<rpc::Dispatcher> dispatcher_;

@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <atomic>
 #include <boost/asio/ip/address.hpp>
 #include <utility>
 
@@ -22,7 +23,10 @@ class ServerImpl final : public Server {
   ServerImpl(const ServerOptions& options, Exports exports)
       : exports_(std::move(exports)),
         nfs_(MakeNfs3Program(exports_)),
-        mount_(MakeMount3Program(exports_)),
+        mount_(MakeMount3Program(exports_,
+                                 [this] {
+                                   if (PortmapService* const told = told_of_mounts_.load()) told->ClientMounts();
+                                 })),
         locks_(
             {.bytes = options.max_lock_bytes}, [] { return Env::System().Now().ns; },
             [](const std::vector<nlm4::Grant>&) {}),
@@ -54,7 +58,7 @@ class ServerImpl final : public Server {
         log::Warning("mount_over_udp_failed", {{"error", udp.error()}, {"hint", "mount with mountproto=tcp"}});
       }
     }
-    if (options.portmap == PortmapMode::kAuto) portmap_ = std::make_unique<PortmapService>(*transport_, services);
+    if (options.portmap == PortmapMode::kAuto) SetPortmap(std::make_unique<PortmapService>(*transport_, services));
     return {};
   }
 
@@ -84,7 +88,7 @@ class ServerImpl final : public Server {
     if (serving) serving();
     for (auto& [socket, dispatcher] : taken) transport_->Take(std::move(socket), *dispatcher);
     if (portmap.registered || !portmap.sockets.empty()) {
-      portmap_ = std::make_unique<PortmapService>(*transport_, services, PortmapAddress{}, std::move(portmap));
+      SetPortmap(std::make_unique<PortmapService>(*transport_, services, PortmapAddress{}, std::move(portmap)));
     }
   }
 
@@ -137,6 +141,7 @@ class ServerImpl final : public Server {
   void Stop() override {
     if (std::exchange(stopped_, true)) return;
     transport_->Stop();
+    told_of_mounts_.store(nullptr);
     portmap_.reset();
     for (const Export& entry : exports_.all()) {
       if (const auto flushed = entry.volume->Flush(); !flushed) {
@@ -148,6 +153,12 @@ class ServerImpl final : public Server {
   void Adopt(int socket, const rpc::Peer& peer) override { transport_->Adopt(socket, peer, streams_); }
 
  private:
+  // Calls are answered already.
+  void SetPortmap(std::unique_ptr<PortmapService> portmap) {
+    portmap_ = std::move(portmap);
+    told_of_mounts_.store(portmap_.get());
+  }
+
   // What is served on a socket bound there, for port 111.
   void AddServices(const rpc::Peer& bound, bool datagrams, std::vector<PortmapService::Service>& services) const {
     const portmap::SocketAddress address{bound.address, bound.port};
@@ -166,6 +177,7 @@ class ServerImpl final : public Server {
   std::vector<Endpoint> endpoints_;
   std::unique_ptr<rpc::Transport> transport_;
   std::unique_ptr<PortmapService> portmap_;
+  std::atomic<PortmapService*> told_of_mounts_{nullptr};  // until the transport has stopped
   bool stopped_ = false;
 };
 

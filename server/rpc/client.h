@@ -40,7 +40,7 @@ struct OutgoingCall {
 // Not thread-safe: on the context's thread, or while nobody runs it.
 class Client {
  public:
-  static constexpr std::size_t kMaxReply = 8192;
+  static constexpr std::size_t kMaxReply = 64 << 10;  // no larger one is taken
   static constexpr std::size_t kMaxAtOnce = 64;      // under way; others wait for their turn, in which their time runs
   static constexpr std::size_t kMaxWaiting = 16384;  // beyond, a call fails at once (kBusy)
 

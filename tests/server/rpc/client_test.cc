@@ -165,7 +165,7 @@ TEST(RpcClient, WhoNeverAnswersIsNotWaitedForLong) {
 TEST(RpcClient, WhatIsNoReplyIsRefused) {
   const std::vector<std::vector<std::uint32_t>> all = {
       {0xffffffff, 1, 1},                    // a reply of 2 GiB
-      {kLast | 8193, 1, 1},                  // longer than any
+      {kLast | ((64 << 10) + 1), 1, 1},                  // longer than any
       {8, 0, 1},                             // not the last fragment
       {kLast | 0},                           // nothing, again and again
       {kLast | 12, 0, 1, 1},                 // denied

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <optional>
+#include <thread>
 
 #include "server/portmap/program.h"
 #include "tests/server/rpc/harness.h"
@@ -135,6 +137,62 @@ TEST(PortmapServiceTest, WhereNeitherCanBeServingGoesOn) {
     EXPECT_TRUE(client.Receive());
     other.Stop();
   }
+}
+
+// Waits until the rpcbind of the test says so.
+bool Says(const portmap::Registry& registry, std::uint32_t program, const std::string& uaddr) {
+  const auto end = std::chrono::steady_clock::now() + rpc::testing::kLimit;
+  while (std::chrono::steady_clock::now() < end) {
+    const auto found = registry.Find(program, program == 100021 ? 4 : 3, "tcp", true);
+    if (uaddr.empty() ? !found : found && found->uaddr == uaddr) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+// An rpcbind whose registrations the test changes as others would. Its owner is known by the socket: root's.
+struct Rpcbind {
+  explicit Rpcbind(const PortmapAddress& where) {
+    EXPECT_TRUE(server.transport->ListenUnix(where.socket_path, dispatcher));
+  }
+  ~Rpcbind() { server.Stop(); }
+  portmap::Registry registry;
+  const std::unique_ptr<rpc::Program> program = MakePortmapProgram(registry);
+  const rpc::Dispatcher dispatcher{{program.get()}};
+  TestServer server;
+};
+
+TEST(RpcbindKeeperTest, PutsBackWhatAClientsOwnLockManagerReplaces) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root registers";
+  const PortmapAddress where{FreePort(), SocketPath("kept")};
+  Rpcbind rpcbind(where);
+  RpcbindKeeper keeper(where, {{100003, 3, "tcp", "127.0.0.1.8.1"}, {100021, 4, "tcp", "127.0.0.1.8.1"}});
+  EXPECT_TRUE(Says(rpcbind.registry, 100003, "127.0.0.1.8.1"));
+  EXPECT_TRUE(Says(rpcbind.registry, 100021, "127.0.0.1.8.1"));
+  // A client mounts: as the kernel does it.
+  ASSERT_TRUE(rpcbind.registry.Unset(100021, 4, "tcp", "superuser"));
+  ASSERT_TRUE(rpcbind.registry.Set({100021, 4, "tcp", "0.0.0.0.9.9", "superuser"}));
+  keeper.Look();
+  EXPECT_TRUE(Says(rpcbind.registry, 100021, "127.0.0.1.8.1"));
+  // rpcbind has forgotten all.
+  ASSERT_TRUE(rpcbind.registry.Unset(100021, 4, "tcp", "superuser"));
+  ASSERT_TRUE(rpcbind.registry.Unset(100003, 3, "tcp", "superuser"));
+  keeper.Look();
+  EXPECT_TRUE(Says(rpcbind.registry, 100003, "127.0.0.1.8.1"));
+  EXPECT_TRUE(Says(rpcbind.registry, 100021, "127.0.0.1.8.1"));
+}
+
+TEST(RpcbindKeeperTest, LeavesTheLockManagerOfAnotherServerAlone) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root registers";
+  const PortmapAddress where{FreePort(), SocketPath("others")};
+  Rpcbind rpcbind(where);
+  ASSERT_TRUE(rpcbind.registry.Set({100003, 3, "tcp", "0.0.0.0.8.1", "superuser"}));
+  ASSERT_TRUE(rpcbind.registry.Set({100021, 4, "tcp", "0.0.0.0.9.9", "superuser"}));
+  RpcbindKeeper keeper(where, {{100003, 3, "tcp", "127.0.0.1.8.1"}, {100021, 4, "tcp", "127.0.0.1.8.1"}});
+  const auto end = std::chrono::steady_clock::now() + rpc::testing::kLimit;
+  while (keeper.rounds() < 3 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  EXPECT_GE(keeper.rounds(), 3u);
+  EXPECT_TRUE(Says(rpcbind.registry, 100021, "0.0.0.0.9.9"));
 }
 
 }  // namespace

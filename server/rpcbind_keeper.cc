@@ -1,0 +1,99 @@
+#include "server/rpcbind_keeper.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <utility>
+
+#include "base/log.h"
+
+namespace strata {
+namespace {
+
+using std::chrono::milliseconds;
+
+// After somebody has mounted: the client registers between its MNT and its first NFS call.
+constexpr std::array<milliseconds, 10> kBurst = {
+    milliseconds(0),  milliseconds(1),  milliseconds(2),   milliseconds(5),   milliseconds(10),
+    milliseconds(20), milliseconds(50), milliseconds(100), milliseconds(300), milliseconds(1000)};
+constexpr milliseconds kPause{5000};
+
+}  // namespace
+
+RpcbindKeeper::RpcbindKeeper(const PortmapAddress& where, std::vector<Registered> services)
+    : where_(where), services_(std::move(services)), timer_(context_), client_(context_) {
+  boost::asio::post(context_, [this] { Round(); });
+  thread_ = std::jthread([this] {
+    const auto work = boost::asio::make_work_guard(context_);
+    context_.run();
+  });
+}
+
+RpcbindKeeper::~RpcbindKeeper() {
+  context_.stop();
+  thread_ = {};
+}
+
+void RpcbindKeeper::Look() {
+  if (looks_.exchange(true)) return;
+  boost::asio::post(context_, [this] {
+    looks_.store(false);
+    burst_ = 0;
+    timer_.cancel();
+    Round();
+  });
+}
+
+void RpcbindKeeper::Schedule() {
+  under_way_ = false;
+  timer_.expires_after(burst_ < kBurst.size() ? kBurst[burst_++] : kPause);
+  timer_.async_wait([this](boost::system::error_code stopped) {
+    if (!stopped) Round();
+  });
+}
+
+void RpcbindKeeper::Round() {
+  if (std::exchange(under_way_, true)) return;
+  RpcbindDump(client_, where_, [this](Result<std::vector<portmap::Registration>> all) {
+    if (!all) return Schedule();  // no rpcbind, just now
+    found_ = std::move(*all);
+    Check(0);
+  });
+}
+
+void RpcbindKeeper::Check(std::size_t at) {
+  for (; at < services_.size(); ++at) {
+    const Registered& service = services_[at];
+    const auto there = std::ranges::find_if(found_, [&](const portmap::Registration& entry) {
+      return entry.program == service.program && entry.version == service.version && entry.netid == service.netid;
+    });
+    if (there == found_.end()) return Put(at);
+    if (there->uaddr == service.uaddr) continue;
+    if (at == 0) break;  // NFS is another server's, and with it all else
+    return RpcbindUnset(client_, where_, service.program, service.version, service.netid,
+                        [this, at](const Result<void>&) { Put(at); });
+  }
+  rounds_.fetch_add(1);
+  Schedule();
+}
+
+void RpcbindKeeper::Put(std::size_t at) {
+  const Registered& service = services_[at];
+  RpcbindSet(client_, where_, service.program, service.version, service.netid, service.uaddr,
+             [this, at](const Result<void>& set) {
+               const Registered& here = services_[at];
+               if (set) {
+                 log::Info("portmap_set_again", {{"program", here.program}, {"netid", here.netid}});
+               } else {
+                 log::Warning("portmap_set_failed",
+                              {{"program", here.program},
+                               {"netid", here.netid},
+                               {"error", set.error()},
+                               {"hint", "name the ports in the mount command, as printed above"}});
+               }
+               Check(at + 1);
+             });
+}
+
+}  // namespace strata
