@@ -78,14 +78,14 @@ Result<void> CheckFree(const Endpoint& endpoint) {
               std::string(bound.error().message()) + "; choose another place with --listen ADDR:PORT");
 }
 
-void PrintReady(const Server& server, const std::string& workspace, bool read_only) {
+void PrintReady(const Server& server, const std::string& workspace, bool read_only, bool locks) {
   const Endpoint& endpoint = server.endpoints()[0];
   const std::string shown = Shown(endpoint);
   const std::string host = ShownHost(endpoint);
   std::printf("ready nfs=%s mount=%s export=/ workspace=%s\n", shown.c_str(), shown.c_str(), workspace.c_str());
   const std::string ports = "port=" + std::to_string(endpoint.port) + ",mountport=" + std::to_string(endpoint.port);
-  std::printf("Linux:  mount -t nfs -o vers=3,tcp,%s,mountproto=tcp,nolock%s %s:/ /mnt\n", ports.c_str(),
-              read_only ? ",ro" : "", host.c_str());
+  std::printf("Linux:  mount -t nfs -o vers=3,tcp,%s,mountproto=tcp%s%s %s:/ /mnt\n", ports.c_str(),
+              locks ? "" : ",nolock", read_only ? ",ro" : "", host.c_str());
   std::printf(
       "macOS:  mount -t nfs -o vers=3,tcp,%s,locallocks,rsize=1048576,wsize=1048576,readahead=16%s %s:/ /private/mnt\n",
       ports.c_str(), read_only ? ",rdonly" : "", host.c_str());
@@ -118,8 +118,9 @@ Result<void> Serve(const ServeArguments& arguments, std::optional<Takeover>& tak
     for (const Endpoint& endpoint : serving.server.listen) STRATA_TRY(CheckFree(endpoint));
     STRATA_ASSIGN(serving.workspace, FindWorkspace(arguments));
   }
-  return ServeUntilTold(serving, takeover ? &*takeover : nullptr,
-                        [&](const Server& server) { PrintReady(server, serving.workspace, arguments.read_only); });
+  return ServeUntilTold(serving, takeover ? &*takeover : nullptr, [&](const Server& server) {
+    PrintReady(server, serving.workspace, arguments.read_only, serving.server.locks);
+  });
 }
 
 Result<void> Serve(const ServeArguments& arguments) {
@@ -149,6 +150,12 @@ void AddAccessOptions(CLI::App& command, ServeArguments& arguments) {
                                                "auto: as root on port 2049, be found through port 111. off: never")
                                    ->check(CLI::IsMember({"auto", "off"}))
                                    ->capture_default_str();
+  command
+      .add_option("--locks", arguments.locks,
+                  "on: grant clients locks (fcntl, flock) across machines. Not for use yet: they do not outlive the "
+                  "server. off: refuse each at once")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->capture_default_str();
   command
       .add_flag("--takeover", arguments.takeover,
                 "Take the sockets of the server that serves this workspace over, and serve in its place: clients see "

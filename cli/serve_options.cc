@@ -168,6 +168,7 @@ Result<void> DecideAccess(const ServeArguments& arguments, Serving& serving) {
     if (HasIpv6Loopback()) options.listen.push_back({"::1", kStandardPort});
   }
   serving.exported.insecure_ports = arguments.insecure_ports;
+  options.locks = arguments.locks == "on";
   if (!arguments.insecure_ports) STRATA_TRY(rpc::CheckOwnersCanBeTold());
   serving.exported.squash = beyond_loopback && !arguments.no_root_squash ? Squash::kRoot : Squash::kNone;
   // Port 111 tells where port 2049 is; other ports are named in the mount command.

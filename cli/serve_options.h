@@ -20,6 +20,7 @@ struct ServeArguments {
   bool takeover = false;
   std::string durability = "strict";
   std::string portmap = "auto";
+  std::string locks = "off";
   std::string memory = "256M";
   std::string history = "none";
   std::string relaxed_interval = "1s";

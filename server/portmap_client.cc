@@ -124,13 +124,13 @@ void RpcbindDump(rpc::Client& client, const PortmapAddress& address,
               });
 }
 
-void CallProgram(rpc::Client& client, rpc::Address to, rpc::OutgoingCall call, rpc::Client::Done done,
-                 std::uint16_t port) {
+void FindProgram(rpc::Client& client, const rpc::Address& to, std::uint32_t program, std::uint32_t version,
+                 std::move_only_function<void(Result<rpc::Address>)> done, std::uint16_t port) {
   const bool datagram = to.transport == rpc::Address::Transport::kUdp;
   const bool v6 = to.host.is_v6();
   rpc::ReplyBuffer arguments(256);
-  arguments.U32(call.program);
-  arguments.U32(call.version);
+  arguments.U32(program);
+  arguments.U32(version);
   if (v6) {
     arguments.Text(datagram ? "udp6" : "tcp6");
     arguments.Text("");
@@ -141,31 +141,29 @@ void CallProgram(rpc::Client& client, rpc::Address to, rpc::OutgoingCall call, r
   }
   rpc::Address portmap = to;
   portmap.port = port;
-  rpc::OutgoingCall ask{.program = kPortmapProgram,
-                        .version = v6 ? kRpcbindVersion4 : kPortmapVersion,
-                        .procedure = kGetAddress,
-                        .arguments = BytesOf(arguments),
-                        .timeout = call.timeout};
-  client.Call(
-      portmap, std::move(ask),
-      [&client, v6, to = std::move(to), call = std::move(call),
-       done = std::move(done)](Result<std::vector<std::byte>> found) mutable {
-        if (!found) return done(std::move(found));
-        rpc::XdrReader in(*found);
-        std::uint32_t where = 0;
-        if (v6) {
-          const auto parsed = portmap::ParseUniversalAddress(in.Text(kMaxText));
-          if (parsed) where = parsed->port;
-        } else {
-          where = in.U32();
-        }
-        if (!in.ok() || where == 0 || where > 0xffff) {
-          return done(Fail(Errc::kNotSupported, "port 111 of " + to.host.to_string() + " knows nothing of program " +
-                                                    std::to_string(call.program)));
-        }
-        to.port = static_cast<std::uint16_t>(where);
-        client.Call(to, std::move(call), std::move(done));
-      });
+  client.Call(portmap,
+              {.program = kPortmapProgram,
+               .version = v6 ? kRpcbindVersion4 : kPortmapVersion,
+               .procedure = kGetAddress,
+               .arguments = BytesOf(arguments)},
+              [v6, program, to = rpc::Address(to),
+               done = std::move(done)](const Result<std::vector<std::byte>>& found) mutable {
+                if (!found) return done(Fail(found.error()));
+                rpc::XdrReader in(*found);
+                std::uint32_t where = 0;
+                if (v6) {
+                  const auto parsed = portmap::ParseUniversalAddress(in.Text(kMaxText));
+                  if (parsed) where = parsed->port;
+                } else {
+                  where = in.U32();
+                }
+                if (!in.ok() || where == 0 || where > 0xffff) {
+                  return done(Fail(Errc::kNotSupported, "port 111 of " + to.host.to_string() +
+                                                            " knows nothing of program " + std::to_string(program)));
+                }
+                to.port = static_cast<std::uint16_t>(where);
+                done(std::move(to));
+              });
 }
 
 bool RpcbindRuns(const PortmapAddress& address) {

@@ -31,10 +31,10 @@ void RpcbindUnset(rpc::Client& client, const PortmapAddress& address, std::uint3
 // All that the rpcbind of this machine has, as it was registered (RPCBPROC_DUMP).
 void RpcbindDump(rpc::Client& client, const PortmapAddress& address,
                  std::move_only_function<void(Result<std::vector<portmap::Registration>>)> done);
-// Calls the program of another machine where port 111 there (`port` only in tests) says that it is: the port of `to` is
-// not looked at. kNotSupported where it says nothing.
-void CallProgram(rpc::Client& client, rpc::Address to, rpc::OutgoingCall call, rpc::Client::Done done,
-                 std::uint16_t port = 111);
+// Asks port 111 of the host of `to` (`port` only in tests) for the program, by portmap version 2 (IPv4) or rpcbind
+// version 4: `to` with its port. kNotSupported where it knows of none.
+void FindProgram(rpc::Client& client, const rpc::Address& to, std::uint32_t program, std::uint32_t version,
+                 std::move_only_function<void(Result<rpc::Address>)> done, std::uint16_t port = 111);
 
 // -- Waiting, for up to some seconds: at the start and the end. --
 

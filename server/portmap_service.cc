@@ -58,6 +58,22 @@ PortmapService::Handed PortmapService::Release() {
   return handed;
 }
 
+void PortmapService::FindLockManager(rpc::Client& client, const rpc::Address& host,
+                                     std::move_only_function<void(Result<rpc::Address>)> done) const {
+  constexpr std::uint32_t kVersion = 4, kVersionBefore = 3;
+  if (!host.host.is_loopback()) return FindProgram(client, host, kNlmProgram, kVersion, std::move(done));
+  // With rpcbind the version before this one is the client's alone.
+  if (!answers_) return FindProgram(client, host, kNlmProgram, kVersionBefore, std::move(done));
+  const std::string netid =
+      std::string(host.transport == rpc::Address::Transport::kUdp ? "udp" : "tcp") + (host.host.is_v6() ? "6" : "");
+  const auto found = registry_.FindOthers(kNlmProgram, kVersion, netid);
+  const auto address = found ? portmap::ParseUniversalAddress(found->uaddr) : std::nullopt;
+  if (!address) return done(Fail(Errc::kNotSupported, "no client of this machine has registered a lock manager"));
+  rpc::Address to = host;
+  to.port = address->port;
+  done(std::move(to));
+}
+
 void PortmapService::ClientMounts() {
   if (keeper_) keeper_->Look();
 }

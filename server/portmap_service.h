@@ -41,6 +41,11 @@ class PortmapService {
   // The sockets are in what the transport gives away.
   Handed Release();
 
+  // Where the lock manager of the client on that machine is, for calls over this transport. On this machine it is not
+  // what port 111 tells: that is the server's. On the client's thread.
+  void FindLockManager(rpc::Client& client, const rpc::Address& host,
+                       std::move_only_function<void(Result<rpc::Address>)> done) const;
+
   // A client mounts: what it registers for itself may take the place of what is served here. From any thread.
   void ClientMounts();
 

@@ -22,7 +22,7 @@ constexpr milliseconds kPause{5000};
 }  // namespace
 
 RpcbindKeeper::RpcbindKeeper(const PortmapAddress& where, std::vector<Registered> services)
-    : where_(where), services_(std::move(services)), timer_(context_), client_(context_) {
+    : where_(where), services_(std::move(services)), failed_(services_.size()), timer_(context_), client_(context_) {
   boost::asio::post(context_, [this] { Round(); });
   thread_ = std::jthread([this] {
     const auto work = boost::asio::make_work_guard(context_);
@@ -83,9 +83,12 @@ void RpcbindKeeper::Put(std::size_t at) {
   RpcbindSet(client_, where_, service.program, service.version, service.netid, service.uaddr,
              [this, at](const Result<void>& set) {
                const Registered& here = services_[at];
+               // Once, until it works again: it is tried every time.
+               const bool failed_before = failed_[at];
+               failed_[at] = !set;
                if (set) {
                  log::Info("portmap_set_again", {{"program", here.program}, {"netid", here.netid}});
-               } else {
+               } else if (!failed_before) {
                  log::Warning("portmap_set_failed",
                               {{"program", here.program},
                                {"netid", here.netid},

@@ -45,6 +45,7 @@ class RpcbindKeeper {
 
   const PortmapAddress where_;
   const std::vector<Registered> services_;
+  std::vector<bool> failed_;  // of each, the last time
   boost::asio::io_context context_{1};
   boost::asio::steady_timer timer_;
   std::size_t burst_ = 0;  // which of the pauses comes next

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "server/mount3/program.h"
 #include "server/nfs3/program.h"
+#include "server/nlm4/client_caller.h"
 #include "server/nlm4/program.h"
 #include "server/portmap/program.h"
 #include "server/portmap_service.h"
@@ -29,8 +30,18 @@ class ServerImpl final : public Server {
                                  })),
         locks_(
             {.bytes = options.max_lock_bytes}, [] { return Env::System().Now().ns; },
-            [](const std::vector<nlm4::Grant>&) {}),
-        nlm_(MakeNlm4Program(exports_, options.locks ? &locks_ : nullptr)),
+            [this](std::vector<nlm4::Grant> grants) { lock_calls_.Tell(locks_, std::move(grants)); }),
+        lock_calls_([this](rpc::Client& client, const rpc::Address& host, auto done) {
+          if (const PortmapService* const portmap = told_of_mounts_.load()) {
+            return portmap->FindLockManager(client, host, std::move(done));
+          }
+          FindProgram(client, host, nlm_->number(), nlm_->high_version(), std::move(done));
+        }),
+        nlm_(MakeNlm4Program(exports_, options.locks ? &locks_ : nullptr,
+                             [this](const boost::asio::ip::address& host, bool datagram, std::uint32_t procedure,
+                                    std::vector<std::byte> arguments) {
+                               lock_calls_.SendResult(host, datagram, procedure, std::move(arguments));
+                             })),
         streams_({nfs_.get(), mount_.get(), nlm_.get()}),
         datagrams_({mount_.get(), nlm_.get()}),
         transport_(rpc::Transport::Create({.io_threads = options.io_threads,
@@ -141,6 +152,7 @@ class ServerImpl final : public Server {
   void Stop() override {
     if (std::exchange(stopped_, true)) return;
     transport_->Stop();
+    lock_calls_.Stop();
     told_of_mounts_.store(nullptr);
     portmap_.reset();
     for (const Export& entry : exports_.all()) {
@@ -171,6 +183,7 @@ class ServerImpl final : public Server {
   const std::unique_ptr<rpc::Program> nfs_;
   const std::unique_ptr<rpc::Program> mount_;
   nlm4::LockTable locks_;
+  nlm4::ClientCaller lock_calls_;
   const std::unique_ptr<rpc::Program> nlm_;
   const rpc::Dispatcher streams_;
   const rpc::Dispatcher datagrams_;

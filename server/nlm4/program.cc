@@ -11,20 +11,32 @@ namespace strata {
 namespace nlm4 {
 namespace {
 
+constexpr std::size_t kLargestReply = 2 * kMaxObject + 256;
+
 class Nlm4Program final : public rpc::Program {
  public:
-  Nlm4Program(const Exports& exports, LockTable* locks) : exports_(exports), locks_(locks) {}
+  Nlm4Program(const Exports& exports, LockTable* locks, SendLockResult send)
+      : exports_(exports), locks_(locks), send_(std::move(send)) {}
   std::uint32_t number() const override { return kNlmProgram; }
   std::string_view name() const override { return "nlm"; }
   std::uint32_t low_version() const override { return 4; }
   std::uint32_t high_version() const override { return 4; }
   std::span<const rpc::Procedure> Procedures(std::uint32_t version) const override;
+  bool Admits(const rpc::Peer& peer) const override {
+    return std::ranges::any_of(exports_.all(), [&peer](const Export& entry) { return entry.AdmitsAddress(peer); });
+  }
   const Exports& exports() const { return exports_; }
   LockTable* locks() const { return locks_; }
+  void Send(const rpc::Call& call, std::uint32_t procedure, const rpc::ReplyBuffer& results) const {
+    std::vector<std::byte> bytes;
+    results.CopyTo(0, bytes);
+    if (call.peer != nullptr) send_(call.peer->address, call.peer->datagram, procedure, std::move(bytes));
+  }
 
  private:
   const Exports& exports_;
   LockTable* const locks_;
+  const SendLockResult send_;
 };
 
 Nlm4Program& Self(rpc::Program& program) { return static_cast<Nlm4Program&>(program); }
@@ -133,9 +145,9 @@ rpc::Outcome Test(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& 
   return {};
 }
 
-// LOCK, and NM_LOCK, which never waits.
+// LOCK and LOCK_MSG, and NM_LOCK, which never waits.
 rpc::Outcome LockWith(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply,
-                      bool may_wait) {
+                      bool may_wait, bool message) {
   const ByteSpan cookie = ReadCookie(arguments);
   const bool waits = arguments.Bool();
   const bool exclusive = arguments.Bool();
@@ -156,6 +168,7 @@ rpc::Outcome LockWith(rpc::Program& program, const rpc::Call& call, rpc::XdrRead
   if (waits && may_wait) {
     back.handle.assign(lock.handle.begin(), lock.handle.end());
     back.datagram = call.peer->datagram;
+    back.message = message;
   }
   const Answer answer =
       locks.Lock(target.key(), CallerOf(call, lock), *range, exclusive, reclaim, waits && may_wait ? &back : nullptr);
@@ -163,12 +176,17 @@ rpc::Outcome LockWith(rpc::Program& program, const rpc::Call& call, rpc::XdrRead
 }
 
 rpc::Outcome Lock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
-  return LockWith(program, call, arguments, reply, true);
+  return LockWith(program, call, arguments, reply, true, false);
+}
+
+rpc::Outcome LockByMessage(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                           rpc::ReplyBuffer& reply) {
+  return LockWith(program, call, arguments, reply, true, true);
 }
 
 rpc::Outcome UnmonitoredLock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
                              rpc::ReplyBuffer& reply) {
-  return LockWith(program, call, arguments, reply, false);
+  return LockWith(program, call, arguments, reply, false, false);
 }
 
 rpc::Outcome Cancel(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
@@ -250,7 +268,40 @@ rpc::Outcome FreeAll(rpc::Program& program, const rpc::Call& call, rpc::XdrReade
 
 using Handler = rpc::Outcome(rpc::Program&, const rpc::Call&, rpc::XdrReader&, rpc::ReplyBuffer&);
 
-constexpr std::size_t kLargestReply = 2 * kMaxObject + 256;
+// The MSG form of a procedure: its answer is empty, and its results are a call to the caller's host.
+template <Handler* handler, std::uint32_t result>
+rpc::Outcome Message(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer&) {
+  rpc::ReplyBuffer results(kLargestReply);
+  const rpc::Outcome outcome = handler(program, call, arguments, results);
+  if (!outcome.would_block && outcome.status == SUCCESS) Self(program).Send(call, result, results);
+  return outcome;
+}
+
+// This is no client: nobody grants it anything.
+rpc::Outcome Granted(rpc::Program&, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+  const ByteSpan cookie = ReadCookie(arguments);
+  arguments.Bool();
+  LockArguments::Read(arguments);
+  if (!arguments.Finished()) return rpc::Outcome::Garbage();
+  return Reply(call, reply, cookie, Stat::kDenied);
+}
+
+// A client has heard that it has its lock. From another address it is somebody else's word.
+rpc::Outcome GrantedResult(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer&) {
+  rpc::XdrReader cookie(ReadCookie(arguments));
+  const auto status = static_cast<Stat>(arguments.U32());
+  if (!arguments.Finished()) return rpc::Outcome::Garbage();
+  LockTable* const locks = Self(program).locks();
+  const std::uint64_t id = cookie.U64();
+  if (locks == nullptr || call.peer == nullptr || !cookie.Finished()) return {};
+  const auto grant = locks->Unconfirmed(id);
+  if (!grant || grant->address != call.peer->address) return {};
+  if (status == Stat::kGranted || status == Stat::kDenied) locks->Confirm(id, status == Stat::kGranted);
+  return {};
+}
+
+// The result of a call that was never made.
+rpc::Outcome StrayResult(rpc::Program&, const rpc::Call&, rpc::XdrReader&, rpc::ReplyBuffer&) { return {}; }
 
 constexpr std::array<rpc::Procedure, 24> Table() {
   std::array<rpc::Procedure, 24> table{};
@@ -265,6 +316,17 @@ constexpr std::array<rpc::Procedure, 24> Table() {
   add(kLock, "LOCK", Lock);
   add(kCancel, "CANCEL", Cancel);
   add(kUnlock, "UNLOCK", Unlock);
+  add(kGranted, "GRANTED", Granted);
+  add(kTestMsg, "TEST_MSG", Message<Test, kTestRes>);
+  add(kLockMsg, "LOCK_MSG", Message<LockByMessage, kLockRes>);
+  add(kCancelMsg, "CANCEL_MSG", Message<Cancel, kCancelRes>);
+  add(kUnlockMsg, "UNLOCK_MSG", Message<Unlock, kUnlockRes>);
+  add(kGrantedMsg, "GRANTED_MSG", Message<Granted, kGrantedRes>);
+  add(kTestRes, "TEST_RES", StrayResult);
+  add(kLockRes, "LOCK_RES", StrayResult);
+  add(kCancelRes, "CANCEL_RES", StrayResult);
+  add(kUnlockRes, "UNLOCK_RES", StrayResult);
+  add(kGrantedRes, "GRANTED_RES", GrantedResult);
   add(kShare, "SHARE", Share);
   add(kUnshare, "UNSHARE", Unshare);
   add(kNmLock, "NM_LOCK", UnmonitoredLock);
@@ -278,8 +340,8 @@ std::span<const rpc::Procedure> Nlm4Program::Procedures(std::uint32_t) const { r
 }  // namespace
 }  // namespace nlm4
 
-std::unique_ptr<rpc::Program> MakeNlm4Program(const Exports& exports, nlm4::LockTable* locks) {
-  return std::make_unique<nlm4::Nlm4Program>(exports, locks);
+std::unique_ptr<rpc::Program> MakeNlm4Program(const Exports& exports, nlm4::LockTable* locks, SendLockResult send) {
+  return std::make_unique<nlm4::Nlm4Program>(exports, locks, std::move(send));
 }
 
 }  // namespace strata

@@ -269,9 +269,9 @@ void Client::State::StartNext() {
 Client::Client(asio::io_context& context) : state_(std::make_shared<State>(context)) {}
 
 Client::~Client() {
-  while (!state_->waiting.empty()) state_->waiting.front()->End(Fail(Errc::kIo, "the server ends"));
-  while (!state_->under_way.empty()) {
-    const std::shared_ptr<One> one = *state_->under_way.begin();
+  // Whoever hears of the end of one may ask for another.
+  while (!state_->waiting.empty() || !state_->under_way.empty()) {
+    const std::shared_ptr<One> one = state_->waiting.empty() ? *state_->under_way.begin() : state_->waiting.front();
     one->End(Fail(Errc::kIo, "the server ends"));
   }
 }

@@ -20,7 +20,14 @@ std::uint32_t Reply::Word(std::size_t index) const {
 struct Harness::Impl {
   Exports exports;
   portmap::Registry registry;
-  nlm4::LockTable locks{{}, [] { return std::int64_t{0}; }, [](const std::vector<nlm4::Grant>&) {}};
+  nlm4::LockTable locks{{},
+                        [] { return std::int64_t{0}; },
+                        [this](const std::vector<nlm4::Grant>& grants) {
+                          for (const nlm4::Grant& grant : grants) {
+                            granted.push_back({grant.id, grant.address.to_string(), grant.back.message});
+                          }
+                        }};
+  std::vector<Harness::LockGrant> granted;
   std::unique_ptr<rpc::Program> nfs, mount, portmap, nlm;
 
   rpc::Program& Of(std::uint32_t number) {
@@ -47,11 +54,18 @@ Harness::Harness(std::vector<ExportRules> exports, bool locks) : impl_(std::make
   impl_->nfs = MakeNfs3Program(impl_->exports);
   impl_->mount = MakeMount3Program(impl_->exports);
   impl_->portmap = MakePortmapProgram(impl_->registry);
-  impl_->nlm = MakeNlm4Program(impl_->exports, locks ? &impl_->locks : nullptr);
+  impl_->nlm = MakeNlm4Program(
+      impl_->exports, locks ? &impl_->locks : nullptr,
+      [this](const boost::asio::ip::address& host, bool datagram, std::uint32_t procedure,
+             const std::vector<std::byte>& arguments) {
+        const auto* const begin = reinterpret_cast<const char*>(arguments.data());
+        lock_results.push_back({host.to_string(), datagram, procedure, {begin, begin + arguments.size()}});
+      });
 }
 Harness::~Harness() = default;
 
 bool Harness::NothingIsLocked() const { return impl_->locks.empty(); }
+const std::vector<Harness::LockGrant>& Harness::LockGrants() const { return impl_->granted; }
 void Harness::SetGrace(bool grace) { impl_->locks.SetGrace(grace); }
 
 Bytes Harness::Handle(const vfs::ObjectId& id, const FakeFileSystem* of) const {

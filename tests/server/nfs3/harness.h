@@ -73,6 +73,21 @@ class Harness {
   bool NothingIsLocked() const;
   void SetGrace(bool grace);
 
+  // What NLM sent to lock managers of clients as the result of a call, and to whom it granted what he waited for.
+  struct LockResult {
+    std::string host;
+    bool datagram = false;
+    std::uint32_t procedure = 0;
+    Bytes arguments;
+  };
+  std::vector<LockResult> lock_results;
+  struct LockGrant {
+    std::uint64_t id = 0;
+    std::string host;
+    bool message = false;
+  };
+  const std::vector<LockGrant>& LockGrants() const;
+
   // How the calls come.
   From from;
   bool may_block = false;

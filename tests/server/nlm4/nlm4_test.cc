@@ -174,6 +174,88 @@ TEST_F(Nlm4Test, WhoWaitsIsBlockedAndMayCancel) {
   EXPECT_TRUE(harness_.NothingIsLocked());
 }
 
+// The MSG forms: nothing is answered, and the results come as a call of their own.
+TEST_F(Nlm4Test, MessagesAreAnsweredByCalls) {
+  constexpr std::uint32_t kTestMsg = 6, kLockMsg = 7, kCancelMsg = 8, kUnlockMsg = 9, kGrantedMsg = 10;
+  const auto send = [&](std::uint32_t procedure, const Bytes& arguments) {
+    const Reply reply = harness_.Call(Harness::kNlm, 4, procedure, arguments);
+    EXPECT_EQ(reply.accept, kAccepted);
+    EXPECT_TRUE(reply.bytes.empty());
+    EXPECT_EQ(harness_.lock_results.size(), 1u);
+    const Harness::LockResult result = harness_.lock_results.at(0);
+    harness_.lock_results.clear();
+    EXPECT_EQ(result.host, "127.0.0.1");
+    EXPECT_EQ(result.procedure, procedure + 5);
+    return result;
+  };
+  const auto status = [&](const Harness::LockResult& result) {
+    const Decoded<NLM4_LOCKres> decoded(zdr_NLM4_LOCKres, result.arguments);
+    EXPECT_EQ(std::string(decoded->cookie.data.data_val, decoded->cookie.data.data_len), cookie_);
+    return decoded->status;
+  };
+  harness_.from.datagram = true;
+  const Harness::LockResult first = send(kLockMsg, LockArguments({}));
+  EXPECT_TRUE(first.datagram);
+  EXPECT_EQ(status(first), NLM4_GRANTED);
+  harness_.from.datagram = false;
+  Ask other{.owner = "x", .waits = true, .svid = 3};
+  const Harness::LockResult second = send(kLockMsg, LockArguments(other));
+  EXPECT_FALSE(second.datagram);
+  EXPECT_EQ(status(second), NLM4_BLOCKED);
+  NLM4_CANCargs cancel{};
+  cancel.cookie = Cookie();
+  cancel.exclusive = true;
+  cancel.lock = LockOf(other);
+  EXPECT_EQ(status(send(kCancelMsg, Encode(zdr_NLM4_CANCargs, cancel))), NLM4_GRANTED);
+  NLM4_TESTargs test{};
+  test.cookie = Cookie();
+  test.exclusive = true;
+  test.lock = LockOf(other);
+  EXPECT_EQ(
+      Decoded<NLM4_TESTres>(zdr_NLM4_TESTres, send(kTestMsg, Encode(zdr_NLM4_TESTargs, test)).arguments)->reply.status,
+      NLM4_DENIED);
+  Ask mine;
+  NLM4_UNLOCKargs unlock{};
+  unlock.cookie = Cookie();
+  unlock.lock = LockOf(mine);
+  EXPECT_EQ(status(send(kUnlockMsg, Encode(zdr_NLM4_UNLOCKargs, unlock))), NLM4_GRANTED);
+  EXPECT_TRUE(harness_.NothingIsLocked());
+  // Nobody grants a server anything.
+  EXPECT_EQ(status(send(kGrantedMsg, Encode(zdr_NLM4_TESTargs, test))), NLM4_DENIED);
+  EXPECT_EQ(harness_.Call(Harness::kNlm, 4, kLockMsg, {}).accept, kGarbageArgs);
+  EXPECT_TRUE(harness_.lock_results.empty());
+  for (std::uint32_t stray = 11; stray <= 14; ++stray) {
+    EXPECT_EQ(harness_.Call(Harness::kNlm, 4, stray, first.arguments).accept, kAccepted);
+  }
+}
+
+TEST_F(Nlm4Test, AGrantIsConfirmedByItsClientAlone) {
+  constexpr std::uint32_t kLockMsg = 7, kGrantedRes = 15;
+  const auto confirm = [&](std::uint64_t id, nlmstat4 status) {
+    Bytes bytes = {0, 0, 0, 8};
+    for (int shift = 56; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(id >> shift & 255));
+    bytes.insert(bytes.end(), {0, 0, 0, static_cast<char>(status)});
+    EXPECT_EQ(harness_.Call(Harness::kNlm, 4, kGrantedRes, bytes).accept, kAccepted);
+  };
+  ASSERT_EQ(Lock({}), NLM4_GRANTED);
+  (void)harness_.Call(Harness::kNlm, 4, kLockMsg, LockArguments({.owner = "x", .waits = true, .svid = 3}));
+  ASSERT_EQ(Unlock({}), NLM4_GRANTED);
+  ASSERT_EQ(harness_.LockGrants().size(), 1u);
+  EXPECT_TRUE(harness_.LockGrants()[0].message);
+  const std::uint64_t id = harness_.LockGrants()[0].id;
+  harness_.from.address = "127.0.0.9";
+  confirm(id, NLM4_DENIED);
+  harness_.from.address = "127.0.0.1";
+  confirm(id + 1000, NLM4_DENIED);
+  EXPECT_EQ(Lock({}), NLM4_DENIED) << "made up: it is held";
+  confirm(id, NLM4_BLOCKED);
+  EXPECT_EQ(Lock({}), NLM4_DENIED) << "that is no answer";
+  confirm(id, NLM4_DENIED);
+  EXPECT_EQ(Lock({}), NLM4_GRANTED) << "it was not wanted any more";
+  const Bytes odd = {0, 0, 0, 4, 1, 2, 3, 4, 0, 0, 0, 1};
+  EXPECT_EQ(harness_.Call(Harness::kNlm, 4, kGrantedRes, odd).accept, kAccepted);
+}
+
 TEST_F(Nlm4Test, NmLockDoesNotWait) {
   ASSERT_EQ(Lock({}), NLM4_GRANTED);
   EXPECT_EQ(StatusOf(kNmLock, LockArguments({.owner = "w", .waits = true, .svid = 5})), NLM4_DENIED);

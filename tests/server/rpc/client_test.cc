@@ -165,7 +165,7 @@ TEST(RpcClient, WhoNeverAnswersIsNotWaitedForLong) {
 TEST(RpcClient, WhatIsNoReplyIsRefused) {
   const std::vector<std::vector<std::uint32_t>> all = {
       {0xffffffff, 1, 1},                    // a reply of 2 GiB
-      {kLast | ((64 << 10) + 1), 1, 1},                  // longer than any
+      {kLast | ((64 << 10) + 1), 1, 1},      // longer than any
       {8, 0, 1},                             // not the last fragment
       {kLast | 0},                           // nothing, again and again
       {kLast | 12, 0, 1, 1},                 // denied
@@ -265,7 +265,15 @@ TEST(RpcClient, FindsAProgramByThePortmapperOfItsHost) {
       boost::asio::io_context context(1);
       Client client(context);
       std::optional<Errc> code = Errc::kInvalid;
-      CallProgram(client, At(0, transport), Ping(), [&](const Results& r) { code = CodeOf(r); }, *port);
+      FindProgram(
+          client, At(0, transport), kPortmapProgram, 2,
+          [&](const Result<Address>& where) {
+            code = where ? std::nullopt : std::optional(where.error().code());
+            if (where) {
+              EXPECT_EQ(where->port, *port);
+            }
+          },
+          *port);
       context.run();
       return code;
     };

@@ -1,0 +1,152 @@
+#include "server/nlm4/client_caller.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <utility>
+
+#include "base/log.h"
+#include "server/nlm4/program.h"
+#include "server/nlm4/protocol.h"
+#include "server/rpc/reply_buffer.h"
+
+namespace strata::nlm4 {
+namespace {
+
+using std::chrono::milliseconds;
+
+// How long the client has to confirm a grant before it is told again; each time twice as long.
+constexpr milliseconds kFirstPause{1000}, kLongestPause{30'000};
+constexpr std::uint32_t kVersion = 4;
+// On their way at a time; what comes beyond is lost.
+constexpr std::size_t kMostResults = 4096;
+
+log::RateLimit unreachable;
+
+}  // namespace
+
+struct ClientCaller::Telling {
+  Telling(boost::asio::io_context& context, LockTable& the_table, Grant the_grant)
+      : table(the_table), grant(std::move(the_grant)), timer(context) {}
+  LockTable& table;
+  const Grant grant;
+  boost::asio::steady_timer timer;
+  milliseconds pause = kFirstPause;
+};
+
+ClientCaller::ClientCaller(Locate locate)
+    : locate_(std::move(locate)), client_(context_), work_(boost::asio::make_work_guard(context_)) {}
+
+void ClientCaller::Stop() {
+  std::call_once(started_, [] {});
+  context_.stop();
+  thread_ = {};
+}
+
+void ClientCaller::Run(std::move_only_function<void()> what) {
+  std::call_once(started_, [this] { thread_ = std::jthread([this] { context_.run(); }); });
+  boost::asio::post(context_, std::move(what));
+}
+
+void ClientCaller::Tell(LockTable& table, std::vector<Grant> grants) {
+  Run([this, &table, grants = std::move(grants)] {
+    for (const Grant& grant : grants) TellNow(table, grant);
+  });
+}
+
+void ClientCaller::TellNow(LockTable& table, const Grant& grant) {
+  const auto telling = std::make_shared<Telling>(context_, table, grant);
+  tellings_[grant.id] = telling;
+  Attempt(telling);
+}
+
+void ClientCaller::Attempt(const std::shared_ptr<Telling>& telling) {
+  const Grant& grant = telling->grant;
+  if (!telling->table.Unconfirmed(grant.id)) {
+    tellings_.erase(grant.id);
+    return;
+  }
+  rpc::OutgoingCall call{.program = kNlmProgram,
+                         .version = kVersion,
+                         .procedure = grant.back.message ? kGrantedMsg : kGranted,
+                         .arguments = ArgumentsOf(grant),
+                         .privileged_port = true,
+                         .one_way = grant.back.message};
+  Call(grant.address, grant.back.datagram, std::move(call),
+       [this, telling](const Result<std::vector<std::byte>>& results) { Answered(telling, results); });
+}
+
+void ClientCaller::Answered(const std::shared_ptr<Telling>& telling, const Result<std::vector<std::byte>>& results) {
+  const Grant& grant = telling->grant;
+  if (!results) {
+    if (unreachable.Allow()) {
+      log::Warning("lock_grant_not_told",
+                   {{"client", grant.name}, {"address", grant.address.to_string()}, {"error", results.error()}});
+    }
+    return AgainLater(telling);
+  }
+  if (grant.back.message) return AgainLater(telling);  // until GRANTED_RES has come
+  rpc::XdrReader in(*results);
+  ReadCookie(in);
+  const auto status = static_cast<Stat>(in.U32());
+  if (!in.Finished() || (status != Stat::kGranted && status != Stat::kDenied)) return AgainLater(telling);
+  telling->table.Confirm(grant.id, status == Stat::kGranted);
+  tellings_.erase(grant.id);
+}
+
+void ClientCaller::AgainLater(const std::shared_ptr<Telling>& telling) {
+  telling->timer.expires_after(telling->pause);
+  telling->pause = std::min(2 * telling->pause, kLongestPause);
+  telling->timer.async_wait([this, telling](boost::system::error_code stopped) {
+    if (!stopped) Attempt(telling);
+  });
+}
+
+void ClientCaller::SendResult(const boost::asio::ip::address& host, bool datagram, std::uint32_t procedure,
+                              std::vector<std::byte> arguments) {
+  if (results_.fetch_add(1) >= kMostResults) {
+    results_.fetch_sub(1);
+    return;
+  }
+  Run([this, host, datagram, procedure, arguments = std::move(arguments)]() mutable {
+    Call(host, datagram,
+         {.program = kNlmProgram,
+          .version = kVersion,
+          .procedure = procedure,
+          .arguments = std::move(arguments),
+          .privileged_port = true,
+          .one_way = true},
+         [this](const Result<std::vector<std::byte>>&) { results_.fetch_sub(1); });
+  });
+}
+
+void ClientCaller::Call(const boost::asio::ip::address& host, bool datagram, rpc::OutgoingCall call,
+                        rpc::Client::Done done) {
+  const rpc::Address to{.transport = datagram ? rpc::Address::Transport::kUdp : rpc::Address::Transport::kTcp,
+                        .host = host,
+                        .port = 0,
+                        .path = {}};
+  locate_(client_, to, [this, call = std::move(call), done = std::move(done)](Result<rpc::Address> found) mutable {
+    if (!found) return done(Fail(found.error()));
+    client_.Call(*found, std::move(call), std::move(done));
+  });
+}
+
+std::vector<std::byte> ClientCaller::ArgumentsOf(const Grant& grant) {
+  rpc::ReplyBuffer out(4096);
+  std::byte cookie[kCookieBytes];
+  rpc::StoreBe64(cookie, grant.id);
+  out.Opaque(cookie);
+  out.Bool(grant.exclusive);
+  out.Text(grant.name);
+  out.Opaque(grant.back.handle);
+  out.Opaque(grant.owner);
+  out.U32(grant.svid);
+  out.U64(grant.range.first);
+  out.U64(WireLength(grant.range));
+  std::vector<std::byte> bytes;
+  out.CopyTo(0, bytes);
+  return bytes;
+}
+
+}  // namespace strata::nlm4

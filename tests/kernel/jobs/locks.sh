@@ -1,0 +1,120 @@
+# Two mounts of one server that know nothing of each other: what one holds the other hears of the server alone.
+mkdir -p /mnt /mnt2
+must "mount" timeout 60 mount -t nfs -o nosharecache localhost:/ /mnt
+must "mount again" timeout 60 mount -t nfs -o nosharecache localhost:/ /mnt2
+: >/mnt/file
+cat >/tmp/lock.py <<'PY'
+"""lock.py PATH KIND FIRST LENGTH WHAT...: takes the lock (R or W; waits with a w behind it), says so, and does what is said."""
+import fcntl, os, sys, time
+path, kind, first, length = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+fd = os.open(path, os.O_RDWR)
+how = (fcntl.LOCK_EX if kind[0] == 'W' else fcntl.LOCK_SH) | (0 if kind.endswith('w') else fcntl.LOCK_NB)
+begun = time.monotonic()
+try:
+    fcntl.lockf(fd, how, length, first)
+except OSError as error:
+    print('refused', error.errno, flush=True)
+    sys.exit(1)
+print('locked', '%.3f' % (time.monotonic() - begun), time.time(), flush=True)
+for what in sys.argv[5:]:
+    if what.startswith('unlock'):
+        _, a, b = what.split(':')
+        fcntl.lockf(fd, fcntl.LOCK_UN, int(b), int(a))
+        print('unlocked', time.time(), flush=True)
+    else:
+        time.sleep(float(what))
+PY
+held() { python3 /tmp/lock.py "$@"; }
+holds() { # OUTPUT ARGUMENTS...: in the background, once it holds the lock
+  local out=$1
+  shift
+  python3 /tmp/lock.py "$@" >"$out" 2>&1 &
+  for _ in $(seq 200); do
+    grep -q locked "$out" && return
+    sleep 0.05
+  done
+  cat "$out"
+  die "it does not get the lock: $*"
+}
+must "a lock is granted" held /mnt/file W 0 10
+must "and given up with its process" held /mnt2/file W 0 10
+holds /tmp/a /mnt/file W 0 10 unlock:4:2 1000
+holder=$!
+held /mnt2/file W 0 4 && die "two hold the same bytes"
+held /mnt2/file R 8 2 && die "one shares what another holds alone"
+must "what was given up in the middle is free" held /mnt2/file W 4 2
+must "and what was never held" held /mnt2/file W 10 0
+grep -q POSIX /proc/locks || die "/proc/locks does not show it"
+say "/proc/locks shows it"
+holds /tmp/b /mnt2/file R 20 5 1000
+sharer=$!
+must "a shared lock is shared" held /mnt/file R 20 5
+held /mnt/file W 20 5 && die "one holds alone what another shares"
+# Waiting, and being granted within 0.1 s of the unlock.
+python3 /tmp/lock.py /mnt2/file Ww 0 10 >/tmp/w 2>&1 &
+waiter=$!
+sleep 2
+grep -q locked /tmp/w && die "it did not wait"
+end=$(date +%s.%N)
+kill -9 $holder
+for _ in $(seq 100); do grep -q locked /tmp/w && break; sleep 0.05; done
+cat /tmp/w
+python3 - "$end" <<'PY' || die "it was not granted within 0.5 s"
+import sys
+words = open('/tmp/w').read().split()
+late = float(words[2]) - float(sys.argv[1])
+print('granted %.3f s after the holder was killed' % late)
+sys.exit(0 if late < 0.5 else 1)
+PY
+say "who waited was granted the lock"
+# A signal ends the waiting, and nothing is left behind.
+holds /tmp/c /mnt/file W 100 10 1000
+holder=$!
+python3 /tmp/lock.py /mnt2/file Ww 100 10 >/tmp/w 2>&1 &
+waiter=$!
+sleep 1
+kill $waiter
+wait $waiter
+kill $holder $sharer
+sleep 0.5
+must "a lock whose waiter was killed is free" held /mnt/file W 100 10
+# flock(2).
+must "flock is granted" flock -n /mnt/file true
+flock /mnt/file sleep 1000 &
+holder=$!
+sleep 1
+flock -n /mnt2/file true && die "flock does not exclude"
+say "flock excludes"
+kill $holder
+pkill sleep
+sleep 0.5
+must "and is given up" flock -w 20 /mnt2/file true
+# SQLite with two writers, in its rollback journal mode.
+cat >/tmp/writer.py <<'PY'
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+end, count = time.time() + float(sys.argv[3]), 0
+while time.time() < end:
+    db.execute('BEGIN IMMEDIATE')
+    db.execute('INSERT INTO t VALUES (?, ?)', (sys.argv[2], count))
+    db.execute('COMMIT')
+    count += 1
+print(sys.argv[2], count)
+PY
+python3 -c "import sqlite3; sqlite3.connect('/mnt/db').execute('CREATE TABLE t (who, n)')" || die "no table"
+python3 /tmp/writer.py /mnt/db a 10 >/tmp/wa 2>&1 &
+first=$!
+python3 /tmp/writer.py /mnt2/db b 10 >/tmp/wb 2>&1 || { cat /tmp/wb; die "the second writer failed"; }
+wait $first || { cat /tmp/wa; die "the first writer failed"; }
+cat /tmp/wa /tmp/wb
+expected=$(awk '{sum += $2} END {print sum}' /tmp/wa /tmp/wb)
+found=$(python3 -c "
+import sqlite3
+db = sqlite3.connect('/mnt/db')
+assert db.execute('PRAGMA integrity_check').fetchall() == [('ok',)]
+print(db.execute('SELECT count(*) FROM t').fetchone()[0])")
+[ "$found" = "$expected" ] || die "$found rows instead of $expected"
+say "two writers of one SQLite database lose nothing: $found rows"
+cd /
+must "umount" umount /mnt2
+must "umount" umount /mnt
