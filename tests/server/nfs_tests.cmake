@@ -21,7 +21,7 @@ strata_test(server_nfs_test
 
 # Locks, apart from the wire.
 strata_test(locks_test IN asan tsan
-  SOURCES ${STRATA_NFS_TEST_DIR}/nlm4/lock_table_test.cc ${STRATA_NFS_TEST_DIR}/nlm4/range_locks_test.cc
+  SOURCES ${STRATA_NFS_TEST_DIR}/nlm4/client_caller_test.cc ${STRATA_NFS_TEST_DIR}/nlm4/lock_table_test.cc ${STRATA_NFS_TEST_DIR}/nlm4/range_locks_test.cc
   LIBRARIES strata_server)
 
 # The server's headers name libtirpc's types, the others libnfs's of the same names.
@@ -30,3 +30,4 @@ foreach(source exports_test handle_test)
 endforeach()
 
 strata_fuzzer(nfs3 SOURCE ${STRATA_NFS_TEST_DIR}/nfs3/fuzz_programs.cc LIBRARIES strata_nfs_harness strata_server)
+strata_fuzzer(nlm SOURCE ${STRATA_NFS_TEST_DIR}/nlm4/fuzz_nlm.cc LIBRARIES strata_nfs_harness strata_server)
