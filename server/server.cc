@@ -28,16 +28,16 @@ class ServerImpl final : public Server {
                                  [this] {
                                    if (PortmapService* const told = told_of_mounts_.load()) told->ClientMounts();
                                  })),
-        locks_(
-            {.bytes = options.max_lock_bytes}, [] { return Env::System().Now().ns; },
-            [this](std::vector<nlm4::Grant> grants) { lock_calls_.Tell(locks_, std::move(grants)); }),
+        locks_(std::make_shared<nlm4::LockTable>(
+            nlm4::LockLimits{.bytes = options.max_lock_bytes}, [] { return Env::System().Now().ns; },
+            [this](std::vector<nlm4::Grant> grants) { lock_calls_.Tell(*locks_, std::move(grants)); })),
         lock_calls_([this](rpc::Client& client, const rpc::Address& host, auto done) {
           if (const PortmapService* const portmap = told_of_mounts_.load()) {
             return portmap->FindLockManager(client, host, std::move(done));
           }
           FindProgram(client, host, nlm_->number(), nlm_->high_version(), std::move(done));
         }),
-        nlm_(MakeNlm4Program(exports_, options.locks ? &locks_ : nullptr,
+        nlm_(MakeNlm4Program(exports_, options.locks ? locks_.get() : nullptr,
                              [this](const boost::asio::ip::address& host, bool datagram, std::uint32_t procedure,
                                     std::vector<std::byte> arguments) {
                                lock_calls_.SendResult(host, datagram, procedure, std::move(arguments));
@@ -135,6 +135,19 @@ class ServerImpl final : public Server {
     transport_->Remember(answered);
   }
 
+  // Files that are gone take their locks along.
+  void WatchRemovals() {
+    struct Watch final : vfs::RemovalWatch {
+      Watch(std::shared_ptr<nlm4::LockTable> the_locks, std::uint64_t of) : locks(std::move(the_locks)), volume(of) {}
+      void Removed(const vfs::ObjectId& id) override { locks->Forget({volume, id.ino, id.generation}); }
+      const std::shared_ptr<nlm4::LockTable> locks;  // which may outlive the server, where others use the volume
+      const std::uint64_t volume;
+    };
+    for (const Export& entry : exports_.all()) {
+      entry.volume->WatchRemovals(std::make_shared<Watch>(locks_, entry.volume->Volume().id));
+    }
+  }
+
   const std::vector<Endpoint>& endpoints() const override { return endpoints_; }
 
   ServerStatistics statistics() const override {
@@ -156,6 +169,7 @@ class ServerImpl final : public Server {
     told_of_mounts_.store(nullptr);
     portmap_.reset();
     for (const Export& entry : exports_.all()) {
+      entry.volume->WatchRemovals(nullptr);
       if (const auto flushed = entry.volume->Flush(); !flushed) {
         log::Error("flush_failed", {{"export", entry.options.path}, {"error", flushed.error()}});
       }
@@ -182,7 +196,7 @@ class ServerImpl final : public Server {
   const Exports exports_;
   const std::unique_ptr<rpc::Program> nfs_;
   const std::unique_ptr<rpc::Program> mount_;
-  nlm4::LockTable locks_;
+  const std::shared_ptr<nlm4::LockTable> locks_;
   nlm4::ClientCaller lock_calls_;
   const std::unique_ptr<rpc::Program> nlm_;
   const rpc::Dispatcher streams_;
@@ -197,7 +211,9 @@ class ServerImpl final : public Server {
 Result<std::unique_ptr<ServerImpl>> Make(const ServerOptions& options, std::vector<Export> exports) {
   Exports table;
   for (Export& entry : exports) STRATA_TRY(table.Add(std::move(entry)));
-  return std::make_unique<ServerImpl>(options, std::move(table));
+  auto server = std::make_unique<ServerImpl>(options, std::move(table));
+  if (options.locks) server->WatchRemovals();
+  return server;
 }
 
 }  // namespace

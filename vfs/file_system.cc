@@ -105,6 +105,7 @@ Result<void> FileSystem::Commit(const OpContext& context, const ObjectId& id, Mu
 }
 
 WriteVerifier FileSystem::CurrentWriteVerifier() const { return {}; }
+void FileSystem::WatchRemovals(std::shared_ptr<RemovalWatch>) {}
 
 std::vector<PastRequest> FileSystem::PastRequests() { return {}; }
 

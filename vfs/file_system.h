@@ -20,6 +20,14 @@ struct PastRequest {
   std::optional<Attributes> attributes;  // of that, as they are now; none where it is gone again
 };
 
+// Hears of objects that are gone.
+class RemovalWatch {
+ public:
+  virtual ~RemovalWatch() = default;
+  // From whichever thread removed it, with the file system's own locks held: nothing of that may be called here.
+  virtual void Removed(const ObjectId& id) = 0;
+};
+
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
@@ -88,6 +96,9 @@ class FileSystem {
   // The last changes of before it was opened that were made for a named request, the oldest first; a bounded number.
   // Default: none.
   virtual std::vector<PastRequest> PastRequests();
+  // Tells `watch`, in place of any before, of each object whose last name a call takes away; null for nobody. What goes
+  // in a layer by itself is not told of. Default: nobody hears of anything.
+  virtual void WatchRemovals(std::shared_ptr<RemovalWatch> watch);
   // Hands everything changed so far to the operating system. Called once for a batch of calls, before its answers
   // leave.
   virtual Result<void> Flush();

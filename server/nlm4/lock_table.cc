@@ -141,6 +141,7 @@ LockTable::File& LockTable::NeedFile(const FileKey& key) {
   if (!file) {
     file = std::make_unique<File>();
     bytes_ += kFileBytes;
+    any_.store(true, std::memory_order_relaxed);
   }
   return *file;
 }
@@ -148,6 +149,7 @@ LockTable::File& LockTable::NeedFile(const FileKey& key) {
 void LockTable::DropIfEmpty(const FileKey& key, const File& file) {
   if (!file.empty()) return;
   files_.erase(key);
+  any_.store(!files_.empty(), std::memory_order_relaxed);
   bytes_ -= kFileBytes;
 }
 
@@ -435,6 +437,8 @@ void LockTable::Release(std::string_view name, const boost::asio::ip::address& a
 }
 
 void LockTable::Forget(const FileKey& key) {
+  // A lock that is taken at this very moment is one of a file that is gone, and is given up as such.
+  if (!any_.load(std::memory_order_relaxed)) return;
   const MutexLock lock(mutex_);
   File* const file = FindFile(key);
   if (file == nullptr) return;

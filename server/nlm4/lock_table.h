@@ -8,6 +8,7 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
 
+#include <atomic>
 #include <boost/asio/ip/address.hpp>
 #include <cstdint>
 #include <functional>
@@ -247,6 +248,7 @@ class LockTable {
   const std::function<std::int64_t()> now_;
   const std::function<void(std::vector<Grant>)> granted_;
 
+  std::atomic<bool> any_{false};  // whether there is any file; stored under mutex_
   mutable Mutex mutex_;
   bool grace_ STRATA_GUARDED_BY(mutex_) = false;
   std::size_t bytes_ STRATA_GUARDED_BY(mutex_) = 0;

@@ -60,12 +60,28 @@ void WorkspaceImpl::TakeUnlink(Inode& child, Time now, Lsn end) {
     child.changed = end;
     child.extents.Truncate(0, end);
     if (child.directory) *child.directory = Directory();
+    if (watched_.load(std::memory_order_relaxed)) TellOfRemoval(child.id());
   } else {
     Touched touched = Touched::Status(child, now);
     --touched.nlink;
     Take(touched, end);
   }
   table_.Recount(child);
+}
+
+void WorkspaceImpl::WatchRemovals(std::shared_ptr<RemovalWatch> watch) {
+  const MutexLock lock(watch_mutex_);
+  watched_.store(watch != nullptr, std::memory_order_relaxed);
+  watch_ = std::move(watch);
+}
+
+void WorkspaceImpl::TellOfRemoval(const ObjectId& id) {
+  std::shared_ptr<RemovalWatch> watch;
+  {
+    const MutexLock lock(watch_mutex_);
+    watch = watch_;
+  }
+  if (watch) watch->Removed(id);
 }
 
 Result<void> WorkspaceImpl::RemoveName(const OpContext& context, const ObjectId& directory, std::string_view name,

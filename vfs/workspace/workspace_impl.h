@@ -104,6 +104,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Result<void> Commit(const OpContext& context, const ObjectId& id, Mutation& mutation) override;
   WriteVerifier CurrentWriteVerifier() const override;
   std::vector<PastRequest> PastRequests() override;
+  void WatchRemovals(std::shared_ptr<RemovalWatch> watch) override STRATA_EXCLUDES(watch_mutex_);
   Result<void> Flush() override;
   void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) override;
 
@@ -239,6 +240,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   // One link of `child` goes: what the record says of it, and what becomes of it.
   static void AddUnlink(journal::RecordWriter& writer, Inode& child, Time now);
   void TakeUnlink(Inode& child, Time now, Lsn end);
+  void TellOfRemoval(const ObjectId& id) STRATA_EXCLUDES(watch_mutex_);
   Result<void> RemoveName(const OpContext& context, const ObjectId& directory, std::string_view name,
                           bool want_directory, Mutation& mutation);
 
@@ -337,6 +339,10 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   std::deque<FoundRequest> past_requests_;  // until they are asked for
   // Renames of directories across directories, one at a time: ancestry stands still meanwhile.
   Mutex rename_mutex_;
+
+  std::atomic<bool> watched_{false};
+  Mutex watch_mutex_;  // after the stripes
+  std::shared_ptr<RemovalWatch> watch_ STRATA_GUARDED_BY(watch_mutex_);
 
   std::uint64_t moved_bytes_ = 0;  // by the cleaner alone, which does one thing at a time
   std::optional<Cleaner> cleaner_;

@@ -36,6 +36,30 @@ TEST_P(NamespaceContract, R5_4_RemoveTakesFilesAndRmdirEmptyDirectories) {
   EXPECT_CODE(client.Rmdir("w/d"), Errc::kNotFound);
 }
 
+TEST_P(NamespaceContract, ItIsToldWhenTheLastNameOfAnObjectGoes) {
+  struct Watch final : RemovalWatch {
+    void Removed(const ObjectId& id) override { gone.push_back(id.ino); }
+    std::vector<InodeNumber> gone;
+  };
+  if (IsModel()) GTEST_SKIP() << "the model of the tests tells nobody";
+  Given({FileNode("w/f", ""), DirNode("w/d"), FileNode("w/over", ""), FileNode("w/kept", "")});
+  Client client = Root();
+  const auto watch = std::make_shared<Watch>();
+  subject().fs().WatchRemovals(watch);
+  const auto ino = [&](const char* path) { return client.StatOf(path).ino; };
+  const InodeNumber f = ino("w/f"), d = ino("w/d"), over = ino("w/over");
+  EXPECT_OK(client.LinkAt("w/f", "w/g"));
+  EXPECT_OK(client.Unlink("w/f"));
+  EXPECT_TRUE(watch->gone.empty()) << "it has a name yet";
+  EXPECT_OK(client.Unlink("w/g"));
+  EXPECT_OK(client.Rmdir("w/d"));
+  EXPECT_OK(client.RenameAt("w/kept", "w/over"));
+  EXPECT_THAT(watch->gone, ::testing::ElementsAre(f, d, over));
+  subject().fs().WatchRemovals(nullptr);
+  EXPECT_OK(client.Unlink("w/over"));
+  EXPECT_EQ(watch->gone.size(), 3u);
+}
+
 TEST_P(NamespaceContract, R5_4_LinkMakesOneMoreNameAndNeverOfADirectory) {
   Given({FileNode("w/f", "x"), DirNode("w/d"), SymlinkNode("w/s", "t")});
   Client client = Root();
