@@ -13,16 +13,22 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// After somebody has mounted: the client registers between its MNT and its first NFS call.
-constexpr std::array<milliseconds, 10> kBurst = {
-    milliseconds(0),  milliseconds(1),  milliseconds(2),   milliseconds(5),   milliseconds(10),
-    milliseconds(20), milliseconds(50), milliseconds(100), milliseconds(300), milliseconds(1000)};
+// After somebody has mounted.
+constexpr std::array<milliseconds, 6> kBurst = {milliseconds(1),   milliseconds(10),   milliseconds(100),
+                                                milliseconds(500), milliseconds(2000), milliseconds(1000)};
+// A client registers within some milliseconds.
+constexpr milliseconds kGone{2000};
 constexpr milliseconds kPause{5000};
 
 }  // namespace
 
 RpcbindKeeper::RpcbindKeeper(const PortmapAddress& where, std::vector<Registered> services)
-    : where_(where), services_(std::move(services)), failed_(services_.size()), timer_(context_), client_(context_) {
+    : where_(where),
+      services_(std::move(services)),
+      failed_(services_.size()),
+      gone_since_(services_.size()),
+      timer_(context_),
+      client_(context_) {
   boost::asio::post(context_, [this] { Round(); });
   thread_ = std::jthread([this] {
     const auto work = boost::asio::make_work_guard(context_);
@@ -68,7 +74,13 @@ void RpcbindKeeper::Check(std::size_t at) {
     const auto there = std::ranges::find_if(found_, [&](const portmap::Registration& entry) {
       return entry.program == service.program && entry.version == service.version && entry.netid == service.netid;
     });
-    if (there == found_.end()) return Put(at);
+    if (there == found_.end()) {
+      const auto now = std::chrono::steady_clock::now();
+      if (!gone_since_[at]) gone_since_[at] = now;
+      if (now - *gone_since_[at] < kGone) continue;
+      return Put(at);
+    }
+    gone_since_[at].reset();
     if (there->uaddr == service.uaddr) continue;
     if (at == 0) break;  // NFS is another server's, and with it all else
     return RpcbindUnset(client_, where_, service.program, service.version, service.netid,
@@ -86,6 +98,7 @@ void RpcbindKeeper::Put(std::size_t at) {
                // Once, until it works again: it is tried every time.
                const bool failed_before = failed_[at];
                failed_[at] = !set;
+               gone_since_[at].reset();
                if (set) {
                  log::Info("portmap_set_again", {{"program", here.program}, {"netid", here.netid}});
                } else if (!failed_before) {

@@ -2,13 +2,16 @@
 //
 // A client on this machine registers a lock manager of its own as it mounts, in place of the server's: the two have the
 // same number. The client would then ask itself for locks. So the server's is put back; the client's stays known by
-// its versions 1 and 3.
+// its versions 1 and 3. Where there is none for a moment, the client is about to register, and would fail to mount if
+// the server did meanwhile. So what is gone is put back only once it has been gone for a while.
 #pragma once
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -31,7 +34,7 @@ class RpcbindKeeper {
   // Ends the thread. What is registered stays.
   ~RpcbindKeeper();
 
-  // Somebody mounts: looks at once, and often for the next second. From any thread.
+  // Somebody mounts, and has registered: looks at once, and often for the next second. From any thread.
   void Look();
   // How often everything was found to be right; for tests.
   std::uint64_t rounds() const { return rounds_.load(); }
@@ -46,6 +49,7 @@ class RpcbindKeeper {
   const PortmapAddress where_;
   const std::vector<Registered> services_;
   std::vector<bool> failed_;  // of each, the last time
+  std::vector<std::optional<std::chrono::steady_clock::time_point>> gone_since_;
   boost::asio::io_context context_{1};
   boost::asio::steady_timer timer_;
   std::size_t burst_ = 0;  // which of the pauses comes next

@@ -23,11 +23,11 @@ class ServerImpl final : public Server {
  public:
   ServerImpl(const ServerOptions& options, Exports exports)
       : exports_(std::move(exports)),
-        nfs_(MakeNfs3Program(exports_)),
-        mount_(MakeMount3Program(exports_,
-                                 [this] {
-                                   if (PortmapService* const told = told_of_mounts_.load()) told->ClientMounts();
-                                 })),
+        nfs_(MakeNfs3Program(exports_,
+                             [this] {
+                               if (PortmapService* const told = told_of_mounts_.load()) told->ClientMounts();
+                             })),
+        mount_(MakeMount3Program(exports_)),
         locks_(std::make_shared<nlm4::LockTable>(
             nlm4::LockLimits{.bytes = options.max_lock_bytes}, [] { return Env::System().Now().ns; },
             [this](std::vector<nlm4::Grant> grants) { lock_calls_.Tell(*locks_, std::move(grants)); })),

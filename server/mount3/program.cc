@@ -20,8 +20,7 @@ constexpr std::size_t kMaxListReply = 2 << 20;
 
 class Mount3Program final : public rpc::Program {
  public:
-  Mount3Program(const Exports& exports, std::function<void()> mounts)
-      : exports_(exports), on_mount_(std::move(mounts)) {}
+  explicit Mount3Program(const Exports& exports) : exports_(exports) {}
   std::uint32_t number() const override { return kMountProgram; }
   std::string_view name() const override { return "mount"; }
   std::uint32_t low_version() const override { return 3; }
@@ -33,14 +32,9 @@ class Mount3Program final : public rpc::Program {
 
   const Exports& exports() const { return exports_; }
   MountList& mounts() { return mounts_; }
-  void Mounted(std::string host, std::string directory) {
-    mounts_.Add(std::move(host), std::move(directory));
-    if (on_mount_) on_mount_();
-  }
 
  private:
   const Exports& exports_;
-  const std::function<void()> on_mount_;
   MountList mounts_{kMaxRememberedMounts};
 };
 
@@ -169,7 +163,7 @@ rpc::Outcome Mnt(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& a
     info.flavors.flavors_val = flavors.data();
   }
   if (!Encode(xdr_mount3_result, result, reply)) return Fault();
-  if (point) Self(program).Mounted(HostOf(call), Canonical(path));
+  if (point) Self(program).mounts().Add(HostOf(call), Canonical(path));
   return {};
 }
 
@@ -256,8 +250,8 @@ std::span<const rpc::Procedure> Mount3Program::Procedures(std::uint32_t) const {
 }  // namespace
 }  // namespace mount3
 
-std::unique_ptr<rpc::Program> MakeMount3Program(const Exports& exports, std::function<void()> mounts) {
-  return std::make_unique<mount3::Mount3Program>(exports, std::move(mounts));
+std::unique_ptr<rpc::Program> MakeMount3Program(const Exports& exports) {
+  return std::make_unique<mount3::Mount3Program>(exports);
 }
 
 }  // namespace strata

@@ -1,7 +1,6 @@
 // The MOUNT version 3 program (RFC 1813 appendix I; spec nfsv3 2.1, 2.2).
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "server/exports.h"
@@ -16,7 +15,6 @@ inline constexpr std::size_t kMaxRememberedMounts = 1024;
 
 // `exports` must outlive the program and no longer change. As with NFS, Admits() goes by the address alone, so that an
 // unprivileged `showmount -e` works. MNT also wants the source port that the export demands.
-// `mounts`, where not null, is called for each MNT that is granted, before its reply.
-std::unique_ptr<rpc::Program> MakeMount3Program(const Exports& exports, std::function<void()> mounts = nullptr);
+std::unique_ptr<rpc::Program> MakeMount3Program(const Exports& exports);
 
 }  // namespace strata

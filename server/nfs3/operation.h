@@ -5,8 +5,10 @@
 // says that it must wait, the handler returns Outcome::WouldBlock() with nothing written.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "server/nfs3/program.h"
 #include "server/nfs3/xdr_types.h"
@@ -18,7 +20,7 @@ inline constexpr std::uint32_t kMaxTransfer = 1 << 20;  // rtmax, wtmax (spec nf
 
 class Nfs3Program final : public rpc::Program {
  public:
-  explicit Nfs3Program(const Exports& exports) : exports_(exports) {}
+  Nfs3Program(const Exports& exports, std::function<void()> mounts) : exports_(exports), mounts_(std::move(mounts)) {}
   std::uint32_t number() const override { return kNfsProgram; }
   std::string_view name() const override { return "nfs"; }
   std::uint32_t low_version() const override { return 3; }
@@ -26,9 +28,13 @@ class Nfs3Program final : public rpc::Program {
   std::span<const rpc::Procedure> Procedures(std::uint32_t version) const override;
   bool Admits(const rpc::Peer& peer) const override;
   const Exports& exports() const { return exports_; }
+  void ClientMounts() const {
+    if (mounts_) mounts_();
+  }
 
  private:
   const Exports& exports_;
+  const std::function<void()> mounts_;
 };
 
 class Operation {

@@ -90,8 +90,8 @@ bool Nfs3Program::Admits(const rpc::Peer& peer) const {
 
 }  // namespace nfs3
 
-std::unique_ptr<rpc::Program> MakeNfs3Program(const Exports& exports) {
-  return std::make_unique<nfs3::Nfs3Program>(exports);
+std::unique_ptr<rpc::Program> MakeNfs3Program(const Exports& exports, std::function<void()> mounts) {
+  return std::make_unique<nfs3::Nfs3Program>(exports, std::move(mounts));
 }
 
 }  // namespace strata

@@ -1,6 +1,7 @@
 // The NFS version 3 program (RFC 1813; spec nfsv3 2 to 6) over the volumes of the exports.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "server/exports.h"
@@ -16,7 +17,8 @@ inline constexpr std::uint32_t kNfsProgram = 100003;
 // answered to any source port of the others, because mount.nfs pings from an unprivileged one. Every other procedure
 // answers NFS3ERR_ACCES, and nothing else, to a peer that the handle's export does not admit by address and source
 // port.
-std::unique_ptr<rpc::Program> MakeNfs3Program(const Exports& exports);
+// `mounts`, where not null, is called at each FSINFO: a client asks it once it has all else that it needs to mount.
+std::unique_ptr<rpc::Program> MakeNfs3Program(const Exports& exports, std::function<void()> mounts = nullptr);
 
 // Writes the results (not the RPC header) of a call that was done before this process began, by what the volume knows
 // of it. They say less than the first answer did where that is optional: no attributes of directories. False, with

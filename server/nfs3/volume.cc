@@ -45,6 +45,7 @@ rpc::Outcome FsInfo(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
   const ByteSpan handle = ReadHandle(arguments);
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
   const Operation op(program, call, Proc::kFsInfo, handle);
+  static_cast<const Nfs3Program&>(program).ClientMounts();
   if (!op.ok()) return op.FailPostOp(reply, op.error());
   const auto attributes = op.volume().GetAttributes(op.context(), op.id());
   if (!attributes) {

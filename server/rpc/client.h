@@ -41,8 +41,8 @@ struct OutgoingCall {
 class Client {
  public:
   static constexpr std::size_t kMaxReply = 64 << 10;  // no larger one is taken
-  static constexpr std::size_t kMaxAtOnce = 64;      // under way; others wait for their turn, in which their time runs
-  static constexpr std::size_t kMaxWaiting = 16384;  // beyond, a call fails at once (kBusy)
+  static constexpr std::size_t kMaxAtOnce = 64;       // under way; others wait for their turn, in which their time runs
+  static constexpr std::size_t kMaxWaiting = 16384;   // beyond, a call fails at once (kBusy)
 
   // The results, or why there are none: kNotFound where nobody listens there, kIo for no answer in time, a denial, or
   // what is no reply; kNotSupported where the program or the procedure is not there.

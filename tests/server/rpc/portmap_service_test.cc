@@ -166,8 +166,15 @@ TEST(RpcbindKeeperTest, PutsBackWhatAClientsOwnLockManagerReplaces) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root registers";
   const PortmapAddress where{FreePort(), SocketPath("kept")};
   Rpcbind rpcbind(where);
+  ASSERT_TRUE(rpcbind.registry.Set({100003, 3, "tcp", "127.0.0.1.8.1", "superuser"}));
+  ASSERT_TRUE(rpcbind.registry.Set({100021, 4, "tcp", "127.0.0.1.8.1", "superuser"}));
   RpcbindKeeper keeper(where, {{100003, 3, "tcp", "127.0.0.1.8.1"}, {100021, 4, "tcp", "127.0.0.1.8.1"}});
-  EXPECT_TRUE(Says(rpcbind.registry, 100003, "127.0.0.1.8.1"));
+  // A client begins to mount: it takes out what is there, and must not find it there again.
+  ASSERT_TRUE(rpcbind.registry.Unset(100021, 4, "tcp", "superuser"));
+  keeper.Look();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_TRUE(rpcbind.registry.Set({100021, 4, "tcp", "0.0.0.0.9.9", "superuser"}));
+  keeper.Look();
   EXPECT_TRUE(Says(rpcbind.registry, 100021, "127.0.0.1.8.1"));
   // A client mounts: as the kernel does it.
   ASSERT_TRUE(rpcbind.registry.Unset(100021, 4, "tcp", "superuser"));
