@@ -132,7 +132,7 @@ void FindProgram(rpc::Client& client, const rpc::Address& to, std::uint32_t prog
   arguments.U32(program);
   arguments.U32(version);
   if (v6) {
-    arguments.Text(datagram ? "udp6" : "tcp6");
+    arguments.Text(portmap::NetidOf(to.host, datagram));
     arguments.Text("");
     arguments.Text("");
   } else {

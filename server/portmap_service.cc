@@ -12,13 +12,6 @@
 #include "server/rpc/listener.h"
 
 namespace strata {
-namespace {
-
-std::string Netid(const PortmapService::Service& service) {
-  return std::string(service.datagram ? "udp" : "tcp") + (service.address.address.is_v6() ? "6" : "");
-}
-
-}  // namespace
 
 PortmapService::PortmapService(rpc::Transport& transport, const std::vector<Service>& services,
                                const PortmapAddress& where)
@@ -64,8 +57,7 @@ void PortmapService::FindLockManager(rpc::Client& client, const rpc::Address& ho
   if (!host.host.is_loopback()) return FindProgram(client, host, kNlmProgram, kVersion, std::move(done));
   // With rpcbind the version before this one is the client's alone.
   if (!answers_) return FindProgram(client, host, kNlmProgram, kVersionBefore, std::move(done));
-  const std::string netid =
-      std::string(host.transport == rpc::Address::Transport::kUdp ? "udp" : "tcp") + (host.host.is_v6() ? "6" : "");
+  const std::string netid = portmap::NetidOf(host.host, host.transport == rpc::Address::Transport::kUdp);
   const auto found = registry_.FindOthers(kNlmProgram, kVersion, netid);
   const auto address = found ? portmap::ParseUniversalAddress(found->uaddr) : std::nullopt;
   if (!address) return done(Fail(Errc::kNotSupported, "no client of this machine has registered a lock manager"));
@@ -91,7 +83,7 @@ PortmapService::~PortmapService() {
 void PortmapService::RegisterWithRpcbind(const std::vector<Service>& services) {
   std::vector<RpcbindKeeper::Registered> wanted;
   for (const Service& service : services) {
-    const std::string netid = Netid(service);
+    const std::string netid = portmap::NetidOf(service.address.address, service.datagram);
     const std::string uaddr = portmap::FormatUniversalAddress(service.address);
     const auto done = RpcbindSet(where_, service.program, service.version, netid, uaddr);
     if (done) registered_.push_back({service.program, service.version, netid, uaddr});

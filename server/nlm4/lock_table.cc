@@ -83,9 +83,9 @@ void LockTable::ForgetIdleClients() {
   }
 }
 
-std::optional<OwnerId> LockTable::NeedOwner(const Caller& caller, std::size_t bytes) {
-  const auto known = FindClient(caller.name, caller.address);
-  const auto found = known ? FindOwner(caller) : std::nullopt;
+std::optional<OwnerId> LockTable::NeedOwner(OwnerId self, const Caller& caller, std::size_t bytes) {
+  const auto found = self == kNobody ? std::nullopt : std::optional(self);
+  const auto known = found ? std::optional(owners_[*found].client) : FindClient(caller.name, caller.address);
   const std::size_t fresh = found ? 0 : kOwnerBytes + caller.owner.size();
   const std::size_t client = known ? 0 : kClientBytes + caller.name.size();
   if (bytes_ + bytes + fresh + client > limits_.bytes) return std::nullopt;
@@ -158,9 +158,7 @@ void LockTable::SetRange(File& file, OwnerId owner, const Range& range, bool exc
   const std::size_t before = file.locks.size();
   file.locks.Lock({range, exclusive, owner, now_()});
   if (!had) Use(owner);
-  const std::size_t after = file.locks.size();
-  if (after > before) Charge(owner, (after - before) * RangeLocks::kLockBytes);
-  if (after < before) Discharge(owner, (before - after) * RangeLocks::kLockBytes);
+  Recount(file, owner, before);
 }
 
 void LockTable::ClearRange(File& file, OwnerId owner, const Range& range) {
@@ -168,10 +166,14 @@ void LockTable::ClearRange(File& file, OwnerId owner, const Range& range) {
   DropPending(file, [&](const Pending& grant) { return grant.owner == owner && Overlap(grant.range, range); });
   const std::size_t before = file.locks.size();
   file.locks.Unlock(range, owner);
+  Recount(file, owner, before);
+  if (!file.locks.Has(owner)) Unuse(owner);
+}
+
+void LockTable::Recount(const File& file, OwnerId owner, std::size_t before) {
   const std::size_t after = file.locks.size();
   if (after > before) Charge(owner, (after - before) * RangeLocks::kLockBytes);
   if (after < before) Discharge(owner, (before - after) * RangeLocks::kLockBytes);
-  if (!file.locks.Has(owner)) Unuse(owner);
 }
 
 LockTable::WaiterPlace LockTable::FindWaiter(File& file, OwnerId owner, const Range& range, bool exclusive) {
@@ -238,16 +240,17 @@ void LockTable::GrantWaiting(const FileKey& key, File& file, std::vector<Grant>&
   }
 }
 
-void LockTable::DropOwners(File& file, const std::vector<bool>& drop) {
+template <typename Which>
+void LockTable::DropOwners(File& file, Which which) {
   for (auto at = file.waiters.begin(); at != file.waiters.end();) {
-    at = drop[at->owner] ? DropWaiter(file, at) : std::next(at);
+    at = which(at->owner) ? DropWaiter(file, at) : std::next(at);
   }
   for (std::size_t i = file.shares.size(); i-- > 0;) {
-    if (drop[file.shares[i].owner]) DropShare(file, i);
+    if (which(file.shares[i].owner)) DropShare(file, i);
   }
   std::vector<OwnerId> holders;
-  file.locks.ForEach([&](const RangeLock& lock) {
-    if (drop[lock.owner] && (holders.empty() || holders.back() != lock.owner)) holders.push_back(lock.owner);
+  file.locks.ForEach([&](const RangeLock& lock) STRATA_REQUIRES(mutex_) {
+    if (which(lock.owner) && (holders.empty() || holders.back() != lock.owner)) holders.push_back(lock.owner);
   });
   for (const OwnerId owner : holders) ClearRange(file, owner, Range{});
 }
@@ -276,7 +279,7 @@ Answer LockTable::Lock(const FileKey& key, const Caller& caller, const Range& ra
       }
       if (file->waiters.size() >= limits_.waiters_of_file) return Answer::kNoRoom;
       const std::size_t bytes = kWaiterBytes + back->handle.size();
-      const auto owner = NeedOwner(caller, bytes);
+      const auto owner = NeedOwner(self, caller, bytes);
       if (!owner) return Answer::kNoRoom;
       Charge(*owner, bytes);
       Use(*owner);
@@ -284,7 +287,7 @@ Answer LockTable::Lock(const FileKey& key, const Caller& caller, const Range& ra
       return Answer::kBlocked;
     }
     const auto owner =
-        NeedOwner(caller, RangeLocks::kMostAdded * RangeLocks::kLockBytes + (file == nullptr ? kFileBytes : 0));
+        NeedOwner(self, caller, RangeLocks::kMostAdded * RangeLocks::kLockBytes + (file == nullptr ? kFileBytes : 0));
     if (!owner) return Answer::kNoRoom;
     if (file == nullptr) file = &NeedFile(key);
     SetRange(*file, *owner, range, exclusive);
@@ -396,7 +399,7 @@ Answer LockTable::Share(const FileKey& key, const Caller& caller, std::uint32_t 
     own->deny = deny;
     return Answer::kGranted;
   }
-  const auto owner = NeedOwner(caller, kShareBytes + (file == nullptr ? kFileBytes : 0));
+  const auto owner = NeedOwner(self, caller, kShareBytes + (file == nullptr ? kFileBytes : 0));
   if (!owner) return Answer::kNoRoom;
   if (file == nullptr) file = &NeedFile(key);
   Charge(*owner, kShareBytes);
@@ -422,13 +425,11 @@ void LockTable::Release(std::string_view name, const boost::asio::ip::address& a
     const MutexLock lock(mutex_);
     const auto client = FindClient(name, address);
     if (!client) return;
-    std::vector<bool> drop(owners_.size());
-    for (OwnerId id = 0; id < owners_.size(); ++id) drop[id] = owners_[id].uses != 0 && owners_[id].client == *client;
     for (auto at = files_.begin(); at != files_.end();) {
       const auto here = at++;
       const FileKey key = here->first;
       File& file = *here->second;
-      DropOwners(file, drop);
+      DropOwners(file, [&](OwnerId id) STRATA_REQUIRES(mutex_) { return owners_[id].client == *client; });
       GrantWaiting(key, file, grants);
       DropIfEmpty(key, file);
     }
@@ -442,7 +443,7 @@ void LockTable::Forget(const FileKey& key) {
   const MutexLock lock(mutex_);
   File* const file = FindFile(key);
   if (file == nullptr) return;
-  DropOwners(*file, std::vector<bool>(owners_.size(), true));
+  DropOwners(*file, [](OwnerId) { return true; });
   DropIfEmpty(key, *file);
 }
 

@@ -216,8 +216,9 @@ class LockTable {
   std::optional<ClientIndex> FindClient(std::string_view name, const boost::asio::ip::address& address) const
       STRATA_REQUIRES(mutex_);
   std::optional<OwnerId> FindOwner(const Caller& caller) const STRATA_REQUIRES(mutex_);
-  // The owner, made where there is none, for `bytes` more; nothing where the bounds do not allow that.
-  std::optional<OwnerId> NeedOwner(const Caller& caller, std::size_t bytes) STRATA_REQUIRES(mutex_);
+  // `self`, or where that is kNobody the caller made an owner, for `bytes` more; nothing where the bounds do not allow
+  // that.
+  std::optional<OwnerId> NeedOwner(OwnerId self, const Caller& caller, std::size_t bytes) STRATA_REQUIRES(mutex_);
   ClientIndex MakeClient(const Caller& caller) STRATA_REQUIRES(mutex_);
   void ForgetIdleClients() STRATA_REQUIRES(mutex_);
   void Use(OwnerId owner) STRATA_REQUIRES(mutex_) { ++owners_[owner].uses; }
@@ -230,6 +231,8 @@ class LockTable {
   void DropIfEmpty(const FileKey& key, const File& file) STRATA_REQUIRES(mutex_);
   void SetRange(File& file, OwnerId owner, const Range& range, bool exclusive) STRATA_REQUIRES(mutex_);
   void ClearRange(File& file, OwnerId owner, const Range& range) STRATA_REQUIRES(mutex_);
+  // Charges the owner with what the file's ranges have grown by since there were `before`.
+  void Recount(const File& file, OwnerId owner, std::size_t before) STRATA_REQUIRES(mutex_);
   using WaiterPlace = std::list<Waiter>::iterator;
   WaiterPlace FindWaiter(File& file, OwnerId owner, const Range& range, bool exclusive) STRATA_REQUIRES(mutex_);
   WaiterPlace DropWaiter(File& file, WaiterPlace at) STRATA_REQUIRES(mutex_);
@@ -239,8 +242,9 @@ class LockTable {
   bool DropPending(File& file, Which which) STRATA_REQUIRES(mutex_);
   // Those who can have now what they wait for get it, in the order of their coming.
   void GrantWaiting(const FileKey& key, File& file, std::vector<Grant>& grants) STRATA_REQUIRES(mutex_);
-  // All of the owners for which `drop` is set.
-  void DropOwners(File& file, const std::vector<bool>& drop) STRATA_REQUIRES(mutex_);
+  // All of the owners that `which` tells.
+  template <typename Which>
+  void DropOwners(File& file, Which which) STRATA_REQUIRES(mutex_);
   Grant MakeGrant(std::uint64_t id, const Pending& pending) const STRATA_REQUIRES(mutex_);
   void Tell(std::vector<Grant> grants) STRATA_EXCLUDES(mutex_);
 

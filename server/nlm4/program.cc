@@ -41,10 +41,11 @@ class Nlm4Program final : public rpc::Program {
 
 Nlm4Program& Self(rpc::Program& program) { return static_cast<Nlm4Program&>(program); }
 
-// The file that a call is about, as far as the caller may have it.
+// The file that a call is about, as far as the caller may have it, and the bytes of it.
 struct Target {
   const Export* entry = nullptr;
   vfs::ObjectId id;
+  Range range;
   Stat status = Stat::kGranted;  // what the call gets where there is no entry
 
   FileKey key() const { return {entry->volume->Volume().id, id.ino, id.generation}; }
@@ -69,6 +70,17 @@ Target Find(rpc::Program& program, const rpc::Call& call, ByteSpan handle) {
   }
   target.entry = found->entry;
   target.id = found->id;
+  return target;
+}
+
+Target FindRange(rpc::Program& program, const rpc::Call& call, const LockArguments& lock) {
+  Target target = Find(program, call, lock.handle);
+  if (const auto range = lock.range()) {
+    target.range = *range;
+  } else if (target.entry != nullptr) {
+    target.entry = nullptr;
+    target.status = Stat::kFbig;
+  }
   return target;
 }
 
@@ -125,16 +137,14 @@ rpc::Outcome Test(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& 
   const bool exclusive = arguments.Bool();
   const LockArguments lock = LockArguments::Read(arguments);
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
-  const Target target = Find(program, call, lock.handle);
+  const Target target = FindRange(program, call, lock);
   if (target.entry == nullptr) return Reply(call, reply, cookie, target.status);
-  const auto range = lock.range();
-  if (!range) return Reply(call, reply, cookie, Stat::kFbig);
   const auto may = MayLock(call, target);
   if (!may) return rpc::Outcome::WouldBlock();
   if (*may != Stat::kGranted) return Reply(call, reply, cookie, *may);
   LockTable& locks = *Self(program).locks();
   if (locks.grace()) return Reply(call, reply, cookie, Stat::kDeniedGracePeriod);
-  const auto holder = locks.Test(target.key(), CallerOf(call, lock), *range, exclusive);
+  const auto holder = locks.Test(target.key(), CallerOf(call, lock), target.range, exclusive);
   if (!holder) return Reply(call, reply, cookie, Stat::kGranted);
   (void)Reply(call, reply, cookie, Stat::kDenied);
   reply.Bool(holder->exclusive);
@@ -145,48 +155,34 @@ rpc::Outcome Test(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& 
   return {};
 }
 
-// LOCK and LOCK_MSG, and NM_LOCK, which never waits.
-rpc::Outcome LockWith(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply,
-                      bool may_wait, bool message) {
+// LOCK, LOCK_MSG, and NM_LOCK, which never waits.
+enum class LockForm : std::uint8_t { kCall, kMessage, kUnmonitored };
+
+template <LockForm form>
+rpc::Outcome Lock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
   const ByteSpan cookie = ReadCookie(arguments);
-  const bool waits = arguments.Bool();
+  const bool waits = arguments.Bool() && form != LockForm::kUnmonitored;
   const bool exclusive = arguments.Bool();
   const LockArguments lock = LockArguments::Read(arguments);
   const bool reclaim = arguments.Bool();
   arguments.U32();  // the client's state, of which its NSM tells
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
-  const Target target = Find(program, call, lock.handle);
+  const Target target = FindRange(program, call, lock);
   if (target.entry == nullptr) return Reply(call, reply, cookie, target.status);
-  const auto range = lock.range();
-  if (!range) return Reply(call, reply, cookie, Stat::kFbig);
   LockTable& locks = *Self(program).locks();
   const auto may = MayLock(call, target);
   if (!may) return rpc::Outcome::WouldBlock();
   if (*may == Stat::kStaleFh) locks.Forget(target.key());
   if (*may != Stat::kGranted) return Reply(call, reply, cookie, *may);
   CallBack back;
-  if (waits && may_wait) {
+  if (waits) {
     back.handle.assign(lock.handle.begin(), lock.handle.end());
     back.datagram = call.peer->datagram;
-    back.message = message;
+    back.message = form == LockForm::kMessage;
   }
   const Answer answer =
-      locks.Lock(target.key(), CallerOf(call, lock), *range, exclusive, reclaim, waits && may_wait ? &back : nullptr);
+      locks.Lock(target.key(), CallerOf(call, lock), target.range, exclusive, reclaim, waits ? &back : nullptr);
   return Reply(call, reply, cookie, StatOf(answer));
-}
-
-rpc::Outcome Lock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
-  return LockWith(program, call, arguments, reply, true, false);
-}
-
-rpc::Outcome LockByMessage(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
-                           rpc::ReplyBuffer& reply) {
-  return LockWith(program, call, arguments, reply, true, true);
-}
-
-rpc::Outcome UnmonitoredLock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
-                             rpc::ReplyBuffer& reply) {
-  return LockWith(program, call, arguments, reply, false, false);
 }
 
 rpc::Outcome Cancel(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
@@ -195,12 +191,10 @@ rpc::Outcome Cancel(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
   const bool exclusive = arguments.Bool();
   const LockArguments lock = LockArguments::Read(arguments);
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
-  const Target target = Find(program, call, lock.handle);
+  const Target target = FindRange(program, call, lock);
   if (target.entry == nullptr) return Reply(call, reply, cookie, target.status);
-  const auto range = lock.range();
-  if (!range) return Reply(call, reply, cookie, Stat::kFbig);
   LockTable& locks = *Self(program).locks();
-  const bool found = locks.Cancel(target.key(), CallerOf(call, lock), *range, exclusive);
+  const bool found = locks.Cancel(target.key(), CallerOf(call, lock), target.range, exclusive);
   return Reply(call, reply, cookie, found ? Stat::kGranted : Stat::kDenied);
 }
 
@@ -209,11 +203,9 @@ rpc::Outcome Unlock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader
   const ByteSpan cookie = ReadCookie(arguments);
   const LockArguments lock = LockArguments::Read(arguments);
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
-  const Target target = Find(program, call, lock.handle);
+  const Target target = FindRange(program, call, lock);
   if (target.entry == nullptr) return Reply(call, reply, cookie, target.status);
-  const auto range = lock.range();
-  if (!range) return Reply(call, reply, cookie, Stat::kFbig);
-  Self(program).locks()->Unlock(target.key(), CallerOf(call, lock), *range);
+  Self(program).locks()->Unlock(target.key(), CallerOf(call, lock), target.range);
   return Reply(call, reply, cookie, Stat::kGranted);
 }
 
@@ -223,8 +215,9 @@ rpc::Outcome ReplyToShare(const rpc::Call& call, rpc::ReplyBuffer& reply, ByteSp
   return {};
 }
 
-rpc::Outcome ShareOrUnshare(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
-                            rpc::ReplyBuffer& reply, bool share) {
+// SHARE, or UNSHARE.
+template <bool share>
+rpc::Outcome Share(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
   constexpr std::uint32_t kReadWrite = 3;
   const ByteSpan cookie = ReadCookie(arguments);
   LockArguments lock;
@@ -246,14 +239,6 @@ rpc::Outcome ShareOrUnshare(rpc::Program& program, const rpc::Call& call, rpc::X
   if (*may != Stat::kGranted) return ReplyToShare(call, reply, cookie, *may);
   const Answer answer = locks.Share(target.key(), CallerOf(call, lock), access, deny, reclaim);
   return ReplyToShare(call, reply, cookie, StatOf(answer));
-}
-
-rpc::Outcome Share(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
-  return ShareOrUnshare(program, call, arguments, reply, true);
-}
-
-rpc::Outcome Unshare(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
-  return ShareOrUnshare(program, call, arguments, reply, false);
 }
 
 // A client that has started anew, or unmounts, gives up what is its own.
@@ -313,12 +298,12 @@ constexpr std::array<rpc::Procedure, 24> Table() {
   };
   add(kNull, "NULL", Null);
   add(kTest, "TEST", Test);
-  add(kLock, "LOCK", Lock);
+  add(kLock, "LOCK", Lock<LockForm::kCall>);
   add(kCancel, "CANCEL", Cancel);
   add(kUnlock, "UNLOCK", Unlock);
   add(kGranted, "GRANTED", Granted);
   add(kTestMsg, "TEST_MSG", Message<Test, kTestRes>);
-  add(kLockMsg, "LOCK_MSG", Message<LockByMessage, kLockRes>);
+  add(kLockMsg, "LOCK_MSG", Message<Lock<LockForm::kMessage>, kLockRes>);
   add(kCancelMsg, "CANCEL_MSG", Message<Cancel, kCancelRes>);
   add(kUnlockMsg, "UNLOCK_MSG", Message<Unlock, kUnlockRes>);
   add(kGrantedMsg, "GRANTED_MSG", Message<Granted, kGrantedRes>);
@@ -327,9 +312,9 @@ constexpr std::array<rpc::Procedure, 24> Table() {
   add(kCancelRes, "CANCEL_RES", StrayResult);
   add(kUnlockRes, "UNLOCK_RES", StrayResult);
   add(kGrantedRes, "GRANTED_RES", GrantedResult);
-  add(kShare, "SHARE", Share);
-  add(kUnshare, "UNSHARE", Unshare);
-  add(kNmLock, "NM_LOCK", UnmonitoredLock);
+  add(kShare, "SHARE", Share<true>);
+  add(kUnshare, "UNSHARE", Share<false>);
+  add(kNmLock, "NM_LOCK", Lock<LockForm::kUnmonitored>);
   add(kFreeAll, "FREE_ALL", FreeAll);
   return table;
 }

@@ -68,10 +68,8 @@ std::string_view NetidOf(unsigned long protocol) {
 std::string_view Text(const char* text) { return text == nullptr ? std::string_view{} : std::string_view(text); }
 
 // The netid of the transport that the call came over.
-std::string_view NetidOf(const rpc::Peer& peer) {
-  if (peer.local_socket) return "local";
-  if (peer.address.is_v6()) return peer.datagram ? "udp6" : "tcp6";
-  return peer.datagram ? "udp" : "tcp";
+std::string NetidOf(const rpc::Peer& peer) {
+  return peer.local_socket ? "local" : portmap::NetidOf(peer.address, peer.datagram);
 }
 
 // The address to answer with. A service that listens on every address is told under the one by which the client reached
@@ -182,7 +180,7 @@ rpc::Outcome GetAddress(rpc::Program& program, const rpc::Call& call, rpc::XdrRe
   if (!map.Decode(arguments)) return rpc::Outcome::Garbage();
   const rpc::Peer nobody;
   const rpc::Peer& peer = call.peer == nullptr ? nobody : *call.peer;
-  std::string_view netid = Text(map->r_netid);
+  std::string netid(Text(map->r_netid));
   if (netid.empty()) netid = NetidOf(peer);
   const auto found = RegistryOf(program).Find(static_cast<std::uint32_t>(map->r_prog),
                                               static_cast<std::uint32_t>(map->r_vers), netid, exact);

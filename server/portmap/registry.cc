@@ -30,6 +30,10 @@ std::optional<unsigned> TakeLastNumber(std::string_view& text) {
 
 }  // namespace
 
+std::string NetidOf(const boost::asio::ip::address& address, bool datagram) {
+  return std::string(datagram ? "udp" : "tcp") + (address.is_v6() ? "6" : "");
+}
+
 std::string FormatUniversalAddress(const SocketAddress& address) {
   return address.address.to_string() + "." + std::to_string(address.port >> 8) + "." +
          std::to_string(address.port & 255);
@@ -51,7 +55,7 @@ void Registry::AddOwn(std::uint32_t program, std::uint32_t version, const Socket
   Registration own;
   own.program = program;
   own.version = version;
-  own.netid = std::string(datagram ? "udp" : "tcp") + (address.address.is_v6() ? "6" : "");
+  own.netid = NetidOf(address.address, datagram);
   own.uaddr = FormatUniversalAddress(address);
   own.owner = kOwnOwner;
   const MutexLock lock(mutex_);

@@ -31,6 +31,9 @@ struct SocketAddress {
   std::uint16_t port = 0;
 };
 
+// Of a transport over IP: "tcp", "udp", "tcp6" or "udp6".
+std::string NetidOf(const boost::asio::ip::address& address, bool datagram);
+
 // RFC 5665 5.2.3.3: "h1.h2.h3.h4.p1.p2", or the IPv6 text form and ".p1.p2".
 std::string FormatUniversalAddress(const SocketAddress& address);
 // Nothing for text that is none.

@@ -1,6 +1,5 @@
 // Arbitrary bytes as the arguments of every procedure of NFS, MOUNT and portmap. The first byte chooses the procedure;
-// handles are made good, so that the bytes behind them are reached: each run of the bytes "HANDLE" and a digit becomes
-// the handle of the object of that number.
+// handles are made good, so that the bytes behind them are reached (Harness::WithHandles).
 #include <cstdlib>
 #include <string_view>
 
@@ -12,8 +11,6 @@ using strata::FileType;
 using strata::testing::Bytes;
 using strata::testing::FakeFileSystem;
 using strata::testing::Harness;
-
-constexpr std::string_view kPlaceholder = "HANDLE";
 
 void Require(bool condition) {
   if (!condition) std::abort();
@@ -34,21 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   volume.reference_data = (data[1] & 8) != 0;
   harness.Register(100003, 3, "0.0.0.0", 2049, false);
 
-  Bytes arguments;
-  const std::string_view input(reinterpret_cast<const char*>(data) + 2, size - 2);
-  for (std::size_t at = 0; at < input.size();) {
-    if (input.substr(at).starts_with(kPlaceholder) && at + kPlaceholder.size() < input.size()) {
-      const std::uint64_t ino = static_cast<unsigned char>(input[at + kPlaceholder.size()]) & 7;
-      const Bytes handle = harness.Handle(
-          {strata::InodeNumber(ino), strata::Generation(static_cast<std::uint32_t>(ino * 10)), ino * 1000});
-      arguments.insert(arguments.end(), {0, 0, 0, 40});
-      arguments.insert(arguments.end(), handle.begin(), handle.end());
-      at += kPlaceholder.size() + 1;
-    } else {
-      arguments.push_back(input[at++]);
-    }
-  }
-
+  const Bytes arguments = harness.WithHandles({reinterpret_cast<const char*>(data) + 2, size - 2});
   struct Table {
     std::uint32_t program, version;
   };

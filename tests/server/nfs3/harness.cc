@@ -74,6 +74,23 @@ Bytes Harness::Handle(const vfs::ObjectId& id, const FakeFileSystem* of) const {
   return bytes;
 }
 
+Bytes Harness::WithHandles(std::string_view input) const {
+  constexpr std::string_view kPlaceholder = "HANDLE";
+  Bytes bytes;
+  for (std::size_t at = 0; at < input.size();) {
+    if (input.substr(at).starts_with(kPlaceholder) && at + kPlaceholder.size() < input.size()) {
+      const std::uint64_t ino = static_cast<unsigned char>(input[at + kPlaceholder.size()]) & 7;
+      const Bytes handle = Handle({InodeNumber(ino), Generation(static_cast<std::uint32_t>(ino * 10)), ino * 1000});
+      bytes.insert(bytes.end(), {0, 0, 0, 40});
+      bytes.insert(bytes.end(), handle.begin(), handle.end());
+      at += kPlaceholder.size() + 1;
+    } else {
+      bytes.push_back(input[at++]);
+    }
+  }
+  return bytes;
+}
+
 namespace {
 
 rpc::Peer PeerOf(const From& from) {

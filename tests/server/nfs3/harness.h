@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/server/nfs3/fake_file_system.h"
@@ -53,6 +54,10 @@ class Harness {
   FakeFileSystem& volume() { return *volume_; }
   // The handle of an object of `of` (the first volume where null), by the production encoder.
   Bytes Handle(const vfs::ObjectId& id, const FakeFileSystem* of = nullptr) const;
+
+  // `input`, of a fuzzer, with good handles in it: each run of the bytes "HANDLE" and a digit becomes the handle, with
+  // its length before it, of the object of that number (0 to 7).
+  Bytes WithHandles(std::string_view input) const;
 
   bool Admits(std::uint32_t program) const;
   Reply Call(std::uint32_t program, std::uint32_t version, std::uint32_t procedure, const Bytes& arguments);

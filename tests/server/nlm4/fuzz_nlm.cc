@@ -1,6 +1,5 @@
 // Arbitrary calls of NLM, one after the other, on one lock table. Of each: a byte that chooses the procedure, one that
-// tells who calls, two with the length of the arguments. Runs of the bytes "HANDLE" and a digit become handles, as
-// in fuzz_programs.cc.
+// tells who calls, two with the length of the arguments, in which handles are made good (Harness::WithHandles).
 #include <cstdlib>
 #include <string_view>
 
@@ -12,28 +11,10 @@ using strata::FileType;
 using strata::testing::Bytes;
 using strata::testing::Harness;
 
-constexpr std::string_view kPlaceholder = "HANDLE";
 constexpr std::size_t kHead = 4;  // bytes before the arguments
 
 void Require(bool condition) {
   if (!condition) std::abort();
-}
-
-Bytes WithHandles(const Harness& harness, std::string_view input) {
-  Bytes arguments;
-  for (std::size_t at = 0; at < input.size();) {
-    if (input.substr(at).starts_with(kPlaceholder) && at + kPlaceholder.size() < input.size()) {
-      const std::uint64_t ino = static_cast<unsigned char>(input[at + kPlaceholder.size()]) & 3;
-      const Bytes handle = harness.Handle(
-          {strata::InodeNumber(ino), strata::Generation(static_cast<std::uint32_t>(ino * 10)), ino * 1000});
-      arguments.insert(arguments.end(), {0, 0, 0, 40});
-      arguments.insert(arguments.end(), handle.begin(), handle.end());
-      at += kPlaceholder.size() + 1;
-    } else {
-      arguments.push_back(input[at++]);
-    }
-  }
-  return arguments;
 }
 
 }  // namespace
@@ -53,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     harness.credentials.uid = byte(1) >> 4;
     harness.SetGrace((byte(1) & 4) != 0);
     const std::size_t length = std::min<std::size_t>(input.size() - kHead, byte(2) | byte(3) << 8);
-    const Bytes arguments = WithHandles(harness, input.substr(kHead, length));
+    const Bytes arguments = harness.WithHandles(input.substr(kHead, length));
     input.remove_prefix(kHead + length);
     if (!rows[procedure].has_handler) continue;
     const auto reply = harness.Call(Harness::kNlm, 4, static_cast<std::uint32_t>(procedure), arguments);
