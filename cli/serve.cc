@@ -67,6 +67,21 @@ Result<std::string> FindWorkspace(const ServeArguments& arguments) {
   return AbsolutePath(workspace);
 }
 
+// Where is kept which clients have locks; empty: nowhere.
+Result<std::string> FindStateFolder(const ServeArguments& arguments, const Serving& serving) {
+  if (!serving.server.locks) return std::string();
+  if (arguments.state.empty()) {
+    if (!arguments.read_only) return serving.workspace;
+    log::Info("locks_in_memory", {{"reason", "with --read-only nothing is written to the workspace"},
+                                  {"hint", "for locks that outlive this server name a folder with --state"}});
+    return std::string();
+  }
+  STRATA_ASSIGN(std::string folder, AbsolutePath(arguments.state));
+  STRATA_TRY(MakeParents(folder));
+  STRATA_TRY(Env::System().CreateDirectory(folder));
+  return folder;
+}
+
 // Fails where the server would for a port that is taken: before a workspace is made for nothing.
 Result<void> CheckFree(const Endpoint& endpoint) {
   // Linux refuses this beside a listener even with SO_REUSEADDR. No listen: a client that waits for the server must not
@@ -118,6 +133,7 @@ Result<void> Serve(const ServeArguments& arguments, std::optional<Takeover>& tak
     for (const Endpoint& endpoint : serving.server.listen) STRATA_TRY(CheckFree(endpoint));
     STRATA_ASSIGN(serving.workspace, FindWorkspace(arguments));
   }
+  STRATA_ASSIGN(serving.server.state_folder, FindStateFolder(arguments, serving));
   return ServeUntilTold(serving, takeover ? &*takeover : nullptr, [&](const Server& server) {
     PrintReady(server, serving.workspace, arguments.read_only, serving.server.locks);
   });
@@ -152,10 +168,15 @@ void AddAccessOptions(CLI::App& command, ServeArguments& arguments) {
                                    ->capture_default_str();
   command
       .add_option("--locks", arguments.locks,
-                  "on: grant clients locks (fcntl, flock) across machines. Not for use yet: they do not outlive the "
-                  "server. off: refuse each at once")
+                  "on: grant clients locks (fcntl, flock) across machines, which outlive the server. off: refuse each "
+                  "at once")
       ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
+  command
+      .add_option("--state", arguments.state,
+                  "Where is kept which clients have locks, so that they claim them again after a restart; default: the "
+                  "workspace, with --read-only nowhere")
+      ->type_name("DIR");
   command
       .add_flag("--takeover", arguments.takeover,
                 "Take the sockets of the server that serves this workspace over, and serve in its place: clients see "

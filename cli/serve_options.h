@@ -21,6 +21,7 @@ struct ServeArguments {
   std::string durability = "strict";
   std::string portmap = "auto";
   std::string locks = "off";
+  std::string state;
   std::string memory = "256M";
   std::string history = "none";
   std::string relaxed_interval = "1s";

@@ -1,4 +1,4 @@
-# NFS, MOUNT, NLM, portmap and the exports: STRATA_NFS_SOURCES, for the server room. Included from server/CMakeLists.txt, whose target must link libtirpc.
+# NFS, MOUNT, NLM, NSM, portmap and the exports: STRATA_NFS_SOURCES, for the server room. Included from server/CMakeLists.txt, whose target must link libtirpc.
 set(STRATA_NFS_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/exports.cc
   ${CMAKE_CURRENT_LIST_DIR}/nfs3/attributes.cc
@@ -20,6 +20,10 @@ set(STRATA_NFS_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/nlm4/lock_table.cc
   ${CMAKE_CURRENT_LIST_DIR}/nlm4/program.cc
   ${CMAKE_CURRENT_LIST_DIR}/nlm4/range_locks.cc
+  ${CMAKE_CURRENT_LIST_DIR}/nsm/monitor.cc
+  ${CMAKE_CURRENT_LIST_DIR}/nsm/monitored_clients.cc
+  ${CMAKE_CURRENT_LIST_DIR}/nsm/program.cc
+  ${CMAKE_CURRENT_LIST_DIR}/portmap/kept_registrations.cc
   ${CMAKE_CURRENT_LIST_DIR}/portmap/program.cc
   ${CMAKE_CURRENT_LIST_DIR}/portmap/registry.cc)
 

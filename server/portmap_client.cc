@@ -26,8 +26,8 @@ std::vector<std::byte> BytesOf(const rpc::ReplyBuffer& from) {
   return bytes;
 }
 
-std::vector<std::byte> Mapping(std::uint32_t program, std::uint32_t version, const std::string& netid,
-                               const std::string& uaddr) {
+std::vector<std::byte> MappingOf(std::uint32_t program, std::uint32_t version, const std::string& netid,
+                                 const std::string& uaddr) {
   rpc::ReplyBuffer out(512);
   out.U32(program);
   out.U32(version);
@@ -45,10 +45,8 @@ void CallRpcbind(rpc::Client& client, const PortmapAddress& where, std::uint32_t
                          .procedure = procedure,
                          .arguments = std::move(arguments),
                          .privileged_port = true};
-  const rpc::Address loopback{.transport = rpc::Address::Transport::kTcp,
-                              .host = boost::asio::ip::address_v4::loopback(),
-                              .port = where.port,
-                              .path = {}};
+  const rpc::Address loopback{
+      .transport = rpc::Address::Transport::kTcp, .host = boost::asio::ip::address_v4::loopback(), .port = where.port};
   const rpc::Address local{
       .transport = rpc::Address::Transport::kUnix, .host = {}, .port = 0, .path = where.socket_path};
   client.Call(local, call,
@@ -83,7 +81,7 @@ Result<T> Wait(std::move_only_function<void(rpc::Client&, std::move_only_functio
 
 void RpcbindSet(rpc::Client& client, const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
                 const std::string& netid, const std::string& uaddr, PortmapDone done) {
-  CallRpcbind(client, address, kSet, Mapping(program, version, netid, uaddr),
+  CallRpcbind(client, address, kSet, MappingOf(program, version, netid, uaddr),
               [program, netid, done = std::move(done)](const Result<std::vector<std::byte>>& answer) mutable {
                 const Result<bool> set = BoolOf(answer);
                 if (!set) return done(Fail(set.error()));
@@ -95,7 +93,7 @@ void RpcbindSet(rpc::Client& client, const PortmapAddress& address, std::uint32_
 
 void RpcbindUnset(rpc::Client& client, const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
                   const std::string& netid, PortmapDone done) {
-  CallRpcbind(client, address, kUnset, Mapping(program, version, netid, ""),
+  CallRpcbind(client, address, kUnset, MappingOf(program, version, netid, ""),
               [program, netid, done = std::move(done)](const Result<std::vector<std::byte>>& answer) mutable {
                 const Result<bool> removed = BoolOf(answer);
                 if (!removed) return done(Fail(removed.error()));

@@ -16,6 +16,9 @@ namespace strata {
 struct PortmapAddress {
   std::uint16_t port = 111;
   std::string socket_path = "/run/rpcbind.sock";
+  // Where what others registered with the server's own responder is kept, for the next server of this machine: nobody
+  // registers again because a server has ended. Empty: nowhere.
+  std::string kept_path{};
 };
 
 // -- Without waiting: on the client's thread. --

@@ -8,14 +8,37 @@
 #include "base/log.h"
 #include "server/nfs3/program.h"
 #include "server/nlm4/program.h"
+#include "server/nsm/protocol.h"
+#include "server/portmap/kept_registrations.h"
 #include "server/portmap/program.h"
 #include "server/rpc/listener.h"
 
 namespace strata {
+namespace {
+
+bool Contains(const std::vector<boost::asio::ip::address>& all, const boost::asio::ip::address& one) {
+  return std::ranges::find(all, one) != all.end();
+}
+
+// Those of the services and both of loopback, of each kind without what its unspecified one stands for.
+std::vector<boost::asio::ip::address> AddressesToAnswerAt(const std::vector<PortmapService::Service>& services) {
+  using boost::asio::ip::address, boost::asio::ip::address_v4, boost::asio::ip::address_v6;
+  std::vector<address> all = {address_v4::loopback(), address_v6::loopback()};
+  for (const PortmapService::Service& service : services) {
+    if (!Contains(all, service.address.address)) all.push_back(service.address.address);
+  }
+  for (const address& any : {address(address_v4::any()), address(address_v6::any())}) {
+    if (!Contains(all, any)) continue;
+    std::erase_if(all, [&](const address& one) { return one != any && one.is_v6() == any.is_v6(); });
+  }
+  return all;
+}
+
+}  // namespace
 
 PortmapService::PortmapService(rpc::Transport& transport, const std::vector<Service>& services,
-                               const PortmapAddress& where)
-    : where_(where) {
+                               const PortmapAddress& where, Admits admits)
+    : where_(where), admits_(std::move(admits)) {
   if (RpcbindRuns(where_)) {
     RegisterWithRpcbind(services);
   } else {
@@ -24,8 +47,8 @@ PortmapService::PortmapService(rpc::Transport& transport, const std::vector<Serv
 }
 
 PortmapService::PortmapService(rpc::Transport& transport, const std::vector<Service>& services,
-                               const PortmapAddress& where, Handed handed)
-    : where_(where) {
+                               const PortmapAddress& where, Admits admits, Handed handed)
+    : where_(where), admits_(std::move(admits)) {
   // The same address again changes nothing there.
   if (handed.registered) RegisterWithRpcbind(services);
   if (handed.sockets.empty()) return;
@@ -45,25 +68,32 @@ PortmapService::Handed PortmapService::Release() {
   keeper_.reset();
   Handed handed;
   handed.registered = !std::exchange(registered_, {}).empty();
-  for (portmap::Registration& registration : registry_.All()) {
-    if (registration.owner != portmap::kOwnOwner) handed.registrations.push_back(std::move(registration));
-  }
+  handed.registrations = registry_.Others();
   return handed;
 }
 
-void PortmapService::FindLockManager(rpc::Client& client, const rpc::Address& host,
-                                     std::move_only_function<void(Result<rpc::Address>)> done) const {
-  constexpr std::uint32_t kVersion = 4, kVersionBefore = 3;
-  if (!host.host.is_loopback()) return FindProgram(client, host, kNlmProgram, kVersion, std::move(done));
-  // With rpcbind the version before this one is the client's alone.
-  if (!answers_) return FindProgram(client, host, kNlmProgram, kVersionBefore, std::move(done));
+void PortmapService::FindOfClient(rpc::Client& client, const rpc::Address& host, std::uint32_t program,
+                                  std::uint32_t version,
+                                  std::move_only_function<void(Result<rpc::Address>)> done) const {
+  const bool here = host.host.is_loopback() || host.host == host.from;
+  if (!here) return FindProgram(client, host, program, version, std::move(done));
+  // With rpcbind the lock manager's version before this one is the client's alone.
+  if (!answers_)
+    return FindProgram(client, host, program, program == kNlmProgram ? version - 1 : version, std::move(done));
   const std::string netid = portmap::NetidOf(host.host, host.transport == rpc::Address::Transport::kUdp);
-  const auto found = registry_.FindOthers(kNlmProgram, kVersion, netid);
+  const auto found = registry_.FindOthers(program, version, netid);
   const auto address = found ? portmap::ParseUniversalAddress(found->uaddr) : std::nullopt;
-  if (!address) return done(Fail(Errc::kNotSupported, "no client of this machine has registered a lock manager"));
+  if (!address) {
+    return done(Fail(Errc::kNotSupported,
+                     "no client of this machine has registered program " + std::to_string(program) + " here"));
+  }
   rpc::Address to = host;
   to.port = address->port;
   done(std::move(to));
+}
+
+void PortmapService::StatusMonitorWanted() {
+  if (keeper_) keeper_->GiveUp(kNsmProgram);
 }
 
 void PortmapService::ClientMounts() {
@@ -71,7 +101,11 @@ void PortmapService::ClientMounts() {
 }
 
 PortmapService::~PortmapService() {
-  keeper_.reset();
+  if (keeper_) {
+    keeper_->Stop();
+    std::erase_if(registered_, [this](const RpcbindKeeper::Registered& r) { return keeper_->GaveUp(r); });
+    keeper_.reset();
+  }
   for (const RpcbindKeeper::Registered& r : registered_) {
     const auto done = RpcbindUnset(where_, r.program, r.version, r.netid);
     if (!done && done.error().code() != Errc::kNotFound) {
@@ -87,6 +121,8 @@ void PortmapService::RegisterWithRpcbind(const std::vector<Service>& services) {
     const std::string uaddr = portmap::FormatUniversalAddress(service.address);
     const auto done = RpcbindSet(where_, service.program, service.version, netid, uaddr);
     if (done) registered_.push_back({service.program, service.version, netid, uaddr});
+    // This machine's rpc.statd is there, and serves for us too.
+    if (!done && service.program == kNsmProgram) continue;
     // A client's lock manager may be there. The keeper replaces it.
     if (done || service.program == kNlmProgram) {
       wanted.push_back({service.program, service.version, netid, uaddr});
@@ -108,7 +144,15 @@ void PortmapService::RegisterWithRpcbind(const std::vector<Service>& services) {
 void PortmapService::MakeResponder(const std::vector<Service>& services) {
   for (const Service& service : services)
     registry_.AddOwn(service.program, service.version, service.address, service.datagram);
-  program_ = MakePortmapProgram(registry_);
+  if (!where_.kept_path.empty()) {
+    for (portmap::Registration& kept : portmap::LoadRegistrations(Env::System(), where_.kept_path))
+      registry_.Set(std::move(kept));
+    registry_.OnChange([this] {
+      const MutexLock lock(keeping_);
+      portmap::SaveRegistrations(Env::System(), where_.kept_path, registry_.Others());
+    });
+  }
+  program_ = MakePortmapProgram(registry_, admits_);
   dispatcher_ = std::make_unique<rpc::Dispatcher>(std::vector<rpc::Program*>{program_.get()});
 }
 
@@ -125,14 +169,13 @@ void PortmapService::Answer(rpc::Transport& transport, const std::vector<Service
     log::Warning("portmap_listen_failed",
                  {{"error", status}, {"hint", "name the ports in the mount command, as printed above"}});
   };
-  for (const char* loopback : {"127.0.0.1", "::1"}) {
-    const auto address = boost::asio::ip::make_address(loopback);
+  for (const boost::asio::ip::address& address : AddressesToAnswerAt(services)) {
     for (const bool datagram : {false, true}) {
-      const auto port = datagram ? transport.ListenUdp(loopback, where_.port, *dispatcher_)
-                                 : transport.ListenTcp(loopback, where_.port, *dispatcher_);
+      const auto port = datagram ? transport.ListenUdp(address.to_string(), where_.port, *dispatcher_)
+                                 : transport.ListenTcp(address.to_string(), where_.port, *dispatcher_);
       if (!port) {
         // A machine without IPv6 is nothing to warn of.
-        if (address.is_v4()) warn(port.error());
+        if (address != boost::asio::ip::address_v6::loopback()) warn(port.error());
         continue;
       }
       AnswersAt({address, *port}, datagram);

@@ -2,10 +2,12 @@
 // rpcbind. Where none runs, it answers there itself.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "server/portmap/registry.h"
 #include "server/portmap_client.h"
 #include "server/rpc/dispatcher.h"
@@ -31,20 +33,29 @@ class PortmapService {
     std::vector<rpc::HandedSocket> sockets;            // of the transport that it answered through
   };
 
-  // What fails is only logged. The transport must be stopped before this is destroyed.
-  PortmapService(rpc::Transport& transport, const std::vector<Service>& services, const PortmapAddress& where = {});
+  // Whether a caller from beyond this machine is answered on port 111. Null: nobody is.
+  using Admits = std::function<bool(const rpc::Peer&)>;
+
+  // Port 111 is answered at the addresses of the services, and on loopback. What fails is only logged. The transport
+  // must be stopped before this is destroyed.
+  PortmapService(rpc::Transport& transport, const std::vector<Service>& services, const PortmapAddress& where = {},
+                 Admits admits = {});
   // Goes on as another did.
   PortmapService(rpc::Transport& transport, const std::vector<Service>& services, const PortmapAddress& where,
-                 Handed handed);
+                 Admits admits, Handed handed);
   // Takes back what was registered with an rpcbind, unless it was given away.
   ~PortmapService();
   // The sockets are in what the transport gives away.
   Handed Release();
 
-  // Where the lock manager of the client on that machine is, for calls over this transport. On this machine it is not
-  // what port 111 tells: that is the server's. On the client's thread.
-  void FindLockManager(rpc::Client& client, const rpc::Address& host,
-                       std::move_only_function<void(Result<rpc::Address>)> done) const;
+  // Where a program of the client on that machine is, for calls over this transport: its lock manager or its status
+  // monitor. On this machine it is not what port 111 tells: that is the server's. On the client's thread.
+  void FindOfClient(rpc::Client& client, const rpc::Address& host, std::uint32_t program, std::uint32_t version,
+                    std::move_only_function<void(Result<rpc::Address>)> done) const;
+
+  // Somebody of this machine looks for its status monitor, and means to start one if there is none: the server's own
+  // makes room for it. From any thread.
+  void StatusMonitorWanted();
 
   // A client mounts: what it registers for itself may take the place of what is served here. From any thread.
   void ClientMounts();
@@ -60,8 +71,10 @@ class PortmapService {
   void AnswersAt(const portmap::SocketAddress& address, bool datagram);
 
   const PortmapAddress where_;
+  const Admits admits_;
   std::vector<RpcbindKeeper::Registered> registered_;
   std::unique_ptr<RpcbindKeeper> keeper_;  // where an rpcbind runs
+  Mutex keeping_;                          // held while the registrations are written
   portmap::Registry registry_;
   std::unique_ptr<rpc::Program> program_;
   std::unique_ptr<rpc::Dispatcher> dispatcher_;

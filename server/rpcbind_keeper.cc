@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "server/nsm/protocol.h"
 
 namespace strata {
 namespace {
@@ -26,6 +27,7 @@ RpcbindKeeper::RpcbindKeeper(const PortmapAddress& where, std::vector<Registered
     : where_(where),
       services_(std::move(services)),
       failed_(services_.size()),
+      given_up_(services_.size()),
       gone_since_(services_.size()),
       timer_(context_),
       client_(context_) {
@@ -36,9 +38,14 @@ RpcbindKeeper::RpcbindKeeper(const PortmapAddress& where, std::vector<Registered
   });
 }
 
-RpcbindKeeper::~RpcbindKeeper() {
+void RpcbindKeeper::Stop() {
   context_.stop();
   thread_ = {};
+}
+
+bool RpcbindKeeper::GaveUp(const Registered& service) const {
+  const auto found = std::ranges::find(services_, service);
+  return found != services_.end() && given_up_[static_cast<std::size_t>(found - services_.begin())];
 }
 
 void RpcbindKeeper::Look() {
@@ -48,6 +55,18 @@ void RpcbindKeeper::Look() {
     burst_ = 0;
     timer_.cancel();
     Round();
+  });
+}
+
+void RpcbindKeeper::GiveUp(std::uint32_t program) {
+  boost::asio::post(context_, [this, program] {
+    for (std::size_t at = 0; at < services_.size(); ++at) {
+      const Registered& service = services_[at];
+      if (service.program != program || given_up_[at]) continue;
+      given_up_[at] = true;
+      log::Info("portmap_given_up", {{"program", service.program}, {"netid", service.netid}});
+      RpcbindUnset(client_, where_, service.program, service.version, service.netid, [](const Result<void>&) {});
+    }
   });
 }
 
@@ -70,6 +89,7 @@ void RpcbindKeeper::Round() {
 
 void RpcbindKeeper::Check(std::size_t at) {
   for (; at < services_.size(); ++at) {
+    if (given_up_[at]) continue;
     const Registered& service = services_[at];
     const auto there = std::ranges::find_if(found_, [&](const portmap::Registration& entry) {
       return entry.program == service.program && entry.version == service.version && entry.netid == service.netid;
@@ -82,7 +102,11 @@ void RpcbindKeeper::Check(std::size_t at) {
     }
     gone_since_[at].reset();
     if (there->uaddr == service.uaddr) continue;
-    if (at == 0) break;  // NFS is another server's, and with it all else
+    if (at == 0) break;                    // NFS is another server's, and with it all else
+    if (service.program == kNsmProgram) {  // rpc.statd has come
+      given_up_[at] = true;
+      continue;
+    }
     return RpcbindUnset(client_, where_, service.program, service.version, service.netid,
                         [this, at](const Result<void>&) { Put(at); });
   }

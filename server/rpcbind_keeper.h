@@ -31,11 +31,17 @@ class RpcbindKeeper {
 
   // `services`: NFS first: what others registered is replaced only while NFS there is this server's.
   RpcbindKeeper(const PortmapAddress& where, std::vector<Registered> services);
+  ~RpcbindKeeper() { Stop(); }
+
   // Ends the thread. What is registered stays.
-  ~RpcbindKeeper();
+  void Stop();
+  // Once stopped: whether it was taken out, or another's took its place.
+  bool GaveUp(const Registered& service) const;
 
   // Somebody mounts, and has registered: looks at once, and often for the next second. From any thread.
   void Look();
+  // Takes a program out, and leaves it so. From any thread.
+  void GiveUp(std::uint32_t program);
   // How often everything was found to be right; for tests.
   std::uint64_t rounds() const { return rounds_.load(); }
 
@@ -49,6 +55,7 @@ class RpcbindKeeper {
   const PortmapAddress where_;
   const std::vector<Registered> services_;
   std::vector<bool> failed_;  // of each, the last time
+  std::vector<bool> given_up_;
   std::vector<std::optional<std::chrono::steady_clock::time_point>> gone_since_;
   boost::asio::io_context context_{1};
   boost::asio::steady_timer timer_;

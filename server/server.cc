@@ -1,15 +1,14 @@
 #include "server/server.h"
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/ip/address.hpp>
 #include <utility>
 
-#include "base/env.h"
 #include "base/log.h"
+#include "server/locking.h"
 #include "server/mount3/program.h"
 #include "server/nfs3/program.h"
-#include "server/nlm4/client_caller.h"
-#include "server/nlm4/program.h"
 #include "server/portmap/program.h"
 #include "server/portmap_service.h"
 #include "server/rpc/dispatcher.h"
@@ -19,31 +18,34 @@
 namespace strata {
 namespace {
 
+const PortmapAddress kPort111{.kept_path = "/run/strata-portmap.json"};
+
+bool IsLoopback(const Endpoint& endpoint) { return boost::asio::ip::make_address(endpoint.address).is_loopback(); }
+
 class ServerImpl final : public Server {
  public:
   ServerImpl(const ServerOptions& options, Exports exports)
       : exports_(std::move(exports)),
         nfs_(MakeNfs3Program(exports_,
                              [this] {
-                               if (PortmapService* const told = told_of_mounts_.load()) told->ClientMounts();
+                               if (PortmapService* const portmap = portmap_in_use_.load()) portmap->ClientMounts();
                              })),
         mount_(MakeMount3Program(exports_)),
-        locks_(std::make_shared<nlm4::LockTable>(
-            nlm4::LockLimits{.bytes = options.max_lock_bytes}, [] { return Env::System().Now().ns; },
-            [this](std::vector<nlm4::Grant> grants) { lock_calls_.Tell(*locks_, std::move(grants)); })),
-        lock_calls_([this](rpc::Client& client, const rpc::Address& host, auto done) {
-          if (const PortmapService* const portmap = told_of_mounts_.load()) {
-            return portmap->FindLockManager(client, host, std::move(done));
-          }
-          FindProgram(client, host, nlm_->number(), nlm_->high_version(), std::move(done));
-        }),
-        nlm_(MakeNlm4Program(exports_, options.locks ? locks_.get() : nullptr,
-                             [this](const boost::asio::ip::address& host, bool datagram, std::uint32_t procedure,
-                                    std::vector<std::byte> arguments) {
-                               lock_calls_.SendResult(host, datagram, procedure, std::move(arguments));
-                             })),
-        streams_({nfs_.get(), mount_.get(), nlm_.get()}),
-        datagrams_({mount_.get(), nlm_.get()}),
+        locking_(exports_, LockingOptions(options),
+                 {.locate =
+                      [this](rpc::Client& client, const rpc::Address& host, std::uint32_t program,
+                             std::uint32_t version, auto done) {
+                        if (const PortmapService* const portmap = portmap_in_use_.load()) {
+                          return portmap->FindOfClient(client, host, program, version, std::move(done));
+                        }
+                        FindProgram(client, host, program, version, std::move(done));
+                      },
+                  .status_monitor_wanted =
+                      [this] {
+                        if (PortmapService* const portmap = portmap_in_use_.load()) portmap->StatusMonitorWanted();
+                      }}),
+        streams_(Programs(true)),
+        datagrams_(Programs(false)),
         transport_(rpc::Transport::Create({.io_threads = options.io_threads,
                                            .worker_threads = options.worker_threads,
                                            .max_calls_in_flight = options.max_calls_in_flight,
@@ -69,7 +71,10 @@ class ServerImpl final : public Server {
         log::Warning("mount_over_udp_failed", {{"error", udp.error()}, {"hint", "mount with mountproto=tcp"}});
       }
     }
-    if (options.portmap == PortmapMode::kAuto) SetPortmap(std::make_unique<PortmapService>(*transport_, services));
+    if (options.portmap == PortmapMode::kAuto) {
+      SetPortmap(std::make_unique<PortmapService>(*transport_, services, kPort111, WhoMayAskPort111()));
+    }
+    locking_.Begin();
     return {};
   }
 
@@ -99,8 +104,10 @@ class ServerImpl final : public Server {
     if (serving) serving();
     for (auto& [socket, dispatcher] : taken) transport_->Take(std::move(socket), *dispatcher);
     if (portmap.registered || !portmap.sockets.empty()) {
-      SetPortmap(std::make_unique<PortmapService>(*transport_, services, PortmapAddress{}, std::move(portmap)));
+      SetPortmap(
+          std::make_unique<PortmapService>(*transport_, services, kPort111, WhoMayAskPort111(), std::move(portmap)));
     }
+    locking_.Begin();
   }
 
   Result<Handover> Release(std::chrono::milliseconds limit) override {
@@ -135,19 +142,6 @@ class ServerImpl final : public Server {
     transport_->Remember(answered);
   }
 
-  // Files that are gone take their locks along.
-  void WatchRemovals() {
-    struct Watch final : vfs::RemovalWatch {
-      Watch(std::shared_ptr<nlm4::LockTable> the_locks, std::uint64_t of) : locks(std::move(the_locks)), volume(of) {}
-      void Removed(const vfs::ObjectId& id) override { locks->Forget({volume, id.ino, id.generation}); }
-      const std::shared_ptr<nlm4::LockTable> locks;  // which may outlive the server, where others use the volume
-      const std::uint64_t volume;
-    };
-    for (const Export& entry : exports_.all()) {
-      entry.volume->WatchRemovals(std::make_shared<Watch>(locks_, entry.volume->Volume().id));
-    }
-  }
-
   const std::vector<Endpoint>& endpoints() const override { return endpoints_; }
 
   ServerStatistics statistics() const override {
@@ -165,11 +159,10 @@ class ServerImpl final : public Server {
   void Stop() override {
     if (std::exchange(stopped_, true)) return;
     transport_->Stop();
-    lock_calls_.Stop();
-    told_of_mounts_.store(nullptr);
+    locking_.Stop();
+    portmap_in_use_.store(nullptr);
     portmap_.reset();
     for (const Export& entry : exports_.all()) {
-      entry.volume->WatchRemovals(nullptr);
       if (const auto flushed = entry.volume->Flush(); !flushed) {
         log::Error("flush_failed", {{"export", entry.options.path}, {"error", flushed.error()}});
       }
@@ -179,32 +172,53 @@ class ServerImpl final : public Server {
   void Adopt(int socket, const rpc::Peer& peer) override { transport_->Adopt(socket, peer, streams_); }
 
  private:
+  static Locking::Options LockingOptions(const ServerOptions& options) {
+    const bool beyond = !std::ranges::all_of(options.listen, IsLoopback);
+    return {.on = options.locks,
+            .max_bytes = options.max_lock_bytes,
+            .state_folder = options.state_folder,
+            .beyond_this_machine = beyond,
+            .uses_statd = beyond && options.portmap == PortmapMode::kAuto};
+  }
+  // Those that are served over TCP, or over UDP.
+  std::vector<rpc::Program*> Programs(bool streams) {
+    std::vector<rpc::Program*> programs = {mount_.get(), &locking_.nlm()};
+    if (streams) programs.insert(programs.begin(), nfs_.get());
+    if (locking_.nsm() != nullptr) programs.push_back(locking_.nsm());
+    return programs;
+  }
+  PortmapService::Admits WhoMayAskPort111() const {
+    return [this](const rpc::Peer& peer) {
+      return std::ranges::any_of(exports_.all(), [&](const Export& entry) { return entry.AdmitsAddress(peer); });
+    };
+  }
   // Calls are answered already.
   void SetPortmap(std::unique_ptr<PortmapService> portmap) {
     portmap_ = std::move(portmap);
-    told_of_mounts_.store(portmap_.get());
+    portmap_in_use_.store(portmap_.get());
   }
 
   // What is served on a socket bound there, for port 111.
-  void AddServices(const rpc::Peer& bound, bool datagrams, std::vector<PortmapService::Service>& services) const {
+  void AddServices(const rpc::Peer& bound, bool datagrams, std::vector<PortmapService::Service>& services) {
     const portmap::SocketAddress address{bound.address, bound.port};
     if (!datagrams) services.push_back({nfs_->number(), nfs_->high_version(), address, false});
     services.push_back({mount_->number(), mount_->high_version(), address, datagrams});
-    services.push_back({nlm_->number(), nlm_->high_version(), address, datagrams});
+    services.push_back({locking_.nlm().number(), locking_.nlm().high_version(), address, datagrams});
+    const rpc::Program* const nsm = locking_.nsm();
+    if (nsm != nullptr && !bound.address.is_loopback())
+      services.push_back({nsm->number(), nsm->high_version(), address, datagrams});
   }
 
   const Exports exports_;
   const std::unique_ptr<rpc::Program> nfs_;
   const std::unique_ptr<rpc::Program> mount_;
-  const std::shared_ptr<nlm4::LockTable> locks_;
-  nlm4::ClientCaller lock_calls_;
-  const std::unique_ptr<rpc::Program> nlm_;
+  Locking locking_;
   const rpc::Dispatcher streams_;
   const rpc::Dispatcher datagrams_;
   std::vector<Endpoint> endpoints_;
   std::unique_ptr<rpc::Transport> transport_;
   std::unique_ptr<PortmapService> portmap_;
-  std::atomic<PortmapService*> told_of_mounts_{nullptr};  // until the transport has stopped
+  std::atomic<PortmapService*> portmap_in_use_{nullptr};  // until the transport has stopped
   bool stopped_ = false;
 };
 
@@ -212,7 +226,6 @@ Result<std::unique_ptr<ServerImpl>> Make(const ServerOptions& options, std::vect
   Exports table;
   for (Export& entry : exports) STRATA_TRY(table.Add(std::move(entry)));
   auto server = std::make_unique<ServerImpl>(options, std::move(table));
-  if (options.locks) server->WatchRemovals();
   return server;
 }
 

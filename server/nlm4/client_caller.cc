@@ -1,7 +1,6 @@
 #include "server/nlm4/client_caller.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <chrono>
 #include <utility>
 
@@ -23,6 +22,13 @@ constexpr std::size_t kMostResults = 4096;
 
 log::RateLimit unreachable;
 
+rpc::Address AddressOf(const boost::asio::ip::address& host, const boost::asio::ip::address& from, bool datagram) {
+  return {.transport = datagram ? rpc::Address::Transport::kUdp : rpc::Address::Transport::kTcp,
+          .host = host,
+          .port = 0,
+          .from = from};
+}
+
 }  // namespace
 
 struct ClientCaller::Telling {
@@ -34,28 +40,16 @@ struct ClientCaller::Telling {
   milliseconds pause = kFirstPause;
 };
 
-ClientCaller::ClientCaller(Locate locate)
-    : locate_(std::move(locate)), client_(context_), work_(boost::asio::make_work_guard(context_)) {}
-
-void ClientCaller::Stop() {
-  std::call_once(started_, [] {});
-  context_.stop();
-  thread_ = {};
-}
-
-void ClientCaller::Run(std::move_only_function<void()> what) {
-  std::call_once(started_, [this] { thread_ = std::jthread([this] { context_.run(); }); });
-  boost::asio::post(context_, std::move(what));
-}
+ClientCaller::ClientCaller(rpc::CallThread& calls, Locate locate) : calls_(calls), locate_(std::move(locate)) {}
 
 void ClientCaller::Tell(LockTable& table, std::vector<Grant> grants) {
-  Run([this, &table, grants = std::move(grants)] {
+  calls_.Run([this, &table, grants = std::move(grants)] {
     for (const Grant& grant : grants) TellNow(table, grant);
   });
 }
 
 void ClientCaller::TellNow(LockTable& table, const Grant& grant) {
-  const auto telling = std::make_shared<Telling>(context_, table, grant);
+  const auto telling = std::make_shared<Telling>(calls_.context(), table, grant);
   tellings_[grant.id] = telling;
   Attempt(telling);
 }
@@ -72,7 +66,7 @@ void ClientCaller::Attempt(const std::shared_ptr<Telling>& telling) {
                          .arguments = ArgumentsOf(grant),
                          .privileged_port = true,
                          .one_way = grant.back.message};
-  Call(grant.address, grant.back.datagram, std::move(call),
+  Call(AddressOf(grant.address, grant.back.local, grant.back.datagram), std::move(call),
        [this, telling](const Result<std::vector<std::byte>>& results) { Answered(telling, results); });
 }
 
@@ -102,14 +96,14 @@ void ClientCaller::AgainLater(const std::shared_ptr<Telling>& telling) {
   });
 }
 
-void ClientCaller::SendResult(const boost::asio::ip::address& host, bool datagram, std::uint32_t procedure,
-                              std::vector<std::byte> arguments) {
+void ClientCaller::SendResult(const rpc::Peer& host, std::uint32_t procedure, std::vector<std::byte> arguments) {
   if (results_.fetch_add(1) >= kMostResults) {
     results_.fetch_sub(1);
     return;
   }
-  Run([this, host, datagram, procedure, arguments = std::move(arguments)]() mutable {
-    Call(host, datagram,
+  calls_.Run([this, to = AddressOf(host.address, host.local, host.datagram), procedure,
+              arguments = std::move(arguments)]() mutable {
+    Call(to,
          {.program = kNlmProgram,
           .version = kVersion,
           .procedure = procedure,
@@ -120,16 +114,12 @@ void ClientCaller::SendResult(const boost::asio::ip::address& host, bool datagra
   });
 }
 
-void ClientCaller::Call(const boost::asio::ip::address& host, bool datagram, rpc::OutgoingCall call,
-                        rpc::Client::Done done) {
-  const rpc::Address to{.transport = datagram ? rpc::Address::Transport::kUdp : rpc::Address::Transport::kTcp,
-                        .host = host,
-                        .port = 0,
-                        .path = {}};
-  locate_(client_, to, [this, call = std::move(call), done = std::move(done)](Result<rpc::Address> found) mutable {
-    if (!found) return done(Fail(found.error()));
-    client_.Call(*found, std::move(call), std::move(done));
-  });
+void ClientCaller::Call(const rpc::Address& host, rpc::OutgoingCall call, rpc::Client::Done done) {
+  locate_(calls_.client(), host,
+          [this, call = std::move(call), done = std::move(done)](Result<rpc::Address> found) mutable {
+            if (!found) return done(Fail(found.error()));
+            calls_.client().Call(*found, std::move(call), std::move(done));
+          });
 }
 
 std::vector<std::byte> ClientCaller::ArgumentsOf(const Grant& grant) {

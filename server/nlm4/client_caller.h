@@ -5,18 +5,15 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <thread>
 #include <vector>
 
 #include "server/nlm4/lock_table.h"
-#include "server/rpc/client.h"
+#include "server/rpc/call_thread.h"
+#include "server/rpc/program.h"
 
 namespace strata::nlm4 {
 
@@ -26,21 +23,17 @@ class ClientCaller {
   using Locate = std::function<void(rpc::Client& client, const rpc::Address& host,
                                     std::move_only_function<void(Result<rpc::Address>)> done)>;
 
-  explicit ClientCaller(Locate locate);
-  ~ClientCaller() { Stop(); }
+  // `calls` must be stopped before this is destroyed.
+  ClientCaller(rpc::CallThread& calls, Locate locate);
   ClientCaller(const ClientCaller&) = delete;
   ClientCaller& operator=(const ClientCaller&) = delete;
-
-  // Ends the thread, which the first call starts. What is asked for later is not done.
-  void Stop();
 
   // From any thread: --------------------------------------------------------------------------------------------------
 
   // `table` tells whether a grant is still to be told of, and must outlive this.
   void Tell(LockTable& table, std::vector<Grant> grants);
   // One of the RES procedures with its arguments; lost where the client cannot be reached, as by a datagram.
-  void SendResult(const boost::asio::ip::address& host, bool datagram, std::uint32_t procedure,
-                  std::vector<std::byte> arguments);
+  void SendResult(const rpc::Peer& host, std::uint32_t procedure, std::vector<std::byte> arguments);
 
   // The arguments of GRANTED and GRANTED_MSG; the cookie is the grant's id.
   static std::vector<std::byte> ArgumentsOf(const Grant& grant);
@@ -49,22 +42,17 @@ class ClientCaller {
  private:
   struct Telling;
 
-  // Runs it on the thread.
-  void Run(std::move_only_function<void()> what);
+  // On the thread:
   void TellNow(LockTable& table, const Grant& grant);
   void Attempt(const std::shared_ptr<Telling>& telling);
   void Answered(const std::shared_ptr<Telling>& telling, const Result<std::vector<std::byte>>& results);
   void AgainLater(const std::shared_ptr<Telling>& telling);
-  void Call(const boost::asio::ip::address& host, bool datagram, rpc::OutgoingCall call, rpc::Client::Done done);
+  void Call(const rpc::Address& host, rpc::OutgoingCall call, rpc::Client::Done done);
 
+  rpc::CallThread& calls_;
   const Locate locate_;
   std::atomic<std::size_t> results_{0};  // on their way
-  boost::asio::io_context context_{1};
   absl::flat_hash_map<std::uint64_t, std::shared_ptr<Telling>> tellings_;
-  rpc::Client client_;  // whose end calls back
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  std::once_flag started_;
-  std::jthread thread_;
 };
 
 }  // namespace strata::nlm4

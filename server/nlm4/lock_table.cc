@@ -419,22 +419,53 @@ void LockTable::Unshare(const FileKey& key, const Caller& caller) {
   DropIfEmpty(key, *file);
 }
 
+void LockTable::ReleaseAll(const std::vector<ClientIndex>& clients, std::vector<Grant>& grants) {
+  if (clients.empty()) return;
+  for (auto at = files_.begin(); at != files_.end();) {
+    const auto here = at++;
+    const FileKey key = here->first;
+    File& file = *here->second;
+    DropOwners(file, [&](OwnerId id) STRATA_REQUIRES(mutex_) {
+      return std::ranges::find(clients, owners_[id].client) != clients.end();
+    });
+    GrantWaiting(key, file, grants);
+    DropIfEmpty(key, file);
+  }
+}
+
 void LockTable::Release(std::string_view name, const boost::asio::ip::address& address) {
   std::vector<Grant> grants;
   {
     const MutexLock lock(mutex_);
-    const auto client = FindClient(name, address);
-    if (!client) return;
-    for (auto at = files_.begin(); at != files_.end();) {
-      const auto here = at++;
-      const FileKey key = here->first;
-      File& file = *here->second;
-      DropOwners(file, [&](OwnerId id) STRATA_REQUIRES(mutex_) { return owners_[id].client == *client; });
-      GrantWaiting(key, file, grants);
-      DropIfEmpty(key, file);
-    }
+    if (const auto client = FindClient(name, address)) ReleaseAll({*client}, grants);
   }
   Tell(std::move(grants));
+}
+
+void LockTable::ReleaseMachine(const boost::asio::ip::address& address, std::string_view name) {
+  const auto first = [](std::string_view whole) { return whole.substr(0, whole.find('.')); };
+  std::vector<Grant> grants;
+  {
+    const MutexLock lock(mutex_);
+    std::vector<ClientIndex> all, named;
+    for (ClientIndex at = 0; at < clients_.size(); ++at) {
+      const Client& client = clients_[at];
+      if (client.owners == 0 || client.address != address) continue;
+      all.push_back(at);
+      if (first(client.name) == first(name)) named.push_back(at);
+    }
+    ReleaseAll(named.empty() ? all : named, grants);
+  }
+  Tell(std::move(grants));
+}
+
+std::vector<boost::asio::ip::address> LockTable::Machines() const {
+  const MutexLock lock(mutex_);
+  std::vector<boost::asio::ip::address> all;
+  for (const Client& client : clients_) {
+    if (client.owners != 0) all.push_back(client.address);
+  }
+  return all;
 }
 
 void LockTable::Forget(const FileKey& key) {

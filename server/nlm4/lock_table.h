@@ -56,7 +56,8 @@ enum class Answer : std::uint8_t { kGranted, kDenied, kBlocked, kNoRoom, kGrace 
 
 // How the client of one who waits is to be called.
 struct CallBack {
-  std::vector<std::byte> handle;  // the file's, as the client knows it
+  std::vector<std::byte> handle;     // the file's, as the client knows it
+  boost::asio::ip::address local{};  // the server's, as the client knows it
   bool datagram = false;
   bool message = false;  // it asked by LOCK_MSG: GRANTED_MSG answers that
 };
@@ -116,8 +117,14 @@ class LockTable {
   Answer Share(const FileKey& file, const Caller& caller, std::uint32_t access, std::uint32_t deny, bool reclaim);
   void Unshare(const FileKey& file, const Caller& caller);
 
-  // All of a client, such as one whose machine has started anew.
+  // All of a client.
   void Release(std::string_view name, const boost::asio::ip::address& address);
+  // All of the clients at an address, whose machine has started anew: of those that bear its name. What it is called in
+  // such a notice is a matter of configuration. So names agree that are the same up to their first dot, and where none
+  // agrees all are meant.
+  void ReleaseMachine(const boost::asio::ip::address& address, std::string_view name);
+  // The addresses of all who hold or wait for something.
+  std::vector<boost::asio::ip::address> Machines() const;
   // All of a file, which is gone. Those who wait for it are granted nothing; they ask again, and hear that.
   void Forget(const FileKey& file);
 
@@ -245,6 +252,8 @@ class LockTable {
   // All of the owners that `which` tells.
   template <typename Which>
   void DropOwners(File& file, Which which) STRATA_REQUIRES(mutex_);
+  // Of these clients.
+  void ReleaseAll(const std::vector<ClientIndex>& clients, std::vector<Grant>& grants) STRATA_REQUIRES(mutex_);
   Grant MakeGrant(std::uint64_t id, const Pending& pending) const STRATA_REQUIRES(mutex_);
   void Tell(std::vector<Grant> grants) STRATA_EXCLUDES(mutex_);
 

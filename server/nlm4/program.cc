@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <utility>
 
+#include "base/log.h"
 #include "server/nfs3/handle.h"
 #include "server/nlm4/protocol.h"
 
@@ -12,11 +14,11 @@ namespace nlm4 {
 namespace {
 
 constexpr std::size_t kLargestReply = 2 * kMaxObject + 256;
+log::RateLimit unmonitored;
 
 class Nlm4Program final : public rpc::Program {
  public:
-  Nlm4Program(const Exports& exports, LockTable* locks, SendLockResult send)
-      : exports_(exports), locks_(locks), send_(std::move(send)) {}
+  Nlm4Program(const Exports& exports, Nlm4Locks locks) : exports_(exports), service_(std::move(locks)) {}
   std::uint32_t number() const override { return kNlmProgram; }
   std::string_view name() const override { return "nlm"; }
   std::uint32_t low_version() const override { return 4; }
@@ -26,17 +28,17 @@ class Nlm4Program final : public rpc::Program {
     return std::ranges::any_of(exports_.all(), [&peer](const Export& entry) { return entry.AdmitsAddress(peer); });
   }
   const Exports& exports() const { return exports_; }
-  LockTable* locks() const { return locks_; }
+  LockTable* locks() const { return service_.table; }
+  ClientMonitor* monitor() const { return service_.monitor; }
   void Send(const rpc::Call& call, std::uint32_t procedure, const rpc::ReplyBuffer& results) const {
     std::vector<std::byte> bytes;
     results.CopyTo(0, bytes);
-    if (call.peer != nullptr) send_(call.peer->address, call.peer->datagram, procedure, std::move(bytes));
+    if (call.peer != nullptr) service_.send(*call.peer, procedure, std::move(bytes));
   }
 
  private:
   const Exports& exports_;
-  LockTable* const locks_;
-  const SendLockResult send_;
+  const Nlm4Locks service_;
 };
 
 Nlm4Program& Self(rpc::Program& program) { return static_cast<Nlm4Program&>(program); }
@@ -158,6 +160,24 @@ rpc::Outcome Test(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& 
 // LOCK, LOCK_MSG, and NM_LOCK, which never waits.
 enum class LockForm : std::uint8_t { kCall, kMessage, kUnmonitored };
 
+// What is left to do before the client may have a lock.
+enum class Monitored : std::uint8_t { kYes, kNotYet, kFailed };
+
+// Sees to it that the client hears of it when this server starts anew; waits only where the call may.
+Monitored Monitor(rpc::Program& program, const rpc::Call& call) {
+  ClientMonitor& monitor = *Self(program).monitor();
+  if (monitor.Has(*call.peer)) return Monitored::kYes;
+  if (!call.may_block) return Monitored::kNotYet;
+  const auto added = monitor.Add(*call.peer);
+  if (added) return Monitored::kYes;
+  if (unmonitored.Allow()) {
+    log::Error("lock_refused", {{"client", call.peer->address.to_string()},
+                                {"reason", "its name cannot be kept, and it could not be told of a restart"},
+                                {"error", added.error()}});
+  }
+  return Monitored::kFailed;
+}
+
 template <LockForm form>
 rpc::Outcome Lock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
   const ByteSpan cookie = ReadCookie(arguments);
@@ -174,14 +194,31 @@ rpc::Outcome Lock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& 
   if (!may) return rpc::Outcome::WouldBlock();
   if (*may == Stat::kStaleFh) locks.Forget(target.key());
   if (*may != Stat::kGranted) return Reply(call, reply, cookie, *may);
+  const auto monitored = [&] { return form == LockForm::kUnmonitored ? Monitored::kYes : Monitor(program, call); };
+  if (const Monitored is = monitored(); is != Monitored::kYes) {
+    if (is == Monitored::kNotYet) return rpc::Outcome::WouldBlock();
+    return Reply(call, reply, cookie, Stat::kDeniedNoLocks);
+  }
   CallBack back;
   if (waits) {
     back.handle.assign(lock.handle.begin(), lock.handle.end());
+    back.local = call.peer->local;
     back.datagram = call.peer->datagram;
     back.message = form == LockForm::kMessage;
   }
-  const Answer answer =
-      locks.Lock(target.key(), CallerOf(call, lock), target.range, exclusive, reclaim, waits ? &back : nullptr);
+  const Caller caller = CallerOf(call, lock);
+  const Answer answer = locks.Lock(target.key(), caller, target.range, exclusive, reclaim, waits ? &back : nullptr);
+  if (answer == Answer::kGranted || answer == Answer::kBlocked) {
+    // It may have been forgotten just before it had anything.
+    const Monitored is = monitored();
+    if (is == Monitored::kNotYet) return rpc::Outcome::WouldBlock();  // the same lock is granted again
+    if (is == Monitored::kFailed) {
+      if (!locks.Cancel(target.key(), caller, target.range, exclusive))
+        locks.Unlock(target.key(), caller, target.range);
+      return Reply(call, reply, cookie, Stat::kDeniedNoLocks);
+    }
+    if (reclaim) Self(program).monitor()->Reclaimed(call.peer->address);
+  }
   return Reply(call, reply, cookie, StatOf(answer));
 }
 
@@ -285,6 +322,23 @@ rpc::Outcome GrantedResult(rpc::Program& program, const rpc::Call& call, rpc::Xd
   return {};
 }
 
+// This machine's rpc.statd tells that a client has started anew.
+rpc::Outcome StatusNotify(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments, rpc::ReplyBuffer&) {
+  const std::string_view name = arguments.Text(kMaxName);
+  arguments.U32();  // its state
+  boost::asio::ip::address_v6::bytes_type client{};
+  const ByteSpan cookie = arguments.Fixed(client.size());
+  if (!arguments.Finished()) return rpc::Outcome::Garbage();
+  std::memcpy(client.data(), cookie.data(), client.size());
+  if (call.peer == nullptr || !call.peer->address.is_loopback() || !rpc::FromPrivilegedPort(*call.peer)) return {};
+  ClientMonitor* const monitor = Self(program).monitor();
+  const boost::asio::ip::address_v6 v6(client);
+  using boost::asio::ip::make_address_v4, boost::asio::ip::v4_mapped;
+  if (monitor != nullptr)
+    monitor->Restarted(v6.is_v4_mapped() ? boost::asio::ip::address(make_address_v4(v4_mapped, v6)) : v6, name);
+  return {};
+}
+
 // The result of a call that was never made.
 rpc::Outcome StrayResult(rpc::Program&, const rpc::Call&, rpc::XdrReader&, rpc::ReplyBuffer&) { return {}; }
 
@@ -312,6 +366,7 @@ constexpr std::array<rpc::Procedure, 24> Table() {
   add(kCancelRes, "CANCEL_RES", StrayResult);
   add(kUnlockRes, "UNLOCK_RES", StrayResult);
   add(kGrantedRes, "GRANTED_RES", GrantedResult);
+  add(kSmNotify, "SM_NOTIFY", StatusNotify);
   add(kShare, "SHARE", Share<true>);
   add(kUnshare, "UNSHARE", Share<false>);
   add(kNmLock, "NM_LOCK", Lock<LockForm::kUnmonitored>);
@@ -325,8 +380,8 @@ std::span<const rpc::Procedure> Nlm4Program::Procedures(std::uint32_t) const { r
 }  // namespace
 }  // namespace nlm4
 
-std::unique_ptr<rpc::Program> MakeNlm4Program(const Exports& exports, nlm4::LockTable* locks, SendLockResult send) {
-  return std::make_unique<nlm4::Nlm4Program>(exports, locks, std::move(send));
+std::unique_ptr<rpc::Program> MakeNlm4Program(const Exports& exports, Nlm4Locks locks) {
+  return std::make_unique<nlm4::Nlm4Program>(exports, std::move(locks));
 }
 
 }  // namespace strata

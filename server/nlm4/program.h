@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/exports.h"
+#include "server/nlm4/client_monitor.h"
 #include "server/nlm4/lock_table.h"
 #include "server/rpc/program.h"
 
@@ -16,10 +17,17 @@ namespace strata {
 inline constexpr std::uint32_t kNlmProgram = 100021;
 
 // Sends the results of a call that is answered by a call: the RES procedure, to the lock manager of the caller's host.
-using SendLockResult = std::function<void(const boost::asio::ip::address& host, bool datagram, std::uint32_t procedure,
-                                          std::vector<std::byte> arguments)>;
+using SendLockResult =
+    std::function<void(const rpc::Peer& host, std::uint32_t procedure, std::vector<std::byte> arguments)>;
 
-// `exports` and `locks` must outlive the program. `locks` null: every lock is refused (NLM4_DENIED_NOLOCKS), at once.
-std::unique_ptr<rpc::Program> MakeNlm4Program(const Exports& exports, nlm4::LockTable* locks, SendLockResult send);
+// The locks that are granted. Without a table each is refused (NLM4_DENIED_NOLOCKS), at once.
+struct Nlm4Locks {
+  nlm4::LockTable* table = nullptr;
+  nlm4::ClientMonitor* monitor = nullptr;  // where there is a table
+  SendLockResult send;
+};
+
+// `exports`, table and monitor must outlive the program.
+std::unique_ptr<rpc::Program> MakeNlm4Program(const Exports& exports, Nlm4Locks locks);
 
 }  // namespace strata

@@ -13,11 +13,14 @@ namespace strata::nlm4 {
 
 inline constexpr std::uint32_t kNull = 0, kTest = 1, kLock = 2, kCancel = 3, kUnlock = 4, kGranted = 5, kTestMsg = 6,
                                kLockMsg = 7, kCancelMsg = 8, kUnlockMsg = 9, kGrantedMsg = 10, kTestRes = 11,
-                               kLockRes = 12, kCancelRes = 13, kUnlockRes = 14, kGrantedRes = 15, kShare = 20,
-                               kUnshare = 21, kNmLock = 22, kFreeAll = 23;
+                               kLockRes = 12, kCancelRes = 13, kUnlockRes = 14, kGrantedRes = 15, kSmNotify = 16,
+                               kShare = 20, kUnshare = 21, kNmLock = 22, kFreeAll = 23;
 
 inline constexpr std::size_t kMaxName = 1024;    // LM_MAXSTRLEN
 inline constexpr std::size_t kMaxObject = 1024;  // MAXNETOBJ_SZ
+// What this machine's rpc.statd is given for each client, and gives back with SM_NOTIFY: its address, that of IPv4
+// mapped.
+inline constexpr std::size_t kMonitorCookie = 16;
 
 // nlm4_stats.
 enum class Stat : std::uint32_t {

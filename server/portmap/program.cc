@@ -17,18 +17,26 @@ namespace {
 
 using boost::asio::ip::address;
 
+bool IsHere(const rpc::Peer& peer) {
+  return peer.local_socket || peer.address.is_loopback() || peer.address == peer.local;
+}
+bool IsHere(const rpc::Call& call) { return call.peer == nullptr || IsHere(*call.peer); }
+
 class PortmapProgram final : public rpc::Program {
  public:
-  explicit PortmapProgram(Registry& registry) : registry_(registry) {}
+  PortmapProgram(Registry& registry, std::function<bool(const rpc::Peer&)> admits)
+      : registry_(registry), admits_(std::move(admits)) {}
   std::uint32_t number() const override { return kPortmapProgram; }
   std::string_view name() const override { return "portmap"; }
   std::uint32_t low_version() const override { return 2; }
   std::uint32_t high_version() const override { return 4; }
   std::span<const rpc::Procedure> Procedures(std::uint32_t version) const override;
+  bool Admits(const rpc::Peer& peer) const override { return IsHere(peer) || (admits_ && admits_(peer)); }
   Registry& registry() { return registry_; }
 
  private:
   Registry& registry_;
+  const std::function<bool(const rpc::Peer&)> admits_;
 };
 
 Registry& RegistryOf(rpc::Program& program) { return static_cast<PortmapProgram&>(program).registry(); }
@@ -124,19 +132,22 @@ rpc::Outcome PmapUnset(rpc::Program& program, const rpc::Call& call, rpc::XdrRea
   return {};
 }
 
-rpc::Outcome PmapGetPort(rpc::Program& program, const rpc::Call&, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+rpc::Outcome PmapGetPort(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                         rpc::ReplyBuffer& reply) {
   PmapArgument map;
   if (!map.Decode(arguments)) return rpc::Outcome::Garbage();
-  const auto found = RegistryOf(program).Find(static_cast<std::uint32_t>(map->pm_prog),
-                                              static_cast<std::uint32_t>(map->pm_vers), NetidOf(map->pm_prot), false);
+  const auto found =
+      RegistryOf(program).Find(static_cast<std::uint32_t>(map->pm_prog), static_cast<std::uint32_t>(map->pm_vers),
+                               NetidOf(map->pm_prot), false, IsHere(call));
   const auto listening = found ? ParseUniversalAddress(found->uaddr) : std::nullopt;
   reply.U32(listening ? listening->port : 0);
   return {};
 }
 
-rpc::Outcome PmapDump(rpc::Program& program, const rpc::Call&, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+rpc::Outcome PmapDump(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                      rpc::ReplyBuffer& reply) {
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
-  for (const Registration& entry : RegistryOf(program).All()) {
+  for (const Registration& entry : RegistryOf(program).All(IsHere(call))) {
     const auto listening = ParseUniversalAddress(entry.uaddr);
     if (!listening || (entry.netid != "tcp" && entry.netid != "udp")) continue;
     reply.Bool(true);
@@ -183,7 +194,7 @@ rpc::Outcome GetAddress(rpc::Program& program, const rpc::Call& call, rpc::XdrRe
   std::string netid(Text(map->r_netid));
   if (netid.empty()) netid = NetidOf(peer);
   const auto found = RegistryOf(program).Find(static_cast<std::uint32_t>(map->r_prog),
-                                              static_cast<std::uint32_t>(map->r_vers), netid, exact);
+                                              static_cast<std::uint32_t>(map->r_vers), netid, exact, IsHere(peer));
   reply.Text(found ? MergedAddress(*found, Text(map->r_addr), peer) : std::string());
   return {};
 }
@@ -198,9 +209,10 @@ rpc::Outcome RpcbGetVersionAddress(rpc::Program& program, const rpc::Call& call,
   return GetAddress(program, call, arguments, reply, true);
 }
 
-rpc::Outcome RpcbDump(rpc::Program& program, const rpc::Call&, rpc::XdrReader& arguments, rpc::ReplyBuffer& reply) {
+rpc::Outcome RpcbDump(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
+                      rpc::ReplyBuffer& reply) {
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
-  for (const Registration& entry : RegistryOf(program).All()) {
+  for (const Registration& entry : RegistryOf(program).All(IsHere(call))) {
     reply.Bool(true);
     reply.U32(entry.program);
     reply.U32(entry.version);
@@ -225,6 +237,7 @@ constexpr std::size_t kLargestDump = kMaxRegistrations * 512;
 constexpr rpc::Procedure Row(std::uint32_t number, std::string_view name, Handler* handler,
                              std::size_t largest_reply = 512) {
   rpc::Procedure row;
+  row.always_blocks = name == "SET" || name == "UNSET";  // what is registered is kept in a file
   row.number = number;
   row.name = name;
   row.handler = handler;
@@ -263,8 +276,9 @@ std::span<const rpc::Procedure> PortmapProgram::Procedures(std::uint32_t version
 }  // namespace
 }  // namespace portmap
 
-std::unique_ptr<rpc::Program> MakePortmapProgram(portmap::Registry& registry) {
-  return std::make_unique<portmap::PortmapProgram>(registry);
+std::unique_ptr<rpc::Program> MakePortmapProgram(portmap::Registry& registry,
+                                                 std::function<bool(const rpc::Peer&)> admits) {
+  return std::make_unique<portmap::PortmapProgram>(registry, std::move(admits));
 }
 
 }  // namespace strata

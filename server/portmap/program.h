@@ -1,6 +1,7 @@
 // The port mapper (program 100000): versions 2 (portmap), 3 and 4 (rpcbind).
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "server/portmap/registry.h"
@@ -10,8 +11,10 @@ namespace strata {
 
 inline constexpr std::uint32_t kPortmapProgram = 100000;
 
-// `registry` must outlive the program. SET and UNSET are obeyed from a local privileged caller only. That is an AF_UNIX
-// peer with uid 0, or a loopback address with a source port below 1024. Everyone else gets FALSE.
-std::unique_ptr<rpc::Program> MakePortmapProgram(portmap::Registry& registry);
+// `registry` must outlive the program. Whoever calls from beyond this machine is answered if `admits` says so. SET and
+// UNSET are obeyed from a local privileged caller only. That is an AF_UNIX peer with uid 0, or a loopback address with
+// a source port below 1024. Everyone else gets FALSE.
+std::unique_ptr<rpc::Program> MakePortmapProgram(portmap::Registry& registry,
+                                                 std::function<bool(const rpc::Peer&)> admits = {});
 
 }  // namespace strata

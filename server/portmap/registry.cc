@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <utility>
 
 namespace strata::portmap {
@@ -9,7 +10,14 @@ namespace {
 
 // The lock manager: a client on this machine has one of its own, under the same number. Clients are told of the
 // server's; the server finds theirs.
-constexpr std::uint32_t kSharedProgram = 100021;
+constexpr std::uint32_t kLockManager = 100021;
+// The status monitor: rpc.statd is one for all of this machine, also for the server. The server's own is for other
+// machines, where rpc.statd does not run.
+constexpr std::uint32_t kStatusMonitor = 100024;
+
+bool IsOwn(const Registration& entry) { return entry.owner == kOwnOwner; }
+bool IsShared(const Registration& entry) { return entry.program == kLockManager || entry.program == kStatusMonitor; }
+bool IsHidden(const Registration& entry, bool here) { return here && entry.program == kStatusMonitor && IsOwn(entry); }
 constexpr std::size_t kMaxFieldBytes = 108;  // that of a socket's path, the longest that a universal address can be
 
 bool Printable(std::string_view text) {
@@ -67,36 +75,46 @@ bool Registry::Set(Registration registration) {
       !Printable(registration.uaddr) || !Printable(registration.owner)) {
     return false;
   }
-  const MutexLock lock(mutex_);
-  for (const Registration& entry : entries_) {
-    if (entry.program == kSharedProgram && entry.owner == kOwnOwner) continue;
-    if (entry.program == registration.program && entry.version == registration.version &&
-        entry.netid == registration.netid) {
-      return entry.uaddr == registration.uaddr;
+  {
+    const MutexLock lock(mutex_);
+    for (const Registration& entry : entries_) {
+      if (IsShared(entry) && IsOwn(entry)) continue;
+      if (entry.program == registration.program && entry.version == registration.version &&
+          entry.netid == registration.netid) {
+        return entry.uaddr == registration.uaddr;
+      }
     }
+    if (entries_.size() >= kMaxRegistrations) return false;
+    entries_.push_back(std::move(registration));
   }
-  if (entries_.size() >= kMaxRegistrations) return false;
-  entries_.push_back(std::move(registration));
+  if (changed_) changed_();
   return true;
 }
 
 bool Registry::Unset(std::uint32_t program, std::uint32_t version, std::string_view netid, std::string_view owner) {
-  const MutexLock lock(mutex_);
-  return std::erase_if(entries_, [&](const Registration& entry) {
-           return entry.program == program && entry.version == version && (netid.empty() || entry.netid == netid) &&
-                  entry.owner != kOwnOwner && (owner == "superuser" || entry.owner == owner);
-         }) > 0;
+  {
+    const MutexLock lock(mutex_);
+    const std::size_t removed = std::erase_if(entries_, [&](const Registration& entry) {
+      return entry.program == program && entry.version == version && (netid.empty() || entry.netid == netid) &&
+             !IsOwn(entry) && (owner == "superuser" || entry.owner == owner);
+    });
+    if (removed == 0) return false;
+  }
+  if (changed_) changed_();
+  return true;
 }
 
 std::optional<Registration> Registry::Find(std::uint32_t program, std::uint32_t version, std::string_view netid,
-                                           bool exact) const {
+                                           bool exact, bool here) const {
   const MutexLock lock(mutex_);
   const Registration* best = nullptr;
   const auto rank = [version](const Registration& entry) {
-    return (entry.version == version ? 2 : 0) + (entry.owner == kOwnOwner ? 1 : 0);
+    const bool first = IsOwn(entry) != (entry.program == kStatusMonitor);
+    return (entry.version == version ? 2 : 0) + (first ? 1 : 0);
   };
   for (const Registration& entry : entries_) {
     if (entry.program != program || entry.netid != netid || (exact && entry.version != version)) continue;
+    if (IsHidden(entry, here)) continue;
     if (best == nullptr || rank(entry) > rank(*best)) best = &entry;
   }
   if (best == nullptr) return std::nullopt;
@@ -107,16 +125,25 @@ std::optional<Registration> Registry::FindOthers(std::uint32_t program, std::uin
                                                  std::string_view netid) const {
   const MutexLock lock(mutex_);
   for (const Registration& entry : entries_) {
-    if (entry.program == program && entry.version == version && entry.netid == netid && entry.owner != kOwnOwner) {
+    if (entry.program == program && entry.version == version && entry.netid == netid && !IsOwn(entry)) {
       return entry;
     }
   }
   return std::nullopt;
 }
 
-std::vector<Registration> Registry::All() const {
+std::vector<Registration> Registry::All(bool here) const {
   const MutexLock lock(mutex_);
-  return entries_;
+  std::vector<Registration> all;
+  std::ranges::copy_if(entries_, std::back_inserter(all), [&](const Registration& e) { return !IsHidden(e, here); });
+  return all;
+}
+
+std::vector<Registration> Registry::Others() const {
+  const MutexLock lock(mutex_);
+  std::vector<Registration> others;
+  std::ranges::copy_if(entries_, std::back_inserter(others), [](const Registration& entry) { return !IsOwn(entry); });
+  return others;
 }
 
 }  // namespace strata::portmap

@@ -4,9 +4,11 @@
 
 #include <boost/asio/ip/address.hpp>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -47,20 +49,28 @@ class Registry {
   void AddOwn(std::uint32_t program, std::uint32_t version, const SocketAddress& address, bool datagram);
 
   // False if (program, version, netid) is there already with another address, the registry is full, or a field is
-  // malformed or too long. The lock manager may be there twice: the server's own and another's.
+  // malformed or too long. The lock manager and the status monitor may be there twice: the server's own and another's.
   bool Set(Registration registration);
   // Removes (program, version, netid), of all netids where it is empty, as far as `owner` owns them ("superuser" owns
   // all but the server's own). False if nothing was removed.
   bool Unset(std::uint32_t program, std::uint32_t version, std::string_view netid, std::string_view owner);
   // The registration of the program for the netid: of this version, or, unless `exact`, of any other where there is
-  // none. The server's own comes before another's.
-  std::optional<Registration> Find(std::uint32_t program, std::uint32_t version, std::string_view netid,
-                                   bool exact) const;
+  // none. The server's own comes before another's, but for the status monitor: that is another's where there is one,
+  // and who asks on this machine (`here`) looks for no other.
+  std::optional<Registration> Find(std::uint32_t program, std::uint32_t version, std::string_view netid, bool exact,
+                                   bool here = false) const;
   // What another registered, whatever the server itself has.
   std::optional<Registration> FindOthers(std::uint32_t program, std::uint32_t version, std::string_view netid) const;
-  std::vector<Registration> All() const;
+  // All of them; for who asks on this machine (`here`) without the server's own status monitor.
+  std::vector<Registration> All(bool here = false) const;
+  // What others registered.
+  std::vector<Registration> Others() const;
+
+  // `changed` is called after each change by others, without locks. To be set before the registry is used.
+  void OnChange(std::function<void()> changed) { changed_ = std::move(changed); }
 
  private:
+  std::function<void()> changed_;
   mutable Mutex mutex_;
   std::vector<Registration> entries_ STRATA_GUARDED_BY(mutex_);  // in the order of arrival
 };

@@ -72,24 +72,29 @@ std::optional<Result<std::vector<std::byte>>> Parse(ByteSpan reply, std::uint32_
 }
 
 Status Unreachable(const boost::system::error_code& error) {
-  const bool nobody = error == asio::error::connection_refused || error == asio::error::host_unreachable ||
-                      error == asio::error::network_unreachable ||
-                      error == boost::system::errc::no_such_file_or_directory;
+  const bool nobody =
+      error == asio::error::connection_refused || error == boost::system::errc::no_such_file_or_directory;
   return Status(nobody ? Errc::kNotFound : Errc::kIo, error.message());
 }
 
-// Binds to a free port below 1024; where that cannot be, the system chooses one.
-void BindLow(int socket, bool v6) {
-  if (!v6) {
-    (void)::bindresvport(socket, nullptr);
-    return;
+// Binds to the address to call from, and where `low` to a free port below 1024. Where that cannot be, the system
+// chooses.
+void Bind(int socket, const Address& to, bool low) {
+  const bool chosen = !to.from.is_unspecified() && to.from.is_v6() == to.host.is_v6();
+  if (!low && !chosen) return;
+  const auto any = to.host.is_v6() ? asio::ip::address(asio::ip::address_v6::any()) : asio::ip::address_v4::any();
+  const auto bind = [&](std::uint16_t port) {
+    const tcp::endpoint endpoint(chosen ? to.from : any, port);
+    return ::bind(socket, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0;
+  };
+  // Each call begins somewhere else, since a port that was just used may not be free for the same address.
+  static std::atomic<unsigned> next{0};
+  constexpr unsigned kLowest = 600, kPorts = 1024 - kLowest;
+  for (unsigned tries = 0; low && tries < kPorts; ++tries) {
+    if (bind(static_cast<std::uint16_t>(kLowest + next.fetch_add(1) % kPorts))) return;
+    if (errno != EADDRINUSE) break;
   }
-  sockaddr_in6 any{};
-  any.sin6_family = AF_INET6;
-  for (std::uint16_t port = 1023; port >= 600; --port) {
-    any.sin6_port = htons(port);
-    if (::bind(socket, reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0 || errno != EADDRINUSE) return;
-  }
+  if (chosen) (void)bind(0);
 }
 
 }  // namespace
@@ -140,7 +145,7 @@ class Client::One : public std::enable_shared_from_this<One> {
     const tcp::endpoint endpoint(to_.host, to_.port);
     stream_.open(asio::generic::stream_protocol(endpoint.protocol()), error);
     if (error) return End(std::unexpected(Unreachable(error)));
-    if (privileged_) BindLow(stream_.native_handle(), to_.host.is_v6());
+    Bind(stream_.native_handle(), to_, privileged_);
     Connect(endpoint);
   }
 
@@ -212,7 +217,7 @@ class Client::One : public std::enable_shared_from_this<One> {
     boost::system::error_code error;
     const udp::endpoint endpoint(to_.host, to_.port);
     datagram_.open(endpoint.protocol(), error);
-    if (!error && privileged_) BindLow(datagram_.native_handle(), to_.host.is_v6());
+    if (!error) Bind(datagram_.native_handle(), to_, privileged_);
     // Connected: what comes from elsewhere is not seen.
     if (!error) datagram_.connect(endpoint, error);
     if (error) return End(std::unexpected(Unreachable(error)));

@@ -24,7 +24,9 @@ struct Address {
   Transport transport = Transport::kTcp;
   boost::asio::ip::address host;
   std::uint16_t port = 0;
-  std::string path;  // kUnix
+  // The address of this machine to call from, as far as it can be; unspecified: the system chooses.
+  boost::asio::ip::address from{};
+  std::string path{};  // kUnix
 };
 
 struct OutgoingCall {

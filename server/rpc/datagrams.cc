@@ -63,7 +63,10 @@ struct Datagrams::Pending final : public WorkerPool::Task {
 };
 
 Datagrams::Datagrams(IoThread& thread, int socket, const Dispatcher& dispatcher)
-    : thread_(thread), dispatcher_(dispatcher), socket_(thread.context(), socket) {}
+    : thread_(thread),
+      dispatcher_(dispatcher),
+      socket_(thread.context(), socket),
+      local_(BoundAddress(socket).address) {}
 
 void Datagrams::Start() {
   paused_ = false;
@@ -120,6 +123,7 @@ void Datagrams::Serve(ByteSpan call, const sockaddr_storage& from, socklen_t fro
   thread_.counters().calls.Add();
   Peer peer = PeerFromSockaddr(&from, from_size);
   peer.datagram = true;
+  peer.local = local_;
   peer.port_proves_nothing = PortProvesNothing(peer, socket_.native_handle());
   CredentialCache credentials;
   ReplyBuffer reply;

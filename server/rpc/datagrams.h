@@ -45,6 +45,7 @@ class Datagrams : public std::enable_shared_from_this<Datagrams> {
   IoThread& thread_;
   const Dispatcher& dispatcher_;
   boost::asio::posix::stream_descriptor socket_;
+  const boost::asio::ip::address local_;  // that the socket is bound to
   bool paused_ = false;
   std::atomic<unsigned> in_flight_{0};
   std::array<std::byte, 9000> buffer_;

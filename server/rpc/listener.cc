@@ -181,6 +181,7 @@ void Listener::AcceptAll() {
     }
     Peer peer = PeerFromSockaddr(&address, size);
     if (path_.empty()) {
+      peer.local = BoundAddress(socket).address;
       peer.port_proves_nothing = PortProvesNothing(peer, socket);
       SetOption(socket, IPPROTO_TCP, TCP_NODELAY, 1);
       SetOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1);

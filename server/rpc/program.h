@@ -20,8 +20,9 @@ namespace strata::rpc {
 struct Peer {
   boost::asio::ip::address address;  // IPv4-mapped addresses are given as IPv4
   std::uint16_t port = 0;
-  bool local_socket = false;      // an AF_UNIX stream
-  std::uint32_t local_uid = ~0u;  // of its other end (SO_PEERCRED)
+  boost::asio::ip::address local;  // this side's; unspecified where it is not known: of datagrams
+  bool local_socket = false;       // an AF_UNIX stream
+  std::uint32_t local_uid = ~0u;   // of its other end (SO_PEERCRED)
   bool datagram = false;
   // Everybody on its machine, which is this one, may use ports below 1024, and it is not known to be root's.
   bool port_proves_nothing = false;

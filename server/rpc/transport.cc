@@ -105,6 +105,7 @@ class AsioTransport final : public Transport {
     const MutexLock lock(mutex_);
     if (stopped_) return;
     handed.peer.connection = shared_.next_connection.fetch_add(1);
+    handed.peer.local = BoundAddress(handed.socket.get()).address;
     handed.peer.port_proves_nothing = PortProvesNothing(handed.peer, handed.socket.get());
     threads_[next_thread_++ % threads_.size()]->Adopt(std::move(handed), dispatcher);
   }

@@ -3,6 +3,6 @@ locks() { # WHAT RUNS BEFORE THE SERVER
   INSIDE="$1
 mkdir /tmp/layer && echo 'from the layer' >/tmp/layer/lower
 host $strata serve /tmp/layer --workspace /tmp/workspace --locks on" \
-    "$here/guest.sh" 2049 "$(cat "$here/jobs/lib.sh" "$here/jobs/locks.sh")"
+    "$here/guest.sh" 2049 "$(cat "$here"/jobs/{lib,locks_lib,locks}.sh)"
 }
 locks '' || fail "the job ended with status $?"

@@ -3,39 +3,6 @@ mkdir -p /mnt /mnt2
 must "mount" timeout 60 mount -t nfs -o nosharecache localhost:/ /mnt
 must "mount again" timeout 60 mount -t nfs -o nosharecache localhost:/ /mnt2
 : >/mnt/file
-cat >/tmp/lock.py <<'PY'
-"""lock.py PATH KIND FIRST LENGTH WHAT...: takes the lock (R or W; waits with a w behind it), says so, and does what is said."""
-import fcntl, os, sys, time
-path, kind, first, length = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-fd = os.open(path, os.O_RDWR)
-how = (fcntl.LOCK_EX if kind[0] == 'W' else fcntl.LOCK_SH) | (0 if kind.endswith('w') else fcntl.LOCK_NB)
-begun = time.monotonic()
-try:
-    fcntl.lockf(fd, how, length, first)
-except OSError as error:
-    print('refused', error.errno, flush=True)
-    sys.exit(1)
-print('locked', '%.3f' % (time.monotonic() - begun), time.time(), flush=True)
-for what in sys.argv[5:]:
-    if what.startswith('unlock'):
-        _, a, b = what.split(':')
-        fcntl.lockf(fd, fcntl.LOCK_UN, int(b), int(a))
-        print('unlocked', time.time(), flush=True)
-    else:
-        time.sleep(float(what))
-PY
-held() { python3 /tmp/lock.py "$@"; }
-holds() { # OUTPUT ARGUMENTS...: in the background, once it holds the lock
-  local out=$1
-  shift
-  python3 /tmp/lock.py "$@" >"$out" 2>&1 &
-  for _ in $(seq 200); do
-    grep -q locked "$out" && return
-    sleep 0.05
-  done
-  cat "$out"
-  die "it does not get the lock: $*"
-}
 must "a lock is granted" held /mnt/file W 0 10
 must "and given up with its process" held /mnt2/file W 0 10
 holds /tmp/a /mnt/file W 0 10 unlock:4:2 1000
@@ -57,15 +24,7 @@ sleep 2
 grep -q locked /tmp/w && die "it did not wait"
 end=$(date +%s.%N)
 kill -9 $holder
-for _ in $(seq 100); do grep -q locked /tmp/w && break; sleep 0.05; done
-cat /tmp/w
-python3 - "$end" <<'PY' || die "it was not granted within 0.5 s"
-import sys
-words = open('/tmp/w').read().split()
-late = float(words[2]) - float(sys.argv[1])
-print('granted %.3f s after the holder was killed' % late)
-sys.exit(0 if late < 0.5 else 1)
-PY
+granted_at_once /tmp/w "$end" "the holder was killed"
 say "who waited was granted the lock"
 # A signal ends the waiting, and nothing is left behind.
 holds /tmp/c /mnt/file W 100 10 1000

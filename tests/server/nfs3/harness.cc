@@ -17,7 +17,28 @@ std::uint32_t Reply::Word(std::size_t index) const {
   return rpc::LoadBe32(reinterpret_cast<const std::byte*>(bytes.data()) + 4 * index);
 }
 
+// Knows the clients, or does not, as the test says.
+struct FakeMonitor final : nlm4::ClientMonitor {
+  explicit FakeMonitor(Harness& the_harness) : harness(the_harness) {}
+  bool Has(const rpc::Peer&) const override { return harness.clients_known; }
+  Result<void> Add(const rpc::Peer& client) override {
+    harness.monitored.push_back("add " + client.address.to_string());
+    if (!harness.clients_can_be_known) return Fail(Errc::kNoSpace, "the disk is full");
+    harness.clients_known = true;
+    return {};
+  }
+  void Reclaimed(const boost::asio::ip::address& client) override {
+    harness.monitored.push_back("reclaimed " + client.to_string());
+  }
+  void Restarted(const boost::asio::ip::address& client, std::string_view name) override {
+    harness.monitored.push_back("restarted " + client.to_string() + " " + std::string(name));
+  }
+  Harness& harness;
+};
+
 struct Harness::Impl {
+  explicit Impl(Harness& harness) : monitor(harness) {}
+  FakeMonitor monitor;
   Exports exports;
   portmap::Registry registry;
   nlm4::LockTable locks{{},
@@ -38,7 +59,7 @@ struct Harness::Impl {
   }
 };
 
-Harness::Harness(std::vector<ExportRules> exports, bool locks) : impl_(std::make_unique<Impl>()) {
+Harness::Harness(std::vector<ExportRules> exports, bool locks) : impl_(std::make_unique<Impl>(*this)) {
   if (exports.empty()) exports.resize(1);
   for (ExportRules& rules : exports) {
     if (rules.volume == nullptr) rules.volume = std::make_shared<FakeFileSystem>();
@@ -55,12 +76,14 @@ Harness::Harness(std::vector<ExportRules> exports, bool locks) : impl_(std::make
   impl_->mount = MakeMount3Program(impl_->exports);
   impl_->portmap = MakePortmapProgram(impl_->registry);
   impl_->nlm = MakeNlm4Program(
-      impl_->exports, locks ? &impl_->locks : nullptr,
-      [this](const boost::asio::ip::address& host, bool datagram, std::uint32_t procedure,
-             const std::vector<std::byte>& arguments) {
-        const auto* const begin = reinterpret_cast<const char*>(arguments.data());
-        lock_results.push_back({host.to_string(), datagram, procedure, {begin, begin + arguments.size()}});
-      });
+      impl_->exports,
+      {.table = locks ? &impl_->locks : nullptr,
+       .monitor = locks ? &impl_->monitor : nullptr,
+       .send = [this](const rpc::Peer& host, std::uint32_t procedure, const std::vector<std::byte>& arguments) {
+         const auto* const begin = reinterpret_cast<const char*>(arguments.data());
+         lock_results.push_back(
+             {host.address.to_string(), host.datagram, procedure, {begin, begin + arguments.size()}});
+       }});
 }
 Harness::~Harness() = default;
 

@@ -93,6 +93,10 @@ class Harness {
   };
   const std::vector<LockGrant>& LockGrants() const;
 
+  // Whether clients are known that NLM is to grant locks, whether they can become so, and what it told of them.
+  bool clients_known = true, clients_can_be_known = true;
+  std::vector<std::string> monitored;  // such as "add 127.0.0.1"
+
   // How the calls come.
   From from;
   bool may_block = false;

@@ -105,7 +105,7 @@ class ClientCallerTest : public ::testing::Test {
     (void)transport_->ListenUdp("127.0.0.1", port_, dispatcher_).value();
   }
   ~ClientCallerTest() override {
-    caller_.Stop();
+    calls_.Stop();
     transport_->Stop();
   }
   static Caller Who(const std::string& name) {
@@ -113,6 +113,12 @@ class ClientCallerTest : public ::testing::Test {
   }
   Answer Lock(const std::string& name, const CallBack* back = nullptr) {
     return table_.Lock(kWanted, Who(name), {5, 9}, true, false, back);
+  }
+  static rpc::Peer Host(bool datagram) {
+    rpc::Peer host;
+    host.address = boost::asio::ip::make_address("127.0.0.1");
+    host.datagram = datagram;
+    return host;
   }
   static CallBack Back(bool datagram, bool message) {
     const ByteSpan handle = AsBytes("the handle");
@@ -130,15 +136,16 @@ class ClientCallerTest : public ::testing::Test {
   const std::unique_ptr<rpc::Transport> transport_ = rpc::Transport::Create({.io_threads = 1, .worker_threads = 1});
   std::uint16_t port_ = 0;
   std::atomic<bool> found_{true};
+  rpc::CallThread calls_;
   LockTable table_{{},
                    [] { return std::int64_t{0}; },
                    [this](std::vector<Grant> grants) { caller_.Tell(table_, std::move(grants)); }};
-  ClientCaller caller_{[this](rpc::Client&, const rpc::Address& host, auto done) {
-    rpc::Address to = host;
-    to.port = port_;
-    if (found_) return done(std::move(to));
-    done(Fail(Errc::kNotSupported, "nothing there"));
-  }};
+  ClientCaller caller_{calls_, [this](rpc::Client&, const rpc::Address& host, auto done) {
+                         rpc::Address to = host;
+                         to.port = port_;
+                         if (found_) return done(std::move(to));
+                         done(Fail(Errc::kNotSupported, "nothing there"));
+                       }};
 };
 
 TEST_F(ClientCallerTest, WhoWaitedIsToldAndConfirms) {
@@ -212,14 +219,14 @@ TEST_F(ClientCallerTest, AMessageIsSentUntilItIsConfirmed) {
 }
 
 TEST_F(ClientCallerTest, ResultsAreSent) {
-  caller_.SendResult(boost::asio::ip::make_address("127.0.0.1"), false, kLockRes, std::vector<std::byte>(8));
-  caller_.SendResult(boost::asio::ip::make_address("127.0.0.1"), true, kLockRes, std::vector<std::byte>(8));
+  caller_.SendResult(Host(false), kLockRes, std::vector<std::byte>(8));
+  caller_.SendResult(Host(true), kLockRes, std::vector<std::byte>(8));
   EXPECT_EQ(manager_.Await(2).procedure, kLockRes);
 }
 
 TEST_F(ClientCallerTest, NothingIsDoneAfterItsEnd) {
-  caller_.Stop();
-  caller_.SendResult(boost::asio::ip::make_address("127.0.0.1"), false, kLockRes, std::vector<std::byte>(8));
+  calls_.Stop();
+  caller_.SendResult(Host(false), kLockRes, std::vector<std::byte>(8));
   ASSERT_EQ(Lock("a"), Answer::kGranted);
   const CallBack back = Back(false, false);
   ASSERT_EQ(Lock("b", &back), Answer::kBlocked);

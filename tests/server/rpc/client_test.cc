@@ -23,7 +23,7 @@ using Results = Result<std::vector<std::byte>>;
 using std::chrono::milliseconds;
 
 Address At(std::uint16_t port, Address::Transport transport = Address::Transport::kTcp) {
-  return {.transport = transport, .host = boost::asio::ip::make_address("127.0.0.1"), .port = port, .path = {}};
+  return {.transport = transport, .host = boost::asio::ip::make_address("127.0.0.1"), .port = port};
 }
 
 OutgoingCall Ping(milliseconds timeout = milliseconds(20'000)) {
