@@ -111,7 +111,7 @@ TEST(PortmapServiceTest, TheNextKeepsWhatWasRegisteredWithAnRpcbindAndTakesItBac
     EXPECT_TRUE(handed.registered);
     const auto taken = RpcbindSet(where, 100003, 3, "tcp", "127.0.0.1.1.1");
     ASSERT_FALSE(taken) << "the registration is still there";
-    const PortmapService after(*second.transport, {Nfs(2049)}, where, std::move(handed));
+    const PortmapService after(*second.transport, {Nfs(2049)}, where, {}, std::move(handed));
     EXPECT_FALSE(after.answers());
     second.Stop();
   }
