@@ -84,7 +84,7 @@ TEST(PortmapServiceTest, TheNextGoesOnAnsweringWithWhatOthersRegistered) {
     before.reset();
     EXPECT_FALSE(portmap.registered);
     portmap.sockets = std::move(handed->sockets);
-    const PortmapService after(*second.transport, {Nfs(2050)}, where, std::move(portmap));
+    const PortmapService after(*second.transport, {Nfs(2050)}, where, {}, std::move(portmap));
     EXPECT_TRUE(after.answers());
     EXPECT_TRUE(RpcbindRuns(where));
     EXPECT_FALSE(RpcbindSet(where, 100003, 3, "tcp", "127.0.0.1.1.1")) << "the server's own";
