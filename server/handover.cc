@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "server/handover_bytes.h"
 #include "server/nfs3/program.h"
 #include "server/rpc/listener.h"
 
@@ -17,71 +18,27 @@ using rpc::HandedSocket;
 
 constexpr std::size_t kMaxRegistrationText = 1024;
 
-class Writer {
- public:
-  template <typename T>
-  void Put(T value) {
-    Append(std::as_bytes(std::span(&value, 1)));
-  }
-  void Text(ByteSpan bytes) {
-    Put(static_cast<std::uint32_t>(bytes.size()));
-    Append(bytes);
-  }
-  void Append(ByteSpan bytes) {
-    // What would be too long is not even put together.
-    too_long_ = too_long_ || bytes.size() > kMaxHandoverBytes - bytes_.size();
-    if (!too_long_) bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-  }
-  bool too_long() const { return too_long_; }
-  std::vector<std::byte> Take() { return std::move(bytes_); }
+// Of what follows the answered calls. What is of a tag not known here is passed over.
+enum class Section : std::uint16_t { kEnd = 0, kLocks = 1 };
 
- private:
-  std::vector<std::byte> bytes_;
-  bool too_long_ = false;
-};
-
-void PutPeer(Writer& out, const rpc::Peer& peer) {
-  const bool v4 = peer.address.is_v4();
-  const auto v6 =
-      v4 ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, peer.address.to_v4()) : peer.address.to_v6();
-  out.Put<std::uint8_t>(v4 ? 4 : 6);
-  const auto bytes = v6.to_bytes();
-  out.Append(std::as_bytes(std::span(bytes)));
-  out.Put(static_cast<std::uint32_t>(v6.scope_id()));
+void PutPeer(HandoverWriter& out, const rpc::Peer& peer) {
+  out.Address(peer.address);
   out.Put(peer.port);
   out.Put<std::uint8_t>(peer.local_socket ? 1 : 0);
   out.Put(peer.local_uid);
 }
 
-ByteSpan Text(ByteReader& in, std::size_t limit) {
-  const auto size = in.Read<std::uint32_t>();
-  return in.ReadBytes(size <= limit ? size : kMaxHandoverBytes + 1);  // too long: as if it had been cut
-}
-
-std::string String(ByteReader& in, std::size_t limit) { return std::string(AsText(Text(in, limit))); }
-
-std::vector<std::byte> Bytes(ByteReader& in) {
-  const ByteSpan bytes = Text(in, kMaxHandoverBytes);
-  return {bytes.begin(), bytes.end()};
-}
-
 bool ReadPeer(ByteReader& in, rpc::Peer* peer) {
-  const auto family = in.Read<std::uint8_t>();
-  boost::asio::ip::address_v6::bytes_type bytes{};
-  const ByteSpan address = in.ReadBytes(bytes.size());
-  if (!in.ok() || (family != 4 && family != 6)) return false;
-  std::memcpy(bytes.data(), address.data(), bytes.size());
-  const boost::asio::ip::address_v6 v6(bytes, in.Read<std::uint32_t>());
-  if (family == 4 && !v6.is_v4_mapped()) return false;
-  if (family == 4) {
-    peer->address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, v6);
-  } else {
-    peer->address = v6;
-  }
+  if (!ReadAddress(in, &peer->address)) return false;
   peer->port = in.Read<std::uint16_t>();
   peer->local_socket = in.Read<std::uint8_t>() != 0;
   peer->local_uid = in.Read<std::uint32_t>();
   return in.ok();
+}
+
+void PutSection(HandoverWriter& out, Section tag, ByteSpan body) {
+  out.Put(static_cast<std::uint16_t>(tag));
+  out.Text(body);
 }
 
 int IntOption(int socket, int option) {
@@ -122,8 +79,8 @@ std::vector<Endpoint> Handover::Endpoints() const {
   return endpoints;
 }
 
-Result<std::vector<std::byte>> EncodeHandover(const Handover& handover) {
-  Writer out;
+Result<std::vector<std::byte>> EncodeHandover(const Handover& handover, std::uint32_t version) {
+  HandoverWriter out;
   out.Put<std::uint8_t>(handover.registered_with_rpcbind ? 1 : 0);
   out.Put(static_cast<std::uint32_t>(handover.handed.sockets.size()));
   for (const HandedSocket& socket : handover.handed.sockets) {
@@ -147,6 +104,10 @@ Result<std::vector<std::byte>> EncodeHandover(const Handover& handover) {
     out.Append(std::as_bytes(std::span(&call.key, 1)));
     out.Text(call.reply);
   }
+  if (version >= kHandoverSections) {
+    if (handover.locks) PutSection(out, Section::kLocks, nlm4::EncodeLocks(*handover.locks));
+    PutSection(out, Section::kEnd, {});
+  }
   if (out.too_long()) {
     return Fail(Errc::kTooSmall,
                 "more than 1 GiB lies between the server and its clients, too much to hand over; try again when "
@@ -168,11 +129,11 @@ Result<Handover> DecodeHandover(ByteSpan bytes) {
     if (kind > static_cast<std::uint8_t>(HandedSocket::Kind::kConnection)) return Malformed("a socket's kind");
     socket.kind = static_cast<HandedSocket::Kind>(kind);
     socket.program = in.Read<std::uint32_t>();
-    socket.path = String(in, sizeof(sockaddr_un::sun_path));
+    socket.path = ReadString(in, sizeof(sockaddr_un::sun_path));
     if ((socket.kind == HandedSocket::Kind::kUnixListener) == socket.path.empty()) return Malformed("a socket's path");
     if (!ReadPeer(in, &socket.peer)) return Malformed("a client's address");
-    socket.received = Bytes(in);
-    socket.unsent = Bytes(in);
+    socket.received = ReadOwnBytes(in, kMaxHandoverBytes);
+    socket.unsent = ReadOwnBytes(in, kMaxHandoverBytes);
     if (!in.ok()) return Malformed("a socket is cut off");
     handover.handed.sockets.push_back(std::move(socket));
   }
@@ -182,9 +143,9 @@ Result<Handover> DecodeHandover(ByteSpan bytes) {
     portmap::Registration registration;
     registration.program = in.Read<std::uint32_t>();
     registration.version = in.Read<std::uint32_t>();
-    registration.netid = String(in, kMaxRegistrationText);
-    registration.uaddr = String(in, kMaxRegistrationText);
-    registration.owner = String(in, kMaxRegistrationText);
+    registration.netid = ReadString(in, kMaxRegistrationText);
+    registration.uaddr = ReadString(in, kMaxRegistrationText);
+    registration.owner = ReadString(in, kMaxRegistrationText);
     if (!in.ok()) return Malformed("a registration is cut off");
     handover.registrations.push_back(std::move(registration));
   }
@@ -192,10 +153,20 @@ Result<Handover> DecodeHandover(ByteSpan bytes) {
   for (std::uint32_t i = 0; i < answered; ++i) {
     rpc::AnsweredCall call;
     const ByteSpan key = in.ReadBytes(sizeof call.key);
-    call.reply = Bytes(in);
+    call.reply = ReadOwnBytes(in, kMaxHandoverBytes);
     if (!in.ok()) return Malformed("an answer is cut off");
     std::memcpy(&call.key, key.data(), sizeof call.key);
     handover.handed.answered.push_back(std::move(call));
+  }
+  // The first version of the exchange ends here.
+  for (bool ended = in.remaining() == 0; in.ok() && !ended;) {
+    const auto tag = static_cast<Section>(in.Read<std::uint16_t>());
+    const ByteSpan body = ReadText(in, kMaxHandoverBytes);
+    if (!in.ok()) return Malformed("a section is cut off");
+    ended = tag == Section::kEnd;
+    if (tag == Section::kLocks) {
+      STRATA_ASSIGN(handover.locks, nlm4::DecodeLocks(body));
+    }
   }
   if (!in.ok() || in.remaining() != 0) return Malformed("its length");
   return handover;

@@ -14,7 +14,7 @@ constexpr std::string_view kClientsFile = "/lock-clients.json";
 
 }  // namespace
 
-Locking::Locking(const Exports& exports, const Options& options, Outside outside)
+Locking::Locking(const Exports& exports, const Options& options, Outside outside, const nlm4::HandedLocks* handed)
     : exports_(exports),
       outside_(std::move(outside)),
       table_(std::make_shared<nlm4::LockTable>(
@@ -25,9 +25,11 @@ Locking::Locking(const Exports& exports, const Options& options, Outside outside
       }) {
   if (options.on) {
     const std::string& folder = options.state_folder;
-    clients_ = std::make_unique<nsm::MonitoredClients>(Env::System(),
-                                                       folder.empty() ? "" : folder + std::string(kClientsFile), false);
-    monitor_ = std::make_unique<nsm::Monitor>(calls_, outside_.locate, *table_, *clients_, true);
+    clients_ = std::make_unique<nsm::MonitoredClients>(
+        Env::System(), folder.empty() ? "" : folder + std::string(kClientsFile), handed != nullptr);
+    monitor_ = std::make_unique<nsm::Monitor>(calls_, outside_.locate, *table_, *clients_,
+                                              handed == nullptr || handed->recovering);
+    if (handed != nullptr) table_->Import(*handed);
     WatchRemovals();
   }
   nlm_ = MakeNlm4Program(
@@ -54,15 +56,27 @@ void Locking::WatchRemovals() {
 }
 
 void Locking::Begin() {
-  if (monitor_) monitor_->Begin();
+  if (!monitor_) return;
+  monitor_->Begin();
+  // Of a process before this one.
+  if (auto grants = table_->AllUnconfirmed(); !grants.empty()) caller_.Tell(*table_, std::move(grants));
 }
 
 void Locking::Stop() {
-  if (std::exchange(stopped_, true)) return;
+  if (stopped_) return;
+  (void)Release();
+  // Those who hold nothing now need not be told.
+  if (monitor_) monitor_->End();
+}
+
+std::optional<nlm4::HandedLocks> Locking::Release() {
+  if (std::exchange(stopped_, true)) return std::nullopt;
   calls_.Stop();
-  if (!monitor_) return;
-  monitor_->End();
+  if (!monitor_) return std::nullopt;
   for (const Export& entry : exports_.all()) entry.volume->WatchRemovals(nullptr);
+  nlm4::HandedLocks handed = table_->Export();
+  handed.recovering = monitor_->recovering();
+  return handed;
 }
 
 }  // namespace strata

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,8 +35,8 @@ class Locking {
     std::function<void()> status_monitor_wanted;
   };
 
-  // `exports` must outlive this.
-  Locking(const Exports& exports, const Options& options, Outside outside);
+  // `exports` must outlive this. `handed`: what another process held, until this one took over.
+  Locking(const Exports& exports, const Options& options, Outside outside, const nlm4::HandedLocks* handed);
   ~Locking() { Stop(); }
   Locking(const Locking&) = delete;
   Locking& operator=(const Locking&) = delete;
@@ -46,8 +47,10 @@ class Locking {
 
   // Calls are answered: clients are told to claim their locks again.
   void Begin();
-  // Once no calls come any more.
+  // Once no calls come any more:
   void Stop();
+  // Stops, and gives all locks away. Nothing where there are none.
+  std::optional<nlm4::HandedLocks> Release();
 
  private:
   // Files that are gone take their locks along.

@@ -24,7 +24,8 @@ bool IsLoopback(const Endpoint& endpoint) { return boost::asio::ip::make_address
 
 class ServerImpl final : public Server {
  public:
-  ServerImpl(const ServerOptions& options, Exports exports)
+  // `handed`: from the process before this one, if there was one that could tell.
+  ServerImpl(const ServerOptions& options, Exports exports, const nlm4::HandedLocks* handed)
       : exports_(std::move(exports)),
         nfs_(MakeNfs3Program(exports_,
                              [this] {
@@ -43,7 +44,8 @@ class ServerImpl final : public Server {
                   .status_monitor_wanted =
                       [this] {
                         if (PortmapService* const portmap = portmap_in_use_.load()) portmap->StatusMonitorWanted();
-                      }}),
+                      }},
+                 handed),
         streams_(Programs(true)),
         datagrams_(Programs(false)),
         transport_(rpc::Transport::Create({.io_threads = options.io_threads,
@@ -119,6 +121,7 @@ class ServerImpl final : public Server {
       handover.registered_with_rpcbind = portmap.registered;
       handover.registrations = std::move(portmap.registrations);
     }
+    handover.locks = locking_.Release();
     Stop();
     return handover;
   }
@@ -222,17 +225,18 @@ class ServerImpl final : public Server {
   bool stopped_ = false;
 };
 
-Result<std::unique_ptr<ServerImpl>> Make(const ServerOptions& options, std::vector<Export> exports) {
+Result<std::unique_ptr<ServerImpl>> Make(const ServerOptions& options, std::vector<Export> exports,
+                                         const nlm4::HandedLocks* handed) {
   Exports table;
   for (Export& entry : exports) STRATA_TRY(table.Add(std::move(entry)));
-  auto server = std::make_unique<ServerImpl>(options, std::move(table));
+  auto server = std::make_unique<ServerImpl>(options, std::move(table), handed);
   return server;
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, std::vector<Export> exports) {
-  STRATA_ASSIGN(auto server, Make(options, std::move(exports)));
+  STRATA_ASSIGN(auto server, Make(options, std::move(exports), nullptr));
   server->RememberPastRequests();
   STRATA_TRY(server->Listen(options));
   return server;
@@ -240,7 +244,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, std:
 
 Result<std::unique_ptr<Server>> Server::Resume(const ServerOptions& options, std::vector<Export> exports,
                                                Handover handover, std::move_only_function<void()> serving) {
-  STRATA_ASSIGN(auto server, Make(options, std::move(exports)));
+  STRATA_ASSIGN(auto server, Make(options, std::move(exports), handover.locks ? &*handover.locks : nullptr));
   server->Resume(std::move(handover), std::move(serving));
   return server;
 }

@@ -91,7 +91,10 @@ std::optional<OwnerId> LockTable::NeedOwner(OwnerId self, const Caller& caller, 
   if (bytes_ + bytes + fresh + client > limits_.bytes) return std::nullopt;
   if (known && clients_[*known].bytes + bytes + fresh > limits_.bytes / 2) return std::nullopt;
   if (found) return found;
-  const ClientIndex of = known ? *known : MakeClient(caller);
+  return MakeOwner(known ? *known : MakeClient(caller), caller);
+}
+
+OwnerId LockTable::MakeOwner(ClientIndex of, const Caller& caller) {
   OwnerId made;
   if (free_owners_.empty()) {
     made = static_cast<OwnerId>(owners_.size());
@@ -106,7 +109,7 @@ std::optional<OwnerId> LockTable::NeedOwner(OwnerId self, const Caller& caller, 
   owner.handle.assign(caller.owner.begin(), caller.owner.end());
   ++clients_[of].owners;
   owner_of_.insert(made);
-  Charge(made, fresh);
+  Charge(made, kOwnerBytes + owner.handle.size());
   return made;
 }
 
@@ -153,12 +156,12 @@ void LockTable::DropIfEmpty(const FileKey& key, const File& file) {
   bytes_ -= kFileBytes;
 }
 
-void LockTable::SetRange(File& file, OwnerId owner, const Range& range, bool exclusive) {
-  const bool had = file.locks.Has(owner);
+void LockTable::SetRange(File& file, const RangeLock& lock) {
+  const bool had = file.locks.Has(lock.owner);
   const std::size_t before = file.locks.size();
-  file.locks.Lock({range, exclusive, owner, now_()});
-  if (!had) Use(owner);
-  Recount(file, owner, before);
+  file.locks.Lock(lock);
+  if (!had) Use(lock.owner);
+  Recount(file, lock.owner, before);
 }
 
 void LockTable::ClearRange(File& file, OwnerId owner, const Range& range) {
@@ -188,6 +191,18 @@ LockTable::WaiterPlace LockTable::DropWaiter(File& file, WaiterPlace at) {
   const WaiterPlace next = file.waiters.erase(at);
   Unuse(owner);
   return next;
+}
+
+void LockTable::AddWaiter(File& file, Waiter waiter) {
+  Charge(waiter.owner, kWaiterBytes + waiter.back.handle.size());
+  Use(waiter.owner);
+  file.waiters.push_back(std::move(waiter));
+}
+
+void LockTable::AddShare(File& file, const ShareMode& share) {
+  Charge(share.owner, kShareBytes);
+  Use(share.owner);
+  file.shares.push_back(share);
 }
 
 void LockTable::DropShare(File& file, std::size_t at) {
@@ -228,7 +243,7 @@ void LockTable::GrantWaiting(const FileKey& key, File& file, std::vector<Grant>&
       continue;
     }
     // What it waited with makes nearly the room for what it gets.
-    SetRange(file, at->owner, at->range, at->exclusive);
+    SetRange(file, {at->range, at->exclusive, at->owner, now_()});
     const std::uint64_t id = next_grant_++;
     Pending pending{
         .file = key, .owner = at->owner, .range = at->range, .exclusive = at->exclusive, .back = std::move(at->back)};
@@ -278,19 +293,16 @@ Answer LockTable::Lock(const FileKey& key, const Caller& caller, const Range& ra
         return Answer::kBlocked;
       }
       if (file->waiters.size() >= limits_.waiters_of_file) return Answer::kNoRoom;
-      const std::size_t bytes = kWaiterBytes + back->handle.size();
-      const auto owner = NeedOwner(self, caller, bytes);
+      const auto owner = NeedOwner(self, caller, kWaiterBytes + back->handle.size());
       if (!owner) return Answer::kNoRoom;
-      Charge(*owner, bytes);
-      Use(*owner);
-      file->waiters.push_back({*owner, range, exclusive, now_(), *back});
+      AddWaiter(*file, {*owner, range, exclusive, now_(), *back});
       return Answer::kBlocked;
     }
     const auto owner =
         NeedOwner(self, caller, RangeLocks::kMostAdded * RangeLocks::kLockBytes + (file == nullptr ? kFileBytes : 0));
     if (!owner) return Answer::kNoRoom;
     if (file == nullptr) file = &NeedFile(key);
-    SetRange(*file, *owner, range, exclusive);
+    SetRange(*file, {range, exclusive, *owner, now_()});
     // It has asked again and hears now what it was yet to be told.
     DropPending(*file, [&](const Pending& grant) { return grant.owner == *owner && Overlap(grant.range, range); });
     if (const auto waits = FindWaiter(*file, *owner, range, exclusive); waits != file->waiters.end()) {
@@ -402,9 +414,7 @@ Answer LockTable::Share(const FileKey& key, const Caller& caller, std::uint32_t 
   const auto owner = NeedOwner(self, caller, kShareBytes + (file == nullptr ? kFileBytes : 0));
   if (!owner) return Answer::kNoRoom;
   if (file == nullptr) file = &NeedFile(key);
-  Charge(*owner, kShareBytes);
-  Use(*owner);
-  file->shares.push_back({*owner, access, deny, now_()});
+  AddShare(*file, {*owner, access, deny, now_()});
   return Answer::kGranted;
 }
 
@@ -528,6 +538,107 @@ std::vector<ListedLock> LockTable::List() const {
     });
     for (const Waiter& waiter : file->waiters) add(waiter.owner, waiter.range, waiter.exclusive, true, waiter.since_ns);
   }
+  return all;
+}
+
+// -- From process to process. --
+
+HandedLocks LockTable::Export() const {
+  HandedLocks handed;
+  const MutexLock lock(mutex_);
+  handed.next_grant = next_grant_;
+  absl::flat_hash_map<OwnerId, std::uint32_t> places;
+  const auto place = [&](OwnerId id) STRATA_REQUIRES(mutex_) {
+    const auto [at, fresh] = places.try_emplace(id, static_cast<std::uint32_t>(handed.owners.size()));
+    if (fresh) {
+      const Owner& owner = owners_[id];
+      const Client& client = clients_[owner.client];
+      handed.owners.push_back({client.name, client.address, owner.svid, owner.handle});
+    }
+    return at->second;
+  };
+  using Kind = HandedLocks::Kind;
+  for (const auto& [key, file] : files_) {
+    const auto add = [&handed, &key = key](Kind kind, std::uint32_t owner, std::int64_t since) -> HandedLocks::Entry& {
+      return handed.entries.emplace_back(
+          HandedLocks::Entry{.kind = kind, .file = key, .owner = owner, .since_ns = since});
+    };
+    file->locks.ForEach([&](const RangeLock& held) STRATA_REQUIRES(mutex_) {
+      HandedLocks::Entry& entry = add(Kind::kHeld, place(held.owner), held.since_ns);
+      entry.range = held.range;
+      entry.exclusive = held.exclusive;
+    });
+    for (const Waiter& waiter : file->waiters) {
+      HandedLocks::Entry& entry = add(Kind::kWaits, place(waiter.owner), waiter.since_ns);
+      entry.range = waiter.range;
+      entry.exclusive = waiter.exclusive;
+      entry.back = waiter.back;
+    }
+    for (const ShareMode& share : file->shares) {
+      HandedLocks::Entry& entry = add(Kind::kShare, place(share.owner), share.since_ns);
+      entry.access = share.access;
+      entry.deny = share.deny;
+    }
+    for (const std::uint64_t id : file->pending) {
+      const Pending& pending = pending_.find(id)->second;
+      HandedLocks::Entry& entry = add(Kind::kUnconfirmed, place(pending.owner), 0);
+      entry.range = pending.range;
+      entry.exclusive = pending.exclusive;
+      entry.back = pending.back;
+      entry.grant = id;
+    }
+  }
+  return handed;
+}
+
+void LockTable::Import(const HandedLocks& handed) {
+  const MutexLock lock(mutex_);
+  next_grant_ = std::max(next_grant_, handed.next_grant);
+  for (const HandedLocks::Entry& entry : handed.entries) {
+    const HandedLocks::Owner& who = handed.owners[entry.owner];
+    const Caller caller{.name = who.name, .address = who.address, .svid = who.svid, .owner = who.handle};
+    File* const known = FindFile(entry.file);
+    const auto found = FindOwner(caller);
+    if (entry.kind == HandedLocks::Kind::kUnconfirmed) {
+      // Only of what is held: then its owner stays, and its end is the grant's.
+      if (known == nullptr || !found || !known->locks.Holds(entry.range, entry.exclusive, *found)) continue;
+      const bool fresh = pending_
+                             .try_emplace(entry.grant, Pending{.file = entry.file,
+                                                               .owner = *found,
+                                                               .range = entry.range,
+                                                               .exclusive = entry.exclusive,
+                                                               .back = entry.back})
+                             .second;
+      if (fresh) known->pending.push_back(entry.grant);
+      next_grant_ = std::max(next_grant_, entry.grant + 1);
+      continue;
+    }
+    const auto make = [&]() STRATA_REQUIRES(mutex_) {
+      const auto client = FindClient(caller.name, caller.address);
+      return MakeOwner(client ? *client : MakeClient(caller), caller);
+    };
+    const OwnerId owner = found ? *found : make();
+    File& file = known != nullptr ? *known : NeedFile(entry.file);
+    switch (entry.kind) {
+      case HandedLocks::Kind::kHeld:
+        SetRange(file, {entry.range, entry.exclusive, owner, entry.since_ns});
+        break;
+      case HandedLocks::Kind::kWaits:
+        AddWaiter(file, {owner, entry.range, entry.exclusive, entry.since_ns, entry.back});
+        break;
+      case HandedLocks::Kind::kShare:
+        AddShare(file, {owner, entry.access, entry.deny, entry.since_ns});
+        break;
+      case HandedLocks::Kind::kUnconfirmed:
+        break;
+    }
+  }
+}
+
+std::vector<Grant> LockTable::AllUnconfirmed() const {
+  const MutexLock lock(mutex_);
+  std::vector<Grant> all;
+  for (const auto& [id, pending] : pending_) all.push_back(MakeGrant(id, pending));
   return all;
 }
 

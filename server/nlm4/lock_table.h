@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/mutex.h"
+#include "server/nlm4/handed_locks.h"
 #include "server/nlm4/range_locks.h"
 #include "vfs/types.h"
 
@@ -30,18 +31,6 @@ namespace strata::nlm4 {
 struct LockLimits {
   std::size_t bytes = 64 << 20;
   std::size_t waiters_of_file = 4096;  // each unlock looks at all of them
-};
-
-// What is locked: an object of a volume, by whichever of its handles.
-struct FileKey {
-  std::uint64_t volume = 0;
-  InodeNumber ino;
-  Generation generation;
-  friend bool operator==(const FileKey&, const FileKey&) = default;
-  template <typename H>
-  friend H AbslHashValue(H state, const FileKey& key) {
-    return H::combine(std::move(state), key.volume, key.ino.value, key.generation.value);
-  }
 };
 
 // Who asks, as the call says; what it points to need only live as long as the call.
@@ -53,14 +42,6 @@ struct Caller {
 };
 
 enum class Answer : std::uint8_t { kGranted, kDenied, kBlocked, kNoRoom, kGrace };
-
-// How the client of one who waits is to be called.
-struct CallBack {
-  std::vector<std::byte> handle;     // the file's, as the client knows it
-  boost::asio::ip::address local{};  // the server's, as the client knows it
-  bool datagram = false;
-  bool message = false;  // it asked by LOCK_MSG: GRANTED_MSG answers that
-};
 
 // A lock that one who waited has now; the client is to be told until it has confirmed that.
 struct Grant {
@@ -135,6 +116,13 @@ class LockTable {
   bool empty() const;
   std::size_t bytes() const;
   std::vector<ListedLock> List() const;
+
+  // For the table of another process. What lies here stays as it is.
+  HandedLocks Export() const;
+  // Holds all of that too, whatever the bounds. To be called once, before any other.
+  void Import(const HandedLocks& locks);
+  // The grants that are not confirmed.
+  std::vector<Grant> AllUnconfirmed() const;
 
  private:
   using ClientIndex = std::uint32_t;
@@ -227,6 +215,7 @@ class LockTable {
   // that.
   std::optional<OwnerId> NeedOwner(OwnerId self, const Caller& caller, std::size_t bytes) STRATA_REQUIRES(mutex_);
   ClientIndex MakeClient(const Caller& caller) STRATA_REQUIRES(mutex_);
+  OwnerId MakeOwner(ClientIndex of, const Caller& caller) STRATA_REQUIRES(mutex_);
   void ForgetIdleClients() STRATA_REQUIRES(mutex_);
   void Use(OwnerId owner) STRATA_REQUIRES(mutex_) { ++owners_[owner].uses; }
   void Unuse(OwnerId owner) STRATA_REQUIRES(mutex_);
@@ -236,7 +225,9 @@ class LockTable {
   File* FindFile(const FileKey& key) const STRATA_REQUIRES(mutex_);
   File& NeedFile(const FileKey& key) STRATA_REQUIRES(mutex_);
   void DropIfEmpty(const FileKey& key, const File& file) STRATA_REQUIRES(mutex_);
-  void SetRange(File& file, OwnerId owner, const Range& range, bool exclusive) STRATA_REQUIRES(mutex_);
+  void SetRange(File& file, const RangeLock& lock) STRATA_REQUIRES(mutex_);
+  void AddWaiter(File& file, Waiter waiter) STRATA_REQUIRES(mutex_);
+  void AddShare(File& file, const ShareMode& share) STRATA_REQUIRES(mutex_);
   void ClearRange(File& file, OwnerId owner, const Range& range) STRATA_REQUIRES(mutex_);
   // Charges the owner with what the file's ranges have grown by since there were `before`.
   void Recount(const File& file, OwnerId owner, std::size_t before) STRATA_REQUIRES(mutex_);
