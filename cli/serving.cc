@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "server/lock_control.h"
 
 namespace strata::cli {
 namespace {
@@ -59,6 +60,10 @@ bool WaitFor(Life& life, int signals, std::optional<TakeoverRequest>& request) {
     if (waits[1].revents == 0) continue;
     std::optional<control::Request> asked = life.point->Accept();
     if (!asked) continue;
+    if (asked->first.type == control::Type::kLockRequest) {
+      AnswerLockRequest(*life.server, std::move(*asked));
+      continue;
+    }
     request = TakeoverRequest::From(std::move(*asked));
     if (request) return true;
   }
@@ -89,8 +94,9 @@ Result<void> StartServer(const Serving& serving, std::optional<Handover>& handov
   if (auto point = control::Point::Listen(serving.workspace); point) {
     life.point.emplace(std::move(*point));
   } else {
-    log::Warning("takeover_unavailable",
-                 {{"error", point.error()}, {"hint", "to upgrade, end this server and start the new one"}});
+    log::Warning("control_unavailable",
+                 {{"error", point.error()},
+                  {"hint", "strata locks cannot ask it; to upgrade, end this server and start the new one"}});
   }
   return {};
 }

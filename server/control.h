@@ -31,6 +31,9 @@ enum class Type : std::uint32_t {
   kEnd = 5,
   kServing = 6,
   kFailed = 7,
+  kLockRequest = 16,
+  kLockPage = 17,
+  kLockEnd = 18,
 };
 
 // Of one body.

@@ -31,6 +31,7 @@ class ServerImpl final : public Server {
         locks_(std::make_shared<nlm4::LockTable>(
             nlm4::LockLimits{.bytes = options.max_lock_bytes}, [] { return Env::System().Now().ns; },
             [this](std::vector<nlm4::Grant> grants) { lock_calls_.Tell(*locks_, std::move(grants)); })),
+        grants_locks_(options.locks),
         lock_calls_([this](rpc::Client& client, const rpc::Address& host, auto done) {
           if (const PortmapService* const portmap = told_of_mounts_.load()) {
             return portmap->FindLockManager(client, host, std::move(done));
@@ -162,6 +163,16 @@ class ServerImpl final : public Server {
             .system_calls = t.system_calls};
   }
 
+  Result<nlm4::LockListing> Locks(const nlm4::LockSelection& which) const override {
+    STRATA_TRY(CheckLocks());
+    return locks_->List(which);
+  }
+
+  Result<std::size_t> ReleaseLocks(const nlm4::LockSelection& which) override {
+    STRATA_TRY(CheckLocks());
+    return locks_->ReleaseSelected(which);
+  }
+
   void Stop() override {
     if (std::exchange(stopped_, true)) return;
     transport_->Stop();
@@ -185,6 +196,11 @@ class ServerImpl final : public Server {
     told_of_mounts_.store(portmap_.get());
   }
 
+  Result<void> CheckLocks() const {
+    if (grants_locks_) return {};
+    return Fail(Errc::kNotSupported, "this server grants no locks; start it with --locks on for clients to have any");
+  }
+
   // What is served on a socket bound there, for port 111.
   void AddServices(const rpc::Peer& bound, bool datagrams, std::vector<PortmapService::Service>& services) const {
     const portmap::SocketAddress address{bound.address, bound.port};
@@ -197,6 +213,7 @@ class ServerImpl final : public Server {
   const std::unique_ptr<rpc::Program> nfs_;
   const std::unique_ptr<rpc::Program> mount_;
   const std::shared_ptr<nlm4::LockTable> locks_;
+  const bool grants_locks_;
   nlm4::ClientCaller lock_calls_;
   const std::unique_ptr<rpc::Program> nlm_;
   const rpc::Dispatcher streams_;

@@ -26,8 +26,8 @@ constexpr std::chrono::seconds kSendLimit{30};
 
 // Where the other speaks none of our versions: says which.
 std::optional<std::string> VersionsDiffer(const Message& hello) {
-  if (hello.type != Type::kHello || hello.body.size() < kHelloBytes ||
-      LoadLe<std::uint64_t>(hello.body.data()) != kMagic)
+  if (hello.type != Type::kHello) return "this server does not know what it was asked; a newer version of it may";
+  if (hello.body.size() < kHelloBytes || LoadLe<std::uint64_t>(hello.body.data()) != kMagic)
     return "it does not speak the takeover protocol";
   const auto low = LoadLe<std::uint32_t>(hello.body.data() + 8), high = LoadLe<std::uint32_t>(hello.body.data() + 12);
   if (low <= kTakeoverVersion && kTakeoverVersion <= high) return std::nullopt;
