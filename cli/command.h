@@ -24,6 +24,7 @@ void AddCat(CLI::App& app, Action& action);
 void AddStat(CLI::App& app, Action& action);
 void AddDiff(CLI::App& app, Action& action);
 void AddCheck(CLI::App& app, Action& action);
+void AddLocks(CLI::App& app, Action& action);
 
 // Where workspaces over plain folders are kept, and which one is that of `folder` (an absolute path):
 // $XDG_STATE_HOME/strata/NAME-HASH, by default under ~/.local/state.

@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   strata::cli::AddStat(app, action);
   strata::cli::AddDiff(app, action);
   strata::cli::AddCheck(app, action);
+  strata::cli::AddLocks(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

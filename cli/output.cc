@@ -56,6 +56,17 @@ std::string TimeText(Time time) {
   return text;
 }
 
+std::string Rfc3339Text(Time time) {
+  const std::int64_t fraction = (time.ns % 1'000'000'000 + 1'000'000'000) % 1'000'000'000;
+  const std::time_t seconds = (time.ns - fraction) / 1'000'000'000;
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  char text[64];
+  const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+  std::snprintf(text + size, sizeof text - size, ".%09lldZ", static_cast<long long>(fraction));
+  return text;
+}
+
 namespace {
 
 std::string Decimal(Time time) {

@@ -13,6 +13,8 @@ std::string ModeText(const Attributes& attributes);
 std::string_view TypeName(FileType type);
 // Local time, "2026-01-31 12:00:00".
 std::string TimeText(Time time);
+// RFC 3339, in UTC: "2026-01-31T12:00:00.000000001Z".
+std::string Rfc3339Text(Time time);
 // Every attribute by name; times in seconds with nanoseconds as a decimal string.
 nlohmann::ordered_json ToJson(const Attributes& attributes);
 // Names that are no UTF-8 keep every valid part.

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "server/lock_control.h"
 
 namespace strata::cli {
 namespace {
@@ -25,7 +26,7 @@ constexpr std::chrono::milliseconds kLockRetry{10};
 struct Life {
   std::shared_ptr<vfs::Workspace> workspace;
   std::unique_ptr<Server> server;
-  std::optional<TakeoverPoint> point;
+  std::optional<control::Point> point;
 
   ~Life() { Close(); }
   // In this order: the control socket is gone before anyone else can open the workspace.
@@ -57,7 +58,13 @@ bool WaitFor(Life& life, int signals, std::optional<TakeoverRequest>& request) {
     if (::poll(waits, 2, -1) < 0) continue;
     if (waits[0].revents != 0) return false;
     if (waits[1].revents == 0) continue;
-    request = life.point->Accept();
+    std::optional<control::Request> asked = life.point->Accept();
+    if (!asked) continue;
+    if (asked->first.type == control::Type::kLockRequest) {
+      AnswerLockRequest(*life.server, std::move(*asked));
+      continue;
+    }
+    request = TakeoverRequest::From(std::move(*asked));
     if (request) return true;
   }
 }
@@ -84,11 +91,12 @@ Result<void> StartServer(const Serving& serving, std::optional<Handover>& handov
     STRATA_ASSIGN(life.server, Server::Start(serving.server, std::move(exports)));
   }
   if (serving.options.read_only) return {};
-  if (auto point = TakeoverPoint::Listen(serving.workspace); point) {
+  if (auto point = control::Point::Listen(serving.workspace); point) {
     life.point.emplace(std::move(*point));
   } else {
-    log::Warning("takeover_unavailable",
-                 {{"error", point.error()}, {"hint", "to upgrade, end this server and start the new one"}});
+    log::Warning("control_unavailable",
+                 {{"error", point.error()},
+                  {"hint", "strata locks cannot ask it; to upgrade, end this server and start the new one"}});
   }
   return {};
 }

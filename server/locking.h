@@ -41,6 +41,8 @@ class Locking {
   Locking(const Locking&) = delete;
   Locking& operator=(const Locking&) = delete;
 
+  bool grants() const { return monitor_ != nullptr; }
+  nlm4::LockTable& table() const { return *table_; }
   rpc::Program& nlm() { return *nlm_; }
   // Null where nobody of another machine can come.
   rpc::Program* nsm() { return nsm_.get(); }

@@ -18,6 +18,7 @@ set(STRATA_NFS_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/mount3/program.cc
   ${CMAKE_CURRENT_LIST_DIR}/nlm4/client_caller.cc
   ${CMAKE_CURRENT_LIST_DIR}/nlm4/handed_locks.cc
+  ${CMAKE_CURRENT_LIST_DIR}/nlm4/lock_listing.cc
   ${CMAKE_CURRENT_LIST_DIR}/nlm4/lock_table.cc
   ${CMAKE_CURRENT_LIST_DIR}/nlm4/program.cc
   ${CMAKE_CURRENT_LIST_DIR}/nlm4/range_locks.cc

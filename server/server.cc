@@ -159,6 +159,16 @@ class ServerImpl final : public Server {
             .system_calls = t.system_calls};
   }
 
+  Result<nlm4::LockListing> Locks(const nlm4::LockSelection& which) const override {
+    STRATA_TRY(CheckLocks());
+    return locking_.table().List(which);
+  }
+
+  Result<std::size_t> ReleaseLocks(const nlm4::LockSelection& which) override {
+    STRATA_TRY(CheckLocks());
+    return locking_.table().ReleaseSelected(which);
+  }
+
   void Stop() override {
     if (std::exchange(stopped_, true)) return;
     transport_->Stop();
@@ -199,6 +209,11 @@ class ServerImpl final : public Server {
   void SetPortmap(std::unique_ptr<PortmapService> portmap) {
     portmap_ = std::move(portmap);
     portmap_in_use_.store(portmap_.get());
+  }
+
+  Result<void> CheckLocks() const {
+    if (locking_.grants()) return {};
+    return Fail(Errc::kNotSupported, "this server grants no locks; start it with --locks on for clients to have any");
   }
 
   // What is served on a socket bound there, for port 111.

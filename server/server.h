@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "server/exports.h"
 #include "server/handover.h"
+#include "server/nlm4/lock_listing.h"
 #include "vfs/file_system.h"
 
 namespace strata {
@@ -68,6 +69,11 @@ class Server {
   // The addresses bound, with their real ports, in the order of ServerOptions::listen.
   virtual const std::vector<Endpoint>& endpoints() const = 0;
   virtual ServerStatistics statistics() const = 0;
+  // What clients have locked and wait for. kNotSupported where ServerOptions::locks is off.
+  virtual Result<nlm4::LockListing> Locks(const nlm4::LockSelection& which) const = 0;
+  // Frees by hand what `which` selects, without its client hearing of it; who waits for that is granted it. How many
+  // locks that were. kNotSupported as above.
+  virtual Result<std::size_t> ReleaseLocks(const nlm4::LockSelection& which) = 0;
   virtual void Stop() = 0;
   // Stops, but closes nothing: what is under way is answered, and everything else is given away for Resume. Where calls
   // are still under way after `limit` it serves on, and says kBusy.

@@ -1,7 +1,7 @@
 // Takeover: a new server process takes the sockets of the running one over, for upgrades. No connection is refused or
 // reset.
 //
-// The running process listens on the AF_UNIX stream socket `control` in the workspace's folder. The new one asks there.
+// The new process asks the running one through the control socket (server/control.h).
 //
 //     new                                old
 //     kHello {versions}            ->    serves on
@@ -14,31 +14,29 @@
 // Until kServing both hold the sockets and neither reads nor writes one. So until then the old process can serve on as
 // if nothing had been. It does when the new one says kFailed, or is gone. From kServing on only the new one may touch
 // them. It is said before the first byte is read.
-//
-// A message is u32 type, u32 size, then so many bytes, all little-endian. Sizes are bounded. What is sent is believed
-// only by root and by the user who runs the server (SO_PEERCRED; the socket file's mode is 0600).
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/status.h"
+#include "server/control.h"
 #include "server/handover.h"
 
 namespace strata {
 
 // Of the exchange. A newer one must go on to speak at least one version that the one before it speaks.
-inline constexpr std::uint32_t kTakeoverVersion = 1;
+inline constexpr std::uint32_t kTakeoverVersion = kHandoverSections, kOldestTakeoverVersion = 1;
 
 // The running process's end of one exchange. Not thread-safe. Destroyed before it was taken: the other hears that it
 // failed.
 class TakeoverRequest {
  public:
-  explicit TakeoverRequest(UniqueFd connection, pid_t pid) : connection_(std::move(connection)), pid_(pid) {}
+  // What the request asks, if it is to take this process over; else the other is told that it is not understood.
+  static std::optional<TakeoverRequest> From(control::Request request);
   TakeoverRequest(TakeoverRequest&&) = default;
   TakeoverRequest& operator=(TakeoverRequest&&) = default;
 
@@ -54,33 +52,11 @@ class TakeoverRequest {
   Result<void> HandOver(const Handover& handover, int give_up);
 
  private:
-  friend class TakeoverPoint;
+  TakeoverRequest(control::Connection connection, pid_t pid) : connection_(std::move(connection)), pid_(pid) {}
 
-  UniqueFd connection_;
+  control::Connection connection_;
   pid_t pid_;
-};
-
-// The running process's ear. To be made while the workspace is held, so that no other process of this folder has one,
-// and destroyed before the workspace is closed. Not thread-safe.
-class TakeoverPoint {
- public:
-  // Binds `control` in the folder, in place of what a dead process left there.
-  static Result<TakeoverPoint> Listen(const std::string& folder);
-  TakeoverPoint(TakeoverPoint&&) = default;
-  TakeoverPoint& operator=(TakeoverPoint&&) = default;
-  // Removes the file.
-  ~TakeoverPoint();
-
-  // Can be read when someone asks.
-  int fd() const { return socket_.get(); }
-  // Who asks; nothing where they went away or may not, which they are told. Waits up to 5 s for them to speak.
-  std::optional<TakeoverRequest> Accept();
-
- private:
-  TakeoverPoint(UniqueFd folder, UniqueFd socket) : folder_(std::move(folder)), socket_(std::move(socket)) {}
-
-  UniqueFd folder_;
-  UniqueFd socket_;
+  std::uint32_t version_ = kTakeoverVersion;  // that both speak
 };
 
 // The new process's end. Not thread-safe. Destroyed before Serving: the old process serves on.
@@ -100,9 +76,9 @@ class Takeover {
   void Failed(const Status& why);
 
  private:
-  explicit Takeover(UniqueFd connection) : connection_(std::move(connection)) {}
+  explicit Takeover(control::Connection connection) : connection_(std::move(connection)) {}
 
-  UniqueFd connection_;
+  control::Connection connection_;
   Handover handover_;
 };
 

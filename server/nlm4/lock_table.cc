@@ -515,32 +515,6 @@ std::size_t LockTable::bytes() const {
   return bytes_;
 }
 
-std::vector<ListedLock> LockTable::List() const {
-  std::vector<ListedLock> all;
-  const MutexLock lock(mutex_);
-  for (const auto& [key, file] : files_) {
-    const auto add = [&](OwnerId id, const Range& range, bool exclusive, bool waits, std::int64_t since)
-                         STRATA_REQUIRES(mutex_) {
-                           const Owner& owner = owners_[id];
-                           const Client& client = clients_[owner.client];
-                           all.push_back({.file = key,
-                                          .name = client.name,
-                                          .address = client.address.to_string(),
-                                          .svid = owner.svid,
-                                          .owner = std::string(AsText(owner.handle)),
-                                          .range = range,
-                                          .exclusive = exclusive,
-                                          .waits = waits,
-                                          .since_ns = since});
-                         };
-    file->locks.ForEach([&](const RangeLock& lock) STRATA_REQUIRES(mutex_) {
-      add(lock.owner, lock.range, lock.exclusive, false, lock.since_ns);
-    });
-    for (const Waiter& waiter : file->waiters) add(waiter.owner, waiter.range, waiter.exclusive, true, waiter.since_ns);
-  }
-  return all;
-}
-
 // -- From process to process. --
 
 HandedLocks LockTable::Export() const {

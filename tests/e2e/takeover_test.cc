@@ -204,7 +204,7 @@ TEST_F(TakeoverTest, AnotherVersionOfTheProtocolOrNoneIsRefusedInWords) {
   for (const std::string& said : {std::string("GET / HTTP/1.1\r\n\r\n"), huge, wrong}) {
     const int fd = ConnectControl(workspace_);
     ASSERT_GE(fd, 0);
-    EXPECT_THAT(Heard(fd, said), ::testing::HasSubstr("takeover protocol"));
+    EXPECT_THAT(Heard(fd, said), ::testing::HasSubstr("protocol"));
     ::close(fd);
     EXPECT_TRUE(Answers(wire));
   }
@@ -251,7 +251,7 @@ TEST_F(TakeoverTest, AServerOfAnotherUserIsNotBelieved) {
   const pid_t child = ::fork();
   if (child == 0) {
     if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(9);
-    const auto point = TakeoverPoint::Listen(other);
+    const auto point = control::Point::Listen(other);
     if (!point || ::write(ready[1], "x", 1) != 1) ::_exit(9);
     ::pause();
   }

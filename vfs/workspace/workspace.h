@@ -6,7 +6,7 @@
 //   lock             held by the process that serves it
 //   journal/         the truth (docs/formats/journal.md)
 //   index.db         a checkpoint of it (docs/formats/index.md)
-//   control          a socket of whoever serves it, not the workspace's own (server/takeover.h)
+//   control          a socket of whoever serves it, not the workspace's own (server/control.h)
 #pragma once
 
 #include <functional>

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -119,7 +120,7 @@ TEST_F(LockTableTest, AClientsReleaseLetsOthersInAndLeavesTheirs) {
   EXPECT_TRUE(granted_.empty());
   table_->Release("a", boost::asio::ip::make_address("10.0.0.1"));
   EXPECT_EQ(Granted(), (std::vector<std::string>{"b"}));
-  EXPECT_EQ(table_->List().size(), 2u);
+  EXPECT_EQ(table_->List().locks.size(), 2u);
   table_->Unlock(kFile, Who(b_), {0, Range::kEnd});
   EXPECT_EQ(granted_.size(), 1u) << "who waited is gone too";
   EXPECT_TRUE(table_->empty());
@@ -132,7 +133,7 @@ TEST_F(LockTableTest, AFileThatIsForgottenTakesAllAlong) {
   ASSERT_EQ(Lock(Who(a_), {0, 9}, true, false, kOther), Answer::kGranted);
   table_->Forget(kFile);
   EXPECT_TRUE(granted_.empty());
-  EXPECT_EQ(table_->List().size(), 1u);
+  EXPECT_EQ(table_->List().locks.size(), 1u);
   table_->Forget(kFile);
   table_->Unlock(kOther, Who(a_), {0, 9});
   EXPECT_TRUE(table_->empty());
@@ -172,19 +173,116 @@ TEST_F(LockTableTest, InGraceNobodyIsGrantedWhatHeWaitsFor) {
   EXPECT_EQ(Granted(), (std::vector<std::string>{"b"}));
 }
 
-TEST_F(LockTableTest, ListsHoldersAndWaiters) {
+TEST_F(LockTableTest, ListsHoldersWaitersAndReservations) {
   ASSERT_EQ(Lock(Who(a_, 7), {5, 9}), Answer::kGranted);
   ASSERT_EQ(Lock(Who(b_, 8), {0, Range::kEnd}, false, true), Answer::kBlocked);
-  const std::vector<ListedLock> all = table_->List();
-  ASSERT_EQ(all.size(), 2u);
-  EXPECT_EQ(all[0].name, "a");
-  EXPECT_EQ(all[0].address, "10.0.0.1");
-  EXPECT_EQ(all[0].svid, 7u);
-  EXPECT_EQ(all[0].range, (Range{5, 9}));
-  EXPECT_FALSE(all[0].waits);
-  EXPECT_LT(all[0].since_ns, all[1].since_ns);
-  EXPECT_TRUE(all[1].waits);
-  EXPECT_EQ(all[1].file, kFile);
+  ASSERT_EQ(table_->Share(kFile, Who(a_, 7), 3, 2, false), Answer::kGranted);
+  const LockListing all = table_->List();
+  ASSERT_EQ(all.locks.size(), 3u);
+  const ListedLock &holds = all.locks[0], &reservation = all.locks[1], &waits = all.locks[2];
+  EXPECT_EQ(all.clients.size(), 2u);
+  EXPECT_EQ(all.clients[holds.client], (ListedClient{"a", Who(a_).address}));
+  EXPECT_EQ(holds.volume, kFile.volume);
+  EXPECT_EQ(holds.ino, kFile.ino);
+  EXPECT_EQ(holds.svid, 7u);
+  EXPECT_EQ(holds.mode, ListedMode::kExclusive);
+  EXPECT_EQ(holds.first, 5u);
+  EXPECT_EQ(holds.last, 9u);
+  EXPECT_FALSE(holds.waits);
+  EXPECT_EQ(reservation.client, holds.client);
+  EXPECT_EQ(reservation.mode, ListedMode::kReservation);
+  EXPECT_EQ(reservation.access, 3u);
+  EXPECT_EQ(reservation.deny, 2u);
+  EXPECT_EQ(all.clients[waits.client].name, "b");
+  EXPECT_EQ(waits.mode, ListedMode::kShared);
+  EXPECT_EQ(waits.last, ListedLock::kToTheEnd);
+  EXPECT_TRUE(waits.waits);
+  EXPECT_LT(holds.since_ns, waits.since_ns);
+  EXPECT_LT(waits.since_ns, reservation.since_ns);
+}
+
+TEST_F(LockTableTest, AListedNumberIsThatOfOneLockInOneState) {
+  // What differs in one thing each.
+  const Caller first = Who(a_, 7, "o");
+  Caller elsewhere = first;
+  elsewhere.address = boost::asio::ip::make_address("10.0.0.2");
+  for (const Caller& who : {first, elsewhere, Who(b_, 7, "o"), Who(a_, 8, "o"), Who(a_, 7, "p")}) {
+    for (const FileKey& file :
+         {kFile, kOther, FileKey{2, kFile.ino, kFile.generation}, FileKey{1, kFile.ino, Generation(2)}}) {
+      now_ = 99;
+      ASSERT_EQ(Lock(who, {0, 9}, false, false, file), Answer::kGranted);
+      now_ = 99;
+      ASSERT_EQ(Lock(who, {20, 29}, false, false, file), Answer::kGranted);
+      now_ = 99;
+      ASSERT_EQ(table_->Share(file, who, 1, 0, false), Answer::kGranted);
+    }
+  }
+  const LockListing all = table_->List();
+  ASSERT_EQ(all.locks.size(), 60u);
+  std::set<std::uint64_t> ids;
+  for (const ListedLock& lock : all.locks) ids.insert(lock.id);
+  EXPECT_EQ(ids.size(), 60u);
+  // The same in each listing, and of each table that holds the same; another one once it was given up and taken again.
+  const auto id = [this] {
+    const LockListing of_c = table_->List({.id = {}, .client = "c", .address = {}});
+    return of_c.locks.size() == 1 ? of_c.locks[0].id : 0;
+  };
+  const auto lock_at = [this](std::int64_t time) {
+    now_ = time - 1;
+    ASSERT_EQ(Lock(Who(c_), {100, 109}), Answer::kGranted);
+  };
+  lock_at(500);
+  const std::uint64_t before = id();
+  EXPECT_NE(before, 0u);
+  EXPECT_EQ(id(), before);
+  Make({});
+  lock_at(500);
+  EXPECT_EQ(id(), before);
+  ASSERT_EQ(Lock(Who(c_), {100, 109}, false), Answer::kGranted);
+  EXPECT_NE(id(), before);
+  table_->Unlock(kFile, Who(c_), {100, 109});
+  lock_at(700);
+  EXPECT_NE(id(), before);
+}
+
+TEST_F(LockTableTest, WhatIsSelectedIsListedAndFreedByHand) {
+  Caller elsewhere = Who(a_);
+  elsewhere.address = boost::asio::ip::make_address("10.0.0.2");
+  ASSERT_EQ(Lock(Who(a_), {0, 9}), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(a_), {20, 29}), Answer::kGranted);
+  ASSERT_EQ(Lock(elsewhere, {40, 49}), Answer::kGranted);
+  ASSERT_EQ(table_->Share(kOther, elsewhere, 1, 2, false), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(b_), {0, 29}, true, true), Answer::kBlocked);
+  ASSERT_EQ(Lock(Who(c_), {40, 40}, true, true), Answer::kBlocked);
+  ASSERT_EQ(Lock(Who(d_), {49, 49}, true, true), Answer::kBlocked);
+  const auto count = [this](const LockSelection& which) { return table_->List(which).locks.size(); };
+  const LockSelection of_a{.id = {}, .client = a_, .address = {}};
+  const LockSelection of_a_there{.id = {}, .client = a_, .address = elsewhere.address};
+  EXPECT_EQ(count({}), 7u);
+  EXPECT_EQ(count(of_a), 4u);
+  EXPECT_EQ(count(of_a_there), 2u);
+  EXPECT_EQ(count({.id = {}, .client = {}, .address = elsewhere.address}), 2u);
+  EXPECT_EQ(count({.id = {}, .client = "nobody", .address = {}}), 0u);
+  EXPECT_EQ(table_->ReleaseSelected({.id = {}, .client = "nobody", .address = {}}), 0u);
+  // One lock by its number: who waits for what is not yet free goes on waiting.
+  const std::uint64_t one = table_->List(of_a).locks[0].id;
+  EXPECT_EQ(count({.id = one, .client = {}, .address = {}}), 1u);
+  EXPECT_EQ(table_->ReleaseSelected({.id = one, .client = b_, .address = {}}), 0u) << "it is not b's";
+  EXPECT_EQ(table_->ReleaseSelected({.id = one, .client = {}, .address = {}}), 1u);
+  EXPECT_EQ(table_->ReleaseSelected({.id = one, .client = {}, .address = {}}), 0u);
+  EXPECT_TRUE(granted_.empty());
+  // One who waits.
+  EXPECT_EQ(table_->ReleaseSelected({.id = {}, .client = d_, .address = {}}), 1u);
+  // All of one, with the reservation.
+  EXPECT_EQ(table_->ReleaseSelected(of_a_there), 2u);
+  EXPECT_EQ(table_->Share(kOther, Who(b_), 2, 0, false), Answer::kGranted);
+  EXPECT_EQ(Granted(), (std::vector<std::string>{"c"}));
+  EXPECT_EQ(table_->ReleaseSelected(of_a), 1u);
+  EXPECT_EQ(Granted(), (std::vector<std::string>{"c", "b"}));
+  // What was granted and not confirmed is freed like any other, and not told of again.
+  EXPECT_EQ(table_->ReleaseSelected({}), 3u);
+  for (const Grant& grant : granted_) EXPECT_FALSE(table_->Unconfirmed(grant.id));
+  EXPECT_TRUE(table_->empty());
 }
 
 // Whatever is done, what is held is given up in the end, to the last byte.
@@ -219,6 +317,10 @@ TEST_F(LockTableTest, LeavesNothingBehind) {
         default:
           table_->Unshare(file, who);
           if (random() % 50 == 0) table_->Release(who.name, who.address);
+          if (const LockListing all = table_->List(); random() % 4 == 0 && !all.locks.empty()) {
+            const std::uint64_t id = all.locks[random() % all.locks.size()].id;
+            ASSERT_EQ(table_->ReleaseSelected({.id = id, .client = {}, .address = {}}), 1u);
+          }
           break;
       }
     }
