@@ -8,10 +8,12 @@
 #                     /hostroot, read-only; `host /abs/program ARGUMENTS` runs a program of the host. Waits for PORT to listen; implies NOMOUNT
 #   DISK=FILE         a raw disk image, the guest's /dev/ubdb, that is kept: for a server that must survive a power cut
 #   PIDFILE=FILE      gets the guest's process group; kill -9 -- -GROUP is the power cut
-#   MEMORY=1024M      of the guest               KEEP_SOURCE=1      leave the client its own address (default: it is seen as 127.0.0.1)
+#   MEMORY=1024M      of the guest               DIRECT=1           no address translation: the guest reaches this namespace's 10.77.SLOT.1 under
+#                     its own address, 10.77.SLOT.2 (default: it reaches 127.0.0.1, and is seen as that)
+#   SLOT=1            of the tap device and the addresses (default: the first that is free)
 # Exit status: the commands'; 120 the mount failed; 121 the server inside never listened; 124 out of time; 125 the guest died or set-up failed.
 main() {
-  [ $# = 2 ] || { sed -n '2,13s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 125; }
+  [ $# = 2 ] || { sed -n '2,15s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 125; }
   PORT=$1
   local commands=$2 here image
   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,7 +25,7 @@ main() {
 
   # One slot is one tap device and one /30: several guests may share the namespace.
   local tap= address=
-  for slot in $(seq 1 60); do
+  for slot in ${SLOT:-$(seq 1 60)}; do
     tap=guest$slot GATEWAY=10.77.$slot.1 address=10.77.$slot.2
     ip tuntap add dev $tap mode tap vnet_hdr 2>/dev/null && break
     tap=
@@ -36,10 +38,10 @@ main() {
   ip addr add $GATEWAY/30 dev $tap && ip link set $tap up || fail "cannot set the tap device up"
   echo 1 >/proc/sys/net/ipv4/conf/$tap/route_localnet
   # What the guest sends to its gateway arrives at this namespace's 127.0.0.1.
-  nft -f - <<RULES || fail "cannot set up address translation"
+  [ -n "${DIRECT:-}" ] || nft -f - <<RULES || fail "cannot set up address translation"
 table ip strata_guest_$slot {
   chain pre { type nat hook prerouting priority dstnat; policy accept; iifname "$tap" ip daddr $GATEWAY dnat to 127.0.0.1; }
-  ${KEEP_SOURCE:+#}chain inp { type nat hook input priority 100; policy accept; iifname "$tap" snat to 127.0.0.1; }
+  chain inp { type nat hook input priority 100; policy accept; iifname "$tap" snat to 127.0.0.1; }
 }
 RULES
 
