@@ -27,7 +27,7 @@ Locking::Locking(const Exports& exports, const Options& options, Outside outside
     const std::string& folder = options.state_folder;
     clients_ = std::make_unique<nsm::MonitoredClients>(
         Env::System(), folder.empty() ? "" : folder + std::string(kClientsFile), handed != nullptr);
-    monitor_ = std::make_unique<nsm::Monitor>(calls_, outside_.locate, *table_, *clients_,
+    monitor_ = std::make_unique<nsm::Monitor>(calls_, outside_.locate, *table_, *clients_, options.uses_statd,
                                               handed == nullptr || handed->recovering);
     if (handed != nullptr) table_->Import(*handed);
     WatchRemovals();

@@ -77,6 +77,9 @@ void PortmapService::FindOfClient(rpc::Client& client, const rpc::Address& host,
                                   std::move_only_function<void(Result<rpc::Address>)> done) const {
   const bool here = host.host.is_loopback() || host.host == host.from;
   if (!here) return FindProgram(client, host, program, version, std::move(done));
+  if (program == kNsmProgram && keeper_ && keeper_->Keeps(kNsmProgram)) {
+    return done(Fail(Errc::kNotSupported, "no rpc.statd runs on this machine"));
+  }
   // With rpcbind the lock manager's version before this one is the client's alone.
   if (!answers_)
     return FindProgram(client, host, program, program == kNlmProgram ? version - 1 : version, std::move(done));

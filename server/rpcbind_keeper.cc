@@ -58,7 +58,13 @@ void RpcbindKeeper::Look() {
   });
 }
 
+bool RpcbindKeeper::Keeps(std::uint32_t program) const {
+  return program_given_up_.load() != program &&
+         std::ranges::any_of(services_, [program](const Registered& service) { return service.program == program; });
+}
+
 void RpcbindKeeper::GiveUp(std::uint32_t program) {
+  program_given_up_.store(program);
   boost::asio::post(context_, [this, program] {
     for (std::size_t at = 0; at < services_.size(); ++at) {
       const Registered& service = services_[at];
@@ -104,6 +110,7 @@ void RpcbindKeeper::Check(std::size_t at) {
     if (there->uaddr == service.uaddr) continue;
     if (at == 0) break;                    // NFS is another server's, and with it all else
     if (service.program == kNsmProgram) {  // rpc.statd has come
+      program_given_up_.store(kNsmProgram);
       given_up_[at] = true;
       continue;
     }

@@ -42,6 +42,8 @@ class RpcbindKeeper {
   void Look();
   // Takes a program out, and leaves it so. From any thread.
   void GiveUp(std::uint32_t program);
+  // Whether it keeps the program there. From any thread.
+  bool Keeps(std::uint32_t program) const;
   // How often everything was found to be right; for tests.
   std::uint64_t rounds() const { return rounds_.load(); }
 
@@ -56,6 +58,7 @@ class RpcbindKeeper {
   const std::vector<Registered> services_;
   std::vector<bool> failed_;  // of each, the last time
   std::vector<bool> given_up_;
+  std::atomic<std::uint32_t> program_given_up_{0};
   std::vector<std::optional<std::chrono::steady_clock::time_point>> gone_since_;
   boost::asio::io_context context_{1};
   boost::asio::steady_timer timer_;

@@ -16,7 +16,6 @@ using std::chrono::milliseconds;
 
 // How long the client has to confirm a grant before it is told again; each time twice as long.
 constexpr milliseconds kFirstPause{1000}, kLongestPause{30'000};
-constexpr std::uint32_t kVersion = 4;
 // On their way at a time; what comes beyond is lost.
 constexpr std::size_t kMostResults = 4096;
 
@@ -61,7 +60,7 @@ void ClientCaller::Attempt(const std::shared_ptr<Telling>& telling) {
     return;
   }
   rpc::OutgoingCall call{.program = kNlmProgram,
-                         .version = kVersion,
+                         .version = kNlmVersion,
                          .procedure = grant.back.message ? kGrantedMsg : kGranted,
                          .arguments = ArgumentsOf(grant),
                          .privileged_port = true,
@@ -105,7 +104,7 @@ void ClientCaller::SendResult(const rpc::Peer& host, std::uint32_t procedure, st
               arguments = std::move(arguments)]() mutable {
     Call(to,
          {.program = kNlmProgram,
-          .version = kVersion,
+          .version = kNlmVersion,
           .procedure = procedure,
           .arguments = std::move(arguments),
           .privileged_port = true,

@@ -21,8 +21,8 @@ class Nlm4Program final : public rpc::Program {
   Nlm4Program(const Exports& exports, Nlm4Locks locks) : exports_(exports), service_(std::move(locks)) {}
   std::uint32_t number() const override { return kNlmProgram; }
   std::string_view name() const override { return "nlm"; }
-  std::uint32_t low_version() const override { return 4; }
-  std::uint32_t high_version() const override { return 4; }
+  std::uint32_t low_version() const override { return kNlmVersion; }
+  std::uint32_t high_version() const override { return kNlmVersion; }
   std::span<const rpc::Procedure> Procedures(std::uint32_t version) const override;
   bool Admits(const rpc::Peer& peer) const override {
     return std::ranges::any_of(exports_.all(), [&peer](const Export& entry) { return entry.AdmitsAddress(peer); });

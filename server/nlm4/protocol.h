@@ -11,6 +11,8 @@
 
 namespace strata::nlm4 {
 
+inline constexpr std::uint32_t kNlmVersion = 4;
+
 inline constexpr std::uint32_t kNull = 0, kTest = 1, kLock = 2, kCancel = 3, kUnlock = 4, kGranted = 5, kTestMsg = 6,
                                kLockMsg = 7, kCancelMsg = 8, kUnlockMsg = 9, kGrantedMsg = 10, kTestRes = 11,
                                kLockRes = 12, kCancelRes = 13, kUnlockRes = 14, kGrantedRes = 15, kSmNotify = 16,

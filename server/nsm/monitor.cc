@@ -4,18 +4,25 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "base/log.h"
+#include "server/nlm4/program.h"
+#include "server/nlm4/protocol.h"
 #include "server/nsm/protocol.h"
 #include "server/rpc/reply_buffer.h"
+#include "server/rpc/xdr.h"
 
 namespace strata::nsm {
 namespace {
 
-using boost::asio::ip::address;
+using boost::asio::ip::address, boost::asio::ip::address_v4, boost::asio::ip::address_v6;
 using std::chrono::milliseconds;
 
+log::RateLimit unwatched;
+// rpc.statd asks the domain name system for each name that it hears, and for nothing else meanwhile.
+constexpr milliseconds kStatdPatience{30'000};
 constexpr milliseconds kFirstPause{500}, kLongestPause{30'000}, kLook{100};
 
 // What the clients' monitors may know this machine by; they go by the address first.
@@ -32,6 +39,22 @@ std::vector<std::byte> NotifyArguments(std::uint32_t state) {
   std::vector<std::byte> bytes;
   out.CopyTo(0, bytes);
   return bytes;
+}
+
+// What SM_MON and SM_UNMON begin with: who is watched, and which procedure is to be called then.
+void PutWatch(rpc::ReplyBuffer& out, const address& client) {
+  out.Text(client.to_string());
+  out.Text(HostName());
+  out.U32(kNlmProgram);
+  out.U32(nlm4::kNlmVersion);
+  out.U32(nlm4::kSmNotify);
+}
+
+// As nlm4::kMonitorCookie says.
+address_v6::bytes_type CookieOf(const address& client) {
+  return (client.is_v4() ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, client.to_v4())
+                         : client.to_v6())
+      .to_bytes();
 }
 
 bool IsMonitored(const rpc::Peer& client) { return !client.local_socket && !client.address.is_unspecified(); }
@@ -55,11 +78,12 @@ struct Monitor::Telling {
 };
 
 Monitor::Monitor(rpc::CallThread& calls, Locate locate, nlm4::LockTable& locks, MonitoredClients& clients,
-                 bool recovers, const MonitorTimes& times)
+                 bool uses_statd, bool recovers, const MonitorTimes& times)
     : calls_(calls),
       locate_(std::move(locate)),
       locks_(locks),
       clients_(clients),
+      uses_statd_(uses_statd),
       times_(times),
       grace_timer_(calls.context()),
       sweep_timer_(calls.context()) {
@@ -72,6 +96,7 @@ void Monitor::Begin() {
   if (clients_.All().empty()) return;
   calls_.Run([this] {
     SweepLater();
+    AskStatd();
     if (!recovering()) return;
     for (MonitoredClient& client : clients_.All()) {
       const auto telling = std::make_shared<Telling>(calls_.context(), std::move(client));
@@ -164,7 +189,60 @@ void Monitor::SweepLater() {
     sweeping_ = false;
     if (!recovering()) absl::erase_if(tellings_, [](const auto& entry) { return entry.second->over; });
     clients_.DropUnless([this] { return InUse(); });
+    AskStatd();
     if (!clients_.All().empty()) SweepLater();
+  });
+}
+
+void Monitor::AskStatd() {
+  if (!uses_statd_) return;
+  MonitoredClients::InUse monitored;
+  for (const MonitoredClient& one : clients_.All()) {
+    // What starts this machine anew starts the server anew.
+    if (one.client.is_loopback() || one.client == one.server) continue;
+    monitored.insert(one.client);
+    if (!watched_by_statd_.contains(one.client)) CallStatd(one.client, true);
+  }
+  std::vector<address> others;
+  std::ranges::copy_if(watched_by_statd_, std::back_inserter(others),
+                       [&](const address& client) { return !monitored.contains(client); });
+  for (const address& client : others) CallStatd(client, false);
+}
+
+void Monitor::CallStatd(const address& client, bool watch) {
+  const rpc::Address here{.transport = rpc::Address::Transport::kUdp, .host = address_v4::loopback()};
+  locate_(calls_.client(), here, kNsmProgram, kNsmVersion, [this, client, watch](Result<rpc::Address> found) {
+    if (!found) return;  // none runs
+    rpc::ReplyBuffer out(1024);
+    PutWatch(out, client);
+    const auto cookie = CookieOf(client);
+    if (watch) out.Fixed(std::as_bytes(std::span(cookie)));
+    std::vector<std::byte> arguments;
+    out.CopyTo(0, arguments);
+    calls_.client().Call(*found,
+                         {.program = kNsmProgram,
+                          .version = kNsmVersion,
+                          .procedure = watch ? kMon : kUnmon,
+                          .arguments = std::move(arguments),
+                          .privileged_port = true,
+                          .timeout = kStatdPatience},
+                         [this, client, watch](const Result<std::vector<std::byte>>& answer) {
+                           if (!watch) {
+                             watched_by_statd_.erase(client);
+                             return;
+                           }
+                           constexpr std::uint32_t kSuccess = 0;
+                           const bool done = answer && rpc::XdrReader(*answer).U32() == kSuccess;
+                           if (done) {
+                             watched_by_statd_.insert(client);
+                           } else if (unwatched.Allow()) {
+                             log::Warning("lock_client_not_watched",
+                                          {{"client", client.to_string()},
+                                           {"error", answer ? "rpc.statd of this machine refuses"
+                                                            : std::string(answer.error().message())},
+                                           {"then", "tried again; its locks stay when it starts anew"}});
+                           }
+                         });
   });
 }
 
@@ -176,7 +254,10 @@ bool Monitor::Has(const rpc::Peer& client) const { return !IsMonitored(client) |
 
 Result<void> Monitor::Add(const rpc::Peer& client) {
   STRATA_TRY(clients_.Add({client.address, client.local}));
-  calls_.Run([this] { SweepLater(); });
+  calls_.Run([this] {
+    SweepLater();
+    AskStatd();
+  });
   return {};
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
@@ -45,10 +46,11 @@ class Monitor final : public nlm4::ClientMonitor {
   using Locate = std::function<void(rpc::Client& client, const rpc::Address& host, std::uint32_t program,
                                     std::uint32_t version, std::move_only_function<void(Result<rpc::Address>)> done)>;
 
+  // `uses_statd`: rpc.statd of this machine, where one runs, is asked to watch the clients too: it is whom they tell.
   // `recovers`: locks are lost that `clients` have; with any there the grace period begins here. `calls` must be
   // stopped before this is destroyed; `locks` must outlive it.
-  Monitor(rpc::CallThread& calls, Locate locate, nlm4::LockTable& locks, MonitoredClients& clients, bool recovers,
-          const MonitorTimes& times = {});
+  Monitor(rpc::CallThread& calls, Locate locate, nlm4::LockTable& locks, MonitoredClients& clients, bool uses_statd,
+          bool recovers, const MonitorTimes& times = {});
 
   // Calls are answered: clients are told.
   void Begin();
@@ -76,11 +78,15 @@ class Monitor final : public nlm4::ClientMonitor {
   void LookAtGrace();
   void SweepLater();
   MonitoredClients::InUse InUse() const;
+  // Has this machine's rpc.statd watch those that are monitored, and no others.
+  void AskStatd();
+  void CallStatd(const boost::asio::ip::address& client, bool watch);
 
   rpc::CallThread& calls_;
   const Locate locate_;
   nlm4::LockTable& locks_;
   MonitoredClients& clients_;
+  const bool uses_statd_;
   const MonitorTimes times_;
   const Instant begun_ = std::chrono::steady_clock::now();
   std::atomic<bool> recovering_{false};
@@ -88,6 +94,7 @@ class Monitor final : public nlm4::ClientMonitor {
   absl::flat_hash_map<boost::asio::ip::address, std::shared_ptr<Telling>, AddressHash> tellings_;
   boost::asio::steady_timer grace_timer_, sweep_timer_;
   bool sweeping_ = false;
+  absl::flat_hash_set<boost::asio::ip::address, AddressHash> watched_by_statd_;
 
   Mutex mutex_;
   absl::flat_hash_map<boost::asio::ip::address, std::uint32_t, AddressHash> states_ STRATA_GUARDED_BY(mutex_);

@@ -67,6 +67,16 @@ guest() {
   SHARE=$scratch/share "$here/guest.sh" 2049 "$(cat "$here/jobs/lib.sh" "$here/jobs/$1.sh")"
 }
 
+# await NAME: until a guest has made it in the share.
+await() {
+  for _ in $(seq ${2:-1200}); do
+    [ -e "$scratch/share/$1" ] && return
+    sleep 0.05
+  done
+  tail -n 30 "$log"
+  fail "$1 does not happen"
+}
+
 # run_job JOB: the whole of most cases. The layer must be there; afterwards it must be as it was.
 run_job() {
   fingerprint "$layer" >"$scratch/before"

@@ -9,17 +9,9 @@ serve() {
 }
 machine() { # ROLE SLOT
   DIRECT=1 SLOT=$2 NOMOUNT=1 SHARE=$scratch/share PIDFILE=$scratch/$1.group "$here/guest.sh" 2049 \
-    "ROLE=$1 GATEWAY=10.77.$2.1
+    "ROLE=$1 SERVER=10.77.$2.1
 $(cat "$here"/jobs/{lib,locks_lib,locks_two}.sh)" 2>&1 | sed -u "s/^/$1: /"
   return "${PIPESTATUS[0]}"
-}
-await() {
-  for _ in $(seq 2400); do
-    [ -e "$scratch/share/$1" ] && return
-    sleep 0.05
-  done
-  tail -n 30 "$log"
-  fail "$1 does not happen"
 }
 echo 'from the layer' >"$layer/lower"
 serve

@@ -47,3 +47,12 @@ print('granted %.3f s after %s' % (late, sys.argv[3]))
 sys.exit(0 if late < 0.5 else 1)
 PY
 }
+# For several machines, which meet in /share.
+tell() { : >/share/$1; }
+await() { # NAME
+  for _ in $(seq 1200); do
+    [ -e /share/$1 ] && return
+    sleep 0.05
+  done
+  die "$1 does not happen"
+}

@@ -1,12 +1,4 @@
-# Two machines, on the literal mount line: ROLE a, b, or again (b after its power was cut). They meet in /share.
-tell() { : >/share/$1; }
-await() { # NAME
-  for _ in $(seq 1200); do
-    [ -e /share/$1 ] && return
-    sleep 0.05
-  done
-  die "$1 does not happen"
-}
+# Two machines, on the literal mount line: ROLE a, b, or again (b after its power was cut). They meet in /share. The server is at $SERVER.
 rpcbind -w
 sleep 0.2
 if [ $ROLE = again ]; then
@@ -15,7 +7,7 @@ if [ $ROLE = again ]; then
   sleep 20
   exit 0
 fi
-must "mount" timeout 60 mount -t nfs $GATEWAY:/ /mnt
+must "mount" timeout 60 mount -t nfs $SERVER:/ /mnt
 case $ROLE in
   a)
     : >/mnt/file
