@@ -80,8 +80,9 @@ TEST_F(LockControlTest, AListingOfAHundredThousandLocksComesWholeInMessagesThatA
   server_.listing.clients = {{"alpha", boost::asio::ip::make_address("10.0.0.1")}};
   for (std::uint32_t i = 0; i < 100'000; ++i) server_.listing.locks.push_back({.id = i, .svid = i});
   const LockSelection which{.id = {}, .client = "alpha", .address = {}};
-  const auto serving = Serve();
+  auto serving = Serve();
   const auto listing = AskForLocks(folder_.path(), which);
+  serving.join();
   ASSERT_TRUE(listing) << listing.error().ToString();
   EXPECT_EQ(listing->clients, server_.listing.clients);
   EXPECT_TRUE(listing->locks == server_.listing.locks);
@@ -90,8 +91,9 @@ TEST_F(LockControlTest, AListingOfAHundredThousandLocksComesWholeInMessagesThatA
 
 TEST_F(LockControlTest, ARequestToFreeReachesTheServerAndTheNumberComesBack) {
   const LockSelection which{.id = 7, .client = {}, .address = boost::asio::ip::make_address("10.0.0.1")};
-  const auto serving = Serve();
+  auto serving = Serve();
   EXPECT_EQ(AskToReleaseLocks(folder_.path(), which).value_or(0), 3u);
+  serving.join();
   EXPECT_EQ(server_.released, which);
   EXPECT_FALSE(server_.asked);
 }
@@ -161,12 +163,13 @@ TEST_F(LockControlTest, AnAnswerThatIsCutOrNoneIsNoListing) {
 }
 
 TEST_F(LockControlTest, ARequestThatIsNoneIsRefusedAndTheServerIsNotAsked) {
-  const auto serving = Serve();
+  auto serving = Serve();
   auto connection = control::Connect(folder_.path());
   ASSERT_TRUE(connection && *connection);
   ASSERT_TRUE((*connection)->SendText(Type::kLockRequest, "\1\0\0\0garbage"));
   (*connection)->Limit(20s);
   const auto refused = (*connection)->Receive();
+  serving.join();
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->type, Type::kRefused);
   EXPECT_FALSE(server_.asked);
