@@ -15,6 +15,7 @@ strata_test(server_nfs_test
     ${STRATA_NFS_TEST_DIR}/nfs3/status_test.cc
     ${STRATA_NFS_TEST_DIR}/mount3/mount3_test.cc
     ${STRATA_NFS_TEST_DIR}/nlm4/nlm4_test.cc
+    ${STRATA_NFS_TEST_DIR}/portmap/kept_registrations_test.cc
     ${STRATA_NFS_TEST_DIR}/portmap/portmap_test.cc
     ${STRATA_NFS_TEST_DIR}/portmap/registry_test.cc
   LIBRARIES strata_nfs_harness strata_server nfs)
