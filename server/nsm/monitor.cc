@@ -151,7 +151,11 @@ MonitoredClients::InUse Monitor::InUse() const {
   MonitoredClients::InUse used;
   for (const address& machine : locks_.Machines()) used.insert(machine);
   for (const auto& [client, telling] : tellings_) {
-    if (!telling->over || recovering()) used.insert(client);
+    if (!telling->over) used.insert(client);
+  }
+  // Also where a start failed before anybody could be told.
+  if (recovering()) {
+    for (const MonitoredClient& one : clients_.All()) used.insert(one.client);
   }
   return used;
 }
