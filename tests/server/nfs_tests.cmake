@@ -40,3 +40,4 @@ endforeach()
 
 strata_fuzzer(nfs3 SOURCE ${STRATA_NFS_TEST_DIR}/nfs3/fuzz_programs.cc LIBRARIES strata_nfs_harness strata_server)
 strata_fuzzer(nlm SOURCE ${STRATA_NFS_TEST_DIR}/nlm4/fuzz_nlm.cc LIBRARIES strata_nfs_harness strata_server)
+strata_fuzzer(nsm SOURCE ${STRATA_NFS_TEST_DIR}/nsm/fuzz_nsm.cc LIBRARIES strata_server)
