@@ -17,6 +17,7 @@ using boost::asio::ip::address;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstPause{500}, kLongestPause{30'000}, kLook{100};
+log::RateLimit restarted;  // a client may say so in a loop
 
 // What the clients' monitors may know this machine by; they go by the address first.
 std::string HostName() {
@@ -192,7 +193,7 @@ void Monitor::Reclaimed(const address& client) {
 }
 
 void Monitor::Restarted(const address& client, std::string_view name) {
-  log::Info("lock_client_restarted", {{"client", client.to_string()}, {"name", name}});
+  if (restarted.Allow()) log::Info("lock_client_restarted", {{"client", client.to_string()}, {"name", name}});
   locks_.ReleaseMachine(client, name);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/log.h"
 #include "server/nsm/monitored_clients.h"
 #include "server/nsm/program.h"
 #include "server/portmap/kept_registrations.h"
@@ -69,6 +70,7 @@ void Registrations(std::string_view text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  log::SetLevel(log::Level::kOff);
   if (size == 0 || size > 20'000) return 0;
   const std::string_view input(reinterpret_cast<const char*>(data) + 1, size - 1);
   switch (data[0] % 3) {
