@@ -24,6 +24,7 @@ log::RateLimit unwatched;
 // rpc.statd asks the domain name system for each name that it hears, and for nothing else meanwhile.
 constexpr milliseconds kStatdPatience{30'000};
 constexpr milliseconds kFirstPause{500}, kLongestPause{30'000}, kLook{100};
+log::RateLimit restarted;  // a client may say so in a loop
 
 // What the clients' monitors may know this machine by; they go by the address first.
 std::string HostName() {
@@ -176,7 +177,11 @@ MonitoredClients::InUse Monitor::InUse() const {
   MonitoredClients::InUse used;
   for (const address& machine : locks_.Machines()) used.insert(machine);
   for (const auto& [client, telling] : tellings_) {
-    if (!telling->over || recovering()) used.insert(client);
+    if (!telling->over) used.insert(client);
+  }
+  // Also where a start failed before anybody could be told.
+  if (recovering()) {
+    for (const MonitoredClient& one : clients_.All()) used.insert(one.client);
   }
   return used;
 }
@@ -269,7 +274,7 @@ void Monitor::Reclaimed(const address& client) {
 }
 
 void Monitor::Restarted(const address& client, std::string_view name) {
-  log::Info("lock_client_restarted", {{"client", client.to_string()}, {"name", name}});
+  if (restarted.Allow()) log::Info("lock_client_restarted", {{"client", client.to_string()}, {"name", name}});
   locks_.ReleaseMachine(client, name);
 }
 

@@ -141,19 +141,22 @@ Result<void> MonitoredClients::Write() {
 
 void MonitoredClients::DropUnless(const std::function<InUse()>& in_use) {
   const MutexLock file(file_mutex_);
-  std::vector<MonitoredClient> dropped;
-  for (const InUse used = in_use(); const MonitoredClient& one : All()) {
-    if (used.contains(one.client)) continue;
-    dropped.push_back(one);
+  std::vector<std::pair<address, Kept>> dropped;
+  {
+    const InUse used = in_use();
     const MutexLock lock(mutex_);
-    clients_.erase(one.client);
+    absl::erase_if(clients_, [&](const auto& entry) {
+      if (used.contains(entry.first)) return false;
+      dropped.emplace_back(entry);
+      return true;
+    });
   }
   if (dropped.empty()) return;
-  for (const InUse used = in_use(); const MonitoredClient& one : dropped) {
-    if (!used.contains(one.client)) continue;
-    // The file has it still.
+  for (const InUse used = in_use(); const auto& [client, kept] : dropped) {
+    if (!used.contains(client)) continue;
+    // The file has it still, where it had it.
     const MutexLock lock(mutex_);
-    clients_.try_emplace(one.client, one.server, true);
+    clients_.try_emplace(client, kept);
   }
   if (path_.empty()) return;
   if (const auto written = Write(); !written) {

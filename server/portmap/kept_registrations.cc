@@ -1,5 +1,6 @@
 #include "server/portmap/kept_registrations.h"
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -14,10 +15,12 @@ constexpr int kVersion = 1;
 constexpr std::size_t kMaxFile = 1 << 20;
 log::RateLimit unwritten;
 
-// It is another one after each start of the machine.
+// It is another one after each start of the machine. The kernel says that the file holds nothing, as of all there.
 std::string BootId(Env& env) {
-  constexpr std::size_t kMaxId = 64;
-  return ReadWholeFile(env, "/proc/sys/kernel/random/boot_id", kMaxId).value_or("");
+  std::array<std::byte, 64> id;
+  const auto file = env.Open("/proc/sys/kernel/random/boot_id", OpenMode::kRead);
+  const auto got = file ? (*file)->ReadAt(0, id) : Result<std::size_t>(0);
+  return std::string(AsText(ByteSpan(id).first(got.value_or(0))));
 }
 
 std::string TextIn(const json& entry, const char* member) {
@@ -27,7 +30,8 @@ std::string TextIn(const json& entry, const char* member) {
 
 std::uint32_t NumberIn(const json& entry, const char* member) {
   const auto found = entry.find(member);
-  return found != entry.end() && found->is_number_unsigned() ? found->get<std::uint32_t>() : 0;
+  const auto number = found != entry.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+  return number <= ~std::uint32_t{0} ? static_cast<std::uint32_t>(number) : 0;
 }
 
 }  // namespace

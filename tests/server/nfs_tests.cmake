@@ -15,6 +15,7 @@ strata_test(server_nfs_test
     ${STRATA_NFS_TEST_DIR}/nfs3/status_test.cc
     ${STRATA_NFS_TEST_DIR}/mount3/mount3_test.cc
     ${STRATA_NFS_TEST_DIR}/nlm4/nlm4_test.cc
+    ${STRATA_NFS_TEST_DIR}/portmap/kept_registrations_test.cc
     ${STRATA_NFS_TEST_DIR}/portmap/portmap_test.cc
     ${STRATA_NFS_TEST_DIR}/portmap/registry_test.cc
   LIBRARIES strata_nfs_harness strata_server nfs)
@@ -24,6 +25,14 @@ strata_test(locks_test IN asan tsan
   SOURCES ${STRATA_NFS_TEST_DIR}/nlm4/client_caller_test.cc ${STRATA_NFS_TEST_DIR}/nlm4/lock_table_test.cc ${STRATA_NFS_TEST_DIR}/nlm4/range_locks_test.cc
   LIBRARIES strata_server)
 
+strata_test(nsm_test IN asan tsan
+  SOURCES
+    ${STRATA_NFS_TEST_DIR}/nsm/monitor_test.cc
+    ${STRATA_NFS_TEST_DIR}/nsm/monitored_clients_test.cc
+    ${STRATA_NFS_TEST_DIR}/nsm/program_test.cc
+    ${STRATA_NFS_TEST_DIR}/rpc/harness.cc
+  LIBRARIES strata_server)
+
 # The server's headers name libtirpc's types, the others libnfs's of the same names.
 foreach(source exports_test handle_test)
   set_source_files_properties(${STRATA_NFS_TEST_DIR}/nfs3/${source}.cc PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
@@ -31,3 +40,4 @@ endforeach()
 
 strata_fuzzer(nfs3 SOURCE ${STRATA_NFS_TEST_DIR}/nfs3/fuzz_programs.cc LIBRARIES strata_nfs_harness strata_server)
 strata_fuzzer(nlm SOURCE ${STRATA_NFS_TEST_DIR}/nlm4/fuzz_nlm.cc LIBRARIES strata_nfs_harness strata_server)
+strata_fuzzer(nsm SOURCE ${STRATA_NFS_TEST_DIR}/nsm/fuzz_nsm.cc LIBRARIES strata_server)

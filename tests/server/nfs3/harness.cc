@@ -20,7 +20,11 @@ std::uint32_t Reply::Word(std::size_t index) const {
 // Knows the clients, or does not, as the test says.
 struct FakeMonitor final : nlm4::ClientMonitor {
   explicit FakeMonitor(Harness& the_harness) : harness(the_harness) {}
-  bool Has(const rpc::Peer&) const override { return harness.clients_known; }
+  bool Has(const rpc::Peer&) const override {
+    if (harness.clients_known_for == 0) return harness.clients_known;
+    if (--harness.clients_known_for == 0) harness.clients_known = false;
+    return true;
+  }
   Result<void> Add(const rpc::Peer& client) override {
     harness.monitored.push_back("add " + client.address.to_string());
     if (!harness.clients_can_be_known) return Fail(Errc::kNoSpace, "the disk is full");
@@ -74,7 +78,7 @@ Harness::Harness(std::vector<ExportRules> exports, bool locks) : impl_(std::make
   }
   impl_->nfs = MakeNfs3Program(impl_->exports);
   impl_->mount = MakeMount3Program(impl_->exports);
-  impl_->portmap = MakePortmapProgram(impl_->registry);
+  impl_->portmap = MakePortmapProgram(impl_->registry, [this](const rpc::Peer&) { return portmap_admits; });
   impl_->nlm = MakeNlm4Program(
       impl_->exports,
       {.table = locks ? &impl_->locks : nullptr,
@@ -123,6 +127,7 @@ rpc::Peer PeerOf(const From& from) {
   peer.local_socket = from.local_socket;
   peer.local_uid = from.local_uid;
   peer.datagram = from.datagram;
+  peer.local = boost::asio::ip::make_address(from.local);
   return peer;
 }
 

@@ -34,6 +34,7 @@ struct From {
   bool local_socket = false;
   std::uint32_t local_uid = ~0u;
   bool datagram = false;
+  std::string local = "0.0.0.0";  // this side's address
 };
 
 class Harness {
@@ -95,7 +96,12 @@ class Harness {
 
   // Whether clients are known that NLM is to grant locks, whether they can become so, and what it told of them.
   bool clients_known = true, clients_can_be_known = true;
+  // Above 0: they are known, but forgotten once that has been asked so often.
+  int clients_known_for = 0;
   std::vector<std::string> monitored;  // such as "add 127.0.0.1"
+
+  // Whether whoever calls portmap from beyond this machine is answered.
+  bool portmap_admits = false;
 
   // How the calls come.
   From from;

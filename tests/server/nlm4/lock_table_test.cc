@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <set>
 #include <string>
@@ -124,6 +125,79 @@ TEST_F(LockTableTest, AClientsReleaseLetsOthersInAndLeavesTheirs) {
   table_->Unlock(kFile, Who(b_), {0, Range::kEnd});
   EXPECT_EQ(granted_.size(), 1u) << "who waited is gone too";
   EXPECT_TRUE(table_->empty());
+}
+
+TEST_F(LockTableTest, AMachineThatStartsAnewIsKnownByItsNameUpToTheFirstDot) {
+  const auto here = boost::asio::ip::make_address("10.0.0.1");
+  const std::string host = "host.example", other = "guest.example";
+  const auto held = [&] {
+    std::vector<std::string> names;
+    for (const ListedLock& lock : table_->List()) names.push_back(lock.name + (lock.waits ? " waits" : ""));
+    std::ranges::sort(names);
+    return names;
+  };
+  const auto begin = [&] {
+    Make({});
+    ASSERT_EQ(Lock(Who(host), {0, 9}), Answer::kGranted);
+    ASSERT_EQ(Lock(Who(host, 2), {20, 29}, true, false, kOther), Answer::kGranted);
+    ASSERT_EQ(Lock(Who(other), {50, 59}), Answer::kGranted);
+    Caller far = Who(host, 3);
+    far.address = boost::asio::ip::make_address("10.0.0.2");
+    ASSERT_EQ(Lock(far, {70, 79}), Answer::kGranted);
+  };
+  using Names = std::vector<std::string>;
+  for (const char* name : {"host", "host.example", "host.elsewhere.example", "host."}) {
+    begin();
+    table_->ReleaseMachine(here, name);
+    EXPECT_EQ(held(), (Names{"guest.example", "host.example"})) << name << ": that of the other address stays";
+  }
+  for (const char* name : {"", "hos", "hostess", "example", "10.0.0.1", ".host"}) {
+    begin();
+    table_->ReleaseMachine(here, name);
+    EXPECT_EQ(held(), Names{"host.example"}) << name << " is nobody's: all of the address are meant";
+  }
+  begin();
+  table_->ReleaseMachine(boost::asio::ip::make_address("10.0.0.9"), "host");
+  EXPECT_EQ(held().size(), 4u);
+}
+
+TEST_F(LockTableTest, WhoWaitsForAMachineThatStartsAnewIsGranted) {
+  ASSERT_EQ(Lock(Who(a_), {0, 9}), Answer::kGranted);
+  ASSERT_EQ(table_->Share(kFile, Who(a_), 3, 3, false), Answer::kGranted);
+  ASSERT_EQ(Lock(Who(b_), {0, 9}, true, true), Answer::kBlocked);
+  ASSERT_EQ(Lock(Who(a_, 2), {0, 9}, true, true), Answer::kBlocked);
+  table_->ReleaseMachine(boost::asio::ip::make_address("10.0.0.1"), a_);
+  EXPECT_EQ(Granted(), std::vector<std::string>{"b"});
+  EXPECT_EQ(table_->Share(kFile, Who(b_), 3, 3, false), Answer::kGranted);
+  EXPECT_EQ(table_->List().size(), 1u) << "and it waits for nothing any more";
+}
+
+TEST_F(LockTableTest, TellsWhichMachinesHoldOrWaitForSomething) {
+  const auto machines = [&] {
+    std::vector<std::string> all;
+    for (const auto& machine : table_->Machines()) all.push_back(machine.to_string());
+    std::ranges::sort(all);
+    return all;
+  };
+  const auto from = [](Caller who, const char* address) {
+    who.address = boost::asio::ip::make_address(address);
+    return who;
+  };
+  using Addresses = std::vector<std::string>;
+  EXPECT_EQ(machines(), Addresses{});
+  const Caller holds = from(Who(a_), "10.0.0.2"), waits = from(Who(b_), "10.0.0.3"), shares = from(Who(c_), "10.0.0.4"),
+               had = from(Who(d_), "10.0.0.5");
+  ASSERT_EQ(Lock(had, {0, 9}), Answer::kGranted);
+  table_->Unlock(kFile, had, {0, 9});
+  ASSERT_EQ(Lock(holds, {0, 9}), Answer::kGranted);
+  ASSERT_EQ(Lock(waits, {0, 9}, true, true), Answer::kBlocked);
+  ASSERT_EQ(table_->Share(kFile, shares, 1, 0, false), Answer::kGranted);
+  EXPECT_EQ(machines(), (Addresses{"10.0.0.2", "10.0.0.3", "10.0.0.4"}));
+  table_->Unlock(kFile, holds, {0, 9});
+  EXPECT_EQ(machines(), (Addresses{"10.0.0.3", "10.0.0.4"})) << "who waited has it now";
+  table_->Unshare(kFile, shares);
+  table_->Unlock(kFile, waits, {0, 9});
+  EXPECT_EQ(machines(), Addresses{});
 }
 
 TEST_F(LockTableTest, AFileThatIsForgottenTakesAllAlong) {

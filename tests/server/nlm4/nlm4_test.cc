@@ -396,6 +396,169 @@ TEST_F(Nlm4Test, AFileThatIsGoneLosesItsLocks) {
   EXPECT_EQ(Unlock({}), NLM4_GRANTED) << "the client closes it";
 }
 
+// -- Clients that are told of a restart. --
+
+using Told = std::vector<std::string>;
+
+TEST_F(Nlm4Test, WhoIsNotKnownBecomesSoBeforeItHasALock) {
+  harness_.clients_known = false;
+  EXPECT_TRUE(harness_.Call(Harness::kNlm, 4, kLock, LockArguments({})).would_block) << "that is written to a disk";
+  EXPECT_EQ(harness_.monitored, Told{});
+  EXPECT_TRUE(harness_.NothingIsLocked());
+  harness_.may_block = true;
+  EXPECT_EQ(Lock({}), NLM4_GRANTED);
+  EXPECT_EQ(harness_.monitored, Told{"add 127.0.0.1"});
+  harness_.may_block = false;
+  EXPECT_EQ(Lock({.offset = 100}), NLM4_GRANTED);
+  EXPECT_EQ(harness_.monitored, Told{"add 127.0.0.1"}) << "once";
+}
+
+TEST_F(Nlm4Test, WhoCannotBecomeKnownGetsNoLock) {
+  harness_.clients_known = harness_.clients_can_be_known = false;
+  harness_.may_block = true;
+  for (const bool waits : {false, true}) EXPECT_EQ(Lock({.waits = waits}), NLM4_DENIED_NOLOCKS);
+  EXPECT_TRUE(harness_.NothingIsLocked());
+  const Reply reply = harness_.Call(Harness::kNlm, 4, 7, LockArguments({}));
+  EXPECT_TRUE(reply.bytes.empty());
+  ASSERT_EQ(harness_.lock_results.size(), 1u);
+  EXPECT_EQ(Decoded<NLM4_LOCKres>(zdr_NLM4_LOCKres, harness_.lock_results[0].arguments)->status, NLM4_DENIED_NOLOCKS);
+  EXPECT_TRUE(harness_.NothingIsLocked());
+  EXPECT_EQ(Unlock({}), NLM4_GRANTED) << "to give up one needs not be known";
+  harness_.clients_can_be_known = true;
+  EXPECT_EQ(Lock({}), NLM4_GRANTED);
+}
+
+TEST_F(Nlm4Test, WhoIsForgottenJustBeforeItsLockIsThereBecomesKnownAgain) {
+  harness_.clients_known_for = 1;
+  harness_.may_block = true;
+  EXPECT_EQ(Lock({}), NLM4_GRANTED);
+  EXPECT_EQ(harness_.monitored, Told{"add 127.0.0.1"});
+  EXPECT_EQ(Lock({.owner = "x"}), NLM4_DENIED) << "it is held";
+}
+
+TEST_F(Nlm4Test, WhoIsForgottenAndMayNotWaitAsksAgain) {
+  harness_.clients_known_for = 1;
+  EXPECT_TRUE(harness_.Call(Harness::kNlm, 4, kLock, LockArguments({})).would_block);
+  EXPECT_EQ(harness_.monitored, Told{});
+  harness_.may_block = true;
+  EXPECT_EQ(Lock({}), NLM4_GRANTED);
+  EXPECT_EQ(harness_.monitored, Told{"add 127.0.0.1"});
+  harness_.clients_known_for = 1;
+  harness_.may_block = false;
+  const Ask waits{.owner = "w", .waits = true, .svid = 5};
+  EXPECT_TRUE(harness_.Call(Harness::kNlm, 4, kLock, LockArguments(waits)).would_block);
+  harness_.may_block = true;
+  EXPECT_EQ(Lock(waits), NLM4_BLOCKED);
+  EXPECT_EQ(Cancel(waits), NLM4_GRANTED);
+  EXPECT_EQ(Cancel(waits), NLM4_DENIED) << "it waits but once";
+}
+
+TEST_F(Nlm4Test, WhoIsForgottenAndCannotBecomeKnownAgainKeepsNothing) {
+  harness_.clients_known_for = 1;
+  harness_.clients_can_be_known = false;
+  harness_.may_block = true;
+  EXPECT_EQ(Lock({}), NLM4_DENIED_NOLOCKS);
+  EXPECT_EQ(harness_.monitored, Told{"add 127.0.0.1"});
+  EXPECT_TRUE(harness_.NothingIsLocked());
+  // Nor does it go on waiting.
+  harness_.clients_known = true;
+  ASSERT_EQ(Lock({}), NLM4_GRANTED);
+  harness_.clients_known_for = 1;
+  const Ask waits{.owner = "w", .waits = true, .svid = 5};
+  EXPECT_EQ(Lock(waits), NLM4_DENIED_NOLOCKS);
+  EXPECT_EQ(Cancel(waits), NLM4_DENIED);
+  EXPECT_EQ(Unlock({}), NLM4_GRANTED);
+  EXPECT_TRUE(harness_.NothingIsLocked());
+}
+
+TEST_F(Nlm4Test, WhatIsDeniedIsNotTold) {
+  ASSERT_EQ(Lock({}), NLM4_GRANTED);
+  harness_.clients_known_for = 1;
+  harness_.may_block = true;
+  EXPECT_EQ(Lock({.owner = "x"}), NLM4_DENIED);
+  EXPECT_EQ(harness_.monitored, Told{}) << "who has nothing may be forgotten";
+}
+
+TEST_F(Nlm4Test, WhatNeedsNoMonitorTellsNone) {
+  harness_.clients_known = harness_.clients_can_be_known = false;
+  harness_.may_block = true;
+  EXPECT_EQ(StatusOf(kNmLock, LockArguments({})), NLM4_GRANTED);
+  EXPECT_EQ(Share(kShare, {}, 0, 1), 0u);
+  EXPECT_EQ(Decoded<NLM4_TESTres>(zdr_NLM4_TESTres, TestReply({}))->reply.status, NLM4_GRANTED);
+  EXPECT_EQ(harness_.monitored, Told{});
+}
+
+TEST_F(Nlm4Test, WhatIsClaimedAgainIsReported) {
+  harness_.SetGrace(true);
+  harness_.from.address = "127.0.0.7";
+  EXPECT_EQ(Lock({}), NLM4_DENIED_GRACE_PERIOD);
+  EXPECT_EQ(harness_.monitored, Told{});
+  EXPECT_EQ(Lock({.reclaim = true}), NLM4_GRANTED);
+  EXPECT_EQ(harness_.monitored, Told{"reclaimed 127.0.0.7"});
+  EXPECT_EQ(Lock({.owner = "x", .reclaim = true}), NLM4_DENIED) << "another says the same";
+  harness_.SetGrace(false);
+  EXPECT_EQ(Lock({.owner = "x", .offset = 100}), NLM4_GRANTED);
+  EXPECT_EQ(Lock({.owner = "x", .offset = 200, .reclaim = true}), NLM4_DENIED_GRACE_PERIOD);
+  EXPECT_EQ(harness_.monitored, Told{"reclaimed 127.0.0.7"});
+}
+
+// Procedure 16: name, state, and the 16 bytes that rpc.statd was given.
+Bytes StatusNotice(const std::string& name, const std::string& cookie) {
+  Bytes bytes = {0, 0, static_cast<char>(name.size() >> 8), static_cast<char>(name.size())};
+  bytes.insert(bytes.end(), name.begin(), name.end());
+  bytes.resize((bytes.size() + 3) / 4 * 4);
+  bytes.insert(bytes.end(), {0, 0, 0, 7});
+  bytes.insert(bytes.end(), cookie.begin(), cookie.end());
+  return bytes;
+}
+
+std::string MappedCookie(const std::string& v4) { return std::string(10, '\0') + "\xff\xff" + v4; }
+
+TEST_F(Nlm4Test, ThisMachinesStatusMonitorTellsWhoHasStartedAnew) {
+  constexpr std::uint32_t kSmNotify = 16;
+  const auto notify = [&](const Bytes& bytes) {
+    const Reply reply = harness_.Call(Harness::kNlm, 4, kSmNotify, bytes);
+    EXPECT_TRUE(reply.bytes.empty());
+    return reply.accept;
+  };
+  EXPECT_EQ(notify(StatusNotice("a.example", MappedCookie("\x0a\x01\x02\x03"))), kAccepted);
+  const std::string v6 = "\x20\x01\x0d\xb8" + std::string(11, '\0') + "\x05";
+  EXPECT_EQ(notify(StatusNotice("", v6)), kAccepted);
+  EXPECT_EQ(harness_.monitored, (Told{"restarted 10.1.2.3 a.example", "restarted 2001:db8::5 "}));
+}
+
+TEST_F(Nlm4Test, NobodyElseTellsThat) {
+  constexpr std::uint32_t kSmNotify = 16;
+  const Bytes notice = StatusNotice("a", MappedCookie("\x0a\x01\x02\x03"));
+  for (const From& from : {From{.address = "10.1.2.3"}, From{.port = 1024}, From{.address = "10.1.2.3", .port = 2000},
+                           From{.address = "::ffff:10.1.2.3"}}) {
+    harness_.from = from;
+    const Reply reply = harness_.Call(Harness::kNlm, 4, kSmNotify, notice);
+    EXPECT_EQ(reply.accept, kAccepted) << "and hears nothing of that";
+    EXPECT_TRUE(reply.bytes.empty());
+  }
+  EXPECT_EQ(harness_.monitored, Told{});
+  harness_.from = {.address = "::1"};
+  EXPECT_EQ(harness_.Call(Harness::kNlm, 4, kSmNotify, notice).accept, kAccepted);
+  EXPECT_EQ(harness_.monitored.size(), 1u);
+}
+
+TEST_F(Nlm4Test, SuchANoticeThatDoesNotDecodeIsGarbage) {
+  constexpr std::uint32_t kSmNotify = 16;
+  const std::string cookie(16, 'c');
+  const Bytes whole = StatusNotice("a", cookie);
+  for (std::size_t size = 0; size < whole.size(); size += 4) {
+    const Bytes cut = {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)};
+    EXPECT_EQ(harness_.Call(Harness::kNlm, 4, kSmNotify, cut).accept, kGarbageArgs);
+  }
+  EXPECT_EQ(harness_.Call(Harness::kNlm, 4, kSmNotify, StatusNotice("a", cookie + "more")).accept, kGarbageArgs);
+  EXPECT_EQ(harness_.Call(Harness::kNlm, 4, kSmNotify, StatusNotice(std::string(1025, 'n'), cookie)).accept,
+            kGarbageArgs);
+  EXPECT_EQ(harness_.monitored, Told{});
+  EXPECT_EQ(harness_.Call(Harness::kNlm, 4, kSmNotify, StatusNotice(std::string(1024, 'n'), cookie)).accept, kAccepted);
+  EXPECT_EQ(harness_.monitored.size(), 1u);
+}
+
 TEST(Nlm4Off, RefusesEachCallAtOnce) {
   Harness harness({}, false);
   EXPECT_EQ(harness.Call(Harness::kNlm, 4, 0, {}).accept, kAccepted);
@@ -406,6 +569,7 @@ TEST(Nlm4Off, RefusesEachCallAtOnce) {
   const Reply reply = harness.Call(Harness::kNlm, 4, kLock, Encode(zdr_NLM4_LOCKargs, args));
   const Decoded<NLM4_LOCKres> result(zdr_NLM4_LOCKres, reply.bytes);
   EXPECT_EQ(result->status, NLM4_DENIED_NOLOCKS);
+  EXPECT_EQ(harness.Call(Harness::kNlm, 4, 16, StatusNotice("a", std::string(16, 'c'))).accept, kAccepted);
 }
 
 }  // namespace

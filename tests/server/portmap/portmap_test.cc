@@ -160,6 +160,64 @@ TEST_F(PortmapTest, CallsInSomebodyElsesNameAreNotOffered) {
   EXPECT_FALSE(harness_.Procedures(Harness::kPortmap, 4)[5].has_handler);
 }
 
+TEST_F(PortmapTest, WhoeverCallsFromBeyondThisMachineIsAnsweredWhereThatIsSaid) {
+  for (const bool admits : {false, true}) {
+    harness_.portmap_admits = admits;
+    for (const From& here :
+         {From{.address = "127.0.0.1", .port = 40'000}, From{.address = "::1"},
+          From{.port = 0, .local_socket = true, .local_uid = 1000}, From{.address = "10.1.0.1", .local = "10.1.0.1"}}) {
+      harness_.from = here;
+      EXPECT_TRUE(harness_.Admits(Harness::kPortmap)) << here.address;
+    }
+    for (const From& beyond : {From{.address = "10.1.2.3", .local = "10.1.0.1"}, From{.address = "10.1.2.3"},
+                               From{.address = "2001:db8::5", .datagram = true}}) {
+      harness_.from = beyond;
+      EXPECT_EQ(harness_.Admits(Harness::kPortmap), admits) << beyond.address;
+    }
+  }
+}
+
+TEST_F(PortmapTest, TheServersOwnStatusMonitorIsForOtherMachines) {
+  harness_.Register(100024, 1, "10.1.0.1", 2049, false);
+  const auto count = [&](std::uint32_t version) {
+    std::size_t found = 0;
+    if (version == 2) {
+      const Decoded<pmap2_dump_result> result(zdr_pmap2_dump_result, Call(2, 4, {}).bytes);
+      for (const pmap2_mapping_list* at = result->list; at != nullptr; at = at->next) found += at->map.prog == 100024;
+    } else {
+      const Decoded<pmap3_dump_result> result(zdr_pmap3_dump_result, Call(version, 4, {}).bytes);
+      for (const pmap3_mapping_list* at = result->list; at != nullptr; at = at->next) found += at->map.prog == 100024;
+    }
+    return found;
+  };
+  for (const From& here : {From{}, From{.address = "::1"}, From{.port = 0, .local_socket = true, .local_uid = 0},
+                           From{.address = "10.1.0.1", .local = "10.1.0.1"}}) {
+    harness_.from = here;
+    EXPECT_EQ(Call(2, 3, V2(100024, 1, 6)).Word(0), 0u);
+    EXPECT_EQ(Address(3, V3(100024, 1, "tcp")), "");
+    EXPECT_EQ(Address(4, V3(100024, 1, "tcp"), 9), "");
+    for (const std::uint32_t version : {2u, 3u, 4u}) EXPECT_EQ(count(version), 0u);
+  }
+  harness_.from = {.address = "10.1.2.3", .local = "10.1.0.1"};
+  EXPECT_EQ(Call(2, 3, V2(100024, 1, 6)).Word(0), 2049u);
+  EXPECT_EQ(Address(3, V3(100024, 1, "tcp")), "10.1.0.1.8.1");
+  EXPECT_EQ(Address(4, V3(100024, 1, "tcp"), 9), "10.1.0.1.8.1");
+  for (const std::uint32_t version : {2u, 3u, 4u}) EXPECT_EQ(count(version), 1u);
+  harness_.from = {};
+  EXPECT_TRUE(Truth(Call(2, 1, V2(100024, 1, 6, 5000)))) << "rpc.statd comes";
+  EXPECT_EQ(Call(2, 3, V2(100024, 1, 6)).Word(0), 5000u);
+  harness_.from = {.address = "10.1.2.3", .local = "10.1.0.1"};
+  EXPECT_EQ(Call(2, 3, V2(100024, 1, 6)).Word(0), 5000u) << "and serves for all of this machine";
+}
+
+TEST_F(PortmapTest, WhatIsKeptInAFileWaitsForTheDisk) {
+  for (const std::uint32_t version : {2u, 3u, 4u}) {
+    for (const Harness::ProcedureInfo& row : harness_.Procedures(Harness::kPortmap, version)) {
+      EXPECT_EQ(row.always_blocks, row.name == "SET" || row.name == "UNSET") << row.name;
+    }
+  }
+}
+
 TEST_F(PortmapTest, GetTimeIsTheTime) {
   const std::time_t before = std::time(nullptr);
   for (const std::uint32_t version : {3u, 4u}) {

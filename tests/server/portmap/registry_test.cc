@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <utility>
+#include <vector>
 
 namespace strata::portmap {
 namespace {
@@ -66,6 +67,58 @@ TEST(RegistryTest, TheLockManagerMayBeThereTwice) {
   // Of everything else there is one.
   registry.AddOwn(100005, 3, {boost::asio::ip::make_address("127.0.0.1"), 2049}, false);
   EXPECT_FALSE(registry.Set({100005, 3, "tcp", "0.0.0.0.1.1", "superuser"}));
+}
+
+TEST(RegistryTest, TheStatusMonitorOfThisMachineComesBeforeTheServersOwn) {
+  constexpr std::uint32_t kStatus = 100024;
+  Registry registry;
+  registry.AddOwn(kStatus, 1, {boost::asio::ip::make_address("10.1.0.1"), 2049}, true);
+  EXPECT_EQ(registry.Find(kStatus, 1, "udp", false)->uaddr, "10.1.0.1.8.1") << "other machines find it";
+  EXPECT_FALSE(registry.Find(kStatus, 1, "udp", false, true)) << "who asks here means to start rpc.statd";
+  EXPECT_FALSE(registry.Find(kStatus, 1, "udp", true, true));
+  EXPECT_FALSE(registry.Find(kStatus, 2, "udp", false, true));
+  EXPECT_EQ(registry.All().size(), 1u);
+  EXPECT_TRUE(registry.All(true).empty());
+  EXPECT_TRUE(registry.Others().empty());
+  // rpc.statd has come.
+  EXPECT_TRUE(registry.Set({kStatus, 1, "udp", "0.0.0.0.3.4", "29"}));
+  EXPECT_FALSE(registry.Set({kStatus, 1, "udp", "0.0.0.0.3.5", "29"}));
+  for (const bool here : {false, true}) {
+    EXPECT_EQ(registry.Find(kStatus, 1, "udp", true, here)->uaddr, "0.0.0.0.3.4");
+    EXPECT_EQ(registry.Find(kStatus, 9, "udp", false, here)->uaddr, "0.0.0.0.3.4");
+  }
+  EXPECT_EQ(registry.All().size(), 2u);
+  EXPECT_EQ(registry.All(true).size(), 1u);
+  EXPECT_EQ(registry.FindOthers(kStatus, 1, "udp")->uaddr, "0.0.0.0.3.4");
+  // And is gone again.
+  EXPECT_TRUE(registry.Unset(kStatus, 1, "udp", "superuser"));
+  EXPECT_EQ(registry.Find(kStatus, 1, "udp", false)->uaddr, "10.1.0.1.8.1");
+  EXPECT_FALSE(registry.Unset(kStatus, 1, "udp", "superuser")) << "nobody takes the server's out";
+}
+
+TEST(RegistryTest, WhatElseIsTheServersIsHiddenFromNobody) {
+  Registry registry;
+  registry.AddOwn(100003, 3, {boost::asio::ip::make_address("127.0.0.1"), 2049}, false);
+  registry.AddOwn(100021, 4, {boost::asio::ip::make_address("127.0.0.1"), 2049}, false);
+  EXPECT_TRUE(registry.Find(100003, 3, "tcp", true, true));
+  EXPECT_TRUE(registry.Find(100021, 4, "tcp", true, true));
+  EXPECT_EQ(registry.All(true).size(), 2u);
+}
+
+TEST(RegistryTest, TellsOfEachChangeByOthers) {
+  Registry registry;
+  std::vector<std::size_t> after;
+  registry.OnChange([&] { after.push_back(registry.Others().size()); });
+  registry.AddOwn(100003, 3, {boost::asio::ip::make_address("127.0.0.1"), 2049}, false);
+  EXPECT_TRUE(registry.Set({1, 1, "tcp", "0.0.0.0.1.1", "superuser"}));
+  EXPECT_TRUE(registry.Set({1, 1, "tcp", "0.0.0.0.1.1", "superuser"}));
+  EXPECT_FALSE(registry.Set({1, 1, "tcp", "0.0.0.0.1.2", "superuser"}));
+  EXPECT_TRUE(registry.Set({1, 2, "tcp", "0.0.0.0.1.1", "superuser"}));
+  EXPECT_FALSE(registry.Unset(2, 1, "tcp", "superuser"));
+  EXPECT_FALSE(registry.Unset(100003, 3, "tcp", "superuser"));
+  EXPECT_TRUE(registry.Unset(1, 1, "tcp", "superuser"));
+  EXPECT_EQ(after, (std::vector<std::size_t>{1, 2, 1}));
+  EXPECT_EQ(registry.Others(), (std::vector<Registration>{{1, 2, "tcp", "0.0.0.0.1.1", "superuser"}}));
 }
 
 }  // namespace

@@ -7,7 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "base/unique_fd.h"
@@ -282,6 +285,128 @@ TEST(RpcClient, FindsAProgramByThePortmapperOfItsHost) {
     registry.AddOwn(kPortmapProgram, 2, {boost::asio::ip::make_address("0.0.0.0"), *port}, datagrams);
     EXPECT_EQ(found(), std::nullopt);
   }
+  server.Stop();
+}
+
+// Keeps who called, and by which address of this machine.
+class Witness final : public Program {
+ public:
+  Witness() {
+    table_[0].name = "NULL";
+    table_[0].handler = [](Program& program, const Call& call, XdrReader&, ReplyBuffer&) {
+      auto& self = static_cast<Witness&>(program);
+      const std::lock_guard lock(self.mutex_);
+      self.peer_ = *call.peer;
+      return Outcome{};
+    };
+  }
+  std::uint32_t number() const override { return kPortmapProgram; }
+  std::string_view name() const override { return "witness"; }
+  std::uint32_t low_version() const override { return 2; }
+  std::uint32_t high_version() const override { return 2; }
+  std::span<const Procedure> Procedures(std::uint32_t) const override { return table_; }
+  Peer Last() {
+    const std::lock_guard lock(mutex_);
+    return peer_;
+  }
+
+ private:
+  std::array<Procedure, 1> table_{};
+  std::mutex mutex_;
+  Peer peer_;
+};
+
+class CalledFrom : public ::testing::TestWithParam<Address::Transport> {
+ protected:
+  // Listens there; where to call.
+  Address Listen(const std::string& address) {
+    Address to{.transport = GetParam(), .host = boost::asio::ip::make_address(address)};
+    const auto port = GetParam() == Address::Transport::kTcp ? server_.transport->ListenTcp(address, 0, dispatcher_)
+                                                             : server_.transport->ListenUdp(address, 0, dispatcher_);
+    EXPECT_TRUE(port);
+    to.port = port.value_or(0);
+    return to;
+  }
+  ~CalledFrom() override { server_.Stop(); }
+  // Whom the program saw.
+  Peer Call(const Address& to, bool privileged = false) {
+    OutgoingCall call = Ping();
+    call.privileged_port = privileged;
+    const Results results = Ended(to, call);
+    EXPECT_TRUE(results) << results.error().ToString();
+    return witness_.Last();
+  }
+  static boost::asio::ip::address Host(const char* text) { return boost::asio::ip::make_address(text); }
+
+  Witness witness_;
+  const Dispatcher dispatcher_{{&witness_}};
+  testing::TestServer server_;
+};
+
+TEST_P(CalledFrom, TheAddressThatIsGiven) {
+  Address to = Listen("127.0.0.1");
+  EXPECT_EQ(Call(to).address, Host("127.0.0.1")) << "the system chooses";
+  to.from = Host("127.0.0.2");
+  EXPECT_EQ(Call(to).address, Host("127.0.0.2"));
+  for (int again = 0; again < 3; ++again) {
+    const Peer peer = Call(to, true);
+    EXPECT_EQ(peer.address, Host("127.0.0.2"));
+    if (::geteuid() == 0) {
+      EXPECT_LT(peer.port, 1024);
+    }
+  }
+  to.from = boost::asio::ip::address();
+  if (::geteuid() == 0) {
+    EXPECT_LT(Call(to, true).port, 1024);
+  }
+}
+
+TEST_P(CalledFrom, AnyWhereTheAddressIsNotThisMachinesOrOfAnotherKind) {
+  Address to = Listen("127.0.0.1");
+  for (const char* from : {"192.0.2.1", "::1", "::", "0.0.0.0"}) {
+    to.from = Host(from);
+    EXPECT_EQ(Call(to).address, Host("127.0.0.1")) << from;
+    EXPECT_EQ(Call(to, true).address, Host("127.0.0.1")) << from;
+  }
+}
+
+TEST_P(CalledFrom, WithIPv6Too) {
+  const Address to = Listen("::1");
+  if (to.port == 0) GTEST_SKIP() << "there is no IPv6 here";
+  const Peer peer = Call(to, true);
+  EXPECT_EQ(peer.address, Host("::1"));
+  EXPECT_EQ(peer.local, Host("::1"));
+  if (::geteuid() == 0) {
+    EXPECT_LT(peer.port, 1024);
+  }
+}
+
+TEST_P(CalledFrom, TheServerKnowsByWhichOfItsAddresses) {
+  const bool datagrams = GetParam() == Address::Transport::kUdp;
+  EXPECT_EQ(Call(Listen("127.0.0.3")).local, Host("127.0.0.3"));
+  Address any = Listen("0.0.0.0");
+  any.host = Host(datagrams ? "127.0.0.1" : "127.0.0.4");
+  const Peer peer = Call(any);
+  EXPECT_EQ(peer.datagram, datagrams);
+  if (datagrams) {
+    EXPECT_TRUE(peer.local.is_unspecified()) << "of datagrams it is not known";
+  } else {
+    EXPECT_EQ(peer.local, Host("127.0.0.4"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Over, CalledFrom, ::testing::Values(Address::Transport::kTcp, Address::Transport::kUdp));
+
+TEST(RpcServerPeer, OfASocketFileThereAreNoAddresses) {
+  Witness witness;
+  const Dispatcher dispatcher({&witness});
+  testing::TestServer server;
+  Address to = At(0, Address::Transport::kUnix);
+  to.path = ::testing::TempDir() + "/strata-witness" + std::to_string(::getpid()) + ".sock";
+  ASSERT_TRUE(server.transport->ListenUnix(to.path, dispatcher));
+  ASSERT_TRUE(Ended(to, Ping()));
+  EXPECT_TRUE(witness.Last().local_socket);
+  EXPECT_TRUE(witness.Last().local.is_unspecified());
   server.Stop();
 }
 

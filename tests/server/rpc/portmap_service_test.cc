@@ -2,13 +2,21 @@
 #include "server/portmap_service.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
+#include "server/portmap/kept_registrations.h"
 #include "server/portmap/program.h"
+#include "tests/base/temp_folder.h"
 #include "tests/server/rpc/harness.h"
 
 namespace strata {
@@ -139,6 +147,210 @@ TEST(PortmapServiceTest, WhereNeitherCanBeServingGoesOn) {
   }
 }
 
+PortmapService::Service StatusMonitor(std::uint16_t port) {
+  return {100024, 1, {boost::asio::ip::make_address("127.0.0.1"), port}, false};
+}
+
+// What is registered there, of which the own port 111 tells the asker.
+std::vector<std::string> Registered(const PortmapAddress& where, std::uint32_t program) {
+  boost::asio::io_context context(1);
+  rpc::Client client(context);
+  std::vector<std::string> all;
+  RpcbindDump(client, where, [&](const Result<std::vector<portmap::Registration>>& found) {
+    ASSERT_TRUE(found) << found.error().ToString();
+    for (const portmap::Registration& entry : *found) {
+      if (entry.program == program) all.push_back(entry.netid + " " + entry.uaddr);
+    }
+  });
+  context.run();
+  return all;
+}
+
+TEST(PortmapServiceTest, TheNextFindsWhatWasRegisteredWithTheOneBefore) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may register";
+  const TempFolder folder;
+  const PortmapAddress where{FreePort(), SocketPath("kept-before"), folder / "kept.json"};
+  const auto in_file = [&] { return portmap::LoadRegistrations(Env::System(), where.kept_path); };
+  {
+    TestServer server;
+    const PortmapService service(*server.transport, {Nfs(2049)}, where);
+    EXPECT_TRUE(in_file().empty());
+    ASSERT_TRUE(RpcbindSet(where, 100024, 1, "tcp", "127.0.0.1.3.4"));
+    ASSERT_TRUE(RpcbindSet(where, 100021, 4, "tcp", "127.0.0.1.3.5"));
+    ASSERT_TRUE(RpcbindSet(where, 7, 1, "tcp", "127.0.0.1.3.6"));
+    ASSERT_TRUE(RpcbindUnset(where, 7, 1, "tcp"));
+    EXPECT_EQ(in_file().size(), 2u) << "at once: also a kill -9 leaves it so";
+    server.Stop();
+  }
+  {
+    TestServer server;
+    const PortmapService service(*server.transport, {Nfs(2050)}, where);
+    EXPECT_EQ(Registered(where, 100024), std::vector<std::string>{"tcp 127.0.0.1.3.4"});
+    EXPECT_EQ(Registered(where, 100021), std::vector<std::string>{"tcp 127.0.0.1.3.5"});
+    EXPECT_EQ(Registered(where, 100003), std::vector<std::string>{"tcp 127.0.0.1.8.2"}) << "nothing of its own";
+    ASSERT_TRUE(RpcbindUnset(where, 100024, 1, "tcp"));
+    server.Stop();
+  }
+  EXPECT_EQ(in_file(), (std::vector<portmap::Registration>{{100021, 4, "tcp", "127.0.0.1.3.5", "superuser"}}));
+  // The machine has started anew since.
+  ASSERT_TRUE(ReplaceFile(Env::System(), where.kept_path, portmap::FormatRegistrations("before", in_file())));
+  TestServer server;
+  const PortmapService service(*server.transport, {Nfs(2050)}, where);
+  EXPECT_TRUE(Registered(where, 100021).empty());
+  server.Stop();
+}
+
+TEST(PortmapServiceTest, AFileThatCannotBeReadHoldsNothingUp) {
+  const TempFolder folder;
+  const PortmapAddress where{FreePort(), SocketPath("unreadable"), folder / "kept.json"};
+  ASSERT_TRUE(ReplaceFile(Env::System(), where.kept_path, "{"));
+  TestServer server;
+  const PortmapService service(*server.transport, {Nfs(2049)}, where);
+  EXPECT_TRUE(service.answers());
+  EXPECT_EQ(Registered(where, 100003), std::vector<std::string>{"tcp 127.0.0.1.8.1"});
+  server.Stop();
+}
+
+TEST(PortmapServiceTest, AnswersWhereItsServicesAreAndOnLoopback) {
+  using enum rpc::Address::Transport;
+  const PortmapAddress where{FreePort(), SocketPath("addresses")};
+  const auto answers = [&](const std::string& address, rpc::Address::Transport transport) {
+    boost::asio::io_context context(1);
+    rpc::Client client(context);
+    bool answered = false;
+    client.Call({.transport = transport, .host = boost::asio::ip::make_address(address), .port = where.port},
+                {.program = kPortmapProgram, .version = 2, .procedure = 0, .arguments = {}},
+                [&](const auto& answer) { answered = answer.has_value(); });
+    context.run();
+    return answered;
+  };
+  struct Case {
+    std::vector<std::string> services, answering, not_answering;
+  };
+  for (const Case& c : {Case{{}, {"127.0.0.1"}, {"127.0.0.2"}}, Case{{"127.0.0.1"}, {"127.0.0.1"}, {"127.0.0.2"}},
+                        Case{{"127.0.0.2", "127.0.0.2"}, {"127.0.0.1", "127.0.0.2"}, {"127.0.0.3"}},
+                        Case{{"127.0.0.2", "0.0.0.0"}, {"127.0.0.1", "127.0.0.2", "127.0.0.3"}, {}}}) {
+    TestServer server;
+    std::vector<PortmapService::Service> all;
+    for (const std::string& address : c.services) {
+      all.push_back({100003, 3, {boost::asio::ip::make_address(address), 2049}, false});
+    }
+    const PortmapService service(*server.transport, all, where);
+    for (const std::string& address : c.answering) EXPECT_TRUE(answers(address, kTcp)) << address;
+    EXPECT_TRUE(answers("127.0.0.1", kUdp));
+    for (const std::string& address : c.not_answering) {
+      EXPECT_FALSE(answers(address, kTcp)) << address;
+      EXPECT_FALSE(answers(address, kUdp)) << address;
+    }
+    server.Stop();
+  }
+}
+
+// A connection from beyond this machine is one that is handed over as such.
+TEST(PortmapServiceTest, WhoeverAsksFromBeyondThisMachineIsAnsweredWhereThatIsSaid) {
+  const PortmapAddress where{FreePort(), SocketPath("beyond")};
+  for (const bool admits : {false, true}) {
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    const UniqueFd client(ends[0]);
+    PortmapService::Handed handed;
+    rpc::HandedSocket& connection = handed.sockets.emplace_back();
+    connection.kind = rpc::HandedSocket::Kind::kConnection;
+    connection.program = kPortmapProgram;
+    connection.socket = UniqueFd(ends[1]);
+    connection.peer.address = boost::asio::ip::make_address("10.1.2.3");
+    connection.received = rpc::testing::Record(rpc::testing::Message(5, 0, {}, 2, kPortmapProgram));
+    TestServer server;
+    std::atomic<int> asked{0};
+    const PortmapService service(
+        *server.transport, {Nfs(2049)}, where,
+        [&](const rpc::Peer& peer) {
+          EXPECT_EQ(peer.address, boost::asio::ip::make_address("10.1.2.3"));
+          ++asked;
+          return admits;
+        },
+        std::move(handed));
+    pollfd wait{client.get(), POLLIN, 0};
+    ASSERT_EQ(::poll(&wait, 1, 20'000), 1);
+    std::array<std::byte, 64> reply;
+    ASSERT_GE(::recv(client.get(), reply.data(), reply.size(), 0), 16);
+    EXPECT_EQ(rpc::LoadBe32(reply.data() + 12), admits ? 0u : 1u) << "accepted, or denied";
+    EXPECT_EQ(asked, 1);
+    server.Stop();
+  }
+}
+
+// What FindOfClient says of the program: its port, or why there is none.
+Result<std::uint16_t> FoundOfClient(const PortmapService& service, const rpc::Address& host, std::uint32_t program,
+                                    std::uint32_t version) {
+  boost::asio::io_context context(1);
+  rpc::Client client(context);
+  std::optional<Result<rpc::Address>> found;
+  service.FindOfClient(client, host, program, version, [&](Result<rpc::Address> address) {
+    EXPECT_FALSE(found) << "it is said once";
+    found = std::move(address);
+  });
+  context.run();
+  if (!found) return Fail(Errc::kInvalid, "it was never said");
+  if (!*found) return Fail(found->error());
+  EXPECT_EQ((*found)->host, host.host);
+  EXPECT_EQ((*found)->from, host.from);
+  EXPECT_EQ((*found)->transport, host.transport);
+  return (*found)->port;
+}
+
+TEST(PortmapServiceTest, AClientOfThisMachineIsWhatItRegisteredItself) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may register";
+  const PortmapAddress where{FreePort(), SocketPath("client-here")};
+  TestServer server;
+  const PortmapService service(
+      *server.transport, {Nfs(2049), {100021, 4, {boost::asio::ip::make_address("127.0.0.1"), 2049}, false}}, where);
+  ASSERT_TRUE(service.answers());
+  rpc::Address host{.transport = rpc::Address::Transport::kTcp,
+                    .host = boost::asio::ip::make_address("127.0.0.1"),
+                    .from = boost::asio::ip::make_address("127.0.0.1")};
+  const auto nothing = FoundOfClient(service, host, 100021, 4);
+  ASSERT_FALSE(nothing) << "the server's own is not the client's";
+  EXPECT_EQ(nothing.error().code(), Errc::kNotSupported);
+  ASSERT_TRUE(RpcbindSet(where, 100021, 4, "tcp", "0.0.0.0.3.4"));
+  ASSERT_TRUE(RpcbindSet(where, 100021, 3, "tcp", "0.0.0.0.3.5"));
+  ASSERT_TRUE(RpcbindSet(where, 100024, 1, "udp", "0.0.0.0.3.6"));
+  EXPECT_EQ(FoundOfClient(service, host, 100021, 4).value_or(0), 0x304);
+  EXPECT_EQ(FoundOfClient(service, host, 100021, 3).value_or(0), 0x305);
+  EXPECT_FALSE(FoundOfClient(service, host, 100024, 1)) << "not over TCP";
+  host.transport = rpc::Address::Transport::kUdp;
+  EXPECT_EQ(FoundOfClient(service, host, 100024, 1).value_or(0), 0x306);
+  // By another of this machine's addresses it is the same machine.
+  host.host = host.from = boost::asio::ip::make_address("192.0.2.1");
+  EXPECT_EQ(FoundOfClient(service, host, 100024, 1).value_or(0), 0x306);
+  server.Stop();
+}
+
+TEST(PortmapServiceTest, WithAnRpcbindAClientOfThisMachineIsKnownByTheVersionThatIsItsAlone) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may listen on port 111";
+  TestServer rpcbind;
+  portmap::Registry registry;
+  const auto program = MakePortmapProgram(registry);
+  const rpc::Dispatcher dispatcher({program.get()});
+  const rpc::Address host{.transport = rpc::Address::Transport::kTcp,
+                          .host = boost::asio::ip::make_address("127.0.0.87")};
+  if (!rpcbind.transport->ListenTcp("127.0.0.87", 111, dispatcher)) GTEST_SKIP() << "port 111 is taken here";
+  const PortmapAddress where{FreePort(), SocketPath("client-rpcbind")};
+  ASSERT_TRUE(rpcbind.transport->ListenUnix(where.socket_path, dispatcher));
+  TestServer server;
+  {
+    const PortmapService service(*server.transport, {}, where);
+    ASSERT_FALSE(service.answers());
+    ASSERT_TRUE(registry.Set({100021, 4, "tcp", "0.0.0.0.8.1", "superuser"}));
+    ASSERT_TRUE(registry.Set({100021, 3, "tcp", "0.0.0.0.3.5", "superuser"}));
+    ASSERT_TRUE(registry.Set({100024, 1, "tcp", "0.0.0.0.3.6", "superuser"}));
+    EXPECT_EQ(FoundOfClient(service, host, 100021, 4).value_or(0), 0x305) << "version 4 is the server's there";
+    EXPECT_EQ(FoundOfClient(service, host, 100024, 1).value_or(0), 0x306);
+    server.Stop();
+  }
+  rpcbind.Stop();
+}
+
 // Waits until the rpcbind of the test says so.
 bool Says(const portmap::Registry& registry, std::uint32_t program, const std::string& uaddr) {
   const auto end = std::chrono::steady_clock::now() + rpc::testing::kLimit;
@@ -200,6 +412,102 @@ TEST(RpcbindKeeperTest, LeavesTheLockManagerOfAnotherServerAlone) {
   while (keeper.rounds() < 3 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
   EXPECT_GE(keeper.rounds(), 3u);
   EXPECT_TRUE(Says(rpcbind.registry, 100021, "0.0.0.0.9.9"));
+}
+
+// Whether the rpcbind of the test comes to have that at version 1, or nothing where `uaddr` is empty.
+bool ComesToHave(const portmap::Registry& registry, std::uint32_t program, const std::string& uaddr) {
+  return rpc::testing::Eventually([&] {
+    const auto found = registry.Find(program, 1, "tcp", true);
+    return uaddr.empty() ? !found : found && found->uaddr == uaddr;
+  });
+}
+
+TEST(RpcbindKeeperTest, TakesOutWhatIsGivenUpAndLeavesIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root registers";
+  const PortmapAddress where{FreePort(), SocketPath("given-up")};
+  Rpcbind rpcbind(where);
+  const std::string own = "127.0.0.1.8.1";
+  ASSERT_TRUE(rpcbind.registry.Set({100003, 3, "tcp", own, "superuser"}));
+  ASSERT_TRUE(rpcbind.registry.Set({100024, 1, "tcp", own, "superuser"}));
+  const RpcbindKeeper::Registered nfs{100003, 3, "tcp", own}, status{100024, 1, "tcp", own};
+  RpcbindKeeper keeper(where, {nfs, status});
+  keeper.GiveUp(100024);
+  EXPECT_TRUE(ComesToHave(rpcbind.registry, 100024, ""));
+  // rpc.statd comes, goes, and is not mistaken for what was here.
+  ASSERT_TRUE(rpcbind.registry.Set({100024, 1, "tcp", "0.0.0.0.3.4", "29"}));
+  keeper.GiveUp(100024);
+  for (int round = 0; round < 2; ++round) {
+    const std::uint64_t before = keeper.rounds();
+    keeper.Look();
+    ASSERT_TRUE(rpc::testing::Eventually([&] { return keeper.rounds() > before + 1; }));
+  }
+  EXPECT_TRUE(ComesToHave(rpcbind.registry, 100024, "0.0.0.0.3.4")) << "what is rpc.statd's is not taken out";
+  EXPECT_TRUE(Says(rpcbind.registry, 100003, own));
+  keeper.Stop();
+  EXPECT_TRUE(keeper.GaveUp(status));
+  EXPECT_FALSE(keeper.GaveUp(nfs));
+  EXPECT_FALSE(keeper.GaveUp({100024, 1, "udp", own}));
+}
+
+TEST(RpcbindKeeperTest, GivesTheStatusMonitorUpWhereAnotherIsThere) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root registers";
+  const PortmapAddress where{FreePort(), SocketPath("statd-came")};
+  Rpcbind rpcbind(where);
+  const std::string own = "127.0.0.1.8.1";
+  ASSERT_TRUE(rpcbind.registry.Set({100003, 3, "tcp", own, "superuser"}));
+  ASSERT_TRUE(rpcbind.registry.Set({100024, 1, "tcp", "0.0.0.0.3.4", "29"}));
+  const RpcbindKeeper::Registered status{100024, 1, "tcp", own};
+  RpcbindKeeper keeper(where, {{100003, 3, "tcp", own}, status});
+  ASSERT_TRUE(rpc::testing::Eventually([&] { return keeper.rounds() >= 2; }));
+  EXPECT_TRUE(ComesToHave(rpcbind.registry, 100024, "0.0.0.0.3.4"));
+  keeper.Stop();
+  EXPECT_TRUE(keeper.GaveUp(status));
+}
+
+TEST(PortmapServiceTest, MakesRoomForTheStatusMonitorOfThisMachine) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root registers";
+  const PortmapAddress where{FreePort(), SocketPath("makes-room")};
+  Rpcbind rpcbind(where);
+  TestServer server;
+  {
+    PortmapService service(*server.transport, {Nfs(2049), StatusMonitor(2049)}, where);
+    EXPECT_TRUE(ComesToHave(rpcbind.registry, 100024, "127.0.0.1.8.1"));
+    service.StatusMonitorWanted();
+    EXPECT_TRUE(ComesToHave(rpcbind.registry, 100024, ""));
+    ASSERT_TRUE(rpcbind.registry.Set({100024, 1, "tcp", "0.0.0.0.3.4", "29"}));
+    service.StatusMonitorWanted();
+    server.Stop();
+  }
+  EXPECT_TRUE(ComesToHave(rpcbind.registry, 100024, "0.0.0.0.3.4")) << "that is not taken back at the end";
+  EXPECT_FALSE(rpcbind.registry.Find(100003, 3, "tcp", true));
+}
+
+TEST(PortmapServiceTest, LeavesTheStatusMonitorThatIsThereAlready) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root registers";
+  const PortmapAddress where{FreePort(), SocketPath("statd-first")};
+  Rpcbind rpcbind(where);
+  ASSERT_TRUE(rpcbind.registry.Set({100024, 1, "tcp", "0.0.0.0.3.4", "29"}));
+  TestServer server;
+  {
+    PortmapService service(*server.transport, {Nfs(2049), StatusMonitor(2049)}, where);
+    EXPECT_TRUE(Says(rpcbind.registry, 100003, "127.0.0.1.8.1"));
+    service.StatusMonitorWanted();
+    server.Stop();
+  }
+  EXPECT_TRUE(ComesToHave(rpcbind.registry, 100024, "0.0.0.0.3.4"));
+}
+
+TEST(PortmapServiceTest, TakesItsStatusMonitorBackAtItsEnd) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root registers";
+  const PortmapAddress where{FreePort(), SocketPath("statd-back")};
+  Rpcbind rpcbind(where);
+  TestServer server;
+  {
+    const PortmapService service(*server.transport, {Nfs(2049), StatusMonitor(2049)}, where);
+    EXPECT_TRUE(ComesToHave(rpcbind.registry, 100024, "127.0.0.1.8.1"));
+    server.Stop();
+  }
+  EXPECT_TRUE(ComesToHave(rpcbind.registry, 100024, ""));
 }
 
 }  // namespace
