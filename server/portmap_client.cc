@@ -37,24 +37,46 @@ std::vector<std::byte> MappingOf(std::uint32_t program, std::uint32_t version, c
   return BytesOf(out);
 }
 
+rpc::Address SocketOf(const PortmapAddress& where) {
+  return {.transport = rpc::Address::Transport::kUnix, .host = {}, .port = 0, .path = where.socket_path};
+}
+
+rpc::OutgoingCall CallOf(std::uint32_t procedure, std::vector<std::byte> arguments) {
+  return {.program = kPortmapProgram,
+          .version = kRpcbindVersion,
+          .procedure = procedure,
+          .arguments = std::move(arguments),
+          .privileged_port = true};
+}
+
 // By the socket file, since rpcbind sees there who we are; else by loopback, from a privileged port where we may.
 void CallRpcbind(rpc::Client& client, const PortmapAddress& where, std::uint32_t procedure,
                  std::vector<std::byte> arguments, rpc::Client::Done done) {
-  rpc::OutgoingCall call{.program = kPortmapProgram,
-                         .version = kRpcbindVersion,
-                         .procedure = procedure,
-                         .arguments = std::move(arguments),
-                         .privileged_port = true};
+  const rpc::OutgoingCall call = CallOf(procedure, std::move(arguments));
   const rpc::Address loopback{
       .transport = rpc::Address::Transport::kTcp, .host = boost::asio::ip::address_v4::loopback(), .port = where.port};
-  const rpc::Address local{
-      .transport = rpc::Address::Transport::kUnix, .host = {}, .port = 0, .path = where.socket_path};
-  client.Call(local, call,
+  client.Call(SocketOf(where), call,
               [&client, loopback, call, done = std::move(done)](Result<std::vector<std::byte>> answer) mutable {
                 const bool nobody = !answer && answer.error().code() != Errc::kNotSupported;
                 if (!nobody) return done(std::move(answer));
-                client.Call(loopback, std::move(call), std::move(done));
+                client.Call(loopback, call, std::move(done));
               });
+}
+
+Result<std::vector<portmap::Registration>> RegistrationsIn(const Result<std::vector<std::byte>>& answer) {
+  if (!answer) return Fail(answer.error());
+  rpc::XdrReader in(*answer);
+  std::vector<portmap::Registration> all;
+  while (in.Bool()) {
+    portmap::Registration& entry = all.emplace_back();
+    entry.program = in.U32();
+    entry.version = in.U32();
+    entry.netid = in.Text(kMaxText);
+    entry.uaddr = in.Text(kMaxText);
+    entry.owner = in.Text(kMaxText);
+  }
+  if (!in.Finished()) return Fail(Errc::kIo, "rpcbind's answer does not decode");
+  return all;
 }
 
 // The answer of a procedure whose result is one bool.
@@ -106,19 +128,15 @@ void RpcbindDump(rpc::Client& client, const PortmapAddress& address,
                  std::move_only_function<void(Result<std::vector<portmap::Registration>>)> done) {
   CallRpcbind(client, address, kDump, {},
               [done = std::move(done)](const Result<std::vector<std::byte>>& answer) mutable {
-                if (!answer) return done(Fail(answer.error()));
-                rpc::XdrReader in(*answer);
-                std::vector<portmap::Registration> all;
-                while (in.Bool()) {
-                  portmap::Registration& entry = all.emplace_back();
-                  entry.program = in.U32();
-                  entry.version = in.U32();
-                  entry.netid = in.Text(kMaxText);
-                  entry.uaddr = in.Text(kMaxText);
-                  entry.owner = in.Text(kMaxText);
-                }
-                if (!in.Finished()) return done(Fail(Errc::kIo, "rpcbind's answer does not decode"));
-                done(std::move(all));
+                done(RegistrationsIn(answer));
+              });
+}
+
+void RpcbindDumpOfSocket(rpc::Client& client, const PortmapAddress& address,
+                         std::move_only_function<void(Result<std::vector<portmap::Registration>>)> done) {
+  client.Call(SocketOf(address), CallOf(kDump, {}),
+              [done = std::move(done)](const Result<std::vector<std::byte>>& answer) mutable {
+                done(RegistrationsIn(answer));
               });
 }
 
@@ -175,6 +193,13 @@ Result<void> RpcbindSet(const PortmapAddress& address, std::uint32_t program, st
                         const std::string& netid, const std::string& uaddr) {
   return Wait<void>([&](rpc::Client& client, PortmapDone done) {
     RpcbindSet(client, address, program, version, netid, uaddr, std::move(done));
+  });
+}
+
+Result<std::vector<portmap::Registration>> RpcbindDumpOfSocket(const PortmapAddress& address) {
+  using All = std::vector<portmap::Registration>;
+  return Wait<All>([&](rpc::Client& client, std::move_only_function<void(Result<All>)> done) {
+    RpcbindDumpOfSocket(client, address, std::move(done));
   });
 }
 

@@ -34,6 +34,9 @@ void RpcbindUnset(rpc::Client& client, const PortmapAddress& address, std::uint3
 // All that the rpcbind of this machine has, as it was registered (RPCBPROC_DUMP).
 void RpcbindDump(rpc::Client& client, const PortmapAddress& address,
                  std::move_only_function<void(Result<std::vector<portmap::Registration>>)> done);
+// The same, by the socket alone.
+void RpcbindDumpOfSocket(rpc::Client& client, const PortmapAddress& address,
+                         std::move_only_function<void(Result<std::vector<portmap::Registration>>)> done);
 // Asks port 111 of the host of `to` (`port` only in tests) for the program, by portmap version 2 (IPv4) or rpcbind
 // version 4: `to` with its port. kNotSupported where it knows of none.
 void FindProgram(rpc::Client& client, const rpc::Address& to, std::uint32_t program, std::uint32_t version,
@@ -47,5 +50,6 @@ Result<void> RpcbindSet(const PortmapAddress& address, std::uint32_t program, st
                         const std::string& netid, const std::string& uaddr);
 Result<void> RpcbindUnset(const PortmapAddress& address, std::uint32_t program, std::uint32_t version,
                           const std::string& netid);
+Result<std::vector<portmap::Registration>> RpcbindDumpOfSocket(const PortmapAddress& address);
 
 }  // namespace strata

@@ -1,5 +1,6 @@
 #include "server/portmap_service.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,16 @@ namespace {
 
 bool Contains(const std::vector<boost::asio::ip::address>& all, const boost::asio::ip::address& one) {
   return std::ranges::find(all, one) != all.end();
+}
+
+// Tells one file of that name from another; 0: there is none.
+std::uint64_t SocketFile(const std::string& path) {
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return 0;
+  constexpr std::uint64_t kNanoseconds = 1'000'000'000;
+  return found.st_ino ^ (static_cast<std::uint64_t>(found.st_ctim.tv_sec) * kNanoseconds +
+                         static_cast<std::uint64_t>(found.st_ctim.tv_nsec))
+                            << 1;
 }
 
 // Those of the services and both of loopback, of each kind without what its unspecified one stands for.
@@ -73,8 +84,7 @@ PortmapService::Handed PortmapService::Release() {
 }
 
 void PortmapService::FindOfClient(rpc::Client& client, const rpc::Address& host, std::uint32_t program,
-                                  std::uint32_t version,
-                                  std::move_only_function<void(Result<rpc::Address>)> done) const {
+                                  std::uint32_t version, std::move_only_function<void(Result<rpc::Address>)> done) {
   const bool here = host.host.is_loopback() || host.host == host.from;
   if (!here) return FindProgram(client, host, program, version, std::move(done));
   if (program == kNsmProgram && keeper_ && keeper_->Keeps(kNsmProgram)) {
@@ -83,16 +93,41 @@ void PortmapService::FindOfClient(rpc::Client& client, const rpc::Address& host,
   // With rpcbind the lock manager's version before this one is the client's alone.
   if (!answers_)
     return FindProgram(client, host, program, program == kNlmProgram ? version - 1 : version, std::move(done));
+  if (!SocketIsAnothers()) return done(FindOther(host, program, version));
+  RpcbindDumpOfSocket(client, where_, [this, host, program, version, done = std::move(done)](auto found) mutable {
+    SetElsewhere(std::move(found));
+    done(FindOther(host, program, version));
+  });
+}
+
+Result<rpc::Address> PortmapService::FindOther(const rpc::Address& host, std::uint32_t program,
+                                               std::uint32_t version) const {
   const std::string netid = portmap::NetidOf(host.host, host.transport == rpc::Address::Transport::kUdp);
   const auto found = registry_.FindOthers(program, version, netid);
   const auto address = found ? portmap::ParseUniversalAddress(found->uaddr) : std::nullopt;
   if (!address) {
-    return done(Fail(Errc::kNotSupported,
-                     "no client of this machine has registered program " + std::to_string(program) + " here"));
+    return Fail(Errc::kNotSupported,
+                "no client of this machine has registered program " + std::to_string(program) + " here");
   }
   rpc::Address to = host;
   to.port = address->port;
-  done(std::move(to));
+  return to;
+}
+
+bool PortmapService::SocketIsAnothers() {
+  const std::uint64_t is = SocketFile(where_.socket_path);
+  return is != 0 && is != own_socket_.load();
+}
+
+void PortmapService::SetElsewhere(Result<std::vector<portmap::Registration>> registrations) {
+  if (!registrations) return;  // nobody is there any more, or not yet
+  // After a takeover the socket is this process's, and it is not known yet.
+  const std::uint64_t is = SocketFile(where_.socket_path);
+  if (std::ranges::any_of(*registrations, [](const auto& entry) { return entry.owner == portmap::kOwnOwner; })) {
+    own_socket_.store(is);
+    return registry_.SetElsewhere({});
+  }
+  registry_.SetElsewhere(std::move(*registrations));
 }
 
 void PortmapService::StatusMonitorWanted() {
@@ -155,7 +190,9 @@ void PortmapService::MakeResponder(const std::vector<Service>& services) {
       portmap::SaveRegistrations(Env::System(), where_.kept_path, registry_.Others());
     });
   }
-  program_ = MakePortmapProgram(registry_, admits_);
+  program_ = MakePortmapProgram(registry_, {.admits = admits_,
+                                            .lacks = [this] { return SocketIsAnothers(); },
+                                            .look = [this] { SetElsewhere(RpcbindDumpOfSocket(where_)); }});
   dispatcher_ = std::make_unique<rpc::Dispatcher>(std::vector<rpc::Program*>{program_.get()});
 }
 
@@ -184,7 +221,11 @@ void PortmapService::Answer(rpc::Transport& transport, const std::vector<Service
       AnswersAt({address, *port}, datagram);
     }
   }
-  if (const auto done = transport.ListenUnix(where_.socket_path, *dispatcher_); !done) warn(done.error());
+  if (const auto done = transport.ListenUnix(where_.socket_path, *dispatcher_); done) {
+    own_socket_.store(SocketFile(where_.socket_path));
+  } else {
+    warn(done.error());
+  }
 }
 
 }  // namespace strata

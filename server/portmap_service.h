@@ -2,6 +2,7 @@
 // rpcbind. Where none runs, it answers there itself.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -51,7 +52,7 @@ class PortmapService {
   // Where a program of the client on that machine is, for calls over this transport: its lock manager or its status
   // monitor. On this machine it is not what port 111 tells: that is the server's. On the client's thread.
   void FindOfClient(rpc::Client& client, const rpc::Address& host, std::uint32_t program, std::uint32_t version,
-                    std::move_only_function<void(Result<rpc::Address>)> done) const;
+                    std::move_only_function<void(Result<rpc::Address>)> done);
 
   // Somebody of this machine looks for its status monitor, and means to start one if there is none: the server's own
   // makes room for it. From any thread.
@@ -64,17 +65,23 @@ class PortmapService {
   bool answers() const { return answers_; }
 
  private:
+  Result<rpc::Address> FindOther(const rpc::Address& host, std::uint32_t program, std::uint32_t version) const;
   void RegisterWithRpcbind(const std::vector<Service>& services);
   void Answer(rpc::Transport& transport, const std::vector<Service>& services);
   void MakeResponder(const std::vector<Service>& services);
+  // Whether the machine's socket is another's, such as of an rpcbind that was started later: without port 111, which
+  // is ours, it has what is registered over the socket.
+  bool SocketIsAnothers();
+  void SetElsewhere(Result<std::vector<portmap::Registration>> registrations);
   // Port 111 itself is answered at this address too.
   void AnswersAt(const portmap::SocketAddress& address, bool datagram);
 
   const PortmapAddress where_;
   const Admits admits_;
   std::vector<RpcbindKeeper::Registered> registered_;
-  std::unique_ptr<RpcbindKeeper> keeper_;  // where an rpcbind runs
-  Mutex keeping_;                          // held while the registrations are written
+  std::unique_ptr<RpcbindKeeper> keeper_;     // where an rpcbind runs
+  std::atomic<std::uint64_t> own_socket_{0};  // what the socket file was found to be, when it was this process's
+  Mutex keeping_;                             // held while the registrations are written
   portmap::Registry registry_;
   std::unique_ptr<rpc::Program> program_;
   std::unique_ptr<rpc::Dispatcher> dispatcher_;

@@ -36,7 +36,7 @@ class ServerImpl final : public Server {
                  {.locate =
                       [this](rpc::Client& client, const rpc::Address& host, std::uint32_t program,
                              std::uint32_t version, auto done) {
-                        if (const PortmapService* const portmap = portmap_in_use_.load()) {
+                        if (PortmapService* const portmap = portmap_in_use_.load()) {
                           return portmap->FindOfClient(client, host, program, version, std::move(done));
                         }
                         FindProgram(client, host, program, version, std::move(done));

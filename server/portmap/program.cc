@@ -24,21 +24,30 @@ bool IsHere(const rpc::Call& call) { return call.peer == nullptr || IsHere(*call
 
 class PortmapProgram final : public rpc::Program {
  public:
-  PortmapProgram(Registry& registry, std::function<bool(const rpc::Peer&)> admits)
-      : registry_(registry), admits_(std::move(admits)) {}
+  PortmapProgram(Registry& registry, PortmapOutside outside) : registry_(registry), outside_(std::move(outside)) {}
   std::uint32_t number() const override { return kPortmapProgram; }
   std::string_view name() const override { return "portmap"; }
   std::uint32_t low_version() const override { return 2; }
   std::uint32_t high_version() const override { return 4; }
   std::span<const rpc::Procedure> Procedures(std::uint32_t version) const override;
-  bool Admits(const rpc::Peer& peer) const override { return IsHere(peer) || (admits_ && admits_(peer)); }
+  bool Admits(const rpc::Peer& peer) const override {
+    return IsHere(peer) || (outside_.admits && outside_.admits(peer));
+  }
   Registry& registry() { return registry_; }
+  // Whether the registry is whole; false where the call must wait for that. Whoever asks over the socket asks this
+  // process, and may be it.
+  bool Look(const rpc::Call& call) const {
+    if (!outside_.lacks || (call.peer != nullptr && call.peer->local_socket) || !outside_.lacks()) return true;
+    if (call.may_block) outside_.look();
+    return call.may_block;
+  }
 
  private:
   Registry& registry_;
-  const std::function<bool(const rpc::Peer&)> admits_;
+  const PortmapOutside outside_;
 };
 
+bool Look(rpc::Program& program, const rpc::Call& call) { return static_cast<PortmapProgram&>(program).Look(call); }
 Registry& RegistryOf(rpc::Program& program) { return static_cast<PortmapProgram&>(program).registry(); }
 
 using PmapArgument = Decoded<struct pmap, xdr_pmap>;
@@ -136,6 +145,7 @@ rpc::Outcome PmapGetPort(rpc::Program& program, const rpc::Call& call, rpc::XdrR
                          rpc::ReplyBuffer& reply) {
   PmapArgument map;
   if (!map.Decode(arguments)) return rpc::Outcome::Garbage();
+  if (!Look(program, call)) return rpc::Outcome::WouldBlock();
   const auto found =
       RegistryOf(program).Find(static_cast<std::uint32_t>(map->pm_prog), static_cast<std::uint32_t>(map->pm_vers),
                                NetidOf(map->pm_prot), false, IsHere(call));
@@ -147,6 +157,7 @@ rpc::Outcome PmapGetPort(rpc::Program& program, const rpc::Call& call, rpc::XdrR
 rpc::Outcome PmapDump(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
                       rpc::ReplyBuffer& reply) {
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
+  if (!Look(program, call)) return rpc::Outcome::WouldBlock();
   for (const Registration& entry : RegistryOf(program).All(IsHere(call))) {
     const auto listening = ParseUniversalAddress(entry.uaddr);
     if (!listening || (entry.netid != "tcp" && entry.netid != "udp")) continue;
@@ -189,6 +200,7 @@ rpc::Outcome GetAddress(rpc::Program& program, const rpc::Call& call, rpc::XdrRe
                         rpc::ReplyBuffer& reply, bool exact) {
   RpcbArgument map;
   if (!map.Decode(arguments)) return rpc::Outcome::Garbage();
+  if (!Look(program, call)) return rpc::Outcome::WouldBlock();
   const rpc::Peer nobody;
   const rpc::Peer& peer = call.peer == nullptr ? nobody : *call.peer;
   std::string netid(Text(map->r_netid));
@@ -212,6 +224,7 @@ rpc::Outcome RpcbGetVersionAddress(rpc::Program& program, const rpc::Call& call,
 rpc::Outcome RpcbDump(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& arguments,
                       rpc::ReplyBuffer& reply) {
   if (!arguments.Finished()) return rpc::Outcome::Garbage();
+  if (!Look(program, call)) return rpc::Outcome::WouldBlock();
   for (const Registration& entry : RegistryOf(program).All(IsHere(call))) {
     reply.Bool(true);
     reply.U32(entry.program);
@@ -276,9 +289,8 @@ std::span<const rpc::Procedure> PortmapProgram::Procedures(std::uint32_t version
 }  // namespace
 }  // namespace portmap
 
-std::unique_ptr<rpc::Program> MakePortmapProgram(portmap::Registry& registry,
-                                                 std::function<bool(const rpc::Peer&)> admits) {
-  return std::make_unique<portmap::PortmapProgram>(registry, std::move(admits));
+std::unique_ptr<rpc::Program> MakePortmapProgram(portmap::Registry& registry, PortmapOutside outside) {
+  return std::make_unique<portmap::PortmapProgram>(registry, std::move(outside));
 }
 
 }  // namespace strata

@@ -112,11 +112,11 @@ std::optional<Registration> Registry::Find(std::uint32_t program, std::uint32_t 
     const bool first = IsOwn(entry) != (entry.program == kStatusMonitor);
     return (entry.version == version ? 2 : 0) + (first ? 1 : 0);
   };
-  for (const Registration& entry : entries_) {
-    if (entry.program != program || entry.netid != netid || (exact && entry.version != version)) continue;
-    if (IsHidden(entry, here)) continue;
+  ForEach([&](const Registration& entry) {
+    if (entry.program != program || entry.netid != netid || (exact && entry.version != version)) return;
+    if (IsHidden(entry, here)) return;
     if (best == nullptr || rank(entry) > rank(*best)) best = &entry;
-  }
+  });
   if (best == nullptr) return std::nullopt;
   return *best;
 }
@@ -124,19 +124,30 @@ std::optional<Registration> Registry::Find(std::uint32_t program, std::uint32_t 
 std::optional<Registration> Registry::FindOthers(std::uint32_t program, std::uint32_t version,
                                                  std::string_view netid) const {
   const MutexLock lock(mutex_);
-  for (const Registration& entry : entries_) {
-    if (entry.program == program && entry.version == version && entry.netid == netid && !IsOwn(entry)) {
-      return entry;
-    }
-  }
-  return std::nullopt;
+  // What was registered with the other is newer.
+  std::optional<Registration> found;
+  ForEach([&](const Registration& entry) {
+    if (entry.program == program && entry.version == version && entry.netid == netid && !IsOwn(entry)) found = entry;
+  });
+  return found;
 }
 
 std::vector<Registration> Registry::All(bool here) const {
   const MutexLock lock(mutex_);
   std::vector<Registration> all;
-  std::ranges::copy_if(entries_, std::back_inserter(all), [&](const Registration& e) { return !IsHidden(e, here); });
+  ForEach([&](const Registration& entry) {
+    if (!IsHidden(entry, here)) all.push_back(entry);
+  });
   return all;
+}
+
+void Registry::SetElsewhere(std::vector<Registration> registrations) {
+  std::erase_if(registrations, [](const Registration& entry) {
+    return IsOwn(entry) || !Printable(entry.netid) || !Printable(entry.uaddr) || !Printable(entry.owner);
+  });
+  if (registrations.size() > kMaxRegistrations) registrations.resize(kMaxRegistrations);
+  const MutexLock lock(mutex_);
+  elsewhere_ = std::move(registrations);
 }
 
 std::vector<Registration> Registry::Others() const {

@@ -63,16 +63,28 @@ class Registry {
   std::optional<Registration> FindOthers(std::uint32_t program, std::uint32_t version, std::string_view netid) const;
   // All of them; for who asks on this machine (`here`) without the server's own status monitor.
   std::vector<Registration> All(bool here = false) const;
-  // What others registered.
+  // What others registered here.
   std::vector<Registration> Others() const;
+
+  // What is registered with an rpcbind that holds the machine's socket, though this process holds port 111: it was
+  // started later. In place of what was so before.
+  void SetElsewhere(std::vector<Registration> registrations);
 
   // `changed` is called after each change by others, without locks. To be set before the registry is used.
   void OnChange(std::function<void()> changed) { changed_ = std::move(changed); }
 
  private:
+  // Of both.
+  template <typename Visit>
+  void ForEach(Visit visit) const STRATA_REQUIRES(mutex_) {
+    for (const Registration& entry : entries_) visit(entry);
+    for (const Registration& entry : elsewhere_) visit(entry);
+  }
+
   std::function<void()> changed_;
   mutable Mutex mutex_;
   std::vector<Registration> entries_ STRATA_GUARDED_BY(mutex_);  // in the order of arrival
+  std::vector<Registration> elsewhere_ STRATA_GUARDED_BY(mutex_);
 };
 
 }  // namespace strata::portmap

@@ -1,8 +1,10 @@
 # Server and client share the guest, on the literal mount line: the kernel's own lock manager asks ours, and is called back by it.
-locks() { # WHAT RUNS BEFORE THE SERVER
+locks() { # WHAT RUNS BEFORE THE SERVER, AND BEFORE THE JOB
   INSIDE="$1
 mkdir /tmp/layer && echo 'from the layer' >/tmp/layer/lower
 host $strata serve /tmp/layer --workspace /tmp/workspace --locks on" \
-    "$here/guest.sh" 2049 "$(cat "$here"/jobs/{lib,locks_lib,locks}.sh)"
+    "$here/guest.sh" 2049 "$(cat "$here"/jobs/lib.sh)
+${2:-}
+$(cat "$here"/jobs/{locks_lib,locks}.sh)"
 }
 locks '' || fail "the job ended with status $?"
