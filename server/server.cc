@@ -6,6 +6,7 @@
 
 #include "base/env.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "server/mount3/program.h"
 #include "server/nfs3/program.h"
 #include "server/nlm4/client_caller.h"
@@ -30,7 +31,8 @@ class ServerImpl final : public Server {
         mount_(MakeMount3Program(exports_)),
         locks_(std::make_shared<nlm4::LockTable>(
             nlm4::LockLimits{.bytes = options.max_lock_bytes}, [] { return Env::System().Now().ns; },
-            [this](std::vector<nlm4::Grant> grants) { lock_calls_.Tell(*locks_, std::move(grants)); })),
+            [this](std::vector<nlm4::Grant> grants) { lock_calls_.Tell(*locks_, std::move(grants)); },
+            [this] { MakeRoomForLocks(); })),
         lock_calls_([this](rpc::Client& client, const rpc::Address& host, auto done) {
           if (const PortmapService* const portmap = told_of_mounts_.load()) {
             return portmap->FindLockManager(client, host, std::move(done));
@@ -148,6 +150,12 @@ class ServerImpl final : public Server {
     }
   }
 
+  // What locks take, the volumes do without.
+  void MakeRoomForLocks() {
+    const MutexLock one(lending_);  // so that the last word is the newest
+    for (const Export& entry : exports_.all()) entry.volume->LendMemory(locks_->bytes());
+  }
+
   const std::vector<Endpoint>& endpoints() const override { return endpoints_; }
 
   ServerStatistics statistics() const override {
@@ -170,6 +178,7 @@ class ServerImpl final : public Server {
     portmap_.reset();
     for (const Export& entry : exports_.all()) {
       entry.volume->WatchRemovals(nullptr);
+      entry.volume->LendMemory(0);
       if (const auto flushed = entry.volume->Flush(); !flushed) {
         log::Error("flush_failed", {{"export", entry.options.path}, {"error", flushed.error()}});
       }
@@ -196,6 +205,7 @@ class ServerImpl final : public Server {
   const Exports exports_;
   const std::unique_ptr<rpc::Program> nfs_;
   const std::unique_ptr<rpc::Program> mount_;
+  Mutex lending_;
   const std::shared_ptr<nlm4::LockTable> locks_;
   nlm4::ClientCaller lock_calls_;
   const std::unique_ptr<rpc::Program> nlm_;

@@ -46,6 +46,7 @@ struct ServerOptions {
   // Whether clients may lock. Without, each lock is refused at once. Not built to the end yet: locks do not outlive the
   // server, and who waits for one has to ask again.
   bool locks = false;
+  // Of these the volumes are told, so that they take less themselves (vfs::FileSystem::LendMemory).
   std::size_t max_lock_bytes = 64 << 20;
 };
 

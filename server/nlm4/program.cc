@@ -174,14 +174,17 @@ rpc::Outcome Lock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& 
   if (!may) return rpc::Outcome::WouldBlock();
   if (*may == Stat::kStaleFh) locks.Forget(target.key());
   if (*may != Stat::kGranted) return Reply(call, reply, cookie, *may);
-  CallBack back;
-  if (waits) {
-    back.handle.assign(lock.handle.begin(), lock.handle.end());
-    back.datagram = call.peer->datagram;
-    back.message = form == LockForm::kMessage;
+  const auto ask = [&](const CallBack* back) {
+    return locks.Lock(target.key(), CallerOf(call, lock), target.range, exclusive, reclaim, back);
+  };
+  // Most need not wait, and so nothing of how they are to be told.
+  Answer answer = ask(nullptr);
+  if (waits && answer == Answer::kDenied) {
+    const CallBack back{.handle = {lock.handle.begin(), lock.handle.end()},
+                        .datagram = call.peer->datagram,
+                        .message = form == LockForm::kMessage};
+    answer = ask(&back);
   }
-  const Answer answer =
-      locks.Lock(target.key(), CallerOf(call, lock), target.range, exclusive, reclaim, waits ? &back : nullptr);
   return Reply(call, reply, cookie, StatOf(answer));
 }
 
