@@ -17,6 +17,7 @@ struct Sample {
   bool is_latency = false;
   double p50 = 0, p99 = 0, p999 = 0, slowest = 0;  // microseconds
   std::string note;
+  bool left_out = false;  // the server has no such thing; nothing was measured
 
   // From latencies in ns, which it sorts.
   void SetLatencies(std::vector<std::uint32_t>& latencies);
