@@ -7,6 +7,7 @@
 namespace nfsbench {
 namespace {
 
+constexpr int kTurns = 16;
 constexpr std::uint32_t kOwners = 1000;
 constexpr std::uint64_t kStride = 48271;  // a prime, which no number of locks is likely to be a multiple of
 
@@ -17,10 +18,11 @@ Sample LeftOut() {
   return sample;
 }
 
-// Each slot is an owner, takes a lock and gives it up; `what` says of which file and range, by the number of the slot's
-// pairs so far.
-Sample RunPairs(Target& target, const Options& options, Pool& pool,
-                const std::function<void(std::uint64_t pair, std::uint32_t slot, Call& call)>& what) {
+// Which file and range, by the number of the slot's pairs so far.
+using MakeLock = std::function<void(std::uint64_t pair, std::uint32_t slot, Call& call)>;
+
+// Each slot is an owner, takes a lock and gives it up.
+Sample RunPairsFor(double seconds, Target& target, const Options& options, Pool& pool, const MakeLock& what) {
   struct Slot {
     std::uint64_t pair = 0;
     bool holds = false;
@@ -29,7 +31,7 @@ Sample RunPairs(Target& target, const Options& options, Pool& pool,
   std::uint64_t pairs = 0;
   Sample sample;
   const Stopwatch stopwatch(target.spec().pid);
-  const std::uint64_t end = NowNs() + static_cast<std::uint64_t>(options.seconds * 1e9);
+  const std::uint64_t end = NowNs() + static_cast<std::uint64_t>(seconds * 1e9);
   pool.Run(
       [&](std::uint32_t index, const Reply* previous, Call& call) {
         Slot& slot = slots[index];
@@ -50,6 +52,23 @@ Sample RunPairs(Target& target, const Options& options, Pool& pool,
       options.depth);
   stopwatch.Finish(static_cast<double>(pairs), sample);
   return sample;
+}
+
+// In short turns with GETATTR: a shared machine is not as fast in one second as in the next.
+Sample RunPairs(Target& target, const Options& options, Pool& pool, const MakeLock& what) {
+  const double turn = options.seconds / kTurns;
+  Sample pairs, getattrs;
+  for (int i = 0; i < kTurns; ++i) {
+    pairs.Add(RunPairsFor(turn, target, options, pool, what));
+    getattrs.Add(RunForATime(target, pool, options.depth, turn / 2, [&](std::uint64_t number, Call& call) {
+      call.procedure = Procedure::kGetattr;
+      call.handle = &target.names()[number % kNames];
+    }));
+  }
+  pairs.errors += getattrs.errors;
+  if (pairs.work > 0 && getattrs.server_cpu > 0)
+    pairs.getattrs = (pairs.server_cpu / pairs.work) / (getattrs.server_cpu / getattrs.work);
+  return pairs;
 }
 
 enum class Held { kRanges, kOwners, kFiles };

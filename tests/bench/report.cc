@@ -53,6 +53,8 @@ void PrintResult(const Metric& metric, const Target& target, const Options& opti
                 median([](const Sample& s) { return s.p50; }), median([](const Sample& s) { return s.p99; }),
                 median([](const Sample& s) { return s.p999; }), median([](const Sample& s) { return s.slowest; }));
   }
+  if (samples.front().getattrs > 0)
+    std::printf(",\"getattrs\":%.2f", median([](const Sample& s) { return s.getattrs; }));
   std::printf(",\"work\":%.0f,\"rss_kb\":%ld,\"peak_rss_kb\":%ld,\"errors\":%llu,\"note\":\"%s\"}\n",
               median([](const Sample& s) { return s.work; }), rss, peak_rss, static_cast<unsigned long long>(errors),
               samples.front().note.c_str());

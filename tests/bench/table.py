@@ -224,8 +224,8 @@ def lock_table(results):
         met = "not measured"
         if mark == "us" and value.get("strata") is not None:
             met = f"{LOCK_US} us: " + ("met" if value["strata"] < LOCK_US else "not met")
-        elif mark == "getattr" and value.get("strata") is not None and cpu_us(results, "getattr", "strata"):
-            share = value["strata"] / cpu_us(results, "getattr", "strata")
+        elif mark == "getattr" and results.get(metric, "strata", "getattrs"):
+            share = results.get(metric, "strata", "getattrs")
             met = f"{LOCK_PAIR_GETATTRS} GETATTR: {share:.1f}, " + ("met" if share <= LOCK_PAIR_GETATTRS else "not met")
         note = mine.get("note", "")
         rows.append([name.format(n=f"{mine.get('work', 0):,.0f}")] + cells + [met, (note if metric.startswith("lock_many") else "") or "-"])
