@@ -150,9 +150,10 @@ Result<Serving> ParseServing(const ServeArguments& arguments) {
   options.relaxed_interval_ns = static_cast<std::int64_t>(*interval);
   options.read_only = arguments.read_only;
   options.durability = arguments.durability == "relaxed" ? vfs::Durability::kRelaxed : vfs::Durability::kStrict;
-  const std::size_t memory = vfs::MemoryBudget::Of(options.memory_bytes).server;
-  serving.server.duplicate_cache_bytes = memory / 4;
-  serving.server.max_buffered_bytes = memory / 4 * 3;
+  const vfs::MemoryBudget budget = vfs::MemoryBudget::Of(options.memory_bytes);
+  serving.server.duplicate_cache_bytes = budget.server / 4;
+  serving.server.max_buffered_bytes = budget.server / 4 * 3;
+  serving.server.max_lock_bytes = budget.locks;
   return serving;
 }
 

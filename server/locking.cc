@@ -19,7 +19,8 @@ Locking::Locking(const Exports& exports, const Options& options, Outside outside
       outside_(std::move(outside)),
       table_(std::make_shared<nlm4::LockTable>(
           nlm4::LockLimits{.bytes = options.max_bytes}, [] { return Env::System().Now().ns; },
-          [this](std::vector<nlm4::Grant> grants) { caller_.Tell(*table_, std::move(grants)); })),
+          [this](std::vector<nlm4::Grant> grants) { caller_.Tell(*table_, std::move(grants)); },
+          [this] { LendMemory(); })),
       caller_(calls_, [this](rpc::Client& client, const rpc::Address& host, auto done) {
         outside_.locate(client, host, nlm_->number(), nlm_->high_version(), std::move(done));
       }) {
@@ -29,7 +30,10 @@ Locking::Locking(const Exports& exports, const Options& options, Outside outside
         Env::System(), folder.empty() ? "" : folder + std::string(kClientsFile), handed != nullptr);
     monitor_ = std::make_unique<nsm::Monitor>(calls_, outside_.locate, *table_, *clients_, options.uses_statd,
                                               handed == nullptr || handed->recovering);
-    if (handed != nullptr) table_->Import(*handed);
+    if (handed != nullptr) {
+      table_->Import(*handed);
+      LendMemory();
+    }
     WatchRemovals();
   }
   nlm_ = MakeNlm4Program(
@@ -55,6 +59,11 @@ void Locking::WatchRemovals() {
   }
 }
 
+void Locking::LendMemory() {
+  const MutexLock one(lending_);  // so that the last word is the newest
+  for (const Export& entry : exports_.all()) entry.volume->LendMemory(table_->bytes());
+}
+
 void Locking::Begin() {
   if (!monitor_) return;
   monitor_->Begin();
@@ -73,7 +82,10 @@ std::optional<nlm4::HandedLocks> Locking::Release() {
   if (std::exchange(stopped_, true)) return std::nullopt;
   calls_.Stop();
   if (!monitor_) return std::nullopt;
-  for (const Export& entry : exports_.all()) entry.volume->WatchRemovals(nullptr);
+  for (const Export& entry : exports_.all()) {
+    entry.volume->WatchRemovals(nullptr);
+    entry.volume->LendMemory(0);
+  }
   nlm4::HandedLocks handed = table_->Export();
   handed.recovering = monitor_->recovering();
   return handed;

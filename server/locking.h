@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "server/exports.h"
 #include "server/nlm4/client_caller.h"
 #include "server/nlm4/lock_table.h"
@@ -57,9 +58,12 @@ class Locking {
  private:
   // Files that are gone take their locks along.
   void WatchRemovals();
+  // What locks take, the volumes do without.
+  void LendMemory();
 
   const Exports& exports_;
   const Outside outside_;
+  Mutex lending_;
   rpc::CallThread calls_;
   const std::shared_ptr<nlm4::LockTable> table_;
   nlm4::ClientCaller caller_;

@@ -46,6 +46,7 @@ struct ServerOptions {
   std::size_t duplicate_cache_bytes = 16 << 20;
   // Whether clients may lock. Without, each lock is refused at once. Not built to the end yet: a takeover loses them.
   bool locks = false;
+  // Of these the volumes are told, so that they take less themselves (vfs::FileSystem::LendMemory).
   std::size_t max_lock_bytes = 64 << 20;
   // The folder in which is kept which clients have locks, so that they are told to claim them again when a server
   // starts anew there. Empty: in memory alone, and locks are lost with the server.

@@ -106,6 +106,7 @@ Result<void> FileSystem::Commit(const OpContext& context, const ObjectId& id, Mu
 
 WriteVerifier FileSystem::CurrentWriteVerifier() const { return {}; }
 void FileSystem::WatchRemovals(std::shared_ptr<RemovalWatch>) {}
+void FileSystem::LendMemory(std::size_t) {}
 
 std::vector<PastRequest> FileSystem::PastRequests() { return {}; }
 

@@ -99,6 +99,9 @@ class FileSystem {
   // Tells `watch`, in place of any before, of each object whose last name a call takes away; null for nobody. What goes
   // in a layer by itself is not told of. Default: nobody hears of anything.
   virtual void WatchRemovals(std::shared_ptr<RemovalWatch> watch);
+  // Of the memory that the volume may take, who serves it uses so many bytes for now, in place of any said before. The
+  // volume makes room for them. From a thread that holds none of its locks. Default: nothing is done.
+  virtual void LendMemory(std::size_t bytes);
   // Hands everything changed so far to the operating system. Called once for a batch of calls, before its answers
   // leave.
   virtual Result<void> Flush();

@@ -9,36 +9,46 @@ namespace strata::nlm4 {
 namespace {
 
 // About how many bytes each takes, the allocator's own and the tables' free room included.
-constexpr std::size_t kFileBytes = 224, kOwnerBytes = 128, kClientBytes = 160, kShareBytes = 48, kWaiterBytes = 176;
+constexpr std::size_t kFileBytes = 240, kOwnerBytes = 128, kClientBytes = 160, kShareBytes = 48, kWaiterBytes = 176;
 // Clients that hold nothing are remembered up to so many, so that a lock now and then costs no more than another.
 constexpr std::size_t kIdleClients = 1024;
+// So are owners: a process that locks often mostly holds one lock at a time.
+constexpr std::size_t kIdleOwners = 64;
 constexpr OwnerId kNobody = ~OwnerId{0};
+
+std::size_t HashOf(const boost::asio::ip::address& address) {
+  if (address.is_v4()) return absl::HashOf(address.to_v4().to_uint());
+  return absl::HashOf(address.to_v6().to_bytes(), address.to_v6().scope_id());
+}
 
 bool Overlap(const Range& a, const Range& b) { return a.first <= b.last && b.first <= a.last; }
 
 }  // namespace
 
 std::size_t LockTable::ClientHash::operator()(const ClientView& client) const {
-  if (client.address.is_v4()) return absl::HashOf(client.name, client.address.to_v4().to_uint());
-  return absl::HashOf(client.name, client.address.to_v6().to_bytes(), client.address.to_v6().scope_id());
+  return absl::HashOf(client.name, HashOf(client.address));
 }
 
-std::size_t LockTable::OwnerHash::operator()(const OwnerView& owner) const {
-  return absl::HashOf(owner.client, owner.svid, AsText(owner.handle));
-}
+LockTable::OwnerView::OwnerView(const Caller& who)
+    : caller(who), hash(absl::HashOf(who.name, HashOf(who.address), who.svid, AsText(who.owner))) {}
 
 bool LockTable::OwnerEqual::operator()(OwnerId at, const OwnerView& owner) const {
   const Owner& other = (*table)[at];
-  return other.client == owner.client && other.svid == owner.svid && std::ranges::equal(other.handle, owner.handle);
+  const Caller& caller = owner.caller;
+  if (other.hash != owner.hash || other.svid != caller.svid || AsText(other.handle) != AsText(caller.owner))
+    return false;
+  const Client& client = (*clients)[other.client];
+  return client.name == caller.name && client.address == caller.address;
 }
 
 LockTable::LockTable(const LockLimits& limits, std::function<std::int64_t()> now,
-                     std::function<void(std::vector<Grant>)> granted)
+                     std::function<void(std::vector<Grant>)> granted, std::function<void()> resized)
     : limits_(limits),
       now_(std::move(now)),
       granted_(std::move(granted)),
+      resized_(std::move(resized)),
       client_of_(0, ClientHash{&clients_}, ClientEqual{&clients_}),
-      owner_of_(0, OwnerHash{&owners_}, OwnerEqual{&owners_}) {}
+      owner_of_(0, OwnerHash{&owners_}, OwnerEqual{&owners_, &clients_}) {}
 
 // -- Clients and owners. --
 
@@ -49,10 +59,8 @@ std::optional<LockTable::ClientIndex> LockTable::FindClient(std::string_view nam
   return *found;
 }
 
-std::optional<OwnerId> LockTable::FindOwner(const Caller& caller) const {
-  const auto client = FindClient(caller.name, caller.address);
-  if (!client) return std::nullopt;
-  const auto found = owner_of_.find(OwnerView{*client, caller.svid, caller.owner});
+std::optional<OwnerId> LockTable::FindOwner(const OwnerView& who) const {
+  const auto found = owner_of_.find(who);
   if (found == owner_of_.end()) return std::nullopt;
   return *found;
 }
@@ -69,7 +77,7 @@ LockTable::ClientIndex LockTable::MakeClient(const Caller& caller) {
   }
   clients_[made] = {.name = std::string(caller.name), .address = caller.address};
   client_of_.insert(made);
-  bytes_ += kClientBytes + caller.name.size();
+  Add(kClientBytes + caller.name.size());
   return made;
 }
 
@@ -77,24 +85,26 @@ void LockTable::ForgetIdleClients() {
   for (ClientIndex at = 0; at < clients_.size(); ++at) {
     Client& client = clients_[at];
     if (client.owners != 0 || client_of_.erase(at) == 0) continue;
-    bytes_ -= kClientBytes + client.name.size();
+    Subtract(kClientBytes + client.name.size());
     client = {};
     free_clients_.push_back(at);
   }
 }
 
-std::optional<OwnerId> LockTable::NeedOwner(OwnerId self, const Caller& caller, std::size_t bytes) {
+std::optional<OwnerId> LockTable::NeedOwner(OwnerId self, const OwnerView& who, std::size_t bytes) {
+  const Caller& caller = who.caller;
   const auto found = self == kNobody ? std::nullopt : std::optional(self);
   const auto known = found ? std::optional(owners_[*found].client) : FindClient(caller.name, caller.address);
   const std::size_t fresh = found ? 0 : kOwnerBytes + caller.owner.size();
   const std::size_t client = known ? 0 : kClientBytes + caller.name.size();
-  if (bytes_ + bytes + fresh + client > limits_.bytes) return std::nullopt;
+  if (this->bytes() + bytes + fresh + client > limits_.bytes) return std::nullopt;
   if (known && clients_[*known].bytes + bytes + fresh > limits_.bytes / 2) return std::nullopt;
   if (found) return found;
-  return MakeOwner(known ? *known : MakeClient(caller), caller);
+  return MakeOwner(known ? *known : MakeClient(caller), who);
 }
 
-OwnerId LockTable::MakeOwner(ClientIndex of, const Caller& caller) {
+OwnerId LockTable::MakeOwner(ClientIndex of, const OwnerView& who) {
+  const Caller& caller = who.caller;
   OwnerId made;
   if (free_owners_.empty()) {
     made = static_cast<OwnerId>(owners_.size());
@@ -106,6 +116,7 @@ OwnerId LockTable::MakeOwner(ClientIndex of, const Caller& caller) {
   Owner& owner = owners_[made];
   owner.client = of;
   owner.svid = caller.svid;
+  owner.hash = who.hash;
   owner.handle.assign(caller.owner.begin(), caller.owner.end());
   ++clients_[of].owners;
   owner_of_.insert(made);
@@ -115,20 +126,32 @@ OwnerId LockTable::MakeOwner(ClientIndex of, const Caller& caller) {
 
 void LockTable::Unuse(OwnerId id) {
   Owner& owner = owners_[id];
-  if (--owner.uses != 0) return;
-  owner_of_.erase(id);
-  Discharge(id, kOwnerBytes + owner.handle.size());
-  --clients_[owner.client].owners;
-  free_owners_.push_back(id);
+  if (--owner.uses != 0 || std::exchange(owner.idle, true)) return;
+  idle_owners_.push_back(id);
+  ForgetIdleOwners(kIdleOwners);
+}
+
+void LockTable::ForgetIdleOwners(std::size_t keep) {
+  while (idle_owners_.size() > keep) {
+    const OwnerId id = idle_owners_.front();
+    idle_owners_.pop_front();
+    Owner& owner = owners_[id];
+    owner.idle = false;
+    if (owner.uses != 0) continue;
+    owner_of_.erase(id);
+    Discharge(id, kOwnerBytes + owner.handle.size());
+    --clients_[owner.client].owners;
+    free_owners_.push_back(id);
+  }
 }
 
 void LockTable::Charge(OwnerId owner, std::size_t bytes) {
-  bytes_ += bytes;
+  Add(bytes);
   clients_[owners_[owner].client].bytes += bytes;
 }
 
 void LockTable::Discharge(OwnerId owner, std::size_t bytes) {
-  bytes_ -= bytes;
+  Subtract(bytes);
   clients_[owners_[owner].client].bytes -= bytes;
 }
 
@@ -143,7 +166,7 @@ LockTable::File& LockTable::NeedFile(const FileKey& key) {
   std::unique_ptr<File>& file = files_[key];
   if (!file) {
     file = std::make_unique<File>();
-    bytes_ += kFileBytes;
+    Add(kFileBytes);
     any_.store(true, std::memory_order_relaxed);
   }
   return *file;
@@ -153,24 +176,21 @@ void LockTable::DropIfEmpty(const FileKey& key, const File& file) {
   if (!file.empty()) return;
   files_.erase(key);
   any_.store(!files_.empty(), std::memory_order_relaxed);
-  bytes_ -= kFileBytes;
+  Subtract(kFileBytes);
 }
 
 void LockTable::SetRange(File& file, const RangeLock& lock) {
-  const bool had = file.locks.Has(lock.owner);
   const std::size_t before = file.locks.size();
-  file.locks.Lock(lock);
-  if (!had) Use(lock.owner);
+  if (!file.locks.Lock(lock)) Use(lock.owner);
   Recount(file, lock.owner, before);
 }
 
 void LockTable::ClearRange(File& file, OwnerId owner, const Range& range) {
-  if (!file.locks.Has(owner)) return;
   DropPending(file, [&](const Pending& grant) { return grant.owner == owner && Overlap(grant.range, range); });
   const std::size_t before = file.locks.size();
-  file.locks.Unlock(range, owner);
+  const bool last = file.locks.Unlock(range, owner);
   Recount(file, owner, before);
-  if (!file.locks.Has(owner)) Unuse(owner);
+  if (last) Unuse(owner);
 }
 
 void LockTable::Recount(const File& file, OwnerId owner, std::size_t before) {
@@ -272,18 +292,24 @@ void LockTable::DropOwners(File& file, Which which) {
 
 void LockTable::Tell(std::vector<Grant> grants) {
   if (!grants.empty()) granted_(std::move(grants));
+  if (!resized_) return;
+  const std::size_t now = bytes(), before = told_bytes_.load(std::memory_order_relaxed);
+  if (std::max(now, before) - std::min(now, before) < kBytesStep) return;
+  told_bytes_.store(now, std::memory_order_relaxed);
+  resized_();
 }
 
 // -- What clients ask. --
 
 Answer LockTable::Lock(const FileKey& key, const Caller& caller, const Range& range, bool exclusive, bool reclaim,
                        const CallBack* back) {
+  const OwnerView who(caller);  // hashed without the lock
   std::vector<Grant> grants;
   {
     const MutexLock lock(mutex_);
     if (grace_ != reclaim) return Answer::kGrace;
     File* file = FindFile(key);
-    const OwnerId self = FindOwner(caller).value_or(kNobody);
+    const OwnerId self = FindOwner(who).value_or(kNobody);
     if (file != nullptr && file->locks.Conflict(range, exclusive, self) != nullptr) {
       if (back == nullptr) return Answer::kDenied;
       if (const auto waits = FindWaiter(*file, self, range, exclusive); waits != file->waiters.end()) {
@@ -293,13 +319,13 @@ Answer LockTable::Lock(const FileKey& key, const Caller& caller, const Range& ra
         return Answer::kBlocked;
       }
       if (file->waiters.size() >= limits_.waiters_of_file) return Answer::kNoRoom;
-      const auto owner = NeedOwner(self, caller, kWaiterBytes + back->handle.size());
+      const auto owner = NeedOwner(self, who, kWaiterBytes + back->handle.size());
       if (!owner) return Answer::kNoRoom;
       AddWaiter(*file, {*owner, range, exclusive, now_(), *back});
       return Answer::kBlocked;
     }
     const auto owner =
-        NeedOwner(self, caller, RangeLocks::kMostAdded * RangeLocks::kLockBytes + (file == nullptr ? kFileBytes : 0));
+        NeedOwner(self, who, RangeLocks::kMostAdded * RangeLocks::kLockBytes + (file == nullptr ? kFileBytes : 0));
     if (!owner) return Answer::kNoRoom;
     if (file == nullptr) file = &NeedFile(key);
     SetRange(*file, {range, exclusive, *owner, now_()});
@@ -320,18 +346,19 @@ std::optional<LockTable::Holder> LockTable::Test(const FileKey& key, const Calle
   const MutexLock lock(mutex_);
   const File* const file = FindFile(key);
   if (file == nullptr) return std::nullopt;
-  const RangeLock* const found = file->locks.Conflict(range, exclusive, FindOwner(caller).value_or(kNobody));
+  const RangeLock* const found = file->locks.Conflict(range, exclusive, FindOwner(OwnerView(caller)).value_or(kNobody));
   if (found == nullptr) return std::nullopt;
   const Owner& owner = owners_[found->owner];
   return Holder{.exclusive = found->exclusive, .svid = owner.svid, .owner = owner.handle, .range = found->range};
 }
 
 void LockTable::Unlock(const FileKey& key, const Caller& caller, const Range& range) {
+  const OwnerView who(caller);
   std::vector<Grant> grants;
   {
     const MutexLock lock(mutex_);
     File* const file = FindFile(key);
-    const auto owner = file == nullptr ? std::nullopt : FindOwner(caller);
+    const auto owner = file == nullptr ? std::nullopt : FindOwner(who);
     if (!owner) return;
     ClearRange(*file, *owner, range);
     if (!file->waiters.empty()) GrantWaiting(key, *file, grants);
@@ -346,7 +373,7 @@ bool LockTable::Cancel(const FileKey& key, const Caller& caller, const Range& ra
   {
     const MutexLock lock(mutex_);
     File* const file = FindFile(key);
-    const auto owner = file == nullptr ? std::nullopt : FindOwner(caller);
+    const auto owner = file == nullptr ? std::nullopt : FindOwner(OwnerView(caller));
     if (!owner) return false;
     if (const auto waits = FindWaiter(*file, *owner, range, exclusive); waits != file->waiters.end()) {
       DropWaiter(*file, waits);
@@ -395,7 +422,7 @@ Answer LockTable::Share(const FileKey& key, const Caller& caller, std::uint32_t 
   const MutexLock lock(mutex_);
   if (grace_ != reclaim) return Answer::kGrace;
   File* file = FindFile(key);
-  const OwnerId self = FindOwner(caller).value_or(kNobody);
+  const OwnerId self = FindOwner(OwnerView(caller)).value_or(kNobody);
   ShareMode* own = nullptr;
   if (file != nullptr) {
     for (ShareMode& share : file->shares) {
@@ -411,7 +438,7 @@ Answer LockTable::Share(const FileKey& key, const Caller& caller, std::uint32_t 
     own->deny = deny;
     return Answer::kGranted;
   }
-  const auto owner = NeedOwner(self, caller, kShareBytes + (file == nullptr ? kFileBytes : 0));
+  const auto owner = NeedOwner(self, OwnerView(caller), kShareBytes + (file == nullptr ? kFileBytes : 0));
   if (!owner) return Answer::kNoRoom;
   if (file == nullptr) file = &NeedFile(key);
   AddShare(*file, {*owner, access, deny, now_()});
@@ -421,7 +448,7 @@ Answer LockTable::Share(const FileKey& key, const Caller& caller, std::uint32_t 
 void LockTable::Unshare(const FileKey& key, const Caller& caller) {
   const MutexLock lock(mutex_);
   File* const file = FindFile(key);
-  const auto owner = file == nullptr ? std::nullopt : FindOwner(caller);
+  const auto owner = file == nullptr ? std::nullopt : FindOwner(OwnerView(caller));
   if (!owner) return;
   for (std::size_t i = file->shares.size(); i-- > 0;) {
     if (file->shares[i].owner == *owner) DropShare(*file, i);
@@ -471,9 +498,13 @@ void LockTable::ReleaseMachine(const boost::asio::ip::address& address, std::str
 
 std::vector<boost::asio::ip::address> LockTable::Machines() const {
   const MutexLock lock(mutex_);
+  std::vector<bool> busy(clients_.size());
+  for (const Owner& owner : owners_) {
+    if (owner.uses != 0) busy[owner.client] = true;
+  }
   std::vector<boost::asio::ip::address> all;
-  for (const Client& client : clients_) {
-    if (client.owners != 0) all.push_back(client.address);
+  for (ClientIndex at = 0; at < clients_.size(); ++at) {
+    if (busy[at]) all.push_back(clients_[at].address);
   }
   return all;
 }
@@ -508,11 +539,6 @@ bool LockTable::grace() const {
 bool LockTable::empty() const {
   const MutexLock lock(mutex_);
   return files_.empty();
-}
-
-std::size_t LockTable::bytes() const {
-  const MutexLock lock(mutex_);
-  return bytes_;
 }
 
 // -- From process to process. --
@@ -572,7 +598,8 @@ void LockTable::Import(const HandedLocks& handed) {
     const HandedLocks::Owner& who = handed.owners[entry.owner];
     const Caller caller{.name = who.name, .address = who.address, .svid = who.svid, .owner = who.handle};
     File* const known = FindFile(entry.file);
-    const auto found = FindOwner(caller);
+    const OwnerView view(caller);
+    const auto found = FindOwner(view);
     if (entry.kind == HandedLocks::Kind::kUnconfirmed) {
       // Only of what is held: then its owner stays, and its end is the grant's.
       if (known == nullptr || !found || !known->locks.Holds(entry.range, entry.exclusive, *found)) continue;
@@ -589,7 +616,7 @@ void LockTable::Import(const HandedLocks& handed) {
     }
     const auto make = [&]() STRATA_REQUIRES(mutex_) {
       const auto client = FindClient(caller.name, caller.address);
-      return MakeOwner(client ? *client : MakeClient(caller), caller);
+      return MakeOwner(client ? *client : MakeClient(caller), view);
     };
     const OwnerId owner = found ? *found : make();
     File& file = known != nullptr ? *known : NeedFile(entry.file);

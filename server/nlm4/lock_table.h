@@ -11,6 +11,7 @@
 #include <atomic>
 #include <boost/asio/ip/address.hpp>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
@@ -59,9 +60,12 @@ struct Grant {
 // Thread-safe.
 class LockTable {
  public:
-  // `now`: Unix time, in nanoseconds. `granted` is called without locks, from whichever call freed the way.
+  // `now`: Unix time, in nanoseconds. `granted` is called without locks, from whichever call freed the way. `resized`
+  // is called without locks too, by a call that grants or gives up, where bytes() has moved by kBytesStep since the
+  // last time; never by Forget.
   LockTable(const LockLimits& limits, std::function<std::int64_t()> now,
-            std::function<void(std::vector<Grant>)> granted);
+            std::function<void(std::vector<Grant>)> granted, std::function<void()> resized = {});
+  static constexpr std::size_t kBytesStep = 1 << 20;
 
   // kBlocked only where `back` says how to tell it later: then it waits, or does already. `reclaim`: it held the lock
   // before the server ended.
@@ -103,7 +107,7 @@ class LockTable {
   bool grace() const;
 
   bool empty() const;
-  std::size_t bytes() const;
+  std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   // What `which` selects. The table stands still for as long as it takes: less than 0.1 s for 100,000 locks.
   LockListing List(const LockSelection& which = {}) const;
   // Frees by hand what `which` selects, and tells how many that were. Who held or waited does not hear of it; who
@@ -129,17 +133,19 @@ class LockTable {
   struct Owner {
     ClientIndex client = 0;
     std::uint32_t svid = 0;
+    std::size_t hash = 0;  // of the Caller
     std::vector<std::byte> handle;
-    std::uint32_t uses = 0;  // files in which it holds ranges, waiters and shares; 0: free
+    std::uint32_t uses = 0;  // files in which it holds ranges, waiters and shares; 0: idle, or free
+    bool idle = false;       // in idle_owners_
   };
   struct ClientView {
     std::string_view name;
     const boost::asio::ip::address& address;
   };
   struct OwnerView {
-    ClientIndex client;
-    std::uint32_t svid;
-    ByteSpan handle;
+    explicit OwnerView(const Caller& who);
+    const Caller& caller;
+    std::size_t hash;
   };
   // The sets hold places in the tables, so that what is looked for need not be copied, nor held twice.
   struct ClientHash {
@@ -162,14 +168,13 @@ class LockTable {
   struct OwnerHash {
     using is_transparent = void;
     const std::vector<Owner>* table;
-    std::size_t operator()(OwnerId at) const {
-      return (*this)(OwnerView{(*table)[at].client, (*table)[at].svid, (*table)[at].handle});
-    }
-    std::size_t operator()(const OwnerView& owner) const;
+    std::size_t operator()(OwnerId at) const { return (*table)[at].hash; }
+    std::size_t operator()(const OwnerView& owner) const { return owner.hash; }
   };
   struct OwnerEqual {
     using is_transparent = void;
     const std::vector<Owner>* table;
+    const std::vector<Client>* clients;
     bool operator()(OwnerId a, OwnerId b) const { return a == b; }
     bool operator()(OwnerId at, const OwnerView& owner) const;
     bool operator()(const OwnerView& owner, OwnerId at) const { return (*this)(at, owner); }
@@ -203,15 +208,21 @@ class LockTable {
 
   std::optional<ClientIndex> FindClient(std::string_view name, const boost::asio::ip::address& address) const
       STRATA_REQUIRES(mutex_);
-  std::optional<OwnerId> FindOwner(const Caller& caller) const STRATA_REQUIRES(mutex_);
+  std::optional<OwnerId> FindOwner(const OwnerView& who) const STRATA_REQUIRES(mutex_);
   // `self`, or where that is kNobody the caller made an owner, for `bytes` more; nothing where the bounds do not allow
   // that.
-  std::optional<OwnerId> NeedOwner(OwnerId self, const Caller& caller, std::size_t bytes) STRATA_REQUIRES(mutex_);
+  std::optional<OwnerId> NeedOwner(OwnerId self, const OwnerView& who, std::size_t bytes) STRATA_REQUIRES(mutex_);
   ClientIndex MakeClient(const Caller& caller) STRATA_REQUIRES(mutex_);
-  OwnerId MakeOwner(ClientIndex of, const Caller& caller) STRATA_REQUIRES(mutex_);
+  OwnerId MakeOwner(ClientIndex of, const OwnerView& who) STRATA_REQUIRES(mutex_);
   void ForgetIdleClients() STRATA_REQUIRES(mutex_);
   void Use(OwnerId owner) STRATA_REQUIRES(mutex_) { ++owners_[owner].uses; }
   void Unuse(OwnerId owner) STRATA_REQUIRES(mutex_);
+  // Keeps so many of those that hold nothing.
+  void ForgetIdleOwners(std::size_t keep) STRATA_REQUIRES(mutex_);
+  void Add(std::size_t bytes) STRATA_REQUIRES(mutex_) {
+    bytes_.store(this->bytes() + bytes, std::memory_order_relaxed);
+  }
+  void Subtract(std::size_t bytes) STRATA_REQUIRES(mutex_) { Add(-bytes); }
   void Charge(OwnerId owner, std::size_t bytes) STRATA_REQUIRES(mutex_);
   void Discharge(OwnerId owner, std::size_t bytes) STRATA_REQUIRES(mutex_);
 
@@ -249,22 +260,26 @@ class LockTable {
   std::size_t ReleaseOfFile(const FileKey& key, File& file, const LockSelection& which, OwnerNumbers& numbers)
       STRATA_REQUIRES(mutex_);
   Grant MakeGrant(std::uint64_t id, const Pending& pending) const STRATA_REQUIRES(mutex_);
+  // What is to be told once nothing is locked.
   void Tell(std::vector<Grant> grants) STRATA_EXCLUDES(mutex_);
 
   const LockLimits limits_;
   const std::function<std::int64_t()> now_;
   const std::function<void(std::vector<Grant>)> granted_;
+  const std::function<void()> resized_;
 
-  std::atomic<bool> any_{false};  // whether there is any file; stored under mutex_
+  std::atomic<bool> any_{false};            // whether there is any file; stored under mutex_
+  std::atomic<std::size_t> bytes_{0};       // stored under mutex_
+  std::atomic<std::size_t> told_bytes_{0};  // when resized_ was called last
   mutable Mutex mutex_;
   bool grace_ STRATA_GUARDED_BY(mutex_) = false;
-  std::size_t bytes_ STRATA_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_map<FileKey, std::unique_ptr<File>> files_ STRATA_GUARDED_BY(mutex_);
   std::vector<Client> clients_ STRATA_GUARDED_BY(mutex_);
   std::vector<ClientIndex> free_clients_ STRATA_GUARDED_BY(mutex_);
   absl::flat_hash_set<ClientIndex, ClientHash, ClientEqual> client_of_ STRATA_GUARDED_BY(mutex_);
   std::vector<Owner> owners_ STRATA_GUARDED_BY(mutex_);
   std::vector<OwnerId> free_owners_ STRATA_GUARDED_BY(mutex_);
+  std::deque<OwnerId> idle_owners_ STRATA_GUARDED_BY(mutex_);  // and some that are in use again
   absl::flat_hash_set<OwnerId, OwnerHash, OwnerEqual> owner_of_ STRATA_GUARDED_BY(mutex_);
   std::uint64_t next_grant_ STRATA_GUARDED_BY(mutex_) = 1;
   absl::flat_hash_map<std::uint64_t, Pending> pending_ STRATA_GUARDED_BY(mutex_);

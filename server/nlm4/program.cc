@@ -199,15 +199,19 @@ rpc::Outcome Lock(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& 
     if (is == Monitored::kNotYet) return rpc::Outcome::WouldBlock();
     return Reply(call, reply, cookie, Stat::kDeniedNoLocks);
   }
-  CallBack back;
-  if (waits) {
-    back.handle.assign(lock.handle.begin(), lock.handle.end());
-    back.local = call.peer->local;
-    back.datagram = call.peer->datagram;
-    back.message = form == LockForm::kMessage;
-  }
   const Caller caller = CallerOf(call, lock);
-  const Answer answer = locks.Lock(target.key(), caller, target.range, exclusive, reclaim, waits ? &back : nullptr);
+  const auto ask = [&](const CallBack* back) {
+    return locks.Lock(target.key(), caller, target.range, exclusive, reclaim, back);
+  };
+  // Most need not wait, and so nothing of how they are to be told.
+  Answer answer = ask(nullptr);
+  if (waits && answer == Answer::kDenied) {
+    const CallBack back{.handle = {lock.handle.begin(), lock.handle.end()},
+                        .local = call.peer->local,
+                        .datagram = call.peer->datagram,
+                        .message = form == LockForm::kMessage};
+    answer = ask(&back);
+  }
   if (answer == Answer::kGranted || answer == Answer::kBlocked) {
     // It may have been forgotten just before it had anything.
     const Monitored is = monitored();

@@ -1,7 +1,8 @@
 #include "server/nlm4/range_locks.h"
 
+#include <absl/container/inlined_vector.h>
+
 #include <algorithm>
-#include <vector>
 
 namespace strata::nlm4 {
 
@@ -18,6 +19,13 @@ void RangeLocks::Node::Update() {
     last_exclusive = std::max(last_exclusive, below.last_exclusive);
     one_owner &= below.one_owner && below.lock.owner == lock.owner;
   }
+}
+
+void RangeLocks::Node::Include(const RangeLock& below) {
+  last = std::max(last, below.range.last);
+  if (below.exclusive) last_exclusive = std::max(last_exclusive, below.range.last);
+  any_exclusive |= below.exclusive;
+  one_owner &= below.owner == lock.owner;
 }
 
 void RangeLocks::Split(Tree tree, const RangeLock& at, Tree& before, Tree& rest) {
@@ -65,7 +73,7 @@ const RangeLock* RangeLocks::Conflict(const Range& range, bool exclusive, OwnerI
   return found == nullptr ? nullptr : &found->lock;
 }
 
-void RangeLocks::Insert(const RangeLock& lock) {
+void RangeLocks::Insert(const RangeLock& lock, Own::iterator next) {
   auto node = std::make_unique<Node>();
   node->lock = lock;
   // xorshift: what a client sends has no say in the tree's shape.
@@ -73,54 +81,78 @@ void RangeLocks::Insert(const RangeLock& lock) {
   random_ ^= random_ >> 17;
   random_ ^= random_ << 5;
   node->priority = random_;
+  own_.emplace_hint(next, Key(lock.owner, lock.range.first), node.get());
+  Tree* place = &root_;
+  while (*place && (*place)->priority > node->priority) {
+    (*place)->Include(lock);
+    place = (*place)->Before(lock) ? &(*place)->right : &(*place)->left;
+  }
+  Split(std::move(*place), lock, node->left, node->right);
   node->Update();
-  Tree before, rest;
-  Split(std::move(root_), lock, before, rest);
-  own_.emplace(Key(lock.owner, lock.range.first), node.get());
-  root_ = Merge(Merge(std::move(before), std::move(node)), std::move(rest));
+  *place = std::move(node);
+}
+
+void RangeLocks::EraseFrom(Tree& tree, const RangeLock& lock) {
+  if (tree->Before(lock)) {
+    EraseFrom(tree->right, lock);
+  } else if (tree->lock.range.first != lock.range.first || tree->lock.owner != lock.owner) {
+    EraseFrom(tree->left, lock);
+  } else {
+    tree = Merge(std::move(tree->left), std::move(tree->right));
+    return;
+  }
+  tree->Update();
 }
 
 void RangeLocks::Erase(const RangeLock& lock) {
-  Tree before, rest, one, after;
-  Split(std::move(root_), lock, before, rest);
-  RangeLock next = lock;
-  ++next.owner;
-  if (next.owner == 0) ++next.range.first;
-  Split(std::move(rest), next, one, after);
-  root_ = Merge(std::move(before), std::move(after));
+  EraseFrom(root_, lock);
   own_.erase(Key(lock.owner, lock.range.first));
 }
 
-std::int64_t RangeLocks::Cut(const Range& range, bool exclusive, OwnerId owner, std::int64_t since_ns) {
-  std::vector<RangeLock> cut;
+bool RangeLocks::Cut(const Range& range, bool exclusive, OwnerId owner, std::int64_t& since_ns) {
+  absl::InlinedVector<RangeLock, 2> rests;
+  bool any = false;
   auto at = own_.upper_bound(Key(owner, range.first));
   if (at != own_.begin()) {
     const RangeLock& before = std::prev(at)->second->lock;
     if (before.owner == owner && before.range.last >= range.first) --at;
   }
-  for (; at != own_.end() && at->first.first == owner && at->first.second <= range.last; ++at)
-    cut.push_back(at->second->lock);
-  for (const RangeLock& lock : cut) {
-    Erase(lock);
+  while (at != own_.end() && at->first.first == owner && at->first.second <= range.last) {
+    const RangeLock lock = at->second->lock;
+    EraseFrom(root_, lock);
+    at = own_.erase(at);
+    any = true;
     if (lock.exclusive == exclusive) since_ns = std::min(since_ns, lock.since_ns);
-  }
-  for (RangeLock rest : cut) {
-    const Range whole = rest.range;
-    if (whole.first < range.first) {
-      rest.range = {whole.first, range.first - 1};
-      Insert(rest);
+    RangeLock rest = lock;
+    if (lock.range.first < range.first) {
+      rest.range = {lock.range.first, range.first - 1};
+      rests.push_back(rest);
     }
-    if (whole.last > range.last) {
-      rest.range = {range.last + 1, whole.last};
-      Insert(rest);
+    if (lock.range.last > range.last) {
+      rest.range = {range.last + 1, lock.range.last};
+      rests.push_back(rest);
     }
   }
-  return since_ns;
+  const bool more = !rests.empty() || (at != own_.end() && at->first.first == owner) ||
+                    (at != own_.begin() && std::prev(at)->first.first == owner);
+  for (const RangeLock& rest : rests) Insert(rest);
+  return any && !more;
 }
 
-void RangeLocks::Lock(const RangeLock& lock) {
+bool RangeLocks::Lock(const RangeLock& lock) {
+  const auto next = own_.upper_bound(Key(lock.owner, lock.range.first));
+  const RangeLock* after = next == own_.end() ? nullptr : &next->second->lock;
+  const RangeLock* before = next == own_.begin() ? nullptr : &std::prev(next)->second->lock;
+  if (after != nullptr && after->owner != lock.owner) after = nullptr;
+  if (before != nullptr && before->owner != lock.owner) before = nullptr;
+  // Most touch nothing.
+  if ((after == nullptr || lock.range.last < after->range.first - 1) &&
+      (before == nullptr || (before->range.last < lock.range.first && before->range.last != lock.range.first - 1))) {
+    Insert(lock, next);
+    return after != nullptr || before != nullptr;
+  }
   RangeLock merged = lock;
-  merged.since_ns = Cut(lock.range, lock.exclusive, lock.owner, lock.since_ns);
+  (void)Cut(lock.range, lock.exclusive, lock.owner, merged.since_ns);
   // What it touches is one with it.
   if (merged.range.first > 0) {
     auto at = own_.lower_bound(Key(lock.owner, merged.range.first));
@@ -144,9 +176,13 @@ void RangeLocks::Lock(const RangeLock& lock) {
     }
   }
   Insert(merged);
+  return true;
 }
 
-void RangeLocks::Unlock(const Range& range, OwnerId owner) { (void)Cut(range, false, owner, 0); }
+bool RangeLocks::Unlock(const Range& range, OwnerId owner) {
+  std::int64_t since_ns = 0;
+  return Cut(range, false, owner, since_ns);
+}
 
 bool RangeLocks::Holds(const Range& range, bool exclusive, OwnerId owner) const {
   std::uint64_t from = range.first;

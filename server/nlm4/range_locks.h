@@ -41,10 +41,12 @@ class RangeLocks {
   std::size_t size() const { return own_.size(); }
   // A lock of another owner that stands in the way of one such: that which begins first. Null for none.
   const RangeLock* Conflict(const Range& range, bool exclusive, OwnerId owner) const;
-  // Takes the lock, which nothing stands in the way of. size() grows by at most kMostAdded.
-  void Lock(const RangeLock& lock);
-  // Gives up what the owner holds of the range. size() grows by at most kMostAdded.
-  void Unlock(const Range& range, OwnerId owner);
+  // Takes the lock, which nothing stands in the way of. size() grows by at most kMostAdded. Whether the owner held
+  // anything before.
+  bool Lock(const RangeLock& lock);
+  // Gives up what the owner holds of the range. size() grows by at most kMostAdded. Whether that was the last that the
+  // owner held.
+  bool Unlock(const Range& range, OwnerId owner);
   // Whether the owner holds all of the range, in that mode or a stronger one.
   bool Holds(const Range& range, bool exclusive, OwnerId owner) const;
   bool Has(OwnerId owner) const;
@@ -54,7 +56,7 @@ class RangeLocks {
   // A lock in the middle of another of the same owner leaves three.
   static constexpr std::size_t kMostAdded = 2;
   // About how many bytes a lock takes, the allocator's own included.
-  static constexpr std::size_t kLockBytes = 144;
+  static constexpr std::size_t kLockBytes = 128;
 
  private:
   // Of a treap in the order of first bytes, whose nodes know what lies beneath them.
@@ -69,24 +71,30 @@ class RangeLocks {
     bool one_owner = true;  // and it is this one's
 
     void Update();
+    // As Update, where all that has changed is that this lies beneath now.
+    void Include(const RangeLock& below);
     bool Before(const RangeLock& other) const {
       return std::pair(lock.range.first, lock.owner) < std::pair(other.range.first, other.owner);
     }
   };
   using Tree = std::unique_ptr<Node>;
   using Key = std::pair<OwnerId, std::uint64_t>;
+  using Own = absl::btree_map<Key, Node*>;
 
   static void Split(Tree tree, const RangeLock& at, Tree& before, Tree& rest);
   static Tree Merge(Tree left, Tree right);
   static const Node* FirstConflict(const Node* tree, const Range& range, bool exclusive, OwnerId owner);
-  void Insert(const RangeLock& lock);
+  static void EraseFrom(Tree& tree, const RangeLock& lock);
+  void Insert(const RangeLock& lock) { Insert(lock, own_.end()); }
+  // `next`: the one of own_ behind it, if that is known.
+  void Insert(const RangeLock& lock, Own::iterator next);
   void Erase(const RangeLock& lock);
-  // Takes out what the owner holds of the range, and puts back what of it lies outside. The earliest time of those that
-  // were of this mode.
-  std::int64_t Cut(const Range& range, bool exclusive, OwnerId owner, std::int64_t since_ns);
+  // Takes out what the owner holds of the range, and puts back what of it lies outside. Whether there was something,
+  // and the owner has nothing left. `since_ns` becomes the earliest time of those that were of this mode.
+  bool Cut(const Range& range, bool exclusive, OwnerId owner, std::int64_t& since_ns);
 
   Tree root_;
-  absl::btree_map<Key, Node*> own_;  // of each owner its ranges
+  Own own_;  // of each owner its ranges
   std::uint32_t random_ = 0x9e3779b9;
 };
 

@@ -1,5 +1,5 @@
-// The floor: a TCP server that answers every MOUNT and NFSv3 call of nfsbench with a constant, from no state and no
-// file system. What it reaches is the ceiling of the loopback and of this client on this machine.
+// The floor: a TCP server that answers every MOUNT, NFSv3 and NLM call of nfsbench with a constant, from no state and
+// no file system. What it reaches is the ceiling of the loopback and of this client on this machine.
 #pragma once
 
 #include <cstddef>

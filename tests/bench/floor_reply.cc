@@ -8,7 +8,7 @@
 namespace nfsbench {
 namespace {
 
-constexpr std::uint32_t kMountProgram = 100005;
+constexpr std::uint32_t kMountProgram = 100005, kNlmProgram = 100021;
 constexpr std::uint32_t kSpliceAbove = 16384;
 constexpr std::size_t kLargestEntry = 260;
 constexpr std::uint64_t kVerifier = 7;
@@ -164,7 +164,12 @@ bool AnswerWithConstant(const char* record, std::size_t length, std::uint32_t di
   out.U32(xid);
   for (const std::uint32_t word : {1u, 0u, 0u, 0u, 0u}) out.U32(word);
   std::size_t spliced = 0;
-  if (program != kMountProgram) {
+  if (program == kNlmProgram) {
+    if (procedure != 0) {
+      out.Opaque(call.Opaque());  // the cookie
+      out.U32(0);
+    }
+  } else if (program != kMountProgram) {
     spliced = PutResult(static_cast<Procedure>(procedure), call, directory_entries, out, queue);
   } else if (procedure == 1) {
     out.U32(0);

@@ -20,7 +20,9 @@ namespace {
 constexpr std::size_t kReceiveBuffer = 4u << 20;
 constexpr std::size_t kReceiveRoom = 2u << 20;  // moved to the front when less is left
 constexpr std::uint32_t kSpliceAbove = 16384;   // payloads larger than this are not copied
-constexpr std::uint32_t kNfsProgram = 100003;
+constexpr char kCookie[] = "cook";              // of NLM; the xid tells which reply is whose
+constexpr std::uint32_t kNfsProgram = 100003, kNfsVersion = 3;
+constexpr std::uint32_t kNlmProgram = 100021, kNlmVersion = 4;
 
 class LeanClient : public Client {
  public:
@@ -78,8 +80,11 @@ void LeanClient::Send(const Call& call, std::uint32_t slot) {
   Encoder encoder{queue_.buffer()};
   const std::size_t begin = queue_.BeginRecord();
   encoder.U32(xid_);
-  for (const std::uint32_t word : {0u, 2u, kNfsProgram, 3u, static_cast<std::uint32_t>(call.procedure)})
+  const bool nlm = IsNlm(call.procedure);
+  for (const std::uint32_t word :
+       {0u, 2u, nlm ? kNlmProgram : kNfsProgram, nlm ? kNlmVersion : kNfsVersion, NumberOf(call.procedure)}) {
     encoder.U32(word);
+  }
   // AUTH_SYS: root of machine "nfsbench", no supplementary groups; verifier AUTH_NONE.
   encoder.U32(1);
   encoder.U32(28);
@@ -95,11 +100,20 @@ std::size_t LeanClient::EncodeArguments(const Call& call, Encoder& encoder) {
     encoder.U32(mode);
     for (int i = 0; i < 5; ++i) encoder.U32(0);
   };
-  if (call.procedure != Procedure::kNull) encoder.PutHandle(*call.handle);
+  const auto lock = [&] {
+    encoder.Opaque(kCallerName);
+    encoder.PutHandle(*call.handle);
+    encoder.Opaque(OwnerText(call.owner));
+    encoder.U32(call.owner);
+    encoder.U64(call.offset);
+    encoder.U64(call.count);
+  };
+  if (call.procedure != Procedure::kNull && !IsNlm(call.procedure)) encoder.PutHandle(*call.handle);
   switch (call.procedure) {
     case Procedure::kNull:
     case Procedure::kGetattr:
     case Procedure::kFsinfo:
+    case Procedure::kNlmNull:
       break;
     case Procedure::kLookup:
     case Procedure::kRemove:
@@ -143,6 +157,18 @@ std::size_t LeanClient::EncodeArguments(const Call& call, Encoder& encoder) {
       encoder.out.append(call.verifier, 8);
       if (call.procedure == Procedure::kReaddirplus) encoder.U32(call.dircount);
       encoder.U32(call.count);
+      break;
+    case Procedure::kNlmLock:
+      encoder.Opaque(kCookie);
+      encoder.U32(1);  // it may wait
+      encoder.U32(1);  // exclusive
+      lock();
+      encoder.U32(0);  // nothing is reclaimed
+      encoder.U32(1);  // the state of the client's status monitor
+      break;
+    case Procedure::kNlmUnlock:
+      encoder.Opaque(kCookie);
+      lock();
       break;
   }
   return 0;
@@ -248,7 +274,8 @@ void LeanClient::OnRecord(const char* record, std::size_t length) {
   decoder.U32();
   decoder.SkipOpaque();
   if (decoder.U32() != 0) reply.accepted = false;
-  if (reply.accepted && call.procedure != Procedure::kNull) {
+  if (reply.accepted && NumberOf(call.procedure) != 0) {
+    if (IsNlm(call.procedure)) decoder.SkipOpaque();  // the cookie
     reply.status = decoder.U32();
     if (reply.status == 0) DecodeResult(call.procedure, decoder, reply);
   }

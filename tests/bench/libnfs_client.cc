@@ -17,6 +17,7 @@ extern "C" {
 // The order matters: libnfs's raw headers build on libnfs.h.
 #include <nfsc/libnfs-raw-mount.h>
 #include <nfsc/libnfs-raw-nfs.h>
+#include <nfsc/libnfs-raw-nlm.h>
 #include <nfsc/libnfs-raw.h>
 }
 
@@ -89,6 +90,7 @@ class LibnfsClient : public Client {
   }
   int Dispatch(const Call& call, Pending* pending);
   int DispatchListing(const Call& call, Pending* pending);
+  int DispatchLock(const Call& call, Pending* pending);
 
   rpc_context* rpc_;
   std::vector<Pending> pending_;
@@ -168,8 +170,39 @@ int LibnfsClient::Dispatch(const Call& call, Pending* pending) {
     case Procedure::kReaddir:
     case Procedure::kReaddirplus:
       return DispatchListing(call, pending);
+    case Procedure::kNlmNull:
+      return rpc_nlm4_null_async(rpc_, OnReply, pending);
+    case Procedure::kNlmLock:
+    case Procedure::kNlmUnlock:
+      return DispatchLock(call, pending);
   }
   return -1;
+}
+
+int LibnfsClient::DispatchLock(const Call& call, Pending* pending) {
+  char name[] = "nfsbench";
+  char cookie[] = "cook";
+  std::string owner = OwnerText(call.owner);
+  nlm4_lock lock{};
+  lock.caller_name = name;
+  lock.fh.data.data_len = call.handle->length;
+  lock.fh.data.data_val = const_cast<char*>(call.handle->data);
+  lock.oh = owner.data();
+  lock.svid = call.owner;
+  lock.l_offset = call.offset;
+  lock.l_len = call.count;
+  if (call.procedure == Procedure::kNlmUnlock) {
+    NLM4_UNLOCKargs arguments{};
+    arguments.cookie.data = {4, cookie};
+    arguments.lock = lock;
+    return rpc_nlm4_unlock_async(rpc_, OnReply, &arguments, pending);
+  }
+  NLM4_LOCKargs arguments{};
+  arguments.cookie.data = {4, cookie};
+  arguments.block = arguments.exclusive = 1;
+  arguments.lock = lock;
+  arguments.state = 1;
+  return rpc_nlm4_lock_async(rpc_, OnReply, &arguments, pending);
 }
 
 int LibnfsClient::DispatchListing(const Call& call, Pending* pending) {

@@ -7,6 +7,7 @@ extern "C" {
 #include <nfsc/libnfs.h>
 // The order matters: libnfs's raw headers build on libnfs.h.
 #include <nfsc/libnfs-raw-nfs.h>
+#include <nfsc/libnfs-raw-nlm.h>
 #include <nfsc/libnfs-raw.h>
 }
 
@@ -45,6 +46,7 @@ void DecodeMade(const Result& result, Reply& reply) {
 void DecodeLibnfsResult(Procedure procedure, const void* result, Reply& reply) {
   switch (procedure) {
     case Procedure::kNull:
+    case Procedure::kNlmNull:
       break;
     case Procedure::kGetattr:
       As<GETATTR3res>(result, reply);
@@ -98,6 +100,12 @@ void DecodeLibnfsResult(Procedure procedure, const void* result, Reply& reply) {
         reply.wtmax = r.FSINFO3res_u.resok.wtmax;
         reply.dtpref = r.FSINFO3res_u.resok.dtpref;
       }
+      break;
+    case Procedure::kNlmLock:
+      As<NLM4_LOCKres>(result, reply);
+      break;
+    case Procedure::kNlmUnlock:
+      As<NLM4_UNLOCKres>(result, reply);
       break;
   }
 }

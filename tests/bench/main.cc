@@ -26,8 +26,16 @@ void MeasureOne(const Metric& metric, std::deque<Target>& targets, const Options
       const bool plus = metric.run == RunReaddirplus;
       if (plus && targets[i].no_readdirplus) continue;
       Pool pool(targets[i].spec(), options, options.connections);
-      samples[i].push_back(metric.run(targets[i], options, pool, repetition));
-      if (plus && samples[i].back().work == 0) targets[i].no_readdirplus = true;
+      const Sample sample = metric.run(targets[i], options, pool, repetition);
+      if (sample.left_out) {
+        if (repetition == 0) {
+          std::fprintf(stderr, "# %s: %s is left out: %s\n", targets[i].spec().label.c_str(),
+                       std::string(metric.name).c_str(), sample.note.c_str());
+        }
+        continue;
+      }
+      samples[i].push_back(sample);
+      if (plus && sample.work == 0) targets[i].no_readdirplus = true;
     }
   }
   for (std::size_t i = 0; i < targets.size(); ++i) {

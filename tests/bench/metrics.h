@@ -55,5 +55,14 @@ Sample RunSequentialWrite(Target&, const Options&, Pool&, int);
 Sample RunSequentialRead(Target&, const Options&, Pool&, int);
 Sample RunRandomRead(Target&, const Options&, Pool&, int);
 Sample RunReadLatency(Target&, const Options&, Pool&, int);
+// metrics_locks.cc
+Sample RunLockUnlock(Target&, const Options&, Pool&, int);
+Sample RunLockUnlockFiles(Target&, const Options&, Pool&, int);
+Sample RunLockRanges(Target&, const Options&, Pool&, int);
+Sample RunUnlockRanges(Target&, const Options&, Pool&, int);
+Sample RunLockOwners(Target&, const Options&, Pool&, int);
+Sample RunUnlockOwners(Target&, const Options&, Pool&, int);
+Sample RunLockFiles(Target&, const Options&, Pool&, int);
+Sample RunUnlockFiles(Target&, const Options&, Pool&, int);
 
 }  // namespace nfsbench

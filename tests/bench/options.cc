@@ -74,6 +74,7 @@ Options ParseOptions(const std::vector<std::string>& arguments) {
       {"--file-mb", number(o.file_mib)},
       {"--files", number(o.files)},
       {"--dir-entries", number(o.directory_entries)},
+      {"--locks", number(o.locks)},
       {"--dircount", number(o.dircount)},
       {"--maxcount", number(o.maxcount)},
       {"--xfer", number(o.transfer)},
@@ -126,6 +127,7 @@ void PrintUsage() {
       "\n  --client lean|libnfs  one send for many calls (lean, the default), or libnfs's raw API\n"
       "  --conns N (2) --depth N (32, calls in flight over all connections) --reps N (3) --secs S (2)\n"
       "  --file-mb N (512) --files N (2000) --dir-entries N (50000) --dircount N --maxcount N (65536)\n"
+      "  --locks N (100000, held at a time by the metrics of many locks)\n"
       "  --xfer BYTES (1048576) --seq-depth N (8) --lat-samples N (5000) --keep (leave the files)\n"
       "nfsbench floor [--port P] [--threads N] [--entries N]\n"
       "    A server of constant replies: the ceiling of this machine. Prints `ready nfs=ADDRESS:PORT` when it "

@@ -26,6 +26,7 @@ struct Options {
   std::uint64_t file_mib = 512;
   std::uint32_t files = 2000;  // of the metrics that make or remove a number of objects
   std::uint32_t directory_entries = 50000;
+  std::uint32_t locks = 100000;  // held at a time by the metrics of many locks
   std::uint32_t dircount = 65536, maxcount = 65536;
   std::uint32_t transfer = 1u << 20;  // of sequential READ and WRITE, where the server allows it
   std::uint32_t sequential_depth = 8;

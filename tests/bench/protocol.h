@@ -1,10 +1,13 @@
-// The part of NFSv3 (RFC 1813) that the measurements use, as plain values.
+// The parts of NFSv3 (RFC 1813) and of NLM version 4 that the measurements use, as plain values.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
 namespace nfsbench {
+
+// Added to a procedure's number where the program is NLM.
+inline constexpr std::uint32_t kNlm = 1u << 16;
 
 enum class Procedure : std::uint32_t {
   kNull = 0,
@@ -21,10 +24,18 @@ enum class Procedure : std::uint32_t {
   kReaddirplus = 17,
   kFsinfo = 19,
   kCommit = 21,
+  kNlmNull = kNlm + 0,
+  kNlmLock = kNlm + 2,
+  kNlmUnlock = kNlm + 4,
 };
+
+inline bool IsNlm(Procedure procedure) { return static_cast<std::uint32_t>(procedure) >= kNlm; }
+// As it is on the wire.
+inline std::uint32_t NumberOf(Procedure procedure) { return static_cast<std::uint32_t>(procedure) % kNlm; }
 
 inline constexpr std::uint32_t kUnstable = 0;
 inline constexpr std::uint32_t kFileSync = 2;
+inline constexpr std::uint32_t kNlmDeniedNoLocks = 2;  // NLM4_DENIED_NOLOCKS
 inline constexpr std::uint32_t kMostHandleBytes = 64;
 
 struct Handle {
@@ -38,8 +49,9 @@ struct Call {
   std::string name;
   const Handle* to_directory = nullptr;  // RENAME
   std::string to_name;
-  std::uint64_t offset = 0;    // of READ, WRITE, COMMIT; the cookie of READDIR and READDIRPLUS
-  std::uint32_t count = 0;     // of READ, WRITE, COMMIT; READDIR's count, READDIRPLUS's maxcount
+  std::uint64_t offset = 0;    // of READ, WRITE, COMMIT, LOCK, UNLOCK; the cookie of READDIR and READDIRPLUS
+  std::uint32_t count = 0;     // of READ, WRITE, COMMIT, LOCK, UNLOCK; READDIR's count, READDIRPLUS's maxcount
+  std::uint32_t owner = 0;     // LOCK, UNLOCK: the process that locks, exclusively; LOCK may wait
   std::uint32_t dircount = 0;  // READDIRPLUS
   std::uint32_t stable = kUnstable;
   const char* data = nullptr;  // WRITE; must live until the reply
@@ -61,5 +73,9 @@ struct Reply {
 
   bool ok() const { return accepted && status == 0; }
 };
+
+// What a client of NLM says of itself and of a process of its own.
+inline constexpr char kCallerName[] = "nfsbench";
+inline std::string OwnerText(std::uint32_t owner) { return std::to_string(owner) + "@" + kCallerName; }
 
 }  // namespace nfsbench

@@ -53,6 +53,11 @@ void PrintResult(const Metric& metric, const Target& target, const Options& opti
                 median([](const Sample& s) { return s.p50; }), median([](const Sample& s) { return s.p99; }),
                 median([](const Sample& s) { return s.p999; }), median([](const Sample& s) { return s.slowest; }));
   }
+  std::printf(",\"per_server_cpu_s_each\":[");
+  for (std::size_t i = 0; i < per_cpu.size(); ++i) std::printf("%s%.0f", i == 0 ? "" : ",", per_cpu[i]);
+  std::printf("]");
+  if (samples.front().getattrs > 0)
+    std::printf(",\"getattrs\":%.2f", median([](const Sample& s) { return s.getattrs; }));
   std::printf(",\"work\":%.0f,\"rss_kb\":%ld,\"peak_rss_kb\":%ld,\"errors\":%llu,\"note\":\"%s\"}\n",
               median([](const Sample& s) { return s.work; }), rss, peak_rss, static_cast<unsigned long long>(errors),
               samples.front().note.c_str());

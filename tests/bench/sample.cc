@@ -19,6 +19,19 @@ double Seconds(clockid_t clock) {
 
 }  // namespace
 
+void Sample::Add(const Sample& other) {
+  work += other.work;
+  wall += other.wall;
+  server_cpu += other.server_cpu;
+  client_cpu += other.client_cpu;
+  other_cpu += other.other_cpu;
+  steal += other.steal;
+  errors += other.errors;
+  rss_kb = std::max(rss_kb, other.rss_kb);
+  peak_rss_kb = std::max(peak_rss_kb, other.peak_rss_kb);
+  value = wall > 0 ? work / wall : 0;
+}
+
 void Sample::SetLatencies(std::vector<std::uint32_t>& latencies) {
   if (latencies.empty()) return;
   std::ranges::sort(latencies);

@@ -16,8 +16,12 @@ struct Sample {
   std::uint64_t errors = 0;
   bool is_latency = false;
   double p50 = 0, p99 = 0, p999 = 0, slowest = 0;  // microseconds
+  double getattrs = 0;  // server_cpu of one operation, in those of a GETATTR made in turns with it; 0: not measured
   std::string note;
+  bool left_out = false;  // the server has no such thing; nothing was measured
 
+  // Both as one.
+  void Add(const Sample& other);
   // From latencies in ns, which it sorts.
   void SetLatencies(std::vector<std::uint32_t>& latencies);
 };

@@ -6,6 +6,7 @@ import argparse
 import datetime
 import json
 import platform
+import statistics
 import sys
 
 BEGIN, END = "<!-- measured: begin (scripts/bench writes what stands between these lines) -->", "<!-- measured: end -->"
@@ -42,6 +43,20 @@ DISK_ROWS = [("append_longer_fdatasync_32", "of a plain loop's with as many sync
 # The share of the floor's rate that is to be reached, by metric.
 FLOOR_GOALS = {"seq_write": 0.35}
 LATENCY_ROWS = [("lat_getattr", "GETATTR"), ("lat_read4k", "READ 4 KiB")]
+# Metric, what one operation is, and what it may take: of a GETATTR, or us.
+LOCK_ROWS = [
+    ("lock_unlock", "LOCK + UNLOCK of a range of one file", "getattr"),
+    ("lock_unlock_files", "LOCK + UNLOCK of a whole file, each of another", "getattr"),
+    ("lock_many_ranges", "LOCK: {n} of one owner on one file", "us"),
+    ("unlock_many_ranges", "UNLOCK of these", "us"),
+    ("lock_many_owners", "LOCK: {n} of 1,000 owners on one file", "us"),
+    ("unlock_many_owners", "UNLOCK of these", "us"),
+    ("lock_many_files", "LOCK: {n} files, one each", "us"),
+    ("unlock_many_files", "UNLOCK of these", "us"),
+]
+LOCK_PAIR_GETATTRS, LOCK_US = 3, 10
+# The share of a call's cost that locks may take where nobody locks.
+LOCKS_IDLE_SHARE = 0.02
 CHECKPOINT_ROWS = [("create", "CREATE"), ("write", "WRITE 4 KiB FILE_SYNC"), ("getattr", "GETATTR beside"), ("read", "READ 4 KiB beside")]
 CHECKPOINT_RATE, CHECKPOINT_P999_US = 0.8, 50_000
 RESTART_ROWS = [
@@ -191,6 +206,43 @@ def restart_table(results):
     return table(["killed with -9: ms from exec to the first answer", "files", "kills", "median", "slowest", "most records replayed", "of journal", "to reach"], rows)
 
 
+def cpu_us(results, metric, server):
+    """Of the server's CPU for one operation, or None."""
+    per_second = results.get(metric, server, "per_server_cpu_s")
+    return 1e6 / per_second if per_second else None
+
+
+def lock_table(results):
+    """The servers without NLM have no column."""
+    servers = [server for server in ("floor", "strata", "relaxed") if any(results.get(metric, server, "work") for metric, *_ in LOCK_ROWS)]
+    rows = []
+    for metric, name, mark in LOCK_ROWS:
+        if not results.has(metric):
+            continue
+        mine = results.rows.get((metric, "strata"), {})
+        value = {server: cpu_us(results, metric, server) for server in servers}
+        cells = ["-" if value[server] is None else f"{value[server]:.2f}" for server in servers]
+        met = "not measured"
+        if mark == "us" and value.get("strata") is not None:
+            met = f"{LOCK_US} us: " + ("met" if value["strata"] < LOCK_US else "not met")
+        elif mark == "getattr" and results.get(metric, "strata", "getattrs"):
+            share = results.get(metric, "strata", "getattrs")
+            met = f"{LOCK_PAIR_GETATTRS} GETATTR: {share:.1f}, " + ("met" if share <= LOCK_PAIR_GETATTRS else "not met")
+        note = mine.get("note", "")
+        rows.append([name.format(n=f"{mine.get('work', 0):,.0f}")] + cells + [met, (note if metric.startswith("lock_many") else "") or "-"])
+    if not rows:
+        return None
+    titles = {"floor": "floor", "strata": "strata", "relaxed": "strata relaxed"}
+    text = table(["locks: us of the server's CPU"] + [titles[server] for server in servers] + ["to reach", "strata's memory, the first time"], rows)
+    # Turn by turn, since the machine is not as fast in one as in the next.
+    on, off = (results.get("getattr", server, "per_server_cpu_s_each") for server in ("locks_on", "locks_off"))
+    if on and off:
+        more = statistics.median(without / with_locks for with_locks, without in zip(on, off) if with_locks) - 1
+        text += (f"\n\nA GETATTR takes {more * 100:+.1f} % of the CPU with `--locks on` where nobody locks, against `--locks off`: the median of {len(on)} short "
+                 f"turns (at most {LOCKS_IDLE_SHARE * 100:g} %: {'met' if more <= LOCKS_IDLE_SHARE else 'not met'}).")
+    return text
+
+
 def memory_table(results):
     rows = []
     for title, field in (("RSS, largest after any test", "rss_kb"), ("peak RSS", "peak_rss_kb")):
@@ -213,7 +265,7 @@ def machine():
 
 def report(arguments, results):
     disk = [results.get(f"append_fdatasync_{batch}", "disk", "median") for batch in (1, 64)]
-    parts_after = [part for part in (checkpoint_table(results), restart_table(results)) if part is not None]
+    parts_after = [part for part in (lock_table(results), checkpoint_table(results), restart_table(results)) if part is not None]
     if not results.has_any([metric for metric, *_ in ROWS + WALL_ROWS + LATENCY_ROWS]):
         return "\n\n".join(parts_after)
     wrong = [f"- {metric}, {server}: {row['errors']} errors ({row['note']})" for (metric, server), row in results.rows.items() if row.get("errors")]

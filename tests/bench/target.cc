@@ -156,6 +156,38 @@ const Handle& Target::NeedLargeDirectory(Pool& pool, const Options& options) {
   return large_directory_;
 }
 
+const std::vector<Handle>& Target::NeedLockFiles(Pool& pool, const Options& options) {
+  if (!lock_files_.empty()) return lock_files_;
+  lock_directory_ = MakeDirectory(pool, work_, "locks");
+  const auto errors = pool.Batch(
+      64, options.locks,
+      [&](std::uint64_t i, Call& call) {
+        call.procedure = Procedure::kCreate;
+        call.handle = &lock_directory_;
+        call.name = NumberedName("lock", i);
+      },
+      &lock_files_);
+  if (errors > 0)
+    Die("%s: making files to lock: %llu errors", spec_.label.c_str(), static_cast<unsigned long long>(errors));
+  return lock_files_;
+}
+
+bool Target::NeedLocks(Pool& pool, const Options& options) {
+  if (has_locks_) return *has_locks_;
+  NeedNames(pool, options);
+  Call call;
+  call.procedure = Procedure::kNlmNull;
+  has_locks_ = pool.One(call).accepted;
+  if (!*has_locks_) return false;
+  call.handle = &names_[0];
+  call.procedure = Procedure::kNlmLock;
+  const Reply reply = pool.One(call);
+  if (reply.accepted && reply.status == kNlmDeniedNoLocks) has_locks_ = false;
+  call.procedure = Procedure::kNlmUnlock;
+  if (reply.ok()) pool.One(call);
+  return *has_locks_;
+}
+
 void Target::CleanUp(const Options& options) {
   Pool pool(spec_, options, 1);
   const auto empty = [&](const Handle& directory, const char* prefix, std::uint32_t count, const char* name) {
@@ -168,6 +200,7 @@ void Target::CleanUp(const Options& options) {
   };
   if (has_names_) empty(names_directory_, "name", kNames, "names");
   if (has_large_directory_) empty(large_directory_, "entry", options.directory_entries, "directory");
+  if (!lock_files_.empty()) empty(lock_directory_, "lock", options.locks, "locks");
   if (has_large_file_) Remove(pool, Procedure::kRemove, work_, "large");
   if (!Remove(pool, Procedure::kRmdir, root_, work_name_)) {
     std::fprintf(stderr, "# %s: %s could not be removed\n", spec_.label.c_str(), work_name_.c_str());

@@ -1,6 +1,7 @@
 // A server under measurement, with the files that the metrics share; each is made when the first metric asks for it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,10 @@ class Target {
   const Handle& NeedLargeFile(Pool& pool, const Options& options);
   // A folder of Options::directory_entries files.
   const Handle& NeedLargeDirectory(Pool& pool, const Options& options);
+  // Options::locks files of one folder.
+  const std::vector<Handle>& NeedLockFiles(Pool& pool, const Options& options);
+  // Whether the server has NLM, on NFS's own port, and grants locks. Makes the names.
+  bool NeedLocks(Pool& pool, const Options& options);
 
   // Removes what was made.
   void CleanUp(const Options& options);
@@ -39,11 +44,12 @@ class Target {
 
  private:
   TargetSpec spec_;
-  Handle root_, work_, names_directory_, large_file_, large_directory_;
+  Handle root_, work_, names_directory_, large_file_, large_directory_, lock_directory_;
   std::string work_name_;
   std::uint32_t rtmax_ = 0, wtmax_ = 0;
   bool has_names_ = false, has_large_file_ = false, has_large_directory_ = false;
-  std::vector<Handle> names_;
+  std::vector<Handle> names_, lock_files_;
+  std::optional<bool> has_locks_;
 };
 
 Reply LookUp(Pool& pool, const Handle& parent, const std::string& name);

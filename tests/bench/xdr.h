@@ -59,7 +59,14 @@ struct Decoder {
   void Skip(std::size_t bytes) {
     if (Need(bytes)) at += bytes;
   }
-  void SkipOpaque() { Skip((static_cast<std::size_t>(U32()) + 3) & ~std::size_t{3}); }
+  void SkipOpaque() { Opaque(); }
+  // In place.
+  std::string_view Opaque() {
+    const std::size_t length = U32();
+    const char* const begin = at;
+    Skip((length + 3) & ~std::size_t{3});
+    return bad ? std::string_view() : std::string_view(begin, length);
+  }
   void Raw(char* to, std::size_t bytes) {
     if (!Need(bytes)) return;
     std::memcpy(to, at, bytes);

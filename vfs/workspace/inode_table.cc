@@ -72,8 +72,9 @@ bool InodeTable::Evict(Lsn checkpoint) {
   const MutexLock one(evictor_, std::adopt_lock);
   if (holds_.load() > 0) return true;  // somebody must not be disturbed
   // Little at a time: it is a call that is held up meanwhile.
-  const std::size_t step = budget_ / 64;
-  const std::size_t goal = budget_ - step;
+  const std::size_t whole = budget();
+  const std::size_t step = whole / 64;
+  const std::size_t goal = whole - step;
   if (checkpoint == futile_checkpoint_ && bytes() < futile_bytes_ + step) return false;
   bool futile = true;
   // One turn: what was used since the last one stays, so that a call which brings in one object after another keeps
@@ -89,7 +90,7 @@ bool InodeTable::Evict(Lsn checkpoint) {
   }
   futile_checkpoint_ = futile ? checkpoint : Lsn();
   futile_bytes_ = futile ? bytes() : 0;
-  return bytes() <= budget_;
+  return bytes() <= whole;
 }
 
 void StripeLock::Lock(std::initializer_list<InodeNumber> inos) {

@@ -11,6 +11,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <initializer_list>
@@ -55,7 +56,9 @@ class InodeTable {
   void Recount(Inode& inode);
 
   std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
-  bool over_budget() const { return bytes() > budget_; }
+  bool over_budget() const { return bytes() > budget(); }
+  // So much of the budget is used elsewhere for now; half of it stays the table's own whatever is said here.
+  void Lend(std::size_t bytes) { lent_.store(std::min(bytes, budget_ / 2), std::memory_order_relaxed); }
   // Whether something was dropped that had changed after `checkpoint`. What was read from the index while that was the
   // checkpoint may then be older than what was dropped, and has to be read again. (What had not changed since, the
   // index held already.) Of an object whose stripe is held, and which is not in memory.
@@ -97,7 +100,10 @@ class InodeTable {
       newest_dropped_.store(changed.value, std::memory_order_release);
   }
 
+  std::size_t budget() const { return budget_ - lent_.load(std::memory_order_relaxed); }
+
   const std::size_t budget_;
+  std::atomic<std::size_t> lent_{0};
   const std::size_t shed_names_;
   const std::size_t shed_extents_;
   const std::size_t filter_bytes_;

@@ -16,6 +16,10 @@ struct MemoryBudget {
   // Of those, what the index does not hold yet and which so cannot be dropped: beyond it, changes wait for a
   // checkpoint.
   std::size_t dirty = 0;
+  // Of those, what the locks of clients may take (NLM). It is lent: where there are no locks, inodes have it all, and
+  // while there are some, inodes that were not used lately give way (FileSystem::LendMemory). A share set apart would
+  // be idle for nearly everybody. Enough for 100,000 locks on one file, and for 100,000 files with a lock each.
+  std::size_t locks = 0;
   std::size_t index_batch = 0;                                // what one transaction of a checkpoint gathers
   std::size_t index_written_pages = 0, index_read_pages = 0;  // SQLite's page caches
   std::size_t journal_pages = 0;                              // of the journal's files, mapped and read
@@ -36,6 +40,7 @@ struct MemoryBudget {
     MemoryBudget budget;
     budget.inodes = 14 * part;
     budget.dirty = std::max<std::size_t>(budget.inodes / 2, 64 << 10);
+    budget.locks = 5 * part;
     budget.index_batch = std::max<std::size_t>(4 * part, 256 << 10);
     budget.index_written_pages = std::max<std::size_t>(3 * part, 256 << 10);
     budget.index_read_pages = std::max<std::size_t>(1 * part, 128 << 10);

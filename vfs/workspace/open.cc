@@ -137,6 +137,11 @@ void WorkspaceImpl::NoteChange() {
   keeper_->NoteChange();
 }
 
+void WorkspaceImpl::LendMemory(std::size_t bytes) {
+  table_.Lend(bytes);
+  if (table_.over_budget()) Relieve();
+}
+
 void WorkspaceImpl::Relieve() {
   // What is left is not in the index yet.
   if (!table_.Evict(loader_.position()) && keeper_ && keeper_->behind()) keeper_->Ask();

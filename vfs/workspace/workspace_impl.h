@@ -105,6 +105,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   WriteVerifier CurrentWriteVerifier() const override;
   std::vector<PastRequest> PastRequests() override;
   void WatchRemovals(std::shared_ptr<RemovalWatch> watch) override STRATA_EXCLUDES(watch_mutex_);
+  void LendMemory(std::size_t bytes) override;
   Result<void> Flush() override;
   void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done) override;
 

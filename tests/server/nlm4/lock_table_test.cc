@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "vfs/workspace/memory_budget.h"
+
 namespace strata::nlm4 {
 namespace {
 
@@ -236,6 +238,46 @@ TEST_F(LockTableTest, OneClientCannotTakeAllTheRoom) {
   EXPECT_TRUE(table_->empty());
 }
 
+TEST_F(LockTableTest, ByDefaultOneClientMayHaveAHundredThousandLocksOnOneFileOrOnAsManyFiles) {
+  constexpr std::uint64_t kMany = 100'000;
+  const std::size_t bytes = vfs::MemoryBudget::Of(vfs::kDefaultMemoryBytes).locks;
+  Make({.bytes = bytes});
+  for (std::uint64_t i = 0; i < kMany; ++i) ASSERT_EQ(Lock(Who(a_), {2 * i, 2 * i}), Answer::kGranted) << i;
+  table_->Unlock(kFile, Who(a_), {});
+  for (std::uint64_t i = 0; i < kMany; ++i) {
+    ASSERT_EQ(Lock(Who(a_), {}, true, false, {1, InodeNumber(i), Generation(1)}), Answer::kGranted) << i;
+  }
+  table_->Release(a_, Who(a_).address);
+  EXPECT_TRUE(table_->empty());
+  // A thousand processes of a hundred locks each are no more than that.
+  for (std::uint64_t i = 0; i < kMany; ++i) {
+    const auto process = static_cast<std::uint32_t>(i % 1000);
+    ASSERT_EQ(Lock(Who(a_, process), {2 * i, 2 * i}), Answer::kGranted) << i;
+  }
+  table_->Release(a_, Who(a_).address);
+}
+
+TEST_F(LockTableTest, TellsOfItsSize) {
+  std::size_t told = 0;
+  int times = 0;
+  LockTable table(
+      {}, [] { return 1; }, [](std::vector<Grant>) {},
+      [&] {
+        told = table.bytes();
+        ++times;
+      });
+  const Caller who = Who(a_);
+  std::uint64_t held = 0;
+  for (; table.bytes() < 3 * LockTable::kBytesStep; ++held) {
+    ASSERT_EQ(table.Lock(kFile, who, {2 * held, 2 * held}, true, false, nullptr), Answer::kGranted);
+    EXPECT_LT(table.bytes() - told, LockTable::kBytesStep);
+  }
+  for (std::uint64_t i = 0; i < held; ++i) table.Unlock(kFile, who, {2 * i, 2 * i});
+  EXPECT_LT(told, table.bytes() + LockTable::kBytesStep);
+  EXPECT_GE(times, 4);
+  EXPECT_LE(times, 6) << "a step at a time";
+}
+
 TEST_F(LockTableTest, InGraceNobodyIsGrantedWhatHeWaitsFor) {
   ASSERT_EQ(Lock(Who(a_), {0, 9}), Answer::kGranted);
   ASSERT_EQ(Lock(Who(b_), {0, 9}, true, true), Answer::kBlocked);
@@ -411,7 +453,7 @@ TEST_F(LockTableTest, LeavesNothingBehind) {
     }
     for (const std::string& name : names) table_->Release(name, boost::asio::ip::make_address("10.0.0.1"));
     EXPECT_TRUE(table_->empty());
-    EXPECT_LT(table_->bytes(), 1000u) << "only the clients are remembered";
+    EXPECT_LT(table_->bytes(), 3000u) << "only the clients and their owners are remembered";
     for (const Grant& grant : granted_) EXPECT_FALSE(table_->Unconfirmed(grant.id));
     granted_.clear();
   }

@@ -57,6 +57,7 @@ TEST(MemoryBudget, ItsSharesAddUpToTheWhole) {
     EXPECT_GT(sum, whole / 10 * 9) << mebibytes;
     EXPECT_LE(b.dirty, b.inodes) << mebibytes;
     EXPECT_LE(b.name_filter, b.inodes) << mebibytes;
+    EXPECT_LE(b.dirty + b.locks, b.inodes) << "what cannot be dropped has room beside what is lent: " << mebibytes;
     EXPECT_LE(b.whole_directory_names * 256, b.inodes)
         << "a directory that is loaded whole is a small part of all: " << mebibytes;
   }
@@ -74,6 +75,29 @@ TEST(BoundedMemory, FiftyThousandFilesOfALayerAreLookedAtInASmallCache) {
     EXPECT_LE(LookAtAll(subject, &files), kBound);
     EXPECT_EQ(files, std::size_t{kDirectories} * kFilesEach);
   }
+}
+
+TEST(BoundedMemory, WhatIsLentIsGivenUpAndTakenAgain) {
+  Tree tree;
+  for (int i = 0; i < kDirectories; ++i) {
+    tree.push_back(DirNode(DirectoryName(i)));
+    for (int k = 0; k < kFilesEach; ++k) tree.push_back(FileNode(DirectoryName(i) + "/" + FileName(k), "x"));
+  }
+  WorkspaceOptions options = Small();
+  options.memory_bytes = 16 << 20;
+  const MemoryBudget budget = MemoryBudget::Of(options.memory_bytes);
+  FaultySubject subject({tree}, options);
+  std::size_t files = 0;
+  LookAtAll(subject, &files);
+  const std::size_t full = subject.workspace().cache_bytes();
+  ASSERT_GT(full, budget.inodes / 8 * 7) << "the tree does not fill the cache";
+  subject.workspace().LendMemory(budget.locks);
+  EXPECT_LT(subject.workspace().cache_bytes(), full) << "room is made at once";
+  LookAtAll(subject, &files);
+  EXPECT_LE(subject.workspace().cache_bytes(), budget.inodes - budget.locks + kBudget);
+  subject.workspace().LendMemory(0);
+  LookAtAll(subject, &files);
+  EXPECT_GT(subject.workspace().cache_bytes(), budget.inodes / 8 * 7);
 }
 
 TEST(BoundedMemory, FiftyThousandFilesAreMadeAndLookedAtInASmallCache) {
