@@ -5,19 +5,20 @@
 #include <iterator>
 #include <utility>
 
+#include "server/nsm/protocol.h"
+
 namespace strata::portmap {
 namespace {
 
 // The lock manager: a client on this machine has one of its own, under the same number. Clients are told of the
 // server's; the server finds theirs.
 constexpr std::uint32_t kLockManager = 100021;
-// The status monitor: rpc.statd is one for all of this machine, also for the server. The server's own is for other
-// machines, where rpc.statd does not run.
-constexpr std::uint32_t kStatusMonitor = 100024;
 
 bool IsOwn(const Registration& entry) { return entry.owner == kOwnOwner; }
-bool IsShared(const Registration& entry) { return entry.program == kLockManager || entry.program == kStatusMonitor; }
-bool IsHidden(const Registration& entry, bool here) { return here && entry.program == kStatusMonitor && IsOwn(entry); }
+// The status monitor is rpc.statd, one for all of this machine, also for the server. The server's own is for other
+// machines, where rpc.statd does not run.
+bool IsShared(const Registration& entry) { return entry.program == kLockManager || entry.program == kNsmProgram; }
+bool IsHidden(const Registration& entry, bool here) { return here && entry.program == kNsmProgram && IsOwn(entry); }
 constexpr std::size_t kMaxFieldBytes = 108;  // that of a socket's path, the longest that a universal address can be
 
 bool Printable(std::string_view text) {
@@ -109,7 +110,7 @@ std::optional<Registration> Registry::Find(std::uint32_t program, std::uint32_t 
   const MutexLock lock(mutex_);
   const Registration* best = nullptr;
   const auto rank = [version](const Registration& entry) {
-    const bool first = IsOwn(entry) != (entry.program == kStatusMonitor);
+    const bool first = IsOwn(entry) != (entry.program == kNsmProgram);
     return (entry.version == version ? 2 : 0) + (first ? 1 : 0);
   };
   ForEach([&](const Registration& entry) {

@@ -193,7 +193,7 @@ TEST_F(TakeoverTest, AnotherVersionOfTheProtocolOrNoneIsRefusedInWords) {
   for (const std::string& said : {Hello(kTakeoverVersion + 1, kTakeoverVersion + 3), Hello(0, 0)}) {
     const int fd = ConnectControl(workspace_);
     ASSERT_GE(fd, 0);
-    EXPECT_THAT(Heard(fd, said), ::testing::HasSubstr("version 1 of the takeover protocol"));
+    EXPECT_THAT(Heard(fd, said), ::testing::HasSubstr("versions 1 to 2 of the takeover protocol"));
     ::close(fd);
     EXPECT_TRUE(Answers(wire));
   }

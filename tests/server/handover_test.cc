@@ -46,6 +46,31 @@ Handover Example() {
   return handover;
 }
 
+Handover WithLocks() {
+  Handover handover = Example();
+  nlm4::HandedLocks& locks = handover.locks.emplace();
+  locks.next_grant = 9;
+  locks.recovering = true;
+  locks.owners.push_back({"client", boost::asio::ip::make_address("192.0.2.7"), 7, Bytes("7@client")});
+  locks.owners.push_back({"", boost::asio::ip::make_address("2001:db8::1"), 0, {}});
+  using Kind = nlm4::HandedLocks::Kind;
+  const nlm4::FileKey file{1, InodeNumber(2), Generation(3)};
+  const nlm4::CallBack back{
+      .handle = Bytes("a handle"), .local = boost::asio::ip::make_address("192.0.2.1"), .datagram = true};
+  locks.entries.push_back({.kind = Kind::kHeld, .file = file, .owner = 0, .since_ns = 5, .range = {3, 9}});
+  locks.entries.push_back({.kind = Kind::kWaits,
+                           .file = file,
+                           .owner = 1,
+                           .since_ns = 6,
+                           .range = {0, 4},
+                           .exclusive = true,
+                           .back = back});
+  locks.entries.push_back({.kind = Kind::kShare, .file = file, .owner = 1, .since_ns = -1, .access = 1, .deny = 2});
+  locks.entries.push_back(
+      {.kind = Kind::kUnconfirmed, .file = file, .owner = 0, .range = {3, 9}, .back = back, .grant = 8});
+  return handover;
+}
+
 TEST(HandoverTest, WhatIsDecodedIsWhatWasEncoded) {
   const auto bytes = EncodeHandover(Example());
   ASSERT_TRUE(bytes);
@@ -75,13 +100,61 @@ TEST(HandoverTest, WhatIsDecodedIsWhatWasEncoded) {
 TEST(HandoverTest, BytesThatAreCutOrLongerAreRefused) {
   auto bytes = EncodeHandover(Example());
   ASSERT_TRUE(bytes);
+  const std::size_t first = EncodeHandover(Example(), 1)->size();  // all of the first version, which is whole
   for (std::size_t size = 0; size < bytes->size(); ++size) {
+    if (size == first) continue;
     const auto decoded = DecodeHandover(ByteSpan(*bytes).first(size));
     ASSERT_FALSE(decoded) << size;
     EXPECT_EQ(decoded.error().code(), Errc::kCorrupt);
   }
   bytes->push_back(std::byte{0});
   EXPECT_FALSE(DecodeHandover(*bytes));
+}
+
+TEST(HandoverTest, LocksAreASectionThatTheFirstVersionDoesNotHave) {
+  const auto old = EncodeHandover(WithLocks(), 1), with = EncodeHandover(WithLocks());
+  ASSERT_TRUE(old && with);
+  EXPECT_EQ(*old, EncodeHandover(Example(), 1));
+  const auto without = DecodeHandover(*old);
+  ASSERT_TRUE(without);
+  EXPECT_FALSE(without->locks);
+  const auto decoded = DecodeHandover(*with);
+  ASSERT_TRUE(decoded) << decoded.error().ToString();
+  EXPECT_EQ(decoded->locks, WithLocks().locks);
+  for (std::size_t size = old->size() + 1; size < with->size(); ++size) {
+    EXPECT_FALSE(DecodeHandover(ByteSpan(*with).first(size))) << size;
+  }
+}
+
+TEST(HandoverTest, ASectionThatIsNotKnownIsPassedOver) {
+  std::vector<std::byte> bytes = EncodeHandover(Example(), 1).value();
+  const std::size_t first = bytes.size();
+  const std::vector<std::byte> whole = EncodeHandover(WithLocks()).value();
+  HandoverWriter section;
+  section.Put<std::uint16_t>(77);
+  section.Text(AsBytes("of a version to come"));
+  const std::vector<std::byte> unknown = section.Take();
+  bytes.insert(bytes.end(), unknown.begin(), unknown.end());
+  bytes.insert(bytes.end(), whole.begin() + static_cast<std::ptrdiff_t>(first), whole.end());
+  const auto decoded = DecodeHandover(bytes);
+  ASSERT_TRUE(decoded) << decoded.error().ToString();
+  EXPECT_EQ(decoded->locks, WithLocks().locks);
+}
+
+TEST(HandoverTest, LocksThatCannotBeAreRefused) {
+  const auto refused = [](auto change) {
+    nlm4::HandedLocks locks = *WithLocks().locks;
+    change(locks);
+    const auto decoded = nlm4::DecodeLocks(nlm4::EncodeLocks(locks));
+    return !decoded && decoded.error().code() == Errc::kCorrupt;
+  };
+  EXPECT_FALSE(refused([](nlm4::HandedLocks&) {}));
+  EXPECT_TRUE(refused([](nlm4::HandedLocks& locks) { locks.entries[0].owner = 2; }));
+  EXPECT_TRUE(refused([](nlm4::HandedLocks& locks) { locks.entries[0].range = {4, 3}; }));
+  EXPECT_TRUE(refused([](nlm4::HandedLocks& locks) { locks.entries[2].deny = 4; }));
+  EXPECT_TRUE(refused([](nlm4::HandedLocks& locks) { locks.entries[3].kind = nlm4::HandedLocks::Kind(4); }));
+  EXPECT_TRUE(refused([](nlm4::HandedLocks& locks) { locks.owners[0].handle.resize(1025); }));
+  EXPECT_TRUE(refused([](nlm4::HandedLocks& locks) { locks.owners[0].name.resize(1025); }));
 }
 
 TEST(HandoverTest, CountsThatAreMerelyClaimedCostNothing) {

@@ -22,7 +22,7 @@ strata_test(server_nfs_test
 
 # Locks, apart from the wire.
 strata_test(locks_test IN asan tsan
-  SOURCES ${STRATA_NFS_TEST_DIR}/nlm4/client_caller_test.cc ${STRATA_NFS_TEST_DIR}/nlm4/lock_table_test.cc ${STRATA_NFS_TEST_DIR}/nlm4/range_locks_test.cc
+  SOURCES ${STRATA_NFS_TEST_DIR}/nlm4/client_caller_test.cc ${STRATA_NFS_TEST_DIR}/nlm4/handed_locks_test.cc ${STRATA_NFS_TEST_DIR}/nlm4/lock_table_test.cc ${STRATA_NFS_TEST_DIR}/nlm4/range_locks_test.cc
   LIBRARIES strata_server)
 
 strata_test(nsm_test IN asan tsan

@@ -78,7 +78,8 @@ Harness::Harness(std::vector<ExportRules> exports, bool locks) : impl_(std::make
   }
   impl_->nfs = MakeNfs3Program(impl_->exports);
   impl_->mount = MakeMount3Program(impl_->exports);
-  impl_->portmap = MakePortmapProgram(impl_->registry, [this](const rpc::Peer&) { return portmap_admits; });
+  impl_->portmap = MakePortmapProgram(
+      impl_->registry, {.admits = [this](const rpc::Peer&) { return portmap_admits; }, .lacks = {}, .look = {}});
   impl_->nlm = MakeNlm4Program(
       impl_->exports,
       {.table = locks ? &impl_->locks : nullptr,
