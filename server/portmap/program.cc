@@ -9,6 +9,7 @@
 #include <ctime>
 #include <utility>
 
+#include "server/nsm/protocol.h"
 #include "server/portmap/tirpc_xdr.h"
 
 namespace strata {
@@ -46,8 +47,6 @@ using RpcbArgument = Decoded<struct rpcb, xdr_rpcb>;
 
 constexpr std::string_view kSuperuser = "superuser";
 
-constexpr std::uint32_t kStatusMonitor = 100024;  // rpc.statd (NSM)
-
 // rpc.statd, which mount.nfs starts, gives up root before it registers, for the user who owns its state directory.
 bool IsStatusMonitorUser(std::uint32_t uid) {
   for (const char* directory : {"/var/lib/nfs/statd/sm", "/var/lib/nfs/sm"}) {
@@ -61,7 +60,7 @@ bool IsStatusMonitorUser(std::uint32_t uid) {
 bool MayRegister(const rpc::Call& call, unsigned long program) {
   if (call.peer == nullptr) return false;
   if (call.peer->local_socket) {
-    return call.peer->local_uid == 0 || (program == kStatusMonitor && IsStatusMonitorUser(call.peer->local_uid));
+    return call.peer->local_uid == 0 || (program == kNsmProgram && IsStatusMonitorUser(call.peer->local_uid));
   }
   return call.peer->address.is_loopback() && rpc::FromPrivilegedPort(*call.peer);
 }
