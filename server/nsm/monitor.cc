@@ -215,9 +215,13 @@ void Monitor::AskStatd() {
 }
 
 void Monitor::CallStatd(const address& client, bool watch) {
+  if (!asked_of_statd_.insert(client).second) return;
   const rpc::Address here{.transport = rpc::Address::Transport::kUdp, .host = address_v4::loopback()};
   locate_(calls_.client(), here, kNsmProgram, kNsmVersion, [this, client, watch](Result<rpc::Address> found) {
-    if (!found) return;  // none runs
+    if (!found) {  // none runs
+      asked_of_statd_.erase(client);
+      return;
+    }
     rpc::ReplyBuffer out(1024);
     PutWatch(out, client);
     const auto cookie = CookieOf(client);
@@ -232,6 +236,7 @@ void Monitor::CallStatd(const address& client, bool watch) {
                           .privileged_port = true,
                           .timeout = kStatdPatience},
                          [this, client, watch](const Result<std::vector<std::byte>>& answer) {
+                           asked_of_statd_.erase(client);
                            if (!watch) {
                              watched_by_statd_.erase(client);
                              return;

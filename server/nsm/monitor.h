@@ -95,6 +95,7 @@ class Monitor final : public nlm4::ClientMonitor {
   boost::asio::steady_timer grace_timer_, sweep_timer_;
   bool sweeping_ = false;
   absl::flat_hash_set<boost::asio::ip::address, AddressHash> watched_by_statd_;
+  absl::flat_hash_set<boost::asio::ip::address, AddressHash> asked_of_statd_;  // which has not answered yet
 
   Mutex mutex_;
   absl::flat_hash_map<boost::asio::ip::address, std::uint32_t, AddressHash> states_ STRATA_GUARDED_BY(mutex_);

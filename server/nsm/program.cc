@@ -19,7 +19,8 @@ class NsmProgram final : public rpc::Program {
   std::uint32_t low_version() const override { return kNsmVersion; }
   std::uint32_t high_version() const override { return kNsmVersion; }
   std::span<const rpc::Procedure> Procedures(std::uint32_t version) const override;
-  // From a privileged port, as sm-notify calls. Of this machine nobody: whoever asks here looks for its rpc.statd, which is to be started then.
+  // From a privileged port, as sm-notify calls. Of this machine nobody: whoever asks here looks for its rpc.statd,
+  // which is to be started then.
   bool Admits(const rpc::Peer& peer) const override {
     if (peer.local_socket || peer.address.is_loopback() || peer.address == peer.local) {
       wanted_();

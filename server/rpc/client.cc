@@ -80,11 +80,10 @@ Status Unreachable(const boost::system::error_code& error) {
 // Binds to the address to call from, and where `low` to a free port below 1024. Where that cannot be, the system
 // chooses.
 void Bind(int socket, const Address& to, bool low) {
-  const bool chosen = !to.from.is_unspecified() && to.from.is_v6() == to.host.is_v6();
-  if (!low && !chosen) return;
   const auto any = to.host.is_v6() ? asio::ip::address(asio::ip::address_v6::any()) : asio::ip::address_v4::any();
+  asio::ip::address from = to.from.is_v6() == to.host.is_v6() ? to.from : any;
   const auto bind = [&](std::uint16_t port) {
-    const tcp::endpoint endpoint(chosen ? to.from : any, port);
+    const tcp::endpoint endpoint(from, port);
     return ::bind(socket, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0;
   };
   // Each call begins somewhere else, since a port that was just used may not be free for the same address.
@@ -92,9 +91,13 @@ void Bind(int socket, const Address& to, bool low) {
   constexpr unsigned kLowest = 600, kPorts = 1024 - kLowest;
   for (unsigned tries = 0; low && tries < kPorts; ++tries) {
     if (bind(static_cast<std::uint16_t>(kLowest + next.fetch_add(1) % kPorts))) return;
-    if (errno != EADDRINUSE) break;
+    if (errno == EADDRNOTAVAIL && from != any) {
+      from = any;  // this machine has lost that address; a low port it has yet
+    } else if (errno != EADDRINUSE) {
+      break;
+    }
   }
-  if (chosen) (void)bind(0);
+  if (from != any) (void)bind(0);
 }
 
 }  // namespace

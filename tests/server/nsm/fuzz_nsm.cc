@@ -27,7 +27,8 @@ void Calls(std::string_view input) {
   nlm4::LockTable locks({}, [] { return std::int64_t{0}; }, [](const std::vector<nlm4::Grant>&) {});
   nsm::MonitoredClients clients(Env::System(), "", false);
   nsm::Monitor monitor(
-      calls, [](rpc::Client&, const rpc::Address&, std::uint32_t, std::uint32_t, auto) {}, locks, clients, false);
+      calls, [](rpc::Client&, const rpc::Address&, std::uint32_t, std::uint32_t, auto) {}, locks, clients, false,
+      false);
   const auto program = MakeNsmProgram(exports, monitor, [] {});
   const auto rows = program->Procedures(1);
   constexpr std::size_t kHead = 3;

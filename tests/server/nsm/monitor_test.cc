@@ -9,6 +9,7 @@
 #include <atomic>
 #include <functional>
 #include <future>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -55,6 +56,68 @@ bool Becomes(const std::function<bool()>& holds) {
   return holds();
 }
 
+// This machine's rpc.statd: it keeps what it is asked, and answers once it may.
+class Statd final : public rpc::Program {
+ public:
+  Statd() {
+    for (const std::uint32_t number : {kMon, kUnmon}) {
+      table_[number].number = number;
+      table_[number].name = "watch";
+      table_[number].always_blocks = true;
+      table_[number].cached = true;  // datagrams are sent again
+      table_[number].handler = [](rpc::Program& program, const rpc::Call& call, rpc::XdrReader& in,
+                                  rpc::ReplyBuffer& reply) {
+        return static_cast<Statd&>(program).Keep(call, in, reply);
+      };
+    }
+  }
+  std::uint32_t number() const override { return kNsmProgram; }
+  std::string_view name() const override { return "statd"; }
+  std::uint32_t low_version() const override { return 1; }
+  std::uint32_t high_version() const override { return 1; }
+  std::span<const rpc::Procedure> Procedures(std::uint32_t) const override { return table_; }
+
+  // Such as "mon 192.0.2.7", in the order of their coming.
+  std::vector<std::string> asked() {
+    const std::lock_guard lock(mutex_);
+    return asked_;
+  }
+  std::string cookie() {
+    const std::lock_guard lock(mutex_);
+    return cookie_;
+  }
+  std::atomic<std::uint32_t> answer{0};  // stat_succ
+  std::atomic<bool> holds{false};        // no answer is given meanwhile
+
+ private:
+  rpc::Outcome Keep(const rpc::Call& call, rpc::XdrReader& in, rpc::ReplyBuffer& reply) {
+    const std::string name(in.Text(kMaxName));
+    EXPECT_FALSE(in.Text(kMaxName).empty());
+    EXPECT_EQ(in.U32(), 100021u);
+    EXPECT_EQ(in.U32(), 4u);
+    EXPECT_EQ(in.U32(), 16u);
+    std::string cookie;
+    if (call.procedure == kMon) cookie = AsText(in.Fixed(kPrivateBytes));
+    EXPECT_TRUE(in.Finished());
+    EXPECT_EQ(call.peer->address, Machine("127.0.0.1")) << "rpc.statd answers nobody else";
+    {
+      const std::lock_guard lock(mutex_);
+      asked_.push_back((call.procedure == kMon ? "mon " : "unmon ") + name);
+      if (call.procedure == kMon) cookie_ = cookie;
+    }
+    const auto end = Clock::now() + testing::kPatience;
+    while (holds && Clock::now() < end) std::this_thread::sleep_for(milliseconds(1));
+    if (call.procedure == kMon) reply.U32(answer);
+    reply.U32(7);  // its state
+    return {};
+  }
+
+  std::array<rpc::Procedure, kNotify + 1> table_{};
+  std::mutex mutex_;
+  std::vector<std::string> asked_;
+  std::string cookie_;
+};
+
 // A server that starts where clients had locks.
 class Restarted {
  public:
@@ -62,9 +125,10 @@ class Restarted {
   enum class Found : std::uint8_t { kThere, kNobody, kUnregistered, kSilent, kAnotherProgram };
 
   Restarted(const std::vector<std::string>& had, const MonitorTimes& times, bool recovers = true,
-            std::vector<Found> found = {Found::kThere})
+            std::vector<Found> found = {Found::kThere}, bool uses_statd = false)
       : found_(std::move(found)) {
     port_ = transport_->ListenUdp("127.0.0.1", 0, dispatcher_).value();
+    statd_port_ = transport_->ListenUdp("127.0.0.1", 0, statd_dispatcher_).value();
     deaf_port_ = transport_->ListenUdp("127.0.0.1", 0, nothing_).value();
     KeptClients kept{.state = 7, .clients = {}};
     for (const std::string& client : had) kept.clients.push_back({Machine(client), Machine("127.0.0.1")});
@@ -75,7 +139,7 @@ class Restarted {
         [this](rpc::Client&, const rpc::Address& host, std::uint32_t program, std::uint32_t version, auto done) {
           done(Locate(host, program, version));
         },
-        locks, *clients, recovers, times);
+        locks, *clients, uses_statd, recovers, times);
   }
   ~Restarted() {
     calls.Stop();
@@ -120,6 +184,8 @@ class Restarted {
   const TempFolder folder;
   const std::string path = folder / "lock-clients.json";
   StatusMonitor status_monitor;
+  Statd statd;
+  std::atomic<bool> statd_runs{false};  // on this machine, and nobody else at 127.0.0.1
   rpc::CallThread calls;
   nlm4::LockTable locks{{}, [] { return std::int64_t{0}; }, [](const std::vector<nlm4::Grant>&) {}};
   std::optional<MonitoredClients> clients;
@@ -130,6 +196,11 @@ class Restarted {
     EXPECT_EQ(program, kNsmProgram);
     EXPECT_EQ(version, kNsmVersion);
     EXPECT_EQ(host.transport, rpc::Address::Transport::kUdp);
+    if (host.host == Machine("127.0.0.1") && statd_runs) {
+      rpc::Address statd_at = host;
+      statd_at.port = statd_port_;
+      return statd_at;
+    }
     const auto at = static_cast<std::size_t>(looked_.fetch_add(1));
     rpc::Address to = host;
     to.host = Machine("127.0.0.1");
@@ -151,10 +222,11 @@ class Restarted {
   }
 
   const rpc::Dispatcher dispatcher_{{&status_monitor}};
+  const rpc::Dispatcher statd_dispatcher_{{&statd}};
   const rpc::Dispatcher nothing_{{}};
   const std::unique_ptr<rpc::Transport> transport_ = rpc::Transport::Create({.io_threads = 1, .worker_threads = 1});
   const std::vector<Found> found_;
-  std::uint16_t port_ = 0, deaf_port_ = 0;
+  std::uint16_t port_ = 0, deaf_port_ = 0, statd_port_ = 0;
   std::atomic<int> looked_{0};
 };
 
@@ -172,7 +244,7 @@ TEST(NsmMonitor, TellsClientsOfTheStartFromTheAddressThatTheyKnow) {
         EXPECT_EQ(host.from, Machine("127.0.0.2"));
         done(Fail(Errc::kIo));
       },
-      server.locks, *server.clients, true, kNothingEnds);
+      server.locks, *server.clients, false, true, kNothingEnds);
   monitor.Begin();
   server.Settle();
   server.calls.Stop();
@@ -445,6 +517,95 @@ TEST(NsmMonitor, AnEndBeforeItBeganForgetsNobody) {
   server.calls.Stop();
   server.monitor->End();
   EXPECT_EQ(server.OnDisk(), std::vector<std::string>{"127.0.0.1"});
+}
+
+// -- Whom this machine's rpc.statd watches. --
+
+using Asked = std::vector<std::string>;
+
+TEST(NsmMonitor, StatdWatchesWhoIsKnownAndNobodyElse) {
+  MonitorTimes times = kNothingEnds;
+  times.sweep = milliseconds(3);
+  Restarted server({}, times, false, {Found::kNobody}, true);
+  server.statd_runs = true;
+  ASSERT_EQ(server.Lock("a", false, "192.0.2.7"), Answer::kGranted);
+  ASSERT_TRUE(server.monitor->Add(PeerAt("192.0.2.7", "192.0.2.1")));
+  ASSERT_TRUE(Becomes([&] { return !server.statd.asked().empty(); }));
+  EXPECT_EQ(server.statd.cookie(), std::string(10, '\0') + "\xff\xff\xc0" + std::string(1, '\0') + "\x02\x07");
+  std::this_thread::sleep_for(5 * times.sweep);
+  server.Settle();
+  EXPECT_EQ(server.statd.asked(), Asked{"mon 192.0.2.7"}) << "once";
+  server.Unlock("a", "192.0.2.7");
+  ASSERT_TRUE(Becomes([&] { return server.statd.asked().size() >= 2; }));
+  EXPECT_EQ(server.statd.asked(), (Asked{"mon 192.0.2.7", "unmon 192.0.2.7"}));
+}
+
+TEST(NsmMonitor, StatdWatchesThoseOfBefore) {
+  Restarted server({"2001:db8::7"}, kNothingEnds, false, {Found::kNobody}, true);
+  server.statd_runs = true;
+  server.monitor->Begin();
+  ASSERT_TRUE(Becomes([&] { return !server.statd.asked().empty(); }));
+  EXPECT_EQ(server.statd.asked(), Asked{"mon 2001:db8::7"});
+  EXPECT_EQ(server.statd.cookie(), "\x20\x01\x0d\xb8" + std::string(11, '\0') + "\x07");
+}
+
+TEST(NsmMonitor, StatdNeedNotWatchThisMachine) {
+  Restarted server({}, kNothingEnds, false, {Found::kNobody}, true);
+  server.statd_runs = true;
+  ASSERT_TRUE(server.monitor->Add(PeerAt("127.0.0.1")));
+  ASSERT_TRUE(server.monitor->Add(PeerAt("::1", "::1")));
+  ASSERT_TRUE(server.monitor->Add(PeerAt("192.0.2.1", "192.0.2.1")));
+  ASSERT_TRUE(server.monitor->Add(PeerAt("192.0.2.7", "192.0.2.1")));
+  ASSERT_TRUE(Becomes([&] { return !server.statd.asked().empty(); }));
+  EXPECT_EQ(server.statd.asked(), Asked{"mon 192.0.2.7"});
+}
+
+TEST(NsmMonitor, StatdIsAskedAgainWhereItRefusedOrDidNotRun) {
+  MonitorTimes times = kNothingEnds;
+  times.sweep = milliseconds(3);
+  Restarted server({}, times, false, {Found::kNobody}, true);
+  server.statd.answer = 1;
+  ASSERT_EQ(server.Lock("a", false, "192.0.2.7"), Answer::kGranted);
+  ASSERT_TRUE(server.monitor->Add(PeerAt("192.0.2.7", "192.0.2.1")));
+  ASSERT_TRUE(Becomes([&] { return server.looked() >= 2; }));
+  EXPECT_EQ(server.statd.asked(), Asked{});
+  server.statd_runs = true;
+  ASSERT_TRUE(Becomes([&] { return server.statd.asked().size() >= 2; }));
+  EXPECT_EQ(server.statd.asked()[1], "mon 192.0.2.7");
+}
+
+// It may take long to answer, since it asks the domain name system first.
+TEST(NsmMonitor, StatdIsNotAskedTwiceAtATime) {
+  MonitorTimes times = kNothingEnds;
+  times.sweep = milliseconds(3);
+  Restarted server({}, times, false, {Found::kNobody}, true);
+  server.statd_runs = true;
+  server.statd.holds = true;
+  for (const std::string machine : {"192.0.2.7", "192.0.2.8", "192.0.2.9"}) {
+    ASSERT_EQ(
+        server.locks.Share(kLocked, {.name = "a", .address = Machine(machine), .svid = 1, .owner = {}}, 1, 0, false),
+        Answer::kGranted);
+    ASSERT_TRUE(server.monitor->Add(PeerAt(machine, "192.0.2.1")));
+  }
+  std::this_thread::sleep_for(5 * times.sweep);
+  server.Settle();
+  server.statd.holds = false;
+  ASSERT_TRUE(Becomes([&] { return server.statd.asked().size() >= 3; }));
+  std::this_thread::sleep_for(5 * times.sweep);
+  server.Settle();
+  Asked asked = server.statd.asked();
+  std::ranges::sort(asked);
+  EXPECT_EQ(asked, (Asked{"mon 192.0.2.7", "mon 192.0.2.8", "mon 192.0.2.9"}));
+}
+
+TEST(NsmMonitor, StatdIsLeftAloneWhereItIsNotUsed) {
+  Restarted server({}, kNothingEnds, false, {Found::kNobody}, false);
+  server.statd_runs = true;
+  ASSERT_TRUE(server.monitor->Add(PeerAt("192.0.2.7", "192.0.2.1")));
+  server.monitor->Begin();
+  server.Settle();
+  EXPECT_EQ(server.looked(), 0);
+  EXPECT_EQ(server.statd.asked(), Asked{});
 }
 
 // -- Who has started anew. --

@@ -36,7 +36,7 @@ class NsmProgramTest : public ::testing::Test {
     exports_.Add(std::move(entry)).value();
     peer_.address = boost::asio::ip::make_address("10.1.2.3");
     peer_.local = boost::asio::ip::make_address("10.1.0.1");
-    peer_.port = 40'000;  // notices come from any port
+    peer_.port = 700;
     EXPECT_TRUE(clients_.Add({peer_.address, peer_.local}));
   }
   // The words of the reply's header; handlers write no results here.
@@ -82,8 +82,9 @@ class NsmProgramTest : public ::testing::Test {
   rpc::CallThread calls_;
   nlm4::LockTable locks_{{}, [] { return std::int64_t{0}; }, [](const std::vector<nlm4::Grant>&) {}};
   MonitoredClients clients_{Env::System(), "", false};
-  Monitor monitor_{calls_, [](rpc::Client&, const rpc::Address&, std::uint32_t, std::uint32_t, auto) {}, locks_,
-                   clients_, false};
+  Monitor monitor_{calls_, [](rpc::Client&, const rpc::Address&, std::uint32_t, std::uint32_t, auto) {},
+                   locks_, clients_,
+                   false,  false};
   int wanted_ = 0;
   const std::unique_ptr<rpc::Program> program_ = MakeNsmProgram(exports_, monitor_, [this] { ++wanted_; });
   const rpc::Dispatcher dispatcher_{{program_.get()}};
@@ -138,6 +139,14 @@ TEST_F(NsmProgramTest, NobodyIsMonitoredForOthers) {
     EXPECT_EQ(Accepted(procedure, NameAndState("a", 5)), 3u) << procedure;  // PROC_UNAVAIL
   }
   EXPECT_EQ(Accepted(kNotify, NameAndState("a", 5), 2), 2u) << "PROG_MISMATCH";
+}
+
+TEST_F(NsmProgramTest, OnlyRootOfAMachineTellsOfItsStart) {
+  peer_.port = 1024;
+  EXPECT_TRUE(TooWeak());
+  EXPECT_EQ(wanted_, 0);
+  peer_.port = 1023;
+  EXPECT_EQ(Accepted(kNull, {}), 0u);
 }
 
 TEST_F(NsmProgramTest, WhoMayNotMountIsTurnedAway) {
