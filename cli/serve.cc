@@ -70,12 +70,8 @@ Result<std::string> FindWorkspace(const ServeArguments& arguments) {
 // Where is kept which clients have locks; empty: nowhere.
 Result<std::string> FindStateFolder(const ServeArguments& arguments, const Serving& serving) {
   if (!serving.server.locks) return std::string();
-  if (arguments.state.empty()) {
-    if (!arguments.read_only) return serving.workspace;
-    log::Info("locks_in_memory", {{"reason", "with --read-only nothing is written to the workspace"},
-                                  {"hint", "for locks that outlive this server name a folder with --state"}});
-    return std::string();
-  }
+  // With --read-only nothing is written to the workspace.
+  if (arguments.state.empty()) return arguments.read_only ? std::string() : serving.workspace;
   STRATA_ASSIGN(std::string folder, AbsolutePath(arguments.state));
   STRATA_TRY(MakeParents(folder));
   STRATA_TRY(Env::System().CreateDirectory(folder));
@@ -93,6 +89,7 @@ Result<void> CheckFree(const Endpoint& endpoint) {
               std::string(bound.error().message()) + "; choose another place with --listen ADDR:PORT");
 }
 
+// `locks`: whether Linux's client can lock: it finds the lock manager by port 111 alone.
 void PrintReady(const Server& server, const std::string& workspace, bool read_only, bool locks) {
   const Endpoint& endpoint = server.endpoints()[0];
   const std::string shown = Shown(endpoint);
@@ -135,7 +132,8 @@ Result<void> Serve(const ServeArguments& arguments, std::optional<Takeover>& tak
   }
   STRATA_ASSIGN(serving.server.state_folder, FindStateFolder(arguments, serving));
   return ServeUntilTold(serving, takeover ? &*takeover : nullptr, [&](const Server& server) {
-    PrintReady(server, serving.workspace, arguments.read_only, serving.server.locks);
+    PrintReady(server, serving.workspace, arguments.read_only,
+               serving.server.locks && serving.server.portmap == PortmapMode::kAuto);
   });
 }
 
@@ -169,7 +167,7 @@ void AddAccessOptions(CLI::App& command, ServeArguments& arguments) {
   command
       .add_option("--locks", arguments.locks,
                   "on: grant clients locks (fcntl, flock) across machines, which outlive the server. off: refuse each "
-                  "at once")
+                  "at once; mount with nolock then")
       ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
   command

@@ -20,7 +20,7 @@ struct ServeArguments {
   bool takeover = false;
   std::string durability = "strict";
   std::string portmap = "auto";
-  std::string locks = "off";
+  std::string locks = "on";
   std::string state;
   std::string memory = "256M";
   std::string history = "none";

@@ -26,6 +26,11 @@ Locking::Locking(const Exports& exports, const Options& options, Outside outside
       }) {
   if (options.on) {
     const std::string& folder = options.state_folder;
+    if (folder.empty()) {
+      log::Info("locks_in_memory", {{"reason", "no folder is given that keeps which clients have locks"},
+                                    {"then", "locks end with this server"},
+                                    {"hint", "name one with --state, or ServerOptions::state_folder"}});
+    }
     clients_ = std::make_unique<nsm::MonitoredClients>(
         Env::System(), folder.empty() ? "" : folder + std::string(kClientsFile), handed != nullptr);
     monitor_ = std::make_unique<nsm::Monitor>(calls_, outside_.locate, *table_, *clients_, options.uses_statd,

@@ -123,7 +123,7 @@ void PortmapService::SetElsewhere(Result<std::vector<portmap::Registration>> reg
   if (!registrations) return;  // nobody is there any more, or not yet
   // After a takeover the socket is this process's, and it is not known yet.
   const std::uint64_t is = SocketFile(where_.socket_path);
-  if (std::ranges::any_of(*registrations, [](const auto& entry) { return entry.owner == portmap::kOwnOwner; })) {
+  if (registry_.IsOfThis(*registrations)) {
     own_socket_.store(is);
     return registry_.SetElsewhere({});
   }

@@ -44,8 +44,8 @@ struct ServerOptions {
   // Of the duplicate request cache, in all.
   std::size_t duplicate_cache_entries = 32768;
   std::size_t duplicate_cache_bytes = 16 << 20;
-  // Whether clients may lock. Without, each lock is refused at once. Not built to the end yet: a takeover loses them.
-  bool locks = false;
+  // Whether clients may lock. Without, each lock is refused at once.
+  bool locks = true;
   // Of these the volumes are told, so that they take less themselves (vfs::FileSystem::LendMemory).
   std::size_t max_lock_bytes = 64 << 20;
   // The folder in which is kept which clients have locks, so that they are told to claim them again when a server

@@ -23,6 +23,7 @@ using std::chrono::milliseconds;
 log::RateLimit unwatched;
 // rpc.statd asks the domain name system for each name that it hears, and for nothing else meanwhile.
 constexpr milliseconds kStatdPatience{30'000};
+constexpr std::size_t kMostAtStatd = 8;  // of its clients at a time, so that other calls find room
 constexpr milliseconds kFirstPause{500}, kLongestPause{30'000}, kLook{100};
 log::RateLimit restarted;  // a client may say so in a loop
 
@@ -215,7 +216,8 @@ void Monitor::AskStatd() {
 }
 
 void Monitor::CallStatd(const address& client, bool watch) {
-  if (!asked_of_statd_.insert(client).second) return;
+  // Others have their turn once one has ended.
+  if (asked_of_statd_.size() >= kMostAtStatd || !asked_of_statd_.insert(client).second) return;
   const rpc::Address here{.transport = rpc::Address::Transport::kUdp, .host = address_v4::loopback()};
   locate_(calls_.client(), here, kNsmProgram, kNsmVersion, [this, client, watch](Result<rpc::Address> found) {
     if (!found) {  // none runs
@@ -239,12 +241,13 @@ void Monitor::CallStatd(const address& client, bool watch) {
                            asked_of_statd_.erase(client);
                            if (!watch) {
                              watched_by_statd_.erase(client);
-                             return;
+                             return AskStatd();
                            }
                            constexpr std::uint32_t kSuccess = 0;
                            const bool done = answer && rpc::XdrReader(*answer).U32() == kSuccess;
                            if (done) {
                              watched_by_statd_.insert(client);
+                             AskStatd();
                            } else if (unwatched.Allow()) {
                              log::Warning("lock_client_not_watched",
                                           {{"client", client.to_string()},

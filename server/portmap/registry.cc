@@ -142,7 +142,16 @@ std::vector<Registration> Registry::All(bool here) const {
   return all;
 }
 
+bool Registry::IsOfThis(const std::vector<Registration>& all) const {
+  // No two processes serve at the same place.
+  const MutexLock lock(mutex_);
+  return std::ranges::all_of(entries_, [&](const Registration& entry) {
+    return !IsOwn(entry) || IsHidden(entry, true) || std::ranges::find(all, entry) != all.end();
+  });
+}
+
 void Registry::SetElsewhere(std::vector<Registration> registrations) {
+  // Of another such server only what registered with it.
   std::erase_if(registrations, [](const Registration& entry) {
     return IsOwn(entry) || !Printable(entry.netid) || !Printable(entry.uaddr) || !Printable(entry.owner);
   });

@@ -66,6 +66,8 @@ class Registry {
   // What others registered here.
   std::vector<Registration> Others() const;
 
+  // Whether this is the list of this registry, as who asks on this machine gets it.
+  bool IsOfThis(const std::vector<Registration>& all) const;
   // What is registered with an rpcbind that holds the machine's socket, though this process holds port 111: it was
   // started later. In place of what was so before.
   void SetElsewhere(std::vector<Registration> registrations);

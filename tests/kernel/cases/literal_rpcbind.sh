@@ -1,3 +1,3 @@
 # As literal, but an rpcbind runs first: the server registers with it.
 . <(sed '/^literal /d' "$here/cases/literal.sh")
-literal 'rpcbind -w' || fail "the job ended with status $?"
+literal 'rpcbind -w' on || fail "the job ended with status $?"

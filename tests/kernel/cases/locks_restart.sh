@@ -6,7 +6,7 @@ mkdir /tmp/layer && echo 'from the layer' >/tmp/layer/lower
 cat >/tmp/serve <<'SERVE'
 #!/bin/bash
 exec env LD_LIBRARY_PATH=/hostroot/usr/lib/x86_64-linux-gnu:/hostroot/usr/local/lib \
-  /hostroot$strata serve /tmp/layer --workspace /tmp/workspace --locks on \"\$@\"
+  /hostroot$strata serve /tmp/layer --workspace /tmp/workspace \"\$@\"
 SERVE
 chmod +x /tmp/serve
 exec /tmp/serve >>/tmp/ready 2>>/tmp/log" \

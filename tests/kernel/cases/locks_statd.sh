@@ -9,7 +9,7 @@ $(cat "$here"/jobs/{lib,locks_lib,locks_statd}.sh)" 2>&1 | sed -u "s/^/$1: /"
 }
 INSIDE="rpcbind -w
 mkdir /tmp/layer && echo 'from the layer' >/tmp/layer/lower
-host $strata serve /tmp/layer --workspace /tmp/workspace --listen 0.0.0.0:2049 --allow 10.77.0.0/16 --no-root-squash --locks on" \
+host $strata serve /tmp/layer --workspace /tmp/workspace --listen 0.0.0.0:2049 --allow 10.77.0.0/16 --no-root-squash" \
   machine a 1 &
 first=$!
 machine b 2 &

@@ -3,7 +3,7 @@ mount -t tmpfs none /run # where the server answers for rpcbind
 serve() {
   local line=
   exec {ready}< <(exec "$strata" serve "$layer" --workspace "$workspace" --listen 0.0.0.0:2049 --allow 10.77.0.0/16 --no-root-squash \
-    --locks on 2>>"$log")
+    2>>"$log")
   server=$!
   read -r -t 30 line <&"$ready" || { tail -n 20 "$log"; fail "the server was not ready within 30 s"; }
 }

@@ -11,14 +11,23 @@ grep -Eq '100003 +3 +tcp +2049' /tmp/rpcinfo || { cat /tmp/rpcinfo; die "rpcinfo
 say "and names NFS"
 must "showmount -e answers" sh -c 'showmount -e localhost | grep -q "^/ "'
 timeout 20 flock -n literal true
-[ $? != 124 ] || die "flock hangs where no locks are granted"
-say "flock says at once that no locks are granted"
+status=$?
+if [ "$LOCKS" = on ]; then
+  [ $status = 0 ] || die "flock fails"
+  say "flock locks"
+else
+  [ $status != 124 ] || die "flock hangs where no locks are granted"
+  [ $status != 0 ] || die "flock locks where no locks are granted"
+  say "flock says at once that no locks are granted"
+fi
 pidof rpc.statd >/dev/null && say "rpc.statd runs" || die "rpc.statd was not started"
 cd /
 must "umount" umount /mnt
 # What `strata serve` prints for Linux works as it is printed.
 command=$(grep -o 'mount -t nfs .*' /host/inside.log | head -n 1)
 [ -n "$command" ] || { cat /host/inside.log; die "the server printed no mount command for Linux"; }
+grep -q nolock <<<"$command" && printed=off || printed=on
+[ $printed = $LOCKS ] || die "with --locks $LOCKS it prints: $command"
 command=$(sed 's# [^ ]*$# /mnt#' <<<"$command")
 must "what the server prints works: $command" timeout 60 sh -c "$command"
 is "$(cat /mnt/literal)" hi "and shows the same tree"

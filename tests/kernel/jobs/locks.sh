@@ -13,6 +13,8 @@ must "what was given up in the middle is free" held /mnt2/file W 4 2
 must "and what was never held" held /mnt2/file W 10 0
 grep -q POSIX /proc/locks || die "/proc/locks does not show it"
 say "/proc/locks shows it"
+lslocks | grep -q '/mnt/file' || { lslocks; die "lslocks does not show it"; }
+say "lslocks names the file"
 holds /tmp/b /mnt2/file R 20 5 1000
 sharer=$!
 must "a shared lock is shared" held /mnt/file R 20 5
@@ -61,9 +63,9 @@ while time.time() < end:
 print(sys.argv[2], count)
 PY
 python3 -c "import sqlite3; sqlite3.connect('/mnt/db').execute('CREATE TABLE t (who, n)')" || die "no table"
-python3 /tmp/writer.py /mnt/db a 10 >/tmp/wa 2>&1 &
+python3 /tmp/writer.py /mnt/db a $SQLITE_SECONDS >/tmp/wa 2>&1 &
 first=$!
-python3 /tmp/writer.py /mnt2/db b 10 >/tmp/wb 2>&1 || { cat /tmp/wb; die "the second writer failed"; }
+python3 /tmp/writer.py /mnt2/db b $SQLITE_SECONDS >/tmp/wb 2>&1 || { cat /tmp/wb; die "the second writer failed"; }
 wait $first || { cat /tmp/wa; die "the first writer failed"; }
 cat /tmp/wa /tmp/wb
 expected=$(awk '{sum += $2} END {print sum}' /tmp/wa /tmp/wb)
@@ -74,6 +76,40 @@ assert db.execute('PRAGMA integrity_check').fetchall() == [('ok',)]
 print(db.execute('SELECT count(*) FROM t').fetchone()[0])")
 [ "$found" = "$expected" ] || die "$found rows instead of $expected"
 say "two writers of one SQLite database lose nothing: $found rows"
+if [ "$MORE" ]; then
+  # git gc beside git commit, each by a mount of its own.
+  git config --global user.email a@b.c
+  git config --global user.name a
+  git config --global gc.auto 0
+  git config --global safe.directory '*'
+  git init -q /mnt/repository || die "git init"
+  (cd /mnt/repository && for i in $(seq 20); do echo $i >f$i && git add f$i && git commit -qm $i || exit 1; done) >/tmp/git 2>&1 &
+  committer=$!
+  for i in $(seq 4); do
+    sleep 0.5
+    (cd /mnt2/repository && git gc -q) >/tmp/gc 2>&1 || { cat /tmp/gc; [ $i = 1 ] || die "git gc failed beside git commit"; }
+  done
+  wait $committer || { cat /tmp/git; die "git commit failed beside git gc"; }
+  must "git gc beside git commit leaves the repository whole" git -C /mnt2/repository fsck --strict
+  [ "$(git -C /mnt2/repository rev-list --count HEAD)" = 20 ] || die "commits are missing"
+  # dpkg locks its database, also against the dpkg of another machine.
+  mkdir -p /tmp/deb/DEBIAN /tmp/deb/opt /mnt/dpkg/updates /mnt/dpkg/info /mnt/root
+  echo hello >/tmp/deb/opt/hello
+  printf 'Package: hello\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: a\n' >/tmp/deb/DEBIAN/control
+  : >/mnt/dpkg/status
+  : >/mnt/dpkg/available
+  must "a package is made" dpkg-deb -b /tmp/deb /tmp/hello.deb
+  : >/mnt/dpkg/lock
+  holds /tmp/d /mnt2/dpkg/lock W 0 0 1000
+  holder=$!
+  dpkg --admindir=/mnt/dpkg --instdir=/mnt/root --log=/tmp/dpkg.log --force-script-chrootless -i /tmp/hello.deb >/tmp/out 2>&1 && die "dpkg does not see the lock of another"
+  grep -q 'locked by another' /tmp/out || { cat /tmp/out; die "dpkg fails otherwise"; }
+  say "dpkg is kept out by the lock of another"
+  kill $holder
+  sleep 0.3
+  must "dpkg installs" dpkg --admindir=/mnt/dpkg --instdir=/mnt/root --log=/tmp/dpkg.log --force-script-chrootless -i /tmp/hello.deb
+  [ "$(cat /mnt2/root/opt/hello)" = hello ] || die "what dpkg installed is not there"
+fi
 cd /
 must "umount" umount /mnt2
 must "umount" umount /mnt

@@ -50,7 +50,7 @@ TEST(HandedLocksTest, AnotherTableGoesOnWithAll) {
   ASSERT_NO_FATAL_FAILURE(Fill(from));
   const HandedLocks handed = from.table.Export();
   to.table.Import(handed);
-  EXPECT_EQ(to.table.bytes(), from.table.bytes());
+  EXPECT_LE(to.table.bytes(), from.table.bytes()) << "which remembers owners who have nothing any more";
   EXPECT_EQ(to.table.List().locks, from.table.List().locks);
   EXPECT_EQ(to.Lock("f", {3, 3}), Answer::kDenied) << "a holds it";
   EXPECT_EQ(to.table.Share(kTwo, Told::Who("f"), 2, 0, false), Answer::kDenied) << "e denies writing";

@@ -44,7 +44,7 @@ TEST(PortmapServiceTest, AnswersItselfWhereNoRpcbindRuns) {
   ASSERT_FALSE(RpcbindRuns(where));
   TestServer server;
   {
-    const PortmapService service(*server.transport, {Nfs(2049)}, where);
+    PortmapService service(*server.transport, {Nfs(2049)}, where);
     EXPECT_TRUE(service.answers());
     EXPECT_TRUE(RpcbindRuns(where));
     // What the server itself registered cannot be taken over.
@@ -62,7 +62,7 @@ TEST(PortmapServiceTest, RegistersWithARunningRpcbindAndTakesItBack) {
   ASSERT_TRUE(RpcbindRuns(where));
   TestServer server;
   {
-    const PortmapService service(*server.transport, {Nfs(2049)}, where);
+    PortmapService service(*server.transport, {Nfs(2049)}, where);
     EXPECT_FALSE(service.answers());
     if (::geteuid() == 0) {
       // It is there: another address is refused.
@@ -131,7 +131,7 @@ TEST(PortmapServiceTest, WhereNeitherCanBeServingGoesOn) {
   const PortmapAddress where{1, "/nonexistent/folder/rpcbind.sock"};
   TestServer server;
   if (::geteuid() != 0) {
-    const PortmapService service(*server.transport, {Nfs(2049)}, where);
+    PortmapService service(*server.transport, {Nfs(2049)}, where);
     EXPECT_FALSE(service.answers());
     server.Stop();
   } else {
@@ -139,7 +139,7 @@ TEST(PortmapServiceTest, WhereNeitherCanBeServingGoesOn) {
     ASSERT_TRUE(taken);
     TestServer other;
     // A port whose owner is no rpcbind, taken for TCP.
-    const PortmapService service(*other.transport, {Nfs(2049)}, {*taken, "/nonexistent/folder/rpcbind.sock"});
+    PortmapService service(*other.transport, {Nfs(2049)}, {*taken, "/nonexistent/folder/rpcbind.sock"});
     rpc::testing::Client client(*taken);
     client.Send(rpc::testing::CallRecord(1, 0));
     EXPECT_TRUE(client.Receive());
@@ -173,7 +173,7 @@ TEST(PortmapServiceTest, TheNextFindsWhatWasRegisteredWithTheOneBefore) {
   const auto in_file = [&] { return portmap::LoadRegistrations(Env::System(), where.kept_path); };
   {
     TestServer server;
-    const PortmapService service(*server.transport, {Nfs(2049)}, where);
+    PortmapService service(*server.transport, {Nfs(2049)}, where);
     EXPECT_TRUE(in_file().empty());
     ASSERT_TRUE(RpcbindSet(where, 100024, 1, "tcp", "127.0.0.1.3.4"));
     ASSERT_TRUE(RpcbindSet(where, 100021, 4, "tcp", "127.0.0.1.3.5"));
@@ -184,7 +184,7 @@ TEST(PortmapServiceTest, TheNextFindsWhatWasRegisteredWithTheOneBefore) {
   }
   {
     TestServer server;
-    const PortmapService service(*server.transport, {Nfs(2050)}, where);
+    PortmapService service(*server.transport, {Nfs(2050)}, where);
     EXPECT_EQ(Registered(where, 100024), std::vector<std::string>{"tcp 127.0.0.1.3.4"});
     EXPECT_EQ(Registered(where, 100021), std::vector<std::string>{"tcp 127.0.0.1.3.5"});
     EXPECT_EQ(Registered(where, 100003), std::vector<std::string>{"tcp 127.0.0.1.8.2"}) << "nothing of its own";
@@ -195,7 +195,7 @@ TEST(PortmapServiceTest, TheNextFindsWhatWasRegisteredWithTheOneBefore) {
   // The machine has started anew since.
   ASSERT_TRUE(ReplaceFile(Env::System(), where.kept_path, portmap::FormatRegistrations("before", in_file())));
   TestServer server;
-  const PortmapService service(*server.transport, {Nfs(2050)}, where);
+  PortmapService service(*server.transport, {Nfs(2050)}, where);
   EXPECT_TRUE(Registered(where, 100021).empty());
   server.Stop();
 }
@@ -205,7 +205,7 @@ TEST(PortmapServiceTest, AFileThatCannotBeReadHoldsNothingUp) {
   const PortmapAddress where{FreePort(), SocketPath("unreadable"), folder / "kept.json"};
   ASSERT_TRUE(ReplaceFile(Env::System(), where.kept_path, "{"));
   TestServer server;
-  const PortmapService service(*server.transport, {Nfs(2049)}, where);
+  PortmapService service(*server.transport, {Nfs(2049)}, where);
   EXPECT_TRUE(service.answers());
   EXPECT_EQ(Registered(where, 100003), std::vector<std::string>{"tcp 127.0.0.1.8.1"});
   server.Stop();
@@ -235,7 +235,7 @@ TEST(PortmapServiceTest, AnswersWhereItsServicesAreAndOnLoopback) {
     for (const std::string& address : c.services) {
       all.push_back({100003, 3, {boost::asio::ip::make_address(address), 2049}, false});
     }
-    const PortmapService service(*server.transport, all, where);
+    PortmapService service(*server.transport, all, where);
     for (const std::string& address : c.answering) EXPECT_TRUE(answers(address, kTcp)) << address;
     EXPECT_TRUE(answers("127.0.0.1", kUdp));
     for (const std::string& address : c.not_answering) {
@@ -262,7 +262,7 @@ TEST(PortmapServiceTest, WhoeverAsksFromBeyondThisMachineIsAnsweredWhereThatIsSa
     connection.received = rpc::testing::Record(rpc::testing::Message(5, 0, {}, 2, kPortmapProgram));
     TestServer server;
     std::atomic<int> asked{0};
-    const PortmapService service(
+    PortmapService service(
         *server.transport, {Nfs(2049)}, where,
         [&](const rpc::Peer& peer) {
           EXPECT_EQ(peer.address, boost::asio::ip::make_address("10.1.2.3"));
@@ -281,7 +281,7 @@ TEST(PortmapServiceTest, WhoeverAsksFromBeyondThisMachineIsAnsweredWhereThatIsSa
 }
 
 // What FindOfClient says of the program: its port, or why there is none.
-Result<std::uint16_t> FoundOfClient(const PortmapService& service, const rpc::Address& host, std::uint32_t program,
+Result<std::uint16_t> FoundOfClient(PortmapService& service, const rpc::Address& host, std::uint32_t program,
                                     std::uint32_t version) {
   boost::asio::io_context context(1);
   rpc::Client client(context);
@@ -303,8 +303,8 @@ TEST(PortmapServiceTest, AClientOfThisMachineIsWhatItRegisteredItself) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root may register";
   const PortmapAddress where{FreePort(), SocketPath("client-here")};
   TestServer server;
-  const PortmapService service(
-      *server.transport, {Nfs(2049), {100021, 4, {boost::asio::ip::make_address("127.0.0.1"), 2049}, false}}, where);
+  PortmapService service(*server.transport,
+                         {Nfs(2049), {100021, 4, {boost::asio::ip::make_address("127.0.0.1"), 2049}, false}}, where);
   ASSERT_TRUE(service.answers());
   rpc::Address host{.transport = rpc::Address::Transport::kTcp,
                     .host = boost::asio::ip::make_address("127.0.0.1"),
@@ -339,7 +339,7 @@ TEST(PortmapServiceTest, WithAnRpcbindAClientOfThisMachineIsKnownByTheVersionTha
   ASSERT_TRUE(rpcbind.transport->ListenUnix(where.socket_path, dispatcher));
   TestServer server;
   {
-    const PortmapService service(*server.transport, {}, where);
+    PortmapService service(*server.transport, {}, where);
     ASSERT_FALSE(service.answers());
     ASSERT_TRUE(registry.Set({100021, 4, "tcp", "0.0.0.0.8.1", "superuser"}));
     ASSERT_TRUE(registry.Set({100021, 3, "tcp", "0.0.0.0.3.5", "superuser"}));
@@ -503,11 +503,48 @@ TEST(PortmapServiceTest, TakesItsStatusMonitorBackAtItsEnd) {
   Rpcbind rpcbind(where);
   TestServer server;
   {
-    const PortmapService service(*server.transport, {Nfs(2049), StatusMonitor(2049)}, where);
+    PortmapService service(*server.transport, {Nfs(2049), StatusMonitor(2049)}, where);
     EXPECT_TRUE(ComesToHave(rpcbind.registry, 100024, "127.0.0.1.8.1"));
     server.Stop();
   }
   EXPECT_TRUE(ComesToHave(rpcbind.registry, 100024, ""));
+}
+
+// It gets the machine's socket alone, since port 111 is taken; what registers over the socket is known to it alone.
+TEST(PortmapServiceTest, WhatRegistersWithAnRpcbindThatWasStartedLaterIsFound) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root may register";
+  const PortmapAddress where{FreePort(), SocketPath("later")};
+  TestServer server, rpcbind;
+  PortmapService service(*server.transport, {Nfs(2049)}, where);
+  ASSERT_TRUE(service.answers());
+  const rpc::Address host{.transport = rpc::Address::Transport::kUdp, .host = boost::asio::ip::address_v4::loopback()};
+  EXPECT_FALSE(FoundOfClient(service, host, 100024, 1));
+  ASSERT_EQ(::unlink(where.socket_path.c_str()), 0);
+  const PortmapAddress elsewhere{FreePort(), where.socket_path};
+  {
+    const PortmapService later(*rpcbind.transport, {}, elsewhere);
+    ASSERT_TRUE(later.answers());
+    ASSERT_TRUE(RpcbindSet(where, 100024, 1, "udp", "127.0.0.1.3.4"));
+    const auto found = FoundOfClient(service, host, 100024, 1);
+    ASSERT_TRUE(found) << found.error().ToString();
+    EXPECT_EQ(*found, 3 * 256 + 4);
+    // Whoever asks port 111 hears of it too, and of the server's own.
+    boost::asio::io_context context(1);
+    rpc::Client client(context);
+    std::optional<Result<rpc::Address>> asked, own;
+    FindProgram(client, host, 100024, 1, [&](Result<rpc::Address> address) { asked = std::move(address); }, where.port);
+    rpc::Address tcp = host;
+    tcp.transport = rpc::Address::Transport::kTcp;
+    FindProgram(client, tcp, 100003, 3, [&](Result<rpc::Address> address) { own = std::move(address); }, where.port);
+    context.run();
+    ASSERT_TRUE(asked && *asked && own && *own);
+    EXPECT_EQ((*asked)->port, 3 * 256 + 4);
+    EXPECT_EQ((*own)->port, 2049);
+    rpcbind.Stop();
+  }
+  // It is gone, and nobody holds the socket: what it had is still the best that is known.
+  EXPECT_TRUE(FoundOfClient(service, host, 100024, 1));
+  server.Stop();
 }
 
 }  // namespace
