@@ -50,7 +50,7 @@ struct ServerOptions {
   std::size_t max_lock_bytes = 64 << 20;
   // The folder in which is kept which clients have locks, so that they are told to claim them again when a server
   // starts anew there. Empty: in memory alone, and locks are lost with the server.
-  std::string state_folder;
+  std::string state_folder{};
 };
 
 struct ServerStatistics {

@@ -36,16 +36,23 @@ class Datagrams : public std::enable_shared_from_this<Datagrams> {
 
  private:
   struct Pending;
+  // Who sent a datagram, and to which address of this machine.
+  struct Client {
+    sockaddr_storage address{};
+    socklen_t size = sizeof(sockaddr_storage);
+    boost::asio::ip::address local;
+  };
 
   void Wait();
   void ReceiveAll();
-  void Serve(ByteSpan call, const sockaddr_storage& from, socklen_t from_size);
-  void Send(ReplyBuffer& reply, const sockaddr_storage& to, socklen_t to_size);
+  void Serve(ByteSpan call, const Client& client);
+  // From the address that the client called: it expects the answer from there.
+  void Send(ReplyBuffer& reply, const Client& client);
 
   IoThread& thread_;
   const Dispatcher& dispatcher_;
   boost::asio::posix::stream_descriptor socket_;
-  const boost::asio::ip::address local_;  // that the socket is bound to
+  const boost::asio::ip::address bound_;
   bool paused_ = false;
   std::atomic<unsigned> in_flight_{0};
   std::array<std::byte, 9000> buffer_;

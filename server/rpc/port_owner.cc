@@ -93,7 +93,8 @@ bool LowPortsAreEverybodys() { return FirstFreePort() < IPPORT_RESERVED; }
 
 bool PortProvesNothing(const Peer& peer, int socket) {
   if (peer.local_socket || peer.port >= IPPORT_RESERVED || !LowPortsAreEverybodys()) return false;
-  const Peer reached = BoundAddress(socket);
+  Peer reached = BoundAddress(socket);
+  if (!peer.local.is_unspecified()) reached.address = peer.local;
   const bool local = peer.address.is_loopback() || peer.address == reached.address;
   if (peer.datagram) return local;
   const Result<std::uint32_t> owner = OwnerOf(peer, reached);

@@ -24,7 +24,7 @@ recovered() { # COUNT: grace periods that are over
   die "the grace period does not end"
 }
 graces=0
-for how in kill_9 stop kill_9 takeover; do
+for how in $HOW; do
   holds /tmp/a /mnt/file W 0 10 1000
   holder=$!
   python3 /tmp/lock.py /mnt2/file Ww 5 10 1000 >/tmp/w 2>&1 &
@@ -38,8 +38,10 @@ for how in kill_9 stop kill_9 takeover; do
     stop) kill $old ;;
   esac
   if [ $how = takeover ]; then
+    recoveries=$(grep -c locks_recovering /tmp/log)
     serves --takeover
     held /mnt2/file W 0 4 && die "the lock is lost in a takeover"
+    [ "$(grep -c locks_recovering /tmp/log)" = "$recoveries" ] || die "the clients had to claim their locks again"
     say "a takeover keeps the lock"
     must "and grants others at once" timeout 2 flock -n /mnt2/other true
   else
