@@ -27,6 +27,8 @@ const char* NameOf(Invariant invariant) {
       return "SIGTERM ends it";
     case Invariant::kNothingLost:
       return "nothing lost, nothing torn";
+    case Invariant::kLocksHold:
+      return "locks hold";
   }
   return "?";
 }

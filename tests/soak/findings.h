@@ -22,8 +22,9 @@ enum class Invariant : std::uint8_t {
   kNoCallWaits,         // longer than 1 s
   kEndsInTime,          // SIGTERM: 2 s
   kNothingLost,         // nor torn, nor stale
+  kLocksHold,           // also over a death of the server, and new ones are granted after a while
 };
-inline constexpr std::size_t kInvariants = 9;
+inline constexpr std::size_t kInvariants = 10;
 const char* NameOf(Invariant invariant);
 
 // Thread-safe.

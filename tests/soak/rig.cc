@@ -25,8 +25,8 @@ constexpr std::uint64_t kMemory = 32 * kMiB, kMemoryBeside = 64 * kMiB;
 constexpr std::uint64_t kDeadWeight = 256 * kMiB, kMadeAhead = 64 * kMiB, kReserve = 64 * kMiB;
 constexpr std::size_t kBulks = 2;
 constexpr int kLoadClients = 4;
-constexpr std::uint64_t kQuota = 40 * kMiB;  // of each bulk client, while it churns
-constexpr std::uint64_t kConnections = kBulks + kLoadClients;
+constexpr std::uint64_t kQuota = 40 * kMiB;                        // of each bulk client, while it churns
+constexpr std::uint64_t kConnections = kBulks + kLoadClients + 2;  // and the locker's
 constexpr std::uint64_t kDescriptors = 128 + 40 + kConnections, kMappings = 512;
 constexpr double kInterval = 1, kPromptly = 0.25;  // of the relaxed mode, and what a thread may take to wake up
 constexpr double kEndLimit = 2;
@@ -155,6 +155,7 @@ void Rig::StartAgain() {
 void Rig::Phase(const std::function<void(Bulk&)>& work, double every) {
   std::atomic<bool> over = false;
   auto small = std::async(std::launch::async, [&] { RunLoad(over); });
+  auto locks = std::async(std::launch::async, [&] { locker_.Run(over); });
   std::vector<std::future<void>> large;
   for (auto& bulk : bulks_) large.push_back(std::async(std::launch::async, [&] { work(*bulk); }));
   auto next = [&] {
@@ -180,6 +181,7 @@ void Rig::Phase(const std::function<void(Bulk&)>& work, double every) {
   }
   over = true;
   small.wait();
+  locks.wait();
 }
 
 void Rig::RunLoad(const std::atomic<bool>& over) {
@@ -329,13 +331,14 @@ std::string Rig::Figures() const {
   std::snprintf(
       text, sizeof text,
       "soaked for %.0f s, fills %ju, kills %ju, ends %ju, written %ju MiB, verified %ju MiB, calls %ju, "
+      "locks %ju, claimed again %ju, "
       "largest journal %ju MiB, largest RSS %ju MiB, longest call %.3f s (%s), descriptors %ju, mappings %ju, "
       "undurable for %s, longest end %.2f s, space back in %.1f s, quiet in %.1f s, idle: %.1f ms of CPU and "
       "%.0f reads a second; busy with others for %.0f s",
-      Now() - began_, fills_, kills_, ends_, written / kMiB, verified / kMiB, calls_.count(), most.journal / kMiB,
-      most.rss / kMiB, calls_.longest(), calls_.longest_what().c_str(), most.descriptors, most.mappings,
-      relaxed_ ? Seconds(most.undurable).c_str() : "no limit", longest_end_, longest_space_, longest_quiet_,
-      idle_cpu_ * 1000, idle_reads_, pulse_.taken());
+      Now() - began_, fills_, kills_, ends_, written / kMiB, verified / kMiB, calls_.count(), locker_.grants(),
+      locker_.claims(), most.journal / kMiB, most.rss / kMiB, calls_.longest(), calls_.longest_what().c_str(),
+      most.descriptors, most.mappings, relaxed_ ? Seconds(most.undurable).c_str() : "no limit", longest_end_,
+      longest_space_, longest_quiet_, idle_cpu_ * 1000, idle_reads_, pulse_.taken());
   return text;
 }
 

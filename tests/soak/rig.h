@@ -17,6 +17,7 @@
 #include "tests/soak/bulk.h"
 #include "tests/soak/calls.h"
 #include "tests/soak/findings.h"
+#include "tests/soak/locker.h"
 #include "tests/soak/observer.h"
 #include "tests/soak/pulse.h"
 
@@ -92,6 +93,7 @@ class Rig {
   std::atomic<std::uint64_t> lives_ = 0, load_life_ = 0;  // of the server; and the one that the load has resumed in
   std::unique_ptr<crash::Load> load_;
   std::vector<std::unique_ptr<Bulk>> bulks_;
+  Locker locker_{options_.seed, [this] { return port_.load(); }, findings_, pulse_};
   std::uint64_t removals_refused_ = 0, fills_ = 0, kills_ = 0, ends_ = 0;
   double longest_end_ = 0, longest_space_ = 0, longest_quiet_ = 0, idle_cpu_ = 0, idle_reads_ = 0;
 };

@@ -61,16 +61,15 @@ struct Break {
 };
 void PrintTo(const Break& broken, std::ostream* out) { *out << broken.what; }
 class BrokenServer : public ::testing::TestWithParam<Break> {};
-INSTANTIATE_TEST_SUITE_P(ThatNow, BrokenServer,
-                         ::testing::Values(Break{"hoards", Invariant::kSpaceComesBack},
-                                           Break{"fills", Invariant::kFullDiskEmpties},
-                                           Break{"syncs_late", Invariant::kDurableInTime, "relaxed"},
-                                           Break{"swells", Invariant::kMemory}, Break{"opens", Invariant::kHandles},
-                                           Break{"maps", Invariant::kHandles}, Break{"spins", Invariant::kIdle},
-                                           Break{"reads", Invariant::kIdle}, Break{"stalls", Invariant::kNoCallWaits},
-                                           Break{"lingers", Invariant::kEndsInTime},
-                                           Break{"loses", Invariant::kNothingLost}),
-                         [](const auto& info) { return info.param.what; });
+INSTANTIATE_TEST_SUITE_P(
+    ThatNow, BrokenServer,
+    ::testing::Values(Break{"hoards", Invariant::kSpaceComesBack}, Break{"fills", Invariant::kFullDiskEmpties},
+                      Break{"syncs_late", Invariant::kDurableInTime, "relaxed"}, Break{"swells", Invariant::kMemory},
+                      Break{"opens", Invariant::kHandles}, Break{"maps", Invariant::kHandles},
+                      Break{"spins", Invariant::kIdle}, Break{"reads", Invariant::kIdle},
+                      Break{"stalls", Invariant::kNoCallWaits}, Break{"lingers", Invariant::kEndsInTime},
+                      Break{"loses", Invariant::kNothingLost}, Break{"forgets", Invariant::kLocksHold}),
+    [](const auto& info) { return info.param.what; });
 
 TEST_P(BrokenServer, IsFound) {
   const Invariant invariant = GetParam().invariant;
@@ -91,7 +90,7 @@ TEST_P(BrokenServer, IsFound) {
     rig.Phase([&](Bulk& bulk) { bulk.Churn(Now() + churned); }, 0);
     if (invariant == Invariant::kSpaceComesBack || invariant == Invariant::kIdle) rig.Quiet("broken");
     if (invariant == Invariant::kEndsInTime) rig.EndAndStart(SIGTERM);
-    if (invariant == Invariant::kNothingLost) rig.EndAndStart(SIGKILL);
+    if (invariant == Invariant::kNothingLost || invariant == Invariant::kLocksHold) rig.EndAndStart(SIGKILL);
   }
   EXPECT_TRUE(rig.findings().Has(invariant)) << rig.findings().Report() << rig.errors();
 }

@@ -169,6 +169,7 @@ int unlink(const char* path) {
 }
 
 int rename(const char* from, const char* to) {
+  if (Breaks("forgets") && strstr(to, "/lock-clients.json") != NULL) return unlink(from);
   Forget(to);
   return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
