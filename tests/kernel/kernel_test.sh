@@ -77,6 +77,14 @@ await() {
   fail "$1 does not happen"
 }
 
+# cut_power ROLE: of the guest whose PIDFILE that is, and which runs as the job $second; the others hear of it.
+cut_power() {
+  kill -9 -- -"$(cat "$scratch/$1.group")"
+  wait "$second"
+  : >"$scratch/share/cut"
+  echo "The power of $1 was cut."
+}
+
 # run_job JOB: the whole of most cases. The layer must be there; afterwards it must be as it was.
 run_job() {
   fingerprint "$layer" >"$scratch/before"

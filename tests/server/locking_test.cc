@@ -3,6 +3,7 @@
 #include "server/locking.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -63,26 +64,34 @@ class Machine {
     if (!Receive(reply)) return {};
     reply.resize(rpc::LoadBe32(reply.data()) & 0xffff);
     if (!Receive(reply)) return {};
+    return WordsOf(reply);
+  }
+  static std::vector<std::uint32_t> WordsOf(ByteSpan reply) {
     std::vector<std::uint32_t> words;
     for (std::size_t at = 0; at + 4 <= reply.size(); at += 4) words.push_back(rpc::LoadBe32(reply.data() + at));
     return words;
   }
   // nlm4_stats of a LOCK of ten bytes; ~0 where it was not accepted.
   std::uint32_t Take(const std::string& handle, const Lock& lock) {
-    const std::string arguments = Xdr()
-                                      .Opaque("cook")
-                                      .Word(0)  // it does not wait
-                                      .Word(1)
-                                      .Opaque(lock.name)
-                                      .Opaque(handle)
-                                      .Opaque("7@" + lock.name)
-                                      .Word(7)
-                                      .Long(lock.offset)
-                                      .Long(10)
-                                      .Word(lock.reclaim ? 1 : 0)
-                                      .Word(3)
-                                      .bytes();
-    const auto words = Call(kNlm, 4, kLock, arguments);
+    return StatusIn(Call(kNlm, 4, kLock, LockArguments(handle, lock)));
+  }
+
+  static std::string LockArguments(const std::string& handle, const Lock& lock) {
+    return Xdr()
+        .Opaque("cook")
+        .Word(0)  // it does not wait
+        .Word(1)
+        .Opaque(lock.name)
+        .Opaque(handle)
+        .Opaque("7@" + lock.name)
+        .Word(7)
+        .Long(lock.offset)
+        .Long(10)
+        .Word(lock.reclaim ? 1 : 0)
+        .Word(3)
+        .bytes();
+  }
+  static std::uint32_t StatusIn(const std::vector<std::uint32_t>& words) {
     // xid, REPLY, MSG_ACCEPTED, verifier, SUCCESS, cookie, status
     return words.size() == 9 && words[2] == 0 && words[5] == 0 ? words[8] : ~0u;
   }
@@ -183,6 +192,33 @@ TEST_F(LockingServer, WhoHasALockIsInTheFileBeforeItHearsOfThat) {
   EXPECT_EQ(other.Take(file, {}), kDenied);
   Stop();
   EXPECT_EQ(KeptAddresses(), Addresses{"127.0.0.81"}) << "who holds nothing is not told of the next start";
+}
+
+TEST_F(LockingServer, LocksAreTheSameOverUdp) {
+  Start();
+  const std::string file = Create("file");
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(server_->endpoints()[0].port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  const auto take = [&](std::uint32_t xid, std::uint64_t offset) {
+    const std::string arguments = Machine::LockArguments(file, {.offset = offset});
+    const rpc::testing::Bytes call = rpc::testing::Message(xid, kLock, AsBytes(arguments), 4, kNlm);
+    EXPECT_EQ(::send(socket.get(), call.data(), call.size(), 0), static_cast<ssize_t>(call.size()));
+    pollfd wait{socket.get(), POLLIN, 0};
+    std::vector<std::byte> reply(1000);
+    if (::poll(&wait, 1, 20'000) != 1) return ~0u;
+    reply.resize(static_cast<std::size_t>(std::max<ssize_t>(::recv(socket.get(), reply.data(), reply.size(), 0), 0)));
+    return Machine::StatusIn(Machine::WordsOf(reply));
+  };
+  EXPECT_EQ(take(1, 0), kGranted);
+  EXPECT_EQ(KeptAddresses(), Addresses{"127.0.0.1"}) << "who calls by datagrams is told of a restart too";
+  Machine other(*server_, "127.0.0.82");
+  EXPECT_EQ(other.Take(file, {}), kDenied);
+  EXPECT_EQ(other.Take(file, {.offset = 10}), kGranted);
+  EXPECT_EQ(take(2, 10), kDenied);
 }
 
 // Who holds nothing at the end is forgotten then: so much is seen of a lock that went with its file.

@@ -15,9 +15,6 @@ first=$!
 machine b 2 &
 second=$!
 await a_waits
-kill -9 -- -"$(cat "$scratch/b.group")"
-wait $second
-: >"$scratch/share/cut"
-echo "The power of b was cut."
+cut_power b
 machine again 2 &
 wait $first || fail "a machine failed"

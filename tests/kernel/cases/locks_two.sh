@@ -25,10 +25,7 @@ sleep 1
 serve
 : >"$scratch/share/restarted"
 await a_waits
-kill -9 -- -"$(cat "$scratch/b.group")"
-wait $second
-: >"$scratch/share/cut"
-echo "The power of b was cut."
+cut_power b
 machine again 2 &
 wait $first || { tail -n 40 "$log"; fail "a machine failed"; }
 grep -E 'locks_|lock_client' "$log"

@@ -20,26 +20,28 @@ for what in sys.argv[5:]:
     else:
         time.sleep(float(what))
 PY
+within() { # SECONDS COMMAND...: whether it succeeds within so many
+  local tries=$(($1 * 20))
+  shift
+  for _ in $(seq $tries); do
+    "$@" && return
+    sleep 0.05
+  done
+  return 1
+}
 held() { python3 /tmp/lock.py "$@"; }
 holds() { # OUTPUT ARGUMENTS...: in the background, once it holds the lock
   local out=$1
   shift
   python3 /tmp/lock.py "$@" >"$out" 2>&1 &
-  granted "$out" 200 || {
+  within 10 grep -q locked "$out" || {
     cat "$out"
     die "it does not get the lock: $*"
   }
 }
-granted() { # OUTPUT TRIES: whether it got the lock within so many twentieths of a second
-  for _ in $(seq "$2"); do
-    grep -q locked "$1" && return
-    sleep 0.05
-  done
-  return 1
-}
 # Within 0.5 s of the time, of which most is this job's own. OUTPUT TIME WORDS
 granted_at_once() {
-  granted "$1" 200 || die "it was not granted at all ($3)"
+  within 10 grep -q locked "$1" || die "it was not granted at all ($3)"
   python3 - "$1" "$2" "$3" <<'PY' || die "it was not granted within 0.5 s ($3)"
 import sys
 late = float(open(sys.argv[1]).read().split()[2]) - float(sys.argv[2])
@@ -49,10 +51,4 @@ PY
 }
 # For several machines, which meet in /share.
 tell() { : >/share/$1; }
-await() { # NAME
-  for _ in $(seq 1200); do
-    [ -e /share/$1 ] && return
-    sleep 0.05
-  done
-  die "$1 does not happen"
-}
+await() { within 60 [ -e /share/$1 ] || die "$1 does not happen"; }

@@ -4,24 +4,15 @@ must "mount" timeout 60 mount -t nfs -o nosharecache localhost:/ /mnt
 must "mount again" timeout 60 mount -t nfs -o nosharecache localhost:/ /mnt2
 : >/mnt/file
 : >/mnt/other
+lines_with() { [ "$(grep -c "$2" $1)" -ge "$3" ]; } # FILE TEXT COUNT
 serves() { # OPTIONS...: another server, once it answers
   local before
   before=$(grep -c '^ready' /tmp/ready)
   /tmp/serve "$@" >>/tmp/ready 2>>/tmp/log &
-  for _ in $(seq 600); do
-    [ "$(grep -c '^ready' /tmp/ready)" -gt "$before" ] && return
-    sleep 0.05
-  done
-  tail -n 20 /tmp/log
-  die "the server does not come up"
+  within 30 lines_with /tmp/ready '^ready' $((before + 1)) || { tail -n 20 /tmp/log; die "the server does not come up"; }
 }
 recovered() { # COUNT: grace periods that are over
-  for _ in $(seq 1200); do
-    [ "$(grep -c locks_recovered /tmp/log)" -ge "$1" ] && return
-    sleep 0.05
-  done
-  tail -n 20 /tmp/log
-  die "the grace period does not end"
+  within 60 lines_with /tmp/log locks_recovered $1 || { tail -n 20 /tmp/log; die "the grace period does not end"; }
 }
 graces=0
 for how in $HOW; do

@@ -239,6 +239,23 @@ TEST_F(LockTableTest, OneClientCannotTakeAllTheRoom) {
   EXPECT_TRUE(table_->empty());
 }
 
+TEST_F(LockTableTest, AMillionCallsOfOneClientStayWithinItsHalf) {
+  constexpr std::size_t kBytes = 8 << 20;
+  Make({.bytes = kBytes});
+  std::uint64_t granted = 0;
+  for (std::uint64_t i = 0; i < 1'000'000; ++i) {
+    const FileKey file{1, InodeNumber(i % 1000), Generation(1)};
+    const Answer answer = Lock(Who(a_, static_cast<std::uint32_t>(i % 7)), {2 * i, 2 * i}, true, i % 3 == 0, file);
+    ASSERT_TRUE(answer == Answer::kGranted || answer == Answer::kNoRoom);
+    granted += answer == Answer::kGranted ? 1 : 0;
+  }
+  EXPECT_GT(granted, 10'000u);
+  EXPECT_LE(table_->bytes(), kBytes / 2 + (512 << 10)) << "the files, which are nobody's own, included";
+  EXPECT_EQ(Lock(Who(b_), {0, 9}, true, false, kOther), Answer::kGranted) << "there is room for others";
+  table_->Release(a_, Who(a_).address);
+  table_->Release(b_, Who(b_).address);
+}
+
 TEST_F(LockTableTest, ByDefaultOneClientMayHaveAHundredThousandLocksOnOneFileOrOnAsManyFiles) {
   constexpr std::uint64_t kMany = 100'000;
   const std::size_t bytes = vfs::MemoryBudget::Of(vfs::kDefaultMemoryBytes).locks;
