@@ -1,8 +1,12 @@
 #include "server/nlm4/handed_locks.h"
 
+#include <absl/container/flat_hash_map.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "server/handover_bytes.h"
+#include "server/nlm4/lock_table.h"
 #include "server/nlm4/protocol.h"
 
 namespace strata::nlm4 {
@@ -111,6 +115,108 @@ Result<HandedLocks> DecodeLocks(ByteSpan bytes) {
   }
   if (!in.ok() || in.remaining() != 0) return Undecodable("their length");
   return locks;
+}
+
+// -- The table's part. --
+
+HandedLocks LockTable::Export() const {
+  HandedLocks handed;
+  const MutexLock lock(mutex_);
+  handed.next_grant = next_grant_;
+  absl::flat_hash_map<OwnerId, std::uint32_t> places;
+  const auto place = [&](OwnerId id) STRATA_REQUIRES(mutex_) {
+    const auto [at, fresh] = places.try_emplace(id, static_cast<std::uint32_t>(handed.owners.size()));
+    if (fresh) {
+      const Owner& owner = owners_[id];
+      const Client& client = clients_[owner.client];
+      handed.owners.push_back({client.name, client.address, owner.svid, owner.handle});
+    }
+    return at->second;
+  };
+  using Kind = HandedLocks::Kind;
+  for (const auto& [key, file] : files_) {
+    const auto add = [&handed, &key = key](Kind kind, std::uint32_t owner, std::int64_t since) -> HandedLocks::Entry& {
+      return handed.entries.emplace_back(
+          HandedLocks::Entry{.kind = kind, .file = key, .owner = owner, .since_ns = since});
+    };
+    file->locks.ForEach([&](const RangeLock& held) STRATA_REQUIRES(mutex_) {
+      HandedLocks::Entry& entry = add(Kind::kHeld, place(held.owner), held.since_ns);
+      entry.range = held.range;
+      entry.exclusive = held.exclusive;
+    });
+    for (const Waiter& waiter : file->waiters) {
+      HandedLocks::Entry& entry = add(Kind::kWaits, place(waiter.owner), waiter.since_ns);
+      entry.range = waiter.range;
+      entry.exclusive = waiter.exclusive;
+      entry.back = waiter.back;
+    }
+    for (const ShareMode& share : file->shares) {
+      HandedLocks::Entry& entry = add(Kind::kShare, place(share.owner), share.since_ns);
+      entry.access = share.access;
+      entry.deny = share.deny;
+    }
+    for (const std::uint64_t id : file->pending) {
+      const Pending& pending = pending_.find(id)->second;
+      HandedLocks::Entry& entry = add(Kind::kUnconfirmed, place(pending.owner), 0);
+      entry.range = pending.range;
+      entry.exclusive = pending.exclusive;
+      entry.back = pending.back;
+      entry.grant = id;
+    }
+  }
+  return handed;
+}
+
+void LockTable::Import(const HandedLocks& handed) {
+  const MutexLock lock(mutex_);
+  next_grant_ = std::max(next_grant_, handed.next_grant);
+  for (const HandedLocks::Entry& entry : handed.entries) {
+    const HandedLocks::Owner& who = handed.owners[entry.owner];
+    const Caller caller{.name = who.name, .address = who.address, .svid = who.svid, .owner = who.handle};
+    File* const known = FindFile(entry.file);
+    const OwnerView view(caller);
+    const auto found = FindOwner(view);
+    if (entry.kind == HandedLocks::Kind::kUnconfirmed) {
+      // Only of what is held: then its owner stays, and its end is the grant's.
+      if (known == nullptr || !found || !known->locks.Holds(entry.range, entry.exclusive, *found)) continue;
+      const bool fresh = pending_
+                             .try_emplace(entry.grant, Pending{.file = entry.file,
+                                                               .owner = *found,
+                                                               .range = entry.range,
+                                                               .exclusive = entry.exclusive,
+                                                               .back = entry.back})
+                             .second;
+      if (fresh) known->pending.push_back(entry.grant);
+      next_grant_ = std::max(next_grant_, entry.grant + 1);
+      continue;
+    }
+    const auto make = [&]() STRATA_REQUIRES(mutex_) {
+      const auto client = FindClient(caller.name, caller.address);
+      return MakeOwner(client ? *client : MakeClient(caller), view);
+    };
+    const OwnerId owner = found ? *found : make();
+    File& file = known != nullptr ? *known : NeedFile(entry.file);
+    switch (entry.kind) {
+      case HandedLocks::Kind::kHeld:
+        SetRange(file, {entry.range, entry.exclusive, owner, entry.since_ns});
+        break;
+      case HandedLocks::Kind::kWaits:
+        AddWaiter(file, {owner, entry.range, entry.exclusive, entry.since_ns, entry.back});
+        break;
+      case HandedLocks::Kind::kShare:
+        AddShare(file, {owner, entry.access, entry.deny, entry.since_ns});
+        break;
+      case HandedLocks::Kind::kUnconfirmed:
+        break;
+    }
+  }
+}
+
+std::vector<Grant> LockTable::AllUnconfirmed() const {
+  const MutexLock lock(mutex_);
+  std::vector<Grant> all;
+  for (const auto& [id, pending] : pending_) all.push_back(MakeGrant(id, pending));
+  return all;
 }
 
 }  // namespace strata::nlm4

@@ -100,6 +100,8 @@ void Locker::Step() {
   } else if (answer == Answer::kDenied) {
     waits_since_ = Now();
     if (!holder_) return Wrong("what nobody holds is denied");
+    // Mostly held, so that most deaths find a holder.
+    if (random_() % 8 != 0) return;
     const int gives_up = *std::exchange(holder_, std::nullopt);
     // Unanswered it is held or not, and nobody claims it.
     const Answer given_up = Unlock(gives_up);
