@@ -216,8 +216,8 @@ Result<void> Locks(const LocksArguments& arguments) {
 
 void AddLocks(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<LocksArguments>();
-  CLI::App* command = app.add_subcommand(
-      "locks", "List what clients have locked and who waits, of a workspace that is served with --locks on");
+  CLI::App* command =
+      app.add_subcommand("locks", "List what clients have locked and who waits, of a workspace that is served");
   command->add_option("WORKSPACE", arguments->workspace, "A workspace, or a folder that is served")->required();
   command->add_option("--client", arguments->client, "Only of the client that calls itself so")->type_name("NAME");
   command->add_option("--address", arguments->address, "Only of clients at this address")->type_name("ADDR");

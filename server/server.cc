@@ -213,7 +213,8 @@ class ServerImpl final : public Server {
 
   Result<void> CheckLocks() const {
     if (locking_.grants()) return {};
-    return Fail(Errc::kNotSupported, "this server grants no locks; start it with --locks on for clients to have any");
+    return Fail(Errc::kNotSupported,
+                "this server grants no locks; start it without --locks off for clients to have any");
   }
 
   // What is served on a socket bound there, for port 111.
