@@ -237,8 +237,8 @@ TEST_F(Locks, WhereThereIsNothingToAskItSaysSo) {
     ExpectRefused(command, 1, {"asking the server of", "no server", "strata serve"});
   }
   Serve({});
-  ExpectRefused({"locks", workspace_}, 1, {"grants no locks", "--locks on"});
-  ExpectRefused({"locks", workspace_, "--release", "--client", "alpha"}, 1, {"grants no locks", "--locks on"});
+  ExpectRefused({"locks", workspace_}, 1, {"grants no locks", "--locks off"});
+  ExpectRefused({"locks", workspace_, "--release", "--client", "alpha"}, 1, {"grants no locks", "--locks off"});
   served_->process().Signal(SIGKILL);
   served_->process().Wait();
   ExpectRefused({"locks", workspace_}, 1, {"no server"});
