@@ -236,7 +236,7 @@ TEST_F(Locks, WhereThereIsNothingToAskItSaysSo) {
     command.insert(command.end(), more.begin(), more.end());
     ExpectRefused(command, 1, {"asking the server of", "no server", "strata serve"});
   }
-  Serve({});
+  Serve({"--locks", "off"});
   ExpectRefused({"locks", workspace_}, 1, {"grants no locks", "--locks off"});
   ExpectRefused({"locks", workspace_, "--release", "--client", "alpha"}, 1, {"grants no locks", "--locks off"});
   served_->process().Signal(SIGKILL);
