@@ -27,7 +27,8 @@ constexpr std::chrono::seconds kSendLimit{30};
 // The newest version that both speak, or why there is none.
 Result<std::uint32_t> CommonVersion(const Message& hello) {
   const auto differ = [](std::string why) { return Fail(Errc::kNotSupported, std::move(why)); };
-  if (hello.type != Type::kHello) return differ("this server does not know what it was asked; a newer version of it may");
+  if (hello.type != Type::kHello)
+    return differ("this server does not know what it was asked; a newer version of it may");
   if (hello.body.size() < kHelloBytes || LoadLe<std::uint64_t>(hello.body.data()) != kMagic)
     return differ("it does not speak the takeover protocol");
   const auto low = LoadLe<std::uint32_t>(hello.body.data() + 8), high = LoadLe<std::uint32_t>(hello.body.data() + 12);
