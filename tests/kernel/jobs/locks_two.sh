@@ -16,7 +16,8 @@ case $ROLE in
     tell a_holds
     await b_waits
     sleep 1
-    date +%s.%N >/share/released
+    date +%s.%N >/share/released.new
+    mv /share/released.new /share/released # whole from the moment that it is there
     kill -9 $holder
     await restarted
     must "others wait for what was held before the server was killed" timeout 60 flock /mnt/lower true
