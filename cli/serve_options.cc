@@ -59,12 +59,6 @@ Result<Endpoint> ParseEndpoint(const std::string& text) {
   return endpoint;
 }
 
-bool IsLoopback(const Endpoint& endpoint) {
-  boost::system::error_code error;
-  const auto address = boost::asio::ip::make_address(endpoint.address, error);
-  return !error && address.is_loopback();
-}
-
 // A number and one of the units behind it; nothing for anything else, for 0, and for more than is kept.
 std::optional<std::uint64_t> ParseQuantity(std::string text, const Units& units) {
   // CLI11 takes a unit alone, spaces, signs, and numbers to other bases as well.

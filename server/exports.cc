@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "server/rpc/addresses.h"
+
 namespace strata {
 namespace {
 
@@ -14,10 +16,7 @@ using boost::asio::ip::address;
 
 constexpr unsigned short kMappedBits = 96;  // before the IPv4 address in its mapped form
 
-boost::asio::ip::address_v6 Mapped(const address& from) {
-  if (from.is_v4()) return boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, from.to_v4());
-  return boost::asio::ip::address_v6(from.to_v6().to_bytes());  // without its scope
-}
+boost::asio::ip::address_v6 Mapped(const address& from) { return boost::asio::ip::address_v6(rpc::MappedBytes(from)); }
 
 // Takes the first component off `path`; empty at its end. Slashes in a row count as one.
 std::string_view TakeComponent(std::string_view& path) {
@@ -85,6 +84,10 @@ std::string Cidr::ToString() const {
 bool Export::AdmitsAddress(const rpc::Peer& peer) const {
   if (peer.local_socket || peer.address.is_loopback()) return true;
   return std::ranges::any_of(options.allow, [&peer](const Cidr& range) { return range.Contains(peer.address); });
+}
+
+bool Exports::AdmitsAddress(const rpc::Peer& peer) const {
+  return std::ranges::any_of(exports_, [&peer](const Export& entry) { return entry.AdmitsAddress(peer); });
 }
 
 bool Export::Admits(const rpc::Peer& peer) const {

@@ -54,6 +54,8 @@ class Exports {
  public:
   Result<void> Add(Export entry);
   const std::vector<Export>& all() const { return exports_; }
+  // Whether any of them allows the peer's address, whatever its port.
+  bool AdmitsAddress(const rpc::Peer& peer) const;
   // The export whose volume has this id; null if none.
   const Export* FindVolume(std::uint64_t volume_id) const;
   // The export that `path` lies in (the longest that fits) and the rest of the path, without slashes at its ends; null

@@ -69,6 +69,12 @@ std::unexpected<Status> Malformed(std::string_view what) {
 
 }  // namespace
 
+bool IsLoopback(const Endpoint& endpoint) {
+  boost::system::error_code error;
+  const auto address = boost::asio::ip::make_address(endpoint.address, error);
+  return !error && address.is_loopback();
+}
+
 std::vector<Endpoint> Handover::Endpoints() const {
   std::vector<Endpoint> endpoints;
   for (const HandedSocket& socket : handed.sockets) {

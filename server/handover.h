@@ -20,6 +20,8 @@ struct Endpoint {
   std::string address;     // numeric, IPv4 or IPv6
   std::uint16_t port = 0;  // 0: any free one
 };
+// False for an address that is none.
+bool IsLoopback(const Endpoint& endpoint);
 
 struct Handover {
   rpc::Handed handed;

@@ -2,18 +2,18 @@
 
 #include <cstring>
 
+#include "server/rpc/addresses.h"
+
 namespace strata {
 
 using boost::asio::ip::address_v6;
 
 void HandoverWriter::Address(const boost::asio::ip::address& address) {
   const bool v4 = address.is_v4();
-  const address_v6 v6 =
-      v4 ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, address.to_v4()) : address.to_v6();
   Put<std::uint8_t>(v4 ? 4 : 6);
-  const auto bytes = v6.to_bytes();
+  const auto bytes = rpc::MappedBytes(address);
   Append(std::as_bytes(std::span(bytes)));
-  Put(static_cast<std::uint32_t>(v6.scope_id()));
+  Put(static_cast<std::uint32_t>(v4 ? 0 : address.to_v6().scope_id()));
 }
 
 ByteSpan ReadText(ByteReader& in, std::size_t limit) {
@@ -36,11 +36,7 @@ bool ReadAddress(ByteReader& in, boost::asio::ip::address* address) {
   std::memcpy(bytes.data(), read.data(), bytes.size());
   const address_v6 v6(bytes, in.Read<std::uint32_t>());
   if (family == 4 && !v6.is_v4_mapped()) return false;
-  if (family == 4) {
-    *address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, v6);
-  } else {
-    *address = v6;
-  }
+  *address = family == 4 ? rpc::FromMapped(v6) : v6;
   return in.ok();
 }
 

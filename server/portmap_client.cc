@@ -20,12 +20,6 @@ constexpr std::uint32_t kPortmapVersion = 2, kRpcbindVersion = 3, kRpcbindVersio
 constexpr std::uint32_t kSet = 1, kUnset = 2, kGetAddress = 3, kDump = 4;  // GETADDR, and GETPORT of version 2
 constexpr std::size_t kMaxText = 1024;
 
-std::vector<std::byte> BytesOf(const rpc::ReplyBuffer& from) {
-  std::vector<std::byte> bytes;
-  from.CopyTo(0, bytes);
-  return bytes;
-}
-
 std::vector<std::byte> MappingOf(std::uint32_t program, std::uint32_t version, const std::string& netid,
                                  const std::string& uaddr) {
   rpc::ReplyBuffer out(512);
@@ -34,7 +28,7 @@ std::vector<std::byte> MappingOf(std::uint32_t program, std::uint32_t version, c
   out.Text(netid);
   out.Text(uaddr);
   out.Text(::geteuid() == 0 ? "superuser" : std::to_string(::geteuid()));
-  return BytesOf(out);
+  return out.Bytes();
 }
 
 rpc::Address SocketOf(const PortmapAddress& where) {
@@ -161,7 +155,7 @@ void FindProgram(rpc::Client& client, const rpc::Address& to, std::uint32_t prog
               {.program = kPortmapProgram,
                .version = v6 ? kRpcbindVersion4 : kPortmapVersion,
                .procedure = kGetAddress,
-               .arguments = BytesOf(arguments)},
+               .arguments = arguments.Bytes()},
               [v6, program, to = rpc::Address(to),
                done = std::move(done)](const Result<std::vector<std::byte>>& found) mutable {
                 if (!found) return done(Fail(found.error()));

@@ -20,8 +20,6 @@ namespace {
 
 const PortmapAddress kPort111{.kept_path = "/run/strata-portmap.json"};
 
-bool IsLoopback(const Endpoint& endpoint) { return boost::asio::ip::make_address(endpoint.address).is_loopback(); }
-
 class ServerImpl final : public Server {
  public:
   // `handed`: from the process before this one, if there was one that could tell.
@@ -201,9 +199,7 @@ class ServerImpl final : public Server {
     return programs;
   }
   PortmapService::Admits WhoMayAskPort111() const {
-    return [this](const rpc::Peer& peer) {
-      return std::ranges::any_of(exports_.all(), [&](const Export& entry) { return entry.AdmitsAddress(peer); });
-    };
+    return [this](const rpc::Peer& peer) { return exports_.AdmitsAddress(peer); };
   }
   // Calls are answered already.
   void SetPortmap(std::unique_ptr<PortmapService> portmap) {

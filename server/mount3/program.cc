@@ -26,9 +26,7 @@ class Mount3Program final : public rpc::Program {
   std::uint32_t low_version() const override { return 3; }
   std::uint32_t high_version() const override { return 3; }
   std::span<const rpc::Procedure> Procedures(std::uint32_t version) const override;
-  bool Admits(const rpc::Peer& peer) const override {
-    return std::ranges::any_of(exports_.all(), [&peer](const Export& entry) { return entry.AdmitsAddress(peer); });
-  }
+  bool Admits(const rpc::Peer& peer) const override { return exports_.AdmitsAddress(peer); }
 
   const Exports& exports() const { return exports_; }
   MountList& mounts() { return mounts_; }

@@ -84,9 +84,7 @@ static_assert(kSmall >= 4 + kPostOpHandleBytes + kPostOpAttrBytes + 2 * kWccData
 
 std::span<const rpc::Procedure> Nfs3Program::Procedures(std::uint32_t) const { return kTable; }
 
-bool Nfs3Program::Admits(const rpc::Peer& peer) const {
-  return std::ranges::any_of(exports_.all(), [&peer](const Export& entry) { return entry.AdmitsAddress(peer); });
-}
+bool Nfs3Program::Admits(const rpc::Peer& peer) const { return exports_.AdmitsAddress(peer); }
 
 }  // namespace nfs3
 

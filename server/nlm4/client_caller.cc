@@ -133,9 +133,7 @@ std::vector<std::byte> ClientCaller::ArgumentsOf(const Grant& grant) {
   out.U32(grant.svid);
   out.U64(grant.range.first);
   out.U64(WireLength(grant.range));
-  std::vector<std::byte> bytes;
-  out.CopyTo(0, bytes);
-  return bytes;
+  return out.Bytes();
 }
 
 }  // namespace strata::nlm4

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/rpc/addresses.h"
+
 namespace strata::nlm4 {
 namespace {
 
@@ -16,21 +18,16 @@ constexpr std::size_t kIdleClients = 1024;
 constexpr std::size_t kIdleOwners = 64;
 constexpr OwnerId kNobody = ~OwnerId{0};
 
-std::size_t HashOf(const boost::asio::ip::address& address) {
-  if (address.is_v4()) return absl::HashOf(address.to_v4().to_uint());
-  return absl::HashOf(address.to_v6().to_bytes(), address.to_v6().scope_id());
-}
-
 bool Overlap(const Range& a, const Range& b) { return a.first <= b.last && b.first <= a.last; }
 
 }  // namespace
 
 std::size_t LockTable::ClientHash::operator()(const ClientView& client) const {
-  return absl::HashOf(client.name, HashOf(client.address));
+  return absl::HashOf(client.name, rpc::AddressHash()(client.address));
 }
 
 LockTable::OwnerView::OwnerView(const Caller& who)
-    : caller(who), hash(absl::HashOf(who.name, HashOf(who.address), who.svid, AsText(who.owner))) {}
+    : caller(who), hash(absl::HashOf(who.name, rpc::AddressHash()(who.address), who.svid, AsText(who.owner))) {}
 
 bool LockTable::OwnerEqual::operator()(OwnerId at, const OwnerView& owner) const {
   const Owner& other = (*table)[at];

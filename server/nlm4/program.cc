@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "server/nfs3/handle.h"
 #include "server/nlm4/protocol.h"
+#include "server/rpc/addresses.h"
 
 namespace strata {
 namespace nlm4 {
@@ -24,16 +25,12 @@ class Nlm4Program final : public rpc::Program {
   std::uint32_t low_version() const override { return kNlmVersion; }
   std::uint32_t high_version() const override { return kNlmVersion; }
   std::span<const rpc::Procedure> Procedures(std::uint32_t version) const override;
-  bool Admits(const rpc::Peer& peer) const override {
-    return std::ranges::any_of(exports_.all(), [&peer](const Export& entry) { return entry.AdmitsAddress(peer); });
-  }
+  bool Admits(const rpc::Peer& peer) const override { return exports_.AdmitsAddress(peer); }
   const Exports& exports() const { return exports_; }
   LockTable* locks() const { return service_.table; }
   ClientMonitor* monitor() const { return service_.monitor; }
   void Send(const rpc::Call& call, std::uint32_t procedure, const rpc::ReplyBuffer& results) const {
-    std::vector<std::byte> bytes;
-    results.CopyTo(0, bytes);
-    if (call.peer != nullptr) service_.send(*call.peer, procedure, std::move(bytes));
+    if (call.peer != nullptr) service_.send(*call.peer, procedure, results.Bytes());
   }
 
  private:
@@ -336,10 +333,7 @@ rpc::Outcome StatusNotify(rpc::Program& program, const rpc::Call& call, rpc::Xdr
   std::memcpy(client.data(), cookie.data(), client.size());
   if (call.peer == nullptr || !call.peer->address.is_loopback() || !rpc::FromPrivilegedPort(*call.peer)) return {};
   ClientMonitor* const monitor = Self(program).monitor();
-  const boost::asio::ip::address_v6 v6(client);
-  using boost::asio::ip::make_address_v4, boost::asio::ip::v4_mapped;
-  if (monitor != nullptr)
-    monitor->Restarted(v6.is_v4_mapped() ? boost::asio::ip::address(make_address_v4(v4_mapped, v6)) : v6, name);
+  if (monitor != nullptr) monitor->Restarted(rpc::FromMapped(boost::asio::ip::address_v6(client)), name);
   return {};
 }
 

@@ -11,13 +11,14 @@
 #include "server/nlm4/program.h"
 #include "server/nlm4/protocol.h"
 #include "server/nsm/protocol.h"
+#include "server/rpc/addresses.h"
 #include "server/rpc/reply_buffer.h"
 #include "server/rpc/xdr.h"
 
 namespace strata::nsm {
 namespace {
 
-using boost::asio::ip::address, boost::asio::ip::address_v4, boost::asio::ip::address_v6;
+using boost::asio::ip::address, boost::asio::ip::address_v4;
 using std::chrono::milliseconds;
 
 log::RateLimit unwatched;
@@ -38,9 +39,7 @@ std::vector<std::byte> NotifyArguments(std::uint32_t state) {
   rpc::ReplyBuffer out(512);
   out.Text(HostName());
   out.U32(state);
-  std::vector<std::byte> bytes;
-  out.CopyTo(0, bytes);
-  return bytes;
+  return out.Bytes();
 }
 
 // What SM_MON and SM_UNMON begin with: who is watched, and which procedure is to be called then.
@@ -50,13 +49,6 @@ void PutWatch(rpc::ReplyBuffer& out, const address& client) {
   out.U32(kNlmProgram);
   out.U32(nlm4::kNlmVersion);
   out.U32(nlm4::kSmNotify);
-}
-
-// As nlm4::kMonitorCookie says.
-address_v6::bytes_type CookieOf(const address& client) {
-  return (client.is_v4() ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, client.to_v4())
-                         : client.to_v6())
-      .to_bytes();
 }
 
 bool IsMonitored(const rpc::Peer& client) { return !client.local_socket && !client.address.is_unspecified(); }
@@ -226,15 +218,13 @@ void Monitor::CallStatd(const address& client, bool watch) {
     }
     rpc::ReplyBuffer out(1024);
     PutWatch(out, client);
-    const auto cookie = CookieOf(client);
+    const auto cookie = rpc::MappedBytes(client);  // as nlm4::kMonitorCookie says
     if (watch) out.Fixed(std::as_bytes(std::span(cookie)));
-    std::vector<std::byte> arguments;
-    out.CopyTo(0, arguments);
     calls_.client().Call(*found,
                          {.program = kNsmProgram,
                           .version = kNsmVersion,
                           .procedure = watch ? kMon : kUnmon,
-                          .arguments = std::move(arguments),
+                          .arguments = out.Bytes(),
                           .privileged_port = true,
                           .timeout = kStatdPatience},
                          [this, client, watch](const Result<std::vector<std::byte>>& answer) {

@@ -91,14 +91,14 @@ class Monitor final : public nlm4::ClientMonitor {
   const Instant begun_ = std::chrono::steady_clock::now();
   std::atomic<bool> recovering_{false};
   // On the thread:
-  absl::flat_hash_map<boost::asio::ip::address, std::shared_ptr<Telling>, AddressHash> tellings_;
+  absl::flat_hash_map<boost::asio::ip::address, std::shared_ptr<Telling>, rpc::AddressHash> tellings_;
   boost::asio::steady_timer grace_timer_, sweep_timer_;
   bool sweeping_ = false;
-  absl::flat_hash_set<boost::asio::ip::address, AddressHash> watched_by_statd_;
-  absl::flat_hash_set<boost::asio::ip::address, AddressHash> asked_of_statd_;  // which has not answered yet
+  absl::flat_hash_set<boost::asio::ip::address, rpc::AddressHash> watched_by_statd_;
+  absl::flat_hash_set<boost::asio::ip::address, rpc::AddressHash> asked_of_statd_;  // which has not answered yet
 
   Mutex mutex_;
-  absl::flat_hash_map<boost::asio::ip::address, std::uint32_t, AddressHash> states_ STRATA_GUARDED_BY(mutex_);
+  absl::flat_hash_map<boost::asio::ip::address, std::uint32_t, rpc::AddressHash> states_ STRATA_GUARDED_BY(mutex_);
 };
 
 }  // namespace strata::nsm

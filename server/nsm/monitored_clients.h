@@ -4,7 +4,6 @@
 
 #include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
-#include <absl/hash/hash.h>
 
 #include <boost/asio/ip/address.hpp>
 #include <cstdint>
@@ -16,6 +15,7 @@
 #include "base/env.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "server/rpc/addresses.h"
 
 namespace strata::nsm {
 
@@ -23,14 +23,6 @@ struct MonitoredClient {
   boost::asio::ip::address client;
   boost::asio::ip::address server;  // the address of this machine that it calls; unspecified where that is not known
   friend bool operator==(const MonitoredClient&, const MonitoredClient&) = default;
-};
-
-// boost 1.74 has no std::hash of one.
-struct AddressHash {
-  std::size_t operator()(const boost::asio::ip::address& address) const {
-    if (address.is_v4()) return absl::HashOf(address.to_v4().to_uint());
-    return absl::HashOf(address.to_v6().to_bytes(), address.to_v6().scope_id());
-  }
 };
 
 // What the file holds (docs/formats/lock-clients.md).
@@ -58,7 +50,7 @@ class MonitoredClients {
   Result<void> Add(const MonitoredClient& client);
   // Forgets all but those in use; on disk too, but nobody waits for that. `in_use` is asked once more after clients are
   // no longer had: what whoever saw them missing may have done meanwhile shows in it.
-  using InUse = absl::flat_hash_set<boost::asio::ip::address, AddressHash>;
+  using InUse = absl::flat_hash_set<boost::asio::ip::address, rpc::AddressHash>;
   void DropUnless(const std::function<InUse()>& in_use);
   std::vector<MonitoredClient> All() const;
 
@@ -77,7 +69,7 @@ class MonitoredClients {
   std::uint32_t state_ = 0;
   Mutex file_mutex_;  // before mutex_
   mutable Mutex mutex_;
-  absl::flat_hash_map<boost::asio::ip::address, Kept, AddressHash> clients_ STRATA_GUARDED_BY(mutex_);
+  absl::flat_hash_map<boost::asio::ip::address, Kept, rpc::AddressHash> clients_ STRATA_GUARDED_BY(mutex_);
 };
 
 }  // namespace strata::nsm

@@ -22,7 +22,7 @@ class NsmProgram final : public rpc::Program {
   // From a privileged port, as sm-notify calls. Of this machine nobody: whoever asks here looks for its rpc.statd,
   // which is to be started then.
   bool Admits(const rpc::Peer& peer) const override {
-    if (peer.local_socket || peer.address.is_loopback() || peer.address == peer.local) {
+    if (rpc::IsOfThisMachine(peer)) {
       wanted_();
       return false;
     }

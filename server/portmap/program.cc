@@ -18,10 +18,7 @@ namespace {
 
 using boost::asio::ip::address;
 
-bool IsHere(const rpc::Peer& peer) {
-  return peer.local_socket || peer.address.is_loopback() || peer.address == peer.local;
-}
-bool IsHere(const rpc::Call& call) { return call.peer == nullptr || IsHere(*call.peer); }
+bool IsHere(const rpc::Call& call) { return call.peer == nullptr || rpc::IsOfThisMachine(*call.peer); }
 
 class PortmapProgram final : public rpc::Program {
  public:
@@ -32,7 +29,7 @@ class PortmapProgram final : public rpc::Program {
   std::uint32_t high_version() const override { return 4; }
   std::span<const rpc::Procedure> Procedures(std::uint32_t version) const override;
   bool Admits(const rpc::Peer& peer) const override {
-    return IsHere(peer) || (outside_.admits && outside_.admits(peer));
+    return rpc::IsOfThisMachine(peer) || (outside_.admits && outside_.admits(peer));
   }
   Registry& registry() { return registry_; }
   // Whether the registry is whole; false where the call must wait for that. Whoever asks over the socket asks this
@@ -204,8 +201,9 @@ rpc::Outcome GetAddress(rpc::Program& program, const rpc::Call& call, rpc::XdrRe
   const rpc::Peer& peer = call.peer == nullptr ? nobody : *call.peer;
   std::string netid(Text(map->r_netid));
   if (netid.empty()) netid = NetidOf(peer);
-  const auto found = RegistryOf(program).Find(static_cast<std::uint32_t>(map->r_prog),
-                                              static_cast<std::uint32_t>(map->r_vers), netid, exact, IsHere(peer));
+  const auto found =
+      RegistryOf(program).Find(static_cast<std::uint32_t>(map->r_prog), static_cast<std::uint32_t>(map->r_vers), netid,
+                               exact, rpc::IsOfThisMachine(peer));
   reply.Text(found ? MergedAddress(*found, Text(map->r_addr), peer) : std::string());
   return {};
 }

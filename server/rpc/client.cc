@@ -49,9 +49,7 @@ std::vector<std::byte> RecordOf(std::uint32_t xid, const OutgoingCall& call) {
     out.U32(word);
   }
   out.Raw(call.arguments);
-  std::vector<std::byte> bytes;
-  out.CopyTo(0, bytes);
-  return bytes;
+  return out.Bytes();
 }
 
 // Nothing where it is the reply to another call.

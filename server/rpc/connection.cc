@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "base/resident.h"
+#include "server/rpc/addresses.h"
 #include "server/rpc/io_thread.h"
 #include "server/rpc/pending_call.h"
 #include "server/rpc/trace.h"
@@ -24,9 +25,7 @@ constexpr std::size_t kBatchBytes = 1 << 20;
 constexpr std::size_t kCopyBelow = 4 << 10;
 
 std::array<std::byte, 16> AddressBytes(const boost::asio::ip::address& address) {
-  const auto v6 =
-      address.is_v4() ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, address.to_v4()) : address.to_v6();
-  const auto bytes = v6.to_bytes();
+  const auto bytes = MappedBytes(address);
   std::array<std::byte, 16> out;
   std::memcpy(out.data(), bytes.data(), out.size());
   return out;

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "server/rpc/addresses.h"
 #include "server/rpc/port_owner.h"
 
 namespace strata::rpc {
@@ -44,12 +45,7 @@ Peer PeerFromSockaddr(const void* address, std::size_t size) {
     const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
     boost::asio::ip::address_v6::bytes_type bytes;
     std::memcpy(bytes.data(), &v6.sin6_addr, bytes.size());
-    const boost::asio::ip::address_v6 whole(bytes, v6.sin6_scope_id);
-    if (whole.is_v4_mapped()) {
-      peer.address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, whole);
-    } else {
-      peer.address = whole;
-    }
+    peer.address = FromMapped(boost::asio::ip::address_v6(bytes, v6.sin6_scope_id));
     peer.port = ntohs(v6.sin6_port);
   }
   return peer;

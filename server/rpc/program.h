@@ -20,7 +20,7 @@ namespace strata::rpc {
 struct Peer {
   boost::asio::ip::address address;  // IPv4-mapped addresses are given as IPv4
   std::uint16_t port = 0;
-  boost::asio::ip::address local;  // this side's; unspecified where it is not known: of datagrams
+  boost::asio::ip::address local;  // this side's; unspecified where it is not known
   bool local_socket = false;       // an AF_UNIX stream
   std::uint32_t local_uid = ~0u;   // of its other end (SO_PEERCRED)
   bool datagram = false;
@@ -31,6 +31,11 @@ struct Peer {
 
 // Whether the port shows that root of the client's machine sends (spec nfsv3 2.4).
 inline bool FromPrivilegedPort(const Peer& peer) { return peer.port < 1024 && !peer.port_proves_nothing; }
+
+// As far as its address tells.
+inline bool IsOfThisMachine(const Peer& peer) {
+  return peer.local_socket || peer.address.is_loopback() || peer.address == peer.local;
+}
 
 // What a handler tells of a call for the log, at level trace.
 struct CallTrace {

@@ -64,6 +64,12 @@ class ReplyBuffer {
   void Append(ReplyBuffer&& other);
   // Copies bytes from `from` on to the end of `out`: at most `size`. False where referenced ones cannot be read.
   bool CopyTo(std::size_t from, std::vector<std::byte>& out, std::size_t size = ~std::size_t{0}) const;
+  // All of them, of a buffer that references none.
+  std::vector<std::byte> Bytes() const {
+    std::vector<std::byte> bytes;
+    CopyTo(0, bytes);
+    return bytes;
+  }
   // Adds bytes [from, from + size) of `other`: its own are copied, those that it references are referenced.
   void Add(const ReplyBuffer& other, std::size_t from, std::size_t size);
   // Drops everything; the memory too unless `keep_chunk`.

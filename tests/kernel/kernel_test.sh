@@ -77,6 +77,13 @@ await() {
   fail "$1 does not happen"
 }
 
+# machine JOB ROLE SLOT SETTINGS: a guest of its own, at 10.77.SLOT.2, that runs jobs/JOB.sh as ROLE; what it prints is shown with the role.
+machine() {
+  DIRECT=1 SLOT=$3 NOMOUNT=1 SHARE=$scratch/share PIDFILE=$scratch/$2.group "$here/guest.sh" 2049 "ROLE=$2 $4
+$(cat "$here"/jobs/{lib,locks_lib,"$1"}.sh)" 2>&1 | sed -u "s/^/$2: /"
+  return "${PIPESTATUS[0]}"
+}
+
 # cut_power ROLE: of the guest whose PIDFILE that is, and which runs as the job $second; the others hear of it.
 cut_power() {
   kill -9 -- -"$(cat "$scratch/$1.group")"

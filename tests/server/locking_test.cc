@@ -291,6 +291,12 @@ TEST_F(LockingServer, AStartThatFailsForgetsNobody) {
   EXPECT_EQ(KeptAddresses(), Addresses{"127.0.0.81"}) << "nobody has told it to claim its lock";
 }
 
+TEST_F(LockingServer, AnAddressThatIsNoneIsAnError) {
+  options_.listen = {{"localhost", 0}};
+  const auto started = TryToStart();
+  EXPECT_FALSE(started) << "only numeric ones are taken";
+}
+
 TEST_F(LockingServer, TheStatusMonitorIsServedWhereOthersCanCome) {
   Start();
   EXPECT_EQ(wire_->Call(kNsm, 1, 0).accepted, 1u) << "PROG_UNAVAIL: nobody of another machine reaches it";

@@ -7,17 +7,11 @@ serve() {
   server=$!
   read -r -t 30 line <&"$ready" || { tail -n 20 "$log"; fail "the server was not ready within 30 s"; }
 }
-machine() { # ROLE SLOT
-  DIRECT=1 SLOT=$2 NOMOUNT=1 SHARE=$scratch/share PIDFILE=$scratch/$1.group "$here/guest.sh" 2049 \
-    "ROLE=$1 SERVER=10.77.$2.1
-$(cat "$here"/jobs/{lib,locks_lib,locks_two}.sh)" 2>&1 | sed -u "s/^/$1: /"
-  return "${PIPESTATUS[0]}"
-}
 echo 'from the layer' >"$layer/lower"
 serve
-machine a 1 &
+machine locks_two a 1 'SERVER=10.77.1.1' &
 first=$!
-machine b 2 &
+machine locks_two b 2 'SERVER=10.77.2.1' &
 second=$!
 await b_holds
 kill_server
@@ -26,7 +20,7 @@ serve
 : >"$scratch/share/restarted"
 await a_waits
 cut_power b
-machine again 2 &
+machine locks_two again 2 'SERVER=10.77.2.1' &
 wait $first || { tail -n 40 "$log"; fail "a machine failed"; }
 grep -E 'locks_|lock_client' "$log"
 stop_server
