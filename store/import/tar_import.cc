@@ -222,7 +222,7 @@ class TarImport {
     STRATA_ASSIGN(const TreeBuilder::Built built, builder.Finish(options_.strict));
     report_.root = built.root;
     report_.files = builder.counts().files;
-    report_.directories = builder.counts().directories - built.first_number;
+    report_.directories = builder.counts().directories;
     report_.symlinks = builder.counts().symlinks;
     report_.top_level = builder.counts().top_level;
     report_.hard_links = links_.count();
