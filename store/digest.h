@@ -40,7 +40,7 @@ struct Digest {
   }
 };
 
-// BLAKE3 of what comes in pieces. May be copied in the middle.
+// BLAKE3 of what comes in pieces. May be copied in the middle; not to be used once it was moved from.
 class Hasher {
  public:
   Hasher();
