@@ -38,9 +38,9 @@ struct Composition {
   friend bool operator==(const Composition&, const Composition&) = default;
 };
 
-// `file` is what messages call it; relative paths in it are taken from its folder. kInvalid, with the instance, for what
-// is unknown, missing, given twice, too deep or leads back to itself; kNotSupported for what is known and not served,
-// with what to use instead.
+// `file` is what messages call it; relative paths in it are taken from its folder. kInvalid, with the instance, for
+// what is unknown, missing, given twice, too deep or leads back to itself; kNotSupported for what is known and not
+// served, with what to use instead.
 Result<Composition> ParseComposition(std::string_view text, const std::string& file);
 
 }  // namespace strata::store
