@@ -50,8 +50,8 @@ struct StoreAddress {
 
 // The longest address that is looked at.
 inline constexpr std::size_t kMaxStoreAddressBytes = 16 << 10;
-// Bounds of avg_chunk_size: those of FastCDC-2020 (CA-30).
-inline constexpr std::uint32_t kMinAvgChunkSize = 1 << 10, kMaxAvgChunkSize = 4 << 20;
+// Bounds of avg_chunk_size, so that half and twice as much are what FastCDC takes (ChunkSizes, CA-29).
+inline constexpr std::uint32_t kMinAvgChunkSize = 512, kMaxAvgChunkSize = 2 << 20;
 
 // kInvalid for what breaks the rules of its kind. kNotSupported for stores that are known by name and not served
 // (redb, bigtable, sled, simplefs, cache, combined, gs, az), with what to use instead. Where `base` is not empty, a

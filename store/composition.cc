@@ -93,7 +93,7 @@ class CompositionParser {
       where_ = family + '.' + Shown(name);
       if (name.empty()) return Refuse(family + " has an instance without a name");
       if (++count_ > kMaxInstances) return Refuse("it has more than " + std::to_string(kMaxInstances) + " instances");
-      STRATA_ASSIGN(to[name], TakeInstance(instance));
+      STRATA_ASSIGN(to[name], TakeInstance(family, instance));
     }
     for (const auto& [name, instance] : to) STRATA_TRY(CheckReferences(family, name, to, {}));
     return {};
@@ -115,13 +115,16 @@ class CompositionParser {
     return found == instance.end() || !found->is_string() ? std::string() : found->get<std::string>();
   }
 
-  Result<CompositionInstance> TakeInstance(const json& instance) {
+  Result<CompositionInstance> TakeInstance(std::string_view family, const json& instance) {
     if (!instance.is_object()) return Refuse(where_ + " is no object");
     const std::string type = Member(instance, "type");
     if (type.empty()) return Refuse(where_ + " has no type");
     CompositionInstance taken;
     if (type == "combined" || type == "cache") {
       STRATA_TRY(CheckMembers(instance, {"near", "far"}));
+      if (type == "cache" && family == "roots") {
+        return Refuse(where_ + ": names change, so that they cannot be cached; use combined, or the far one alone");
+      }
       taken.kind = type == "cache" ? CompositionInstance::Kind::kCache : CompositionInstance::Kind::kCombined;
       taken.near = Member(instance, "near");
       taken.far = Member(instance, "far");

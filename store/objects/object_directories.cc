@@ -12,8 +12,6 @@
 namespace strata::store {
 namespace {
 
-constexpr std::chrono::nanoseconds kLoadWait = std::chrono::seconds(60);
-
 // The directories of a stage as a service, for who walks them.
 class StagedDirectories final : public DirectoryService {
  public:
@@ -105,28 +103,18 @@ Result<std::optional<Directory>> ObjectDirectories::Get(const Waiting& waiting, 
 
 Result<bool> ObjectDirectories::Load(const Waiting& waiting, const Digest& root) {
   while (true) {
-    std::shared_ptr<Fetch> other;
-    auto mine = std::make_shared<Fetch>("closure " + root.Hex());
-    {
-      MutexLock lock(mutex_);
-      const auto [at, is_new] = loading_.try_emplace(root, mine);
-      if (!is_new) other = at->second;
-    }
-    if (!other) {
-      // It may have come between the look and the entry.
-      auto there = GetNear(waiting, root);
-      auto loaded = there && *there ? Result<bool>(true) : there ? LoadClosure(waiting, root) : Fail(there.error());
-      {
-        MutexLock lock(mutex_);
-        loading_.erase(root);
+    bool loaded = false;
+    STRATA_ASSIGN(const bool done_here, loads_.Do(waiting, root, [&]() -> Result<void> {
+      // It may have come since the caller looked.
+      STRATA_ASSIGN(const auto there, GetNear(waiting, root));
+      if (there) {
+        loaded = true;
+        return {};
       }
-      mine->Complete(loaded ? Result<void>{} : Fail(loaded.error()));
-      return loaded;
-    }
-    if (waiting.fetch != nullptr) *waiting.fetch = other;
-    if (waiting.fetch != nullptr || !waiting.may_block) return Fail(Errc::kWouldBlock);
-    if (!other->WaitFor(kLoadWait)) continue;
-    if (auto came = other->result(); !came && came.error().code() != Errc::kWouldBlock) return Fail(came.error());
+      STRATA_ASSIGN(loaded, LoadClosure(waiting, root));
+      return {};
+    }));
+    if (done_here) return loaded;
     STRATA_ASSIGN(const auto there, GetNear(waiting, root));
     if (there) return true;
   }

@@ -7,14 +7,13 @@
 // to 40, or none where there is a near store.
 #pragma once
 
-#include <map>
 #include <memory>
 
 #include "base/env.h"
-#include "base/mutex.h"
 #include "store/castore/directory_service.h"
 #include "store/objects/bucket.h"
 #include "store/objects/directory_spill.h"
+#include "store/single_flight.h"
 
 namespace strata::store {
 
@@ -23,7 +22,11 @@ class ObjectDirectories final : public DirectoryService {
   // `near` may be null. `env` must outlive the service.
   ObjectDirectories(Env& env, std::shared_ptr<ObjectBucket> bucket, SpillOptions spill,
                     std::shared_ptr<DirectoryService> near = nullptr)
-      : bucket_(std::move(bucket)), near_(std::move(near)), spill_(env, std::move(spill)) {}
+      : env_(env),
+        spill_options_(spill),
+        bucket_(std::move(bucket)),
+        near_(std::move(near)),
+        spill_(env, std::move(spill)) {}
 
   // Nothing for a digest that is neither a root here nor beneath one that was got before.
   Result<std::optional<Directory>> Get(const Waiting& waiting, const Digest& digest) override;
@@ -32,6 +35,10 @@ class ObjectDirectories final : public DirectoryService {
   Result<std::unique_ptr<DirectoryPutter>> PutMany() override;
   Result<void> Sync() override { return bucket_->Sync(); }
   std::string Describe() const override { return bucket_->Describe(); }
+  // The same store with another near one.
+  std::shared_ptr<ObjectDirectories> WithNear(std::shared_ptr<DirectoryService> near) const {
+    return std::make_shared<ObjectDirectories>(env_, bucket_, spill_options_, std::move(near));
+  }
 
  private:
   class Putter;
@@ -39,18 +46,18 @@ class ObjectDirectories final : public DirectoryService {
   // Of what is at hand.
   Result<std::optional<Directory>> GetNear(const Waiting& waiting, const Digest& digest);
   // Whether there is such a root; then GetNear has its directories.
-  Result<bool> Load(const Waiting& waiting, const Digest& root) STRATA_EXCLUDES(mutex_);
+  Result<bool> Load(const Waiting& waiting, const Digest& root);
   Result<bool> LoadClosure(const Waiting& waiting, const Digest& root);
   Result<void> ReadClosure(const Digest& root, std::unique_ptr<ObjectReader> object, SpillStage& stage);
   Result<void> FillNear(const Digest& root, SpillStage& stage);
 
+  Env& env_;
+  const SpillOptions spill_options_;
   const std::shared_ptr<ObjectBucket> bucket_;
   const std::shared_ptr<DirectoryService> near_;
   DirectorySpill spill_;
 
-  Mutex mutex_;
-  // The roots that are being read, each by one thread.
-  std::map<Digest, std::shared_ptr<Fetch>> loading_ STRATA_GUARDED_BY(mutex_);
+  SingleFlight loads_;
 };
 
 }  // namespace strata::store

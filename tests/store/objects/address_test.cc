@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "store/chunker.h"
+
 namespace strata::store {
 namespace {
 
@@ -83,8 +85,17 @@ TEST(StoreAddress, CA27_ObjectStoresHaveASchemeOfTheirOwnAndOptions) {
   EXPECT_THAT(Refused("objectstore+s3:///folder"), HasSubstr("host is missing"));
   EXPECT_THAT(Refused("objectstore+s3://b/f?x=1&x=2"), HasSubstr("given twice"));
   EXPECT_THAT(Refused("objectstore+ftp://host/"), HasSubstr("no kind of store"));
-  for (const char* size : {"", "0", "1023", "4194305", "-1", "4k", "99999999999", "%34096x"}) {
+  for (const char* size : {"", "0", "511", "2097153", "-1", "4k", "99999999999", "%34096x"}) {
     EXPECT_THAT(Refused(std::string("objectstore+file:///srv?avg_chunk_size=") + size), HasSubstr("number of bytes"));
+  }
+}
+
+TEST(StoreAddress, EverySizeOfChunksThatAnAddressMayGiveIsOneThatTheChunkerTakes) {
+  for (const std::uint32_t size : {kMinAvgChunkSize, 4096u, kMaxAvgChunkSize}) {
+    EXPECT_TRUE(Chunker::Make(ChunkSizes::OfAverage(size)).has_value()) << size;
+  }
+  for (const std::uint32_t size : {kMinAvgChunkSize - 1, kMaxAvgChunkSize + 1}) {
+    EXPECT_FALSE(Chunker::Make(ChunkSizes::OfAverage(size)).has_value()) << size;
   }
 }
 
