@@ -32,11 +32,18 @@ void BecomeIoFlusher() {
               {"hint", "a mount on this machine may hang when memory is short: run as root or with CAP_SYS_RESOURCE"}});
 }
 
+// Whether a workspace over `layer` is one over what was asked for. Who says nothing of markers takes any.
+bool IsOver(vfs::LayerSpec layer, const vfs::LayerSpec& asked) {
+  if (asked.markers == kAlone) layer.markers = kAlone;
+  return layer == asked;
+}
+
 // The workspace folder to serve, made if this is the first time and nobody's is to be taken over.
 Result<std::string> FindWorkspace(const ServeArguments& arguments) {
   Env& env = Env::System();
-  STRATA_ASSIGN(std::string target, AbsolutePath(arguments.target));
-  if (vfs::IsWorkspace(env, target)) {
+  STRATA_ASSIGN(const vfs::LayerSpec spec, ReadSpec(arguments.target, kAlone));
+  const std::string target = ShownSpec(spec);
+  if (IsFolderAlone(spec) && vfs::IsWorkspace(env, target)) {
     if (!arguments.workspace.empty()) {
       return Fail(Errc::kInvalid, target + " is a workspace itself; --workspace goes with a plain folder");
     }
@@ -44,12 +51,12 @@ Result<std::string> FindWorkspace(const ServeArguments& arguments) {
   }
   std::string workspace = arguments.workspace;
   if (workspace.empty()) {
-    STRATA_ASSIGN(workspace, DefaultWorkspace(target));
+    STRATA_ASSIGN(workspace, DefaultWorkspace(spec));
     STRATA_TRY(MakeParents(workspace));
   }
   if (vfs::IsWorkspace(env, workspace)) {
     STRATA_ASSIGN(vfs::WorkspaceConfig config, vfs::LoadWorkspaceConfig(env, workspace));
-    if (config.layers.size() != 1 || config.layers[0].path != target) {
+    if (config.layers.size() != 1 || !IsOver(config.layers[0].spec, spec)) {
       return Fail(Errc::kExists, workspace + " is a workspace over something else than " + target +
                                      "; choose another with --workspace, or serve that one: strata serve " + workspace);
     }
@@ -61,8 +68,7 @@ Result<std::string> FindWorkspace(const ServeArguments& arguments) {
     return Fail(Errc::kNotFound, "there is no workspace over " + target +
                                      " yet, so no server to take over; leave --takeover out to start one");
   } else {
-    // One layer has none beneath that a marker could hide: whatever lies in the folder is shown as it is.
-    STRATA_TRY(vfs::InitWorkspace(env, workspace, {vfs::LayerSpec{.path = target, .markers = {}}}));
+    STRATA_TRY(vfs::InitWorkspace(env, workspace, {spec}));
   }
   return AbsolutePath(workspace);
 }

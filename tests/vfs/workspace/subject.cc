@@ -92,7 +92,7 @@ WorkspaceSubject::WorkspaceSubject(std::vector<Tree> layers, const WorkspaceOpti
   if (!layers_.empty()) {
     const std::string none = folder_.path() + "/no layer";
     std::filesystem::create_directory(none);
-    named.push_back({none, {}});
+    named.push_back({.path = none, .markers = {}});
   }
   EXPECT_OK(InitWorkspace(Env::System(), folder(), named, kSegmentSize));
 }
@@ -106,7 +106,7 @@ HostSubject::HostSubject(std::vector<Tree> layers, const WorkspaceOptions& optio
     folders_.push_back(folder_.path() + "/layer" + std::to_string(i));
     BuildHostFolder(folders_.back(), layers[i]);
     images_.push_back(HostFolderImage(folders_.back()));
-    named.push_back({folders_.back(), markers});
+    named.push_back({.path = folders_.back(), .markers = markers});
   }
   EXPECT_OK(InitWorkspace(Env::System(), folder(), named, kSegmentSize));
 }
