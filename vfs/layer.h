@@ -15,8 +15,8 @@
 
 namespace strata::vfs {
 
-// A node of a layer. `id` is unique in the layer, never 0, below 2^55, the same across restarts and the same for all
-// hard links of a file. `parent` is the id of a directory that holds it: with it the layer finds a node that it has
+// A node of a layer. `id` is unique in the layer, never 0, below kFirstFreeId, the same across restarts and the same for
+// all hard links of a file. `parent` is the id of a directory that holds it: with it the layer finds a node that it has
 // forgotten. It is 0 for the root and for a file with several links.
 struct LayerNode {
   std::uint64_t id = 0;
@@ -25,6 +25,8 @@ struct LayerNode {
 };
 
 inline constexpr int kLayerIdBits = 55;
+// Layers leave the last ids free for what is put around them (vfs/layer/at_layer.h).
+inline constexpr std::uint64_t kFirstFreeId = (std::uint64_t{1} << kLayerIdBits) - (1 << 12);
 
 // How a layer's nodes may say that a name of the layers below is deleted, or that a directory hides theirs (specs
 // overlay 7).

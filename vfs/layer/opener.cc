@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "vfs/layer/at_layer.h"
 #include "vfs/layer/host_layer.h"
 
 namespace strata::vfs {
@@ -43,6 +44,9 @@ Result<OpenedLayer> LayerOpeners::Open(const LayerSpec& spec, const LayerOptions
   auto opened = opener == openers_.end() ? Result<OpenedLayer>(Fail(Errc::kNotSupported, "no opener for this kind"))
                                          : opener->second(spec, options);
   if (!opened) return Fail(opened.error().WithContext("layer " + FormatLayerSpec(spec)));
+  auto placed = PlaceLayerAt(std::move(opened->layer), spec.at);
+  if (!placed) return Fail(placed.error().WithContext("layer " + FormatLayerSpec(spec)));
+  opened->layer = std::move(*placed);
   return opened;
 }
 
