@@ -73,6 +73,40 @@ TEST_F(Look, ALayerIsNamedByItsPathOrByASpecInAllCommands) {
   }
 }
 
+TEST_F(Look, ALayerMayLieAtASubDirectory) {
+  const std::string base = folder_ / "base";
+  std::filesystem::create_directories(base + "/opt/tools");
+  std::filesystem::permissions(base + "/opt", std::filesystem::perms::owner_all);
+  WriteHostFile(base + "/opt/tools/readme", "of the base\n");
+  const std::string spec = "host:project?at=/opt/tools";  // relative to where the command runs
+  const std::string here = std::filesystem::current_path();
+  std::filesystem::current_path(folder_.path());
+  EXPECT_THAT(Text({"init", workspace_, "--layer", spec, "--layer", base}), HasSubstr("layers=2"));
+  EXPECT_THAT(Text({"init", workspace_ + "2", "--layer", base, "--layer", spec}), HasSubstr("layers=2"));
+  std::filesystem::current_path(here);
+  EXPECT_THAT(Names(Json({"ls", workspace_, "opt/tools", "--json"})), ElementsAre("link", "readme", "src"));
+  EXPECT_EQ(Text({"cat", workspace_, "opt/tools/readme"}), "read me\n");
+  EXPECT_EQ(Text({"cat", workspace_ + "2", "opt/tools/readme"}), "of the base\n");
+  EXPECT_EQ(Json({"stat", workspace_, "opt", "--json"}).at("mode"), "0700") << "that of the base";
+  // Served alone, all above it is made up; and what is written there is found again.
+  const std::string alone = "host:" + dir_ + "?at=/deep/down";
+  for (int life = 0; life < 2; ++life) {
+    ServedProcess served({alone, "--insecure-ports"}, 0, environment_);
+    SyncClient client(served.port());
+    ASSERT_TRUE(client.mounted()) << served.process().errors();
+    EXPECT_THAT(client.Names("/deep"), ElementsAre("down"));
+    if (life == 0) {
+      ASSERT_EQ(client.WriteFile("/deep/down/src/new", "x"), 0);
+      ASSERT_EQ(client.WriteFile("/deep/beside", "y"), 0);
+    }
+    std::string content;
+    EXPECT_EQ(client.ReadFile("/deep/down/src/main.c", &content), 0);
+    EXPECT_EQ(content, "int main() {}\n");
+  }
+  EXPECT_EQ(Text({"diff", alone}), "A /deep/beside\nA /deep/down/src/new\n");
+  EXPECT_THAT(Text({"check", alone}), HasSubstr("no damage found"));
+}
+
 TEST_F(Look, ALayersPathMayBeAnyBytes) {
   const std::string raw = folder_ / "\xff\xfe\n";
   std::filesystem::create_directories(raw);

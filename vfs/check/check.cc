@@ -95,8 +95,9 @@ class Check {
       findings.Add(Severity::kDamage, fault.layer, fault.what, fault.advice);
     }
     if (!lower_ || lower_->empty()) return;
-    auto root = lower_->Root();
-    Result<LowerListing> listing = root ? lower_->List(root->node) : Result<LowerListing>(Fail(root.error()));
+    auto root = lower_->Root(kBackground);
+    Result<LowerListing> listing =
+        root ? lower_->List(kBackground, root->node) : Result<LowerListing>(Fail(root.error()));
     if (!listing)
       findings.Add(Severity::kDamage, path_, "the layers cannot be read: " + std::string(listing.error().message()),
                    "put them back");

@@ -1,8 +1,11 @@
 // AtLayer: a layer that shows another one at a sub-directory, so that it takes part in a merge there and nowhere else.
 //
-// The directories on the way are made up: mode 0755, of root, with time 0, each holding the next one alone. They merge
-// with other layers' directories as any directory does. Their ids are those that layers leave free (kFirstFreeId), by
-// depth; all other nodes keep the ids that they have in the inner layer, so they stay when it is shown elsewhere.
+// The directories on the way are made up, each holding the next one alone. They merge with other layers' directories as
+// any directory does, but for their attributes: where a layer below has the directory too, its owner and mode count
+// (LayerStat::made_up). Else it is of root, with mode 0755 and time 0.
+//
+// Ids of what is made up are those that layers leave free (kFirstFreeId), by depth. All other nodes keep the ids that
+// they have in the inner layer.
 #pragma once
 
 #include <memory>

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "vfs/layer.h"
 
 namespace strata::vfs::host {
 namespace {

@@ -91,7 +91,7 @@ Result<void> WorkspaceImpl::Start(const std::vector<Resolution>* resolutions) {
   past_requests_ = std::move(opened.past_requests);
   if (options_.read_only) STRATA_TRY(MemoryReplay(*journal_, table_, loader_, config_.name_key).Run());
 
-  STRATA_TRY(loader_.LoadObject({kRootInode, Generation(0), 0}, true));
+  STRATA_TRY(loader_.LoadObject(kBackground, {kRootInode, Generation(0), 0}, true));
   {
     StripeLock lock(table_);
     lock.Lock({kRootInode});

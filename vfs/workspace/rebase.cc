@@ -15,9 +15,11 @@ namespace strata::vfs {
 
 // `moved`: for each layer, whether it is another one now.
 Result<void> WorkspaceImpl::CheckNothingLiesOver(const std::vector<bool>& moved) {
-  STRATA_ASSIGN(const LowerFound root, lower_.Root());
+  STRATA_ASSIGN(const LowerFound root, lower_.Root(kBackground));
   const auto stays = [&](const InodeRecord& record, const Origin::Source& source) {
     if (source.layer >= moved.size() || !moved[source.layer]) return true;
+    // Made up, by the same spec (at_layer.h).
+    if (source.node >= kFirstFreeId) return true;
     if (record.ino != kRootInode) return false;
     return std::ranges::any_of(root.node.sources, [&](const Origin::Source& now) {
       return now.layer == source.layer && now.node == source.node;
