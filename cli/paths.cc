@@ -4,34 +4,37 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <utility>
 
 #include "base/hash.h"
 #include "cli/command.h"
 
 namespace strata::cli {
+namespace {
+
+// $XDG_STATE_HOME/strata; `instead`: the option that names another place.
+Result<std::string> StateFolder(std::string_view instead) {
+  if (const char* xdg = std::getenv("XDG_STATE_HOME"); xdg != nullptr && xdg[0] == '/') {
+    return std::string(xdg) + "/strata";
+  }
+  if (const char* home = std::getenv("HOME"); home != nullptr && home[0] == '/') {
+    return std::string(home) + "/.local/state/strata";
+  }
+  return Fail(Errc::kInvalid, "neither XDG_STATE_HOME nor HOME is set; say where with " + std::string(instead));
+}
+
+std::string HashText(const SipHashKey& key, std::string_view text) {
+  char hash[17];
+  std::snprintf(hash, sizeof hash, "%016llx", static_cast<unsigned long long>(SipHash24(key, AsBytes(text))));
+  return hash;
+}
+
+}  // namespace
 
 Result<std::string> AbsolutePath(const std::string& path) {
   std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
   if (!real) return Fail(Status::FromErrno(errno, path));
   return std::string(real.get());
-}
-
-Result<std::string> DefaultWorkspace(const std::string& folder) {
-  std::string state;
-  if (const char* xdg = std::getenv("XDG_STATE_HOME"); xdg != nullptr && xdg[0] == '/') {
-    state = xdg;
-  } else if (const char* home = std::getenv("HOME"); home != nullptr && home[0] == '/') {
-    state = std::string(home) + "/.local/state";
-  } else {
-    return Fail(Errc::kInvalid, "neither XDG_STATE_HOME nor HOME is set; say where with --workspace PATH");
-  }
-  // The name is for people, the hash of the whole path tells equal names apart.
-  std::string name = folder.substr(folder.rfind('/') + 1);
-  if (name.empty()) name = "root";
-  char hash[17];
-  std::snprintf(hash, sizeof hash, "%016llx",
-                static_cast<unsigned long long>(SipHash24({0x737472617461, 0x776f726b}, AsBytes(folder))));
-  return state + "/strata/" + name.substr(0, 200) + "-" + std::string(hash, 12);
 }
 
 Result<void> MakeParents(const std::string& path) {
@@ -46,19 +49,72 @@ Result<void> MakeParents(const std::string& path) {
 
 vfs::OpContext LocalContext() { return {.credentials = {}, .may_block = true}; }
 
-Result<std::string> WorkspaceOf(const std::string& path) {
-  STRATA_ASSIGN(std::string workspace, AbsolutePath(path));
-  if (vfs::IsWorkspace(Env::System(), workspace)) return workspace;
-  STRATA_ASSIGN(std::string made_for, DefaultWorkspace(workspace));
-  return vfs::IsWorkspace(Env::System(), made_for) ? made_for : workspace;
+bool IsFolderAlone(const vfs::LayerSpec& spec) {
+  return spec.kind == vfs::LayerKind::kHost && spec.markers == kAlone && spec.at.empty();
 }
 
-Result<std::unique_ptr<vfs::Workspace>> OpenForReading(const std::string& path) {
-  Env& env = Env::System();
-  STRATA_ASSIGN(std::string workspace, WorkspaceOf(path));
+std::string ShownSpec(const vfs::LayerSpec& spec) {
+  return IsFolderAlone(spec) ? spec.path : vfs::FormatLayerSpec(spec);
+}
+
+Result<vfs::LayerSpec> ReadSpec(const std::string& text, const vfs::MarkerStyles& markers) {
+  static constexpr std::string_view kEarlier = ",markers=";
+  STRATA_ASSIGN(vfs::LayerSpec spec, vfs::ParseLayerSpec(text, markers));
+  if (spec.kind == vfs::LayerKind::kCastore) {
+    // Other stores are named by a word and ':'.
+    if (spec.store.find(':') < spec.store.find('/')) return spec;
+    STRATA_ASSIGN(spec.store, AbsolutePath(spec.store));
+    return spec;
+  }
+  auto path = AbsolutePath(spec.path);
+  const std::size_t option = text.rfind(kEarlier);
+  const bool by_itself = spec.path == text;
+  if (!path && by_itself && option != std::string::npos) {
+    auto said = vfs::ParseMarkers(std::string_view(text).substr(option + kEarlier.size()));
+    if (!said) return Fail(said.error().WithContext("layer " + text));
+    spec.markers = *said;
+    path = AbsolutePath(text.substr(0, option));
+  }
+  if (!path && by_itself && text.find(':') < text.find('/')) {
+    return Fail(path.error().code(), std::string(path.error().message()) +
+                                         "; what is no folder begins with its kind, which are host: and castore:");
+  }
+  if (!path) return Fail(path.error());
+  spec.path = std::move(*path);
+  return spec;
+}
+
+Result<std::string> DefaultWorkspace(const vfs::LayerSpec& spec) {
+  STRATA_ASSIGN(const std::string state, StateFolder("--workspace PATH"));
+  // The name is for people, the hash of the whole tells equal names apart.
+  const std::string& named = spec.kind == vfs::LayerKind::kCastore ? spec.root : spec.path;
+  std::string name = named.substr(named.rfind('/') + 1);
+  if (name.empty()) name = "root";
+  const std::string hash = HashText({0x737472617461, 0x776f726b}, ShownSpec(spec));
+  return state + "/" + name.substr(0, 200) + "-" + hash.substr(0, 12);
+}
+
+Result<std::string> DefaultHome(const std::string& spec) {
+  STRATA_ASSIGN(const std::string state, StateFolder("--state DIR"));
+  return state + "/volumes/" + HashText({0x737472617461, 0x686f6d65}, spec);
+}
+
+Result<std::string> WorkspaceOf(const std::string& text) {
+  STRATA_ASSIGN(const vfs::LayerSpec spec, ReadSpec(text, kAlone));
+  const bool folder = IsFolderAlone(spec);
+  if (folder && vfs::IsWorkspace(Env::System(), spec.path)) return spec.path;
+  STRATA_ASSIGN(std::string made_for, DefaultWorkspace(spec));
+  if (vfs::IsWorkspace(Env::System(), made_for)) return made_for;
+  if (folder) return spec.path;
+  return Fail(Errc::kNotFound, "there is no workspace over " + ShownSpec(spec) + "; strata serve " + text +
+                                   " makes one, or strata init");
+}
+
+Result<std::unique_ptr<vfs::Workspace>> OpenForReading(const std::string& text) {
+  STRATA_ASSIGN(std::string workspace, WorkspaceOf(text));
   vfs::WorkspaceOptions options;
   options.read_only = true;
-  return vfs::Workspace::Open(env, workspace, options);
+  return vfs::Workspace::Open(Env::System(), workspace, options);
 }
 
 Result<vfs::Entry> Walk(vfs::FileSystem& volume, std::string_view path) {

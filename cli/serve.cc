@@ -32,11 +32,18 @@ void BecomeIoFlusher() {
               {"hint", "a mount on this machine may hang when memory is short: run as root or with CAP_SYS_RESOURCE"}});
 }
 
+// Whether a workspace over `layer` is one over what was asked for. Who says nothing of markers takes any.
+bool IsOver(vfs::LayerSpec layer, const vfs::LayerSpec& asked) {
+  if (asked.markers == kAlone) layer.markers = kAlone;
+  return layer == asked;
+}
+
 // The workspace folder to serve, made if this is the first time and nobody's is to be taken over.
 Result<std::string> FindWorkspace(const ServeArguments& arguments) {
   Env& env = Env::System();
-  STRATA_ASSIGN(std::string target, AbsolutePath(arguments.target));
-  if (vfs::IsWorkspace(env, target)) {
+  STRATA_ASSIGN(const vfs::LayerSpec spec, ReadSpec(arguments.target, kAlone));
+  const std::string target = ShownSpec(spec);
+  if (IsFolderAlone(spec) && vfs::IsWorkspace(env, target)) {
     if (!arguments.workspace.empty()) {
       return Fail(Errc::kInvalid, target + " is a workspace itself; --workspace goes with a plain folder");
     }
@@ -44,12 +51,12 @@ Result<std::string> FindWorkspace(const ServeArguments& arguments) {
   }
   std::string workspace = arguments.workspace;
   if (workspace.empty()) {
-    STRATA_ASSIGN(workspace, DefaultWorkspace(target));
+    STRATA_ASSIGN(workspace, DefaultWorkspace(spec));
     STRATA_TRY(MakeParents(workspace));
   }
   if (vfs::IsWorkspace(env, workspace)) {
     STRATA_ASSIGN(vfs::WorkspaceConfig config, vfs::LoadWorkspaceConfig(env, workspace));
-    if (config.layers.size() != 1 || config.layers[0].path != target) {
+    if (config.layers.size() != 1 || !IsOver(config.layers[0].spec, spec)) {
       return Fail(Errc::kExists, workspace + " is a workspace over something else than " + target +
                                      "; choose another with --workspace, or serve that one: strata serve " + workspace);
     }
@@ -61,21 +68,30 @@ Result<std::string> FindWorkspace(const ServeArguments& arguments) {
     return Fail(Errc::kNotFound, "there is no workspace over " + target +
                                      " yet, so no server to take over; leave --takeover out to start one");
   } else {
-    // One layer has none beneath that a marker could hide: whatever lies in the folder is shown as it is.
-    STRATA_TRY(vfs::InitWorkspace(env, workspace, {vfs::LayerSpec{.path = target, .markers = {}}}));
+    STRATA_TRY(vfs::InitWorkspace(env, workspace, {spec}));
   }
   return AbsolutePath(workspace);
 }
 
 // Where is kept which clients have locks; empty: nowhere.
-Result<std::string> FindStateFolder(const ServeArguments& arguments, const Serving& serving) {
-  if (!serving.server.locks) return std::string();
-  // With --read-only nothing is written to the workspace.
-  if (arguments.state.empty()) return arguments.read_only ? std::string() : serving.workspace;
-  STRATA_ASSIGN(std::string folder, AbsolutePath(arguments.state));
-  STRATA_TRY(MakeParents(folder));
-  STRATA_TRY(Env::System().CreateDirectory(folder));
-  return folder;
+Result<void> FindStateFolder(const ServeArguments& arguments, Serving& serving) {
+  std::string& folder = serving.server.state_folder;
+  if (!serving.server.locks) return {};
+  if (!arguments.state.empty()) {
+    STRATA_TRY(MakeParents(arguments.state));
+    STRATA_TRY(Env::System().CreateDirectory(arguments.state));
+    STRATA_ASSIGN(folder, AbsolutePath(arguments.state));
+    serving.state_needed = true;
+    return {};
+  }
+  folder = serving.workspace;
+  if (!arguments.read_only) return {};
+  // Nothing is written to the workspace, which then has a home as a volume without one has.
+  auto home = DefaultHome(vfs::FormatLayerSpec({.path = serving.workspace}));
+  const Result<void> made = home ? MakeParents(*home) : Result<void>(Fail(home.error()));
+  if (!made) log::Warning("no_state_folder", {{"error", made.error()}});
+  folder = made ? std::move(*home) : std::string();
+  return {};
 }
 
 // Fails where the server would for a port that is taken: before a workspace is made for nothing.
@@ -130,7 +146,7 @@ Result<void> Serve(const ServeArguments& arguments, std::optional<Takeover>& tak
     for (const Endpoint& endpoint : serving.server.listen) STRATA_TRY(CheckFree(endpoint));
     STRATA_ASSIGN(serving.workspace, FindWorkspace(arguments));
   }
-  STRATA_ASSIGN(serving.server.state_folder, FindStateFolder(arguments, serving));
+  STRATA_TRY(FindStateFolder(arguments, serving));
   return ServeUntilTold(serving, takeover ? &*takeover : nullptr, [&](const Server& server) {
     PrintReady(server, serving.workspace, arguments.read_only,
                serving.server.locks && serving.server.portmap == PortmapMode::kAuto);
@@ -173,7 +189,7 @@ void AddAccessOptions(CLI::App& command, ServeArguments& arguments) {
   command
       .add_option("--state", arguments.state,
                   "Where is kept which clients have locks, so that they claim them again after a restart; default: the "
-                  "workspace, with --read-only nowhere")
+                  "workspace, with --read-only a folder of its own under $XDG_STATE_HOME/strata/volumes")
       ->type_name("DIR");
   command
       .add_flag("--takeover", arguments.takeover,
@@ -182,6 +198,11 @@ void AddAccessOptions(CLI::App& command, ServeArguments& arguments) {
       ->excludes(listen)
       ->excludes(read_only)
       ->excludes(portmap);
+  command
+      .add_flag("--rebase", arguments.rebase,
+                "Where a layer's spec names another tree than the workspace was laid over, lay it over that one for "
+                "good; refused where the workspace changed anything of the old one")
+      ->excludes(read_only);
 }
 
 // What is kept, and in how much memory.
@@ -220,11 +241,13 @@ void AddServe(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<ServeArguments>();
   CLI::App* command =
       app.add_subcommand("serve", "Serve a folder as a writable copy-on-write workspace, or a workspace, over NFSv3");
-  command->add_option("DIR", arguments->target, "The folder (it never changes), or a workspace made by init")
+  command
+      ->add_option("SPEC", arguments->target,
+                   "A folder (it never changes), or a workspace made by init; or a spec as that of init's --layer")
       ->required();
   command
       ->add_option("--workspace", arguments->workspace,
-                   "Where what clients write is kept; default: a folder of DIR's own under $XDG_STATE_HOME/strata")
+                   "Where what clients write is kept; default: a folder of SPEC's own under $XDG_STATE_HOME/strata")
       ->type_name("PATH");
   AddAccessOptions(*command, *arguments);
   AddVolumeOptions(*command, *arguments);

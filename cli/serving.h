@@ -12,6 +12,8 @@ namespace strata::cli {
 
 struct Serving {
   std::string workspace;  // its folder
+  // Where server.state_folder cannot be had, as while another server has it, it ends; else locks are kept in memory.
+  bool state_needed = false;
   vfs::WorkspaceOptions options;
   ServerOptions server;
   ExportOptions exported;

@@ -21,9 +21,9 @@
 
 namespace strata::vfs {
 
-// A node of a layer. `id` is unique in the layer, never 0, below 2^55, the same across restarts and the same for all
-// hard links of a file. `parent` is the id of a directory that holds it: with it the layer finds a node that it has
-// forgotten. It is 0 for the root and for a file with several links.
+// A node of a layer. `id` is unique in the layer, never 0, below kFirstFreeId, the same across restarts and the same
+// for all hard links of a file. `parent` is the id of a directory that holds it: with it the layer finds a node that it
+// has forgotten. It is 0 for the root and for a file with several links.
 struct LayerNode {
   std::uint64_t id = 0;
   std::uint64_t parent = 0;
@@ -31,6 +31,8 @@ struct LayerNode {
 };
 
 inline constexpr int kLayerIdBits = 55;
+// Layers leave the last ids free for what is put around them (vfs/layer/at_layer.h).
+inline constexpr std::uint64_t kFirstFreeId = (std::uint64_t{1} << kLayerIdBits) - (1 << 12);
 
 // How a layer's nodes may say that a name of the layers below is deleted, or that a directory hides theirs (specs
 // overlay 7).
@@ -48,6 +50,8 @@ struct LayerStat {
   std::uint32_t generation = 0;
   bool whiteout = false;  // the name is deleted in the layers below; no other member but node counts then
   bool opaque = false;    // a directory that hides those of the layers below
+  // A directory that no tree has: where a layer below has one, that one's attributes are the merged directory's.
+  bool made_up = false;
 };
 
 // What a layer promises of itself.

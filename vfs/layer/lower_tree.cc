@@ -41,13 +41,17 @@ class Merge {
     if (stat.whiteout) return false;
     const Attributes& attributes = stat.attributes;
     const bool directory = attributes.type == FileType::kDirectory;
-    if (found_.node.sources.empty()) {
+    const bool first = found_.node.sources.empty();
+    if (!first && !directory) return false;
+    if (first || made_up_) {
+      const Time mtime = found_.attributes.mtime, ctime = found_.attributes.ctime;
       found_.attributes = attributes;
-    } else {
-      if (!directory) return false;
+      made_up_ = stat.made_up;
+      if (!first) KeepLatest(mtime, ctime);
+    }
+    if (!first) {
       found_.attributes.nlink = 1;
-      found_.attributes.mtime = std::max(found_.attributes.mtime, attributes.mtime);
-      found_.attributes.ctime = std::max(found_.attributes.ctime, attributes.ctime);
+      KeepLatest(attributes.mtime, attributes.ctime);
     }
     const std::array<std::uint64_t, 4> seen{position, stat.node.id, static_cast<std::uint64_t>(attributes.mtime.ns),
                                             static_cast<std::uint64_t>(attributes.ctime.ns)};
@@ -68,8 +72,14 @@ class Merge {
   }
 
  private:
+  void KeepLatest(Time mtime, Time ctime) {
+    found_.attributes.mtime = std::max(found_.attributes.mtime, mtime);
+    found_.attributes.ctime = std::max(found_.attributes.ctime, ctime);
+  }
+
   LowerFound found_;
   bool several_links_ = false;
+  bool made_up_ = false;  // where the attributes came from
 };
 
 bool Precedes(const LowerListing& listing, const LowerListing::Item& a, const LowerListing::Item& b) {
@@ -320,7 +330,9 @@ Result<LowerListing> LowerTree::ListMerged(const OpContext& context, const Lower
 
 LowerTree::Top LowerTree::TopOf(const LowerNode& node) const {
   if (node.sources.empty()) return {};
-  const Origin::Source& source = node.sources.front();
+  // What is made up has nothing to say where another source does.
+  const auto real = std::ranges::find_if(node.sources, [](const auto& each) { return each.node < kFirstFreeId; });
+  const Origin::Source& source = real == node.sources.end() ? node.sources.front() : *real;
   return {LayerAt(source.layer), {source.node, source.parent}};
 }
 

@@ -47,7 +47,8 @@ struct LowerNode {
 
 struct LowerFound {
   LowerNode node;
-  // Of the highest source; attributes.ino is node.number. Of a directory mtime and ctime are the latest of all sources.
+  // Of the highest source that is not made up; attributes.ino is node.number. Of a directory mtime and ctime are the
+  // latest of all sources.
   // Its nlink is 1 where several contribute, as where a file system does not count: counting would take a listing.
   Attributes attributes;
   // Of a directory: another one whenever an entry came or went in a layer that contributes, as far as times tell.

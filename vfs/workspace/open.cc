@@ -27,10 +27,16 @@ MemoryBudget BudgetOf(const WorkspaceOptions& options) {
 
 Result<std::unique_ptr<Workspace>> Workspace::Open(Env& env, const std::string& path, const WorkspaceOptions& options) {
   STRATA_ASSIGN(WorkspaceConfig config, LoadWorkspaceConfig(env, path));
-  STRATA_ASSIGN(auto layers,
-                OpenLayers(config.layers, path, MemoryBudget::Of(options.memory_bytes).host, options.layer_recheck_ns));
-  auto workspace = std::make_unique<WorkspaceImpl>(env, path, std::move(config), std::move(layers), options);
-  STRATA_TRY(workspace->Start());
+  const LayerOpeners& openers = options.openers != nullptr ? *options.openers : LayerOpeners::Default();
+  const std::size_t memory = MemoryBudget::Of(options.memory_bytes).host;
+  STRATA_ASSIGN(OpenedLayers opened, OpenLayers(config, path, openers, memory, options.layer_recheck_ns));
+  if (!options.rebase || options.read_only) {
+    for (std::size_t i = 0; i < config.layers.size(); ++i) {
+      STRATA_TRY(CheckResolution(path, config.layers[i], opened.resolutions[i]));
+    }
+  }
+  auto workspace = std::make_unique<WorkspaceImpl>(env, path, std::move(config), std::move(opened.layers), options);
+  STRATA_TRY(workspace->Start(&opened.resolutions));
   return workspace;
 }
 
@@ -39,7 +45,7 @@ Result<std::unique_ptr<Workspace>> Workspace::OpenOver(Env& env, const std::stri
                                                        const WorkspaceOptions& options) {
   STRATA_ASSIGN(WorkspaceConfig config, LoadWorkspaceConfig(env, path));
   auto workspace = std::make_unique<WorkspaceImpl>(env, path, std::move(config), std::move(layers), options);
-  STRATA_TRY(workspace->Start());
+  STRATA_TRY(workspace->Start(nullptr));
   return workspace;
 }
 
@@ -66,7 +72,7 @@ Result<void> WorkspaceImpl::TakeLock() {
   return Fail(Errc::kBusy, path_ + " is being served by another process; end that one first, or use --read-only");
 }
 
-Result<void> WorkspaceImpl::Start() {
+Result<void> WorkspaceImpl::Start(const std::vector<Resolution>* resolutions) {
   if (!options_.read_only) {
     STRATA_TRY(TakeLock());
     RemoveCheckIndex(env_, CheckIndexPath(path_));
@@ -94,6 +100,7 @@ Result<void> WorkspaceImpl::Start() {
     root_ = root->id();
   }
   if (options_.read_only) return {};
+  if (options_.rebase && resolutions != nullptr) STRATA_TRY(Rebase(*resolutions));
   keeper_->Start();
   cleaner_.emplace(env_, *journal_, *index_, *keeper_, static_cast<Cleaner::Volume&>(*this), path_);
   cleaner_->Start(options_.history);

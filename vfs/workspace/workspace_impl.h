@@ -66,7 +66,8 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config, std::vector<std::unique_ptr<Layer>> layers,
                 const WorkspaceOptions& options);
   ~WorkspaceImpl() override;
-  Result<void> Start();
+  // `resolutions`: of the layers as they were opened; null where it was opened over others.
+  Result<void> Start(const std::vector<Resolution>* resolutions);
 
   const VolumeInfo& Volume() const override { return volume_; }
   ObjectId Root() const override { return root_; }
@@ -300,6 +301,8 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
 
   // -- open.cc --
   Result<void> TakeLock();
+  Result<void> Rebase(const std::vector<Resolution>& found);
+  Result<void> CheckNothingLiesOver(const std::vector<bool>& moved);
   void NoteChange();
   // Before `inode` is marked as changed: counts what then cannot be dropped, the inode and `more` bytes that hang on
   // it.
