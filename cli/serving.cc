@@ -54,6 +54,12 @@ auto OpenPatiently(bool again, const Open& open) {
 }
 
 Result<void> OpenWorkspace(const Serving& serving, bool again, Life& life) {
+  if (serving.workspace.empty()) {
+    Env& env = Env::System();
+    STRATA_ASSIGN(const vfs::VolumeKeys keys, vfs::OpenHome(env, serving.home, vfs::FormatLayerSpec(serving.tree)));
+    STRATA_ASSIGN(life.workspace, vfs::Workspace::OpenAsItIs(env, serving.tree, keys, serving.home, serving.options));
+    return {};
+  }
   vfs::WorkspaceOptions options = serving.options;
   // Who asked for it meant what the layers were then.
   if (again) options.rebase = false;

@@ -261,6 +261,7 @@ Result<std::string> WorkspaceImpl::GetXattr(const OpContext& context, const Obje
 
 Result<SpaceUsage> WorkspaceImpl::Usage(const OpContext& context, const ObjectId& id) {
   STRATA_TRY(GetAttributes(context, id));
+  if (path_.empty()) return SpaceUsage();  // there is no room for anything
   STRATA_ASSIGN(Env::Space space, env_.SpaceOf(path_));
   SpaceUsage usage;
   usage.total_bytes = space.total;
