@@ -10,17 +10,10 @@
 #include "base/bytes.h"
 #include "base/fetch.h"
 #include "base/status.h"
+#include "store/blobs/chunk_list.h"
 #include "store/digest.h"
 
 namespace strata::store {
-
-// A stretch of a blob that is stored, and verified, by itself.
-struct ChunkMeta {
-  Digest digest;
-  std::uint64_t size = 0;
-  friend bool operator==(const ChunkMeta&, const ChunkMeta&) = default;
-};
-using ChunkList = std::vector<ChunkMeta>;
 
 // Bytes in memory for as long as `pin` lives.
 struct BlobBytes {

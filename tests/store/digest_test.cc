@@ -13,13 +13,14 @@ namespace {
 constexpr std::string_view kEmptyHex = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
 constexpr std::string_view kEmptyText = "b3:rxNJufX5oaagQE3qNtzJSZvLJcmtwRK3zJqTyuQfMmI=";
 
-std::string HexOf(std::string_view content) { return Digest::Of(AsBytes(content)).Hex(); }
+std::string DigestHexOf(std::string_view content) { return Digest::Of(AsBytes(content)).Hex(); }
 
 TEST(Digest, CA19_TheVectorsOfBlobs) {
-  EXPECT_EQ(HexOf(""), kEmptyHex);
+  EXPECT_EQ(DigestHexOf(""), kEmptyHex);
   EXPECT_EQ(Digest::OfEmpty().Hex(), kEmptyHex);
-  EXPECT_EQ(HexOf(std::string_view("\0\1", 2)), "7b7015bb92cf0b318037702a6cdd81dee41224f734684c2c122cd6359cb1ee63");
-  EXPECT_EQ(HexOf("Hello World!"), "5ca7815adcb484e9a136c11efe69c1d530176d549b5d18d038eb5280b4b3470c");
+  EXPECT_EQ(DigestHexOf(std::string_view("\0\1", 2)),
+            "7b7015bb92cf0b318037702a6cdd81dee41224f734684c2c122cd6359cb1ee63");
+  EXPECT_EQ(DigestHexOf("Hello World!"), "5ca7815adcb484e9a136c11efe69c1d530176d549b5d18d038eb5280b4b3470c");
   EXPECT_EQ(Digest::Of(MakeInput("count", 255 * 4096, 0)).Hex(),
             "a82c5154a7a0c262c6fdb929a317585646f8fbcf80326d0a7b8747edaf2d99d2");
 }
@@ -109,20 +110,20 @@ TEST(Hasher, ACopyGoesOnByItself) {
   assigned = hasher;
   hasher.Update(AsBytes("World!"));
   assigned.Update(AsBytes("there"));
-  EXPECT_EQ(hasher.Finish().Hex(), HexOf("Hello World!"));
-  EXPECT_EQ(copy.Finish().Hex(), HexOf("Hello moon"));
-  EXPECT_EQ(assigned.Finish().Hex(), HexOf("Hello there"));
+  EXPECT_EQ(hasher.Finish().Hex(), DigestHexOf("Hello World!"));
+  EXPECT_EQ(copy.Finish().Hex(), DigestHexOf("Hello moon"));
+  EXPECT_EQ(assigned.Finish().Hex(), DigestHexOf("Hello there"));
   const Hasher moved(std::move(copy));
-  EXPECT_EQ(moved.Finish().Hex(), HexOf("Hello moon"));
+  EXPECT_EQ(moved.Finish().Hex(), DigestHexOf("Hello moon"));
 }
 
 TEST(Hasher, MoreMayFollowAfterAFinishAndAResetBeginsAnew) {
   Hasher hasher;
   EXPECT_EQ(hasher.Finish(), Digest::OfEmpty());
   hasher.Update(AsBytes("Hello "));
-  EXPECT_EQ(hasher.Finish().Hex(), HexOf("Hello "));
+  EXPECT_EQ(hasher.Finish().Hex(), DigestHexOf("Hello "));
   hasher.Update(AsBytes("World!"));
-  EXPECT_EQ(hasher.Finish().Hex(), HexOf("Hello World!"));
+  EXPECT_EQ(hasher.Finish().Hex(), DigestHexOf("Hello World!"));
   hasher.Reset();
   EXPECT_EQ(hasher.Finish(), Digest::OfEmpty());
 }

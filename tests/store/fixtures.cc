@@ -44,6 +44,16 @@ std::vector<std::byte> FromHex(std::string_view hex) {
   return bytes;
 }
 
+std::string ToHex(ByteSpan bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string hex;
+  for (const std::byte byte : bytes) {
+    hex += kDigits[std::to_integer<std::size_t>(byte) >> 4];
+    hex += kDigits[std::to_integer<std::size_t>(byte) & 15];
+  }
+  return hex;
+}
+
 std::vector<std::byte> MakeInput(std::string_view kind, std::size_t length, std::uint64_t seed) {
   if (kind == "noise") return MakeNoise(length, seed);
   std::vector<std::byte> bytes(length);

@@ -29,6 +29,7 @@ nlohmann::json ReadFixture(std::string_view name);
   }
 
 std::vector<std::byte> FromHex(std::string_view hex);
+std::string ToHex(ByteSpan bytes);
 inline std::string TextFromHex(std::string_view hex) { return std::string(AsText(FromHex(hex))); }
 
 // The inputs that fastcdc.json and tvix/large.json name by `kind`, `length` and `seed`.
