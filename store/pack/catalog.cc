@@ -33,13 +33,9 @@ std::shared_ptr<const CatalogView> Catalog::view() const {
   return view_;
 }
 
-Result<void> Catalog::Find(bool may_block, PackClass pack_class, const Digest& digest, Places& places) {
+Result<void> Catalog::Find(bool may_block, PackClass pack_class, const Digest& digest, bool with_bad, Places& places) {
   const auto add = [&](const Location& location, bool durable) {
-    if (any_bad_.load(std::memory_order_relaxed)) {
-      const MutexLock lock(mutex_);
-      if (bad_.contains({location.pack.value, location.offset})) return;
-    }
-    places.push_back({location, durable});
+    if (with_bad || !IsBad(location)) places.push_back({location, durable});
   };
   if (const auto location = tails(pack_class).Find(digest)) add(*location, false);
   const std::shared_ptr<const CatalogView> view = this->view();
@@ -59,6 +55,12 @@ void Catalog::MarkBad(const Location& location) {
   const MutexLock lock(mutex_);
   if (bad_.size() < kMostBad) bad_.insert({location.pack.value, location.offset});
   any_bad_.store(true, std::memory_order_relaxed);
+}
+
+bool Catalog::IsBad(const Location& location) const {
+  if (!any_bad_.load(std::memory_order_relaxed)) return false;
+  const MutexLock lock(mutex_);
+  return bad_.contains({location.pack.value, location.offset});
 }
 
 Result<bool> Catalog::Look() {

@@ -66,14 +66,15 @@ class Catalog {
     bool durable = false;  // an index has it, which says that it is
   };
   using Places = absl::InlinedVector<Place, 2>;
-  // Where records of this class with the digest lie, as far as is known; those that were bad are left out.
-  Result<void> Find(bool may_block, PackClass pack_class, const Digest& digest, Places& places);
+  // Where records of this class with the digest lie, as far as is known; those that were bad only `with_bad`.
+  Result<void> Find(bool may_block, PackClass pack_class, const Digest& digest, bool with_bad, Places& places);
   // Whether anything has changed, which is then known. Asks the disk.
   Result<bool> Look() STRATA_EXCLUDES(mutex_, reload_mutex_);
   // Reads the folder anew.
   Result<void> Reload() STRATA_EXCLUDES(mutex_, reload_mutex_);
-  // What was read there does not check: it is not given again, so that a copy, or the same put anew, takes its place.
+  // What was read there does not check: so a copy, or the same put anew, takes its place. Remembered by this process.
   void MarkBad(const Location& location) STRATA_EXCLUDES(mutex_);
+  bool IsBad(const Location& location) const STRATA_EXCLUDES(mutex_);
 
   std::shared_ptr<const CatalogView> view() const STRATA_EXCLUDES(mutex_);
 
