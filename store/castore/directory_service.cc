@@ -1,5 +1,6 @@
 #include "store/castore/directory_service.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,7 +16,7 @@ struct Seen {
 };
 
 std::unexpected<Status> MissingChild(const DirectoryService& service, const Digest& root, const Digest& child) {
-  return Fail(Errc::kCorrupt, service.Describe() + " lacks the directory " + child.Text() + ", which lies beneath " +
+  return Fail(Errc::kCorrupt, service.Describe() + " lacks the directory " + child.Text() + " of the tree " +
                                   root.Text() + "; put that tree anew, or fetch it from where it is whole");
 }
 
@@ -79,6 +80,29 @@ Result<void> DirectoryService::GetRecursive(const Waiting& waiting, const Digest
 Result<std::unique_ptr<DirectoryPutter>> DirectoryService::PutMany() { return std::make_unique<PutterByPut>(*this); }
 
 Result<void> DirectoryService::Sync() { return {}; }
+
+Result<std::optional<Node>> FindNode(DirectoryService& service, const Waiting& waiting, const Node& root,
+                                     std::string_view path) {
+  // All of it, before anything is said of what is there.
+  for (std::string_view rest = path; !path.empty();) {
+    const std::size_t slash = rest.find('/');
+    if (auto name = CheckNodeName(rest.substr(0, slash)); !name) return Fail(name.error().WithContext("a path"));
+    if (slash == std::string_view::npos) break;
+    rest.remove_prefix(slash + 1);
+  }
+  Node node = root;
+  while (!path.empty()) {
+    const std::string_view name = path.substr(0, path.find('/'));
+    path.remove_prefix(std::min(path.size(), name.size() + 1));
+    if (node.kind != NodeKind::kDirectory) return std::nullopt;
+    STRATA_ASSIGN(const std::optional<Directory> directory, service.Get(waiting, node.digest));
+    if (!directory) return MissingChild(service, root.digest, node.digest);
+    const std::size_t index = directory->Find(name);
+    if (index == directory->count()) return std::nullopt;
+    node = directory->At(index).node();
+  }
+  return node;
+}
 
 Result<void> VisitLeavesToRoot(DirectoryService& service, const Waiting& waiting, const Digest& root,
                                const std::function<bool(const Directory&)>& visit) {

@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "base/fetch.h"
 #include "base/status.h"
@@ -44,6 +46,12 @@ class DirectoryService {
   // For messages: which store this is.
   virtual std::string Describe() const = 0;
 };
+
+// The node at `path` beneath `root`: names with a slash between each two, nothing for the root itself (CA-7, CA-39).
+// Nothing where there is none, also beneath a file or a symlink, which is not followed. kInvalid for what is no path,
+// such as one with an empty name or ".."; kCorrupt for a directory that is missing.
+Result<std::optional<Node>> FindNode(DirectoryService& service, const Waiting& waiting, const Node& root,
+                                     std::string_view path);
 
 // As GetRecursive, but children before their parents, depth first, the root last (CA-42): the order in which a tree is
 // put elsewhere. Memory: the same, and the directories between the root and the one that is visited.
