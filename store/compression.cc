@@ -80,8 +80,7 @@ Result<void> Compression::Decompress(ByteSpan frame, MutableByteSpan out) {
   if (claimed != out.size()) return Fail(Errc::kCorrupt, "a zstd frame of another size than is expected");
   Lease lease(*this);
   if (lease.expanding() == nullptr) return Fail(Errc::kIo, "no memory to decompress in");
-  const std::size_t size =
-      ZSTD_decompressDCtx(lease.expanding(), out.data(), out.size(), frame.data(), frame.size());
+  const std::size_t size = ZSTD_decompressDCtx(lease.expanding(), out.data(), out.size(), frame.data(), frame.size());
   if (ZSTD_isError(size) != 0) {
     return Fail(Errc::kCorrupt, std::string("a zstd frame cannot be decompressed: ") + ZSTD_getErrorName(size));
   }

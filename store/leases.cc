@@ -234,8 +234,7 @@ Result<void> RemoveEndedLeases(Env& env, const std::string& folder) {
   STRATA_ASSIGN(const auto leases, ReadLeases(env, folder));
   for (const LeaseState& lease : leases) {
     if (!lease.ended) continue;
-    if (auto removed = env.Remove(folder + '/' + lease.id);
-        !removed && removed.error().code() != Errc::kNotFound) {
+    if (auto removed = env.Remove(folder + '/' + lease.id); !removed && removed.error().code() != Errc::kNotFound) {
       return removed;
     }
   }

@@ -93,11 +93,11 @@ class Appender {
   CondVar changed_;
   std::shared_ptr<Pack> pack_ STRATA_GUARDED_BY(mutex_);  // null: none is open
   std::vector<std::byte> buffer_ STRATA_GUARDED_BY(mutex_);
-  std::vector<std::byte> full_ STRATA_GUARDED_BY(mutex_);  // goes to the file before buffer_
-  std::uint64_t written_ STRATA_GUARDED_BY(mutex_) = 0;    // where full_, or else buffer_, belongs
-  bool writing_ STRATA_GUARDED_BY(mutex_) = false;         // full_ is being written, without the lock
-  bool turning_ STRATA_GUARDED_BY(mutex_) = false;         // a full pack is being left
-  bool new_name_ STRATA_GUARDED_BY(mutex_) = false;        // a pack was made since the folder was synced
+  std::vector<std::byte> full_ STRATA_GUARDED_BY(mutex_);               // goes to the file before buffer_
+  std::uint64_t written_ STRATA_GUARDED_BY(mutex_) = 0;                 // where full_, or else buffer_, belongs
+  bool writing_ STRATA_GUARDED_BY(mutex_) = false;                      // full_ is being written, without the lock
+  bool turning_ STRATA_GUARDED_BY(mutex_) = false;                      // a full pack is being left
+  bool new_name_ STRATA_GUARDED_BY(mutex_) = false;                     // a pack was made since the folder was synced
   std::vector<std::shared_ptr<Pack>> packs_ STRATA_GUARDED_BY(mutex_);  // all that are not durable, or in no index
   std::vector<PackRange> ranges_ STRATA_GUARDED_BY(mutex_);             // of table_; the last is of pack_
   std::vector<PackRange> frozen_ranges_ STRATA_GUARDED_BY(mutex_);

@@ -38,7 +38,8 @@ Result<void> Appender::SyncPack(const std::shared_ptr<Pack>& pack, std::uint64_t
   {
     // Another sync may have done it while this one waited.
     const MutexLock lock(mutex_);
-    if (pack->failed) return Fail(Errc::kIo, pack->path + " could not be synced; what was put since is lost, put it again");
+    if (pack->failed)
+      return Fail(Errc::kIo, pack->path + " could not be synced; what was put since is lost, put it again");
     if (pack->synced >= end) return {};
     end = std::max(end, pack == pack_ ? written_ : pack->end);
   }
@@ -148,8 +149,8 @@ Result<void> Appender::PublishIndex() {
     frozen_.reset();
     // Packs that were left, and whose last record an index has by now.
     std::erase_if(packs_, [&](const std::shared_ptr<Pack>& pack) {
-      const bool more = std::ranges::any_of(
-          ranges_, [&](const PackRange& range) { return range.pack == pack->header.id; });
+      const bool more =
+          std::ranges::any_of(ranges_, [&](const PackRange& range) { return range.pack == pack->header.id; });
       if (pack == pack_ || pack->failed || more) return false;
       left.push_back(pack->header.id);
       return true;

@@ -62,24 +62,24 @@ BlobBytes Cut(BlobBytes chunk, std::uint64_t begin, std::uint64_t offset, std::s
 
 class ChunkReader final : public PinningReader {
  public:
-  ChunkReader(Engine& engine, const ChunkMeta& chunk) : engine_(engine), chunk_(chunk) {}
+  ChunkReader(Engine& engine, const ChunkMeta& chunk) : engine_(engine.shared_from_this()), chunk_(chunk) {}
 
   std::uint64_t size() const override { return chunk_.size; }
   Result<BlobBytes> Pin(const Waiting& waiting, std::uint64_t offset, std::size_t length) override {
     if (offset >= chunk_.size || length == 0) return BlobBytes{};
-    STRATA_ASSIGN(BlobBytes chunk, engine_.Chunk(waiting, chunk_.digest, chunk_.size));
+    STRATA_ASSIGN(BlobBytes chunk, engine_->Chunk(waiting, chunk_.digest, chunk_.size));
     return Cut(std::move(chunk), 0, offset, length);
   }
 
  private:
-  Engine& engine_;
+  const std::shared_ptr<Engine> engine_;
   const ChunkMeta chunk_;
 };
 
 class ListReader final : public PinningReader {
  public:
   ListReader(Engine& engine, const Digest& digest, ListContent list)
-      : engine_(engine), digest_(digest), list_(std::move(list)) {}
+      : engine_(engine.shared_from_this()), digest_(digest), list_(std::move(list)) {}
 
   std::uint64_t size() const override { return list_.size(); }
   Result<BlobBytes> Pin(const Waiting& waiting, std::uint64_t offset, std::size_t length) override {
@@ -92,7 +92,7 @@ class ListReader final : public PinningReader {
       at = part->Find(offset - begin);
       at.begin += begin;
     }
-    auto chunk = engine_.Chunk(waiting, at.entry->digest, at.entry->size);
+    auto chunk = engine_->Chunk(waiting, at.entry->digest, at.entry->size);
     if (chunk) return Cut(*std::move(chunk), at.begin, offset, length);
     if (chunk.error().code() == Errc::kWouldBlock) return chunk;
     return Fail(chunk.error().WithContext("byte " + std::to_string(offset) + " of the blob " + digest_.Text()));
@@ -105,7 +105,7 @@ class ListReader final : public PinningReader {
       const MutexLock lock(mutex_);
       if (part_ && part_digest_ == entry.digest) return part_;
     }
-    STRATA_ASSIGN(ListContent content, ReadListPart(engine_, waiting, entry.digest, entry.size));
+    STRATA_ASSIGN(ListContent content, ReadListPart(*engine_, waiting, entry.digest, entry.size));
     auto part = std::make_shared<const Placed>(std::move(content));
     const MutexLock lock(mutex_);
     part_ = part;
@@ -113,7 +113,7 @@ class ListReader final : public PinningReader {
     return part;
   }
 
-  Engine& engine_;
+  const std::shared_ptr<Engine> engine_;
   const Digest digest_;
   const Placed list_;
   Mutex mutex_;

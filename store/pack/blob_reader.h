@@ -9,7 +9,7 @@
 
 namespace strata::store::pack {
 
-// Of a blob in one piece. `engine` must live as long.
+// Of a blob in one piece. Readers keep the engine alive.
 std::shared_ptr<BlobReader> ReaderOfChunk(Engine& engine, const ChunkMeta& chunk);
 std::shared_ptr<BlobReader> ReaderOfList(Engine& engine, const Digest& digest, ListContent list);
 

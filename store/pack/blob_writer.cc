@@ -13,7 +13,9 @@ namespace {
 class PackBlobWriter final : public BlobWriter {
  public:
   explicit PackBlobWriter(Engine& engine)
-      : engine_(engine), splitter_(engine.options().chunker), most_under_way_(2 * engine.pool().threads()) {}
+      : engine_(engine.shared_from_this()),
+        splitter_(engine.options().chunker),
+        most_under_way_(2 * engine.pool().threads()) {}
   ~PackBlobWriter() override { (void)Settle(); }
 
   Result<void> Write(ByteSpan bytes) override {
@@ -53,7 +55,7 @@ class PackBlobWriter final : public BlobWriter {
   }
 
   Result<void> PutChunk(std::vector<std::byte> chunk) {
-    if (entries_.size() == engine_.options().list_entries) STRATA_TRY(EndPart());
+    if (entries_.size() == engine_->options().list_entries) STRATA_TRY(EndPart());
     const std::size_t place = entries_.size();
     entries_.push_back({.digest = {}, .size = chunk.size()});
     {
@@ -62,9 +64,9 @@ class PackBlobWriter final : public BlobWriter {
       if (error_) return Fail(*error_);
       ++under_way_;
     }
-    engine_.pool().Run([this, place, chunk = std::move(chunk)] {
+    engine_->pool().Run([this, place, chunk = std::move(chunk)] {
       const Digest digest = Digest::Of(chunk);
-      const auto put = engine_.Put(RecordKind::kChunk, digest, chunk);
+      const auto put = engine_->Put(RecordKind::kChunk, digest, chunk);
       const MutexLock lock(mutex_);
       if (put) {
         done_.emplace_back(place, digest);
@@ -89,32 +91,33 @@ class PackBlobWriter final : public BlobWriter {
 
   Result<void> EndPart() {
     STRATA_TRY(Settle());
-    if (parts_.size() == engine_.options().list_entries) {
-      return Fail(Errc::kFileTooBig, engine_.Describe() + ": a blob of more than " + std::to_string(size_) +
+    if (parts_.size() == engine_->options().list_entries) {
+      return Fail(Errc::kFileTooBig, engine_->Describe() + ": a blob of more than " + std::to_string(size_) +
                                          " bytes has too many chunks");
     }
     const std::vector<std::byte> list = EncodeList(false, entries_);
     ChunkMeta part{.digest = Digest::Of(list), .size = 0};
     for (const ChunkMeta& entry : entries_) part.size += entry.size;
-    STRATA_TRY(engine_.Put(RecordKind::kListPart, part.digest, list));
+    STRATA_TRY(engine_->Put(RecordKind::kListPart, part.digest, list));
     parts_.push_back(part);
     entries_.clear();
     return {};
   }
 
   Result<void> PutWhole() {
-    if (chunks_ == 0) return engine_.Put(RecordKind::kChunk, digest_, {});
-    if (chunks_ == 1) return engine_.Put(RecordKind::kChunk, digest_, first_);
+    if (chunks_ == 0) return engine_->Put(RecordKind::kChunk, digest_, {});
+    if (chunks_ == 1) return engine_->Put(RecordKind::kChunk, digest_, first_);
     if (!parts_.empty()) STRATA_TRY(EndPart());
     STRATA_TRY(Settle());
-    // A list that names other chunks, which another chunker cut, does as well, if they are there.
-    STRATA_ASSIGN(const bool there, PackBlobs(engine_).Has({}, digest_));
+    // A list of other chunks, which another chunker cut, does as well, if they are there. One of which something was
+    // lost is as good as new if it names what was put now; else it gets a second beside it.
+    STRATA_ASSIGN(const bool there, PackBlobs(*engine_).Has({}, digest_));
     if (there) return {};
     const bool of_parts = !parts_.empty();
-    return engine_.Replace(RecordKind::kList, digest_, EncodeList(of_parts, of_parts ? parts_ : entries_));
+    return engine_->PutAnew(RecordKind::kList, digest_, EncodeList(of_parts, of_parts ? parts_ : entries_));
   }
 
-  Engine& engine_;
+  const std::shared_ptr<Engine> engine_;
   ChunkSplitter splitter_;
   const std::size_t most_under_way_;
   Hasher hasher_;

@@ -8,8 +8,8 @@
 
 namespace strata::store::pack {
 
-// Cuts it into chunks, which the engine's pool hashes, compresses and puts beside the caller; the list comes after them.
-// Its memory is a few chunks. `engine` must live as long.
+// Cuts it into chunks, which the engine's pool hashes, compresses and puts beside the caller; the list comes after
+// them. Its memory is a few chunks. It keeps the engine alive.
 std::unique_ptr<BlobWriter> NewBlobWriter(Engine& engine);
 
 }  // namespace strata::store::pack

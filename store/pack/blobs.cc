@@ -1,5 +1,6 @@
 #include "store/pack/blobs.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "store/pack/blob_reader.h"
@@ -8,17 +9,28 @@
 namespace strata::store::pack {
 namespace {
 
+enum class Ask : std::uint8_t {
+  kIsThere,
+  kRelyOn,  // as Engine::Holds
+};
+
 // Whether the chunks of a list, and its parts, are all there.
-Result<bool> HoldsAll(Engine& engine, const Waiting& waiting, const ListContent& list) {
+Result<bool> HoldsAll(Engine& engine, const Waiting& waiting, const ListContent& list, Ask ask) {
   const RecordKind kind = list.of_parts ? RecordKind::kListPart : RecordKind::kChunk;
   for (const ChunkMeta& entry : list.entries) {
-    STRATA_ASSIGN(const bool held, engine.Holds(waiting, kind, entry.digest));
+    bool held = false;
+    if (ask == Ask::kRelyOn) {
+      STRATA_ASSIGN(held, engine.Holds(waiting, kind, entry.digest));
+    } else {
+      STRATA_ASSIGN(const Engine::Places places, engine.Find(waiting, PackClass::kData, entry.digest));
+      held = std::ranges::any_of(places, [&](const Engine::Place& place) { return place.location.kind == kind; });
+    }
     if (!held) return false;
     if (!list.of_parts) continue;
     auto part = ReadListPart(engine, waiting, entry.digest, entry.size);
     if (!part && (part.error().code() == Errc::kCorrupt || part.error().code() == Errc::kNotFound)) return false;
     if (!part) return Fail(part.error());
-    STRATA_ASSIGN(const bool all, HoldsAll(engine, waiting, *part));
+    STRATA_ASSIGN(const bool all, HoldsAll(engine, waiting, *part, ask));
     if (!all) return false;
   }
   return true;
@@ -27,7 +39,12 @@ Result<bool> HoldsAll(Engine& engine, const Waiting& waiting, const ListContent&
 }  // namespace
 
 Result<std::optional<ListContent>> ReadBlobList(Engine& engine, const Waiting& waiting, const Digest& digest) {
-  auto content = engine.Read(waiting, RecordKind::kList, digest);
+  const auto is_whole = [&](const Content& content) -> Result<bool> {
+    const auto list = ParseList(content.span());
+    if (!list) return false;
+    return HoldsAll(engine, waiting, *list, Ask::kIsThere);
+  };
+  auto content = engine.Read(waiting, RecordKind::kList, digest, Engine::Prefer(is_whole));
   if (!content && content.error().code() == Errc::kNotFound) return std::nullopt;
   if (!content) return Fail(content.error());
   auto list = ParseList(content->span());
@@ -40,7 +57,8 @@ Result<ListContent> ReadListPart(Engine& engine, const Waiting& waiting, const D
   auto list = ParseList(content.span());
   if (!list) return Fail(list.error().WithContext(engine.Describe() + ", the part " + digest.Text()));
   if (list->of_parts || list->size != size) {
-    return Fail(Errc::kCorrupt, engine.Describe() + ": the part " + digest.Text() + " of a chunk list is of another size");
+    return Fail(Errc::kCorrupt,
+                engine.Describe() + ": the part " + digest.Text() + " of a chunk list is of another size");
   }
   return list;
 }
@@ -76,7 +94,7 @@ Result<bool> PackBlobs::Has(const Waiting& waiting, const Digest& digest) {
   if (!list && list.error().code() == Errc::kCorrupt) return false;
   if (!list) return Fail(list.error());
   if (!*list) return false;
-  return HoldsAll(engine_, waiting, **list);
+  return HoldsAll(engine_, waiting, **list, Ask::kRelyOn);
 }
 
 Result<std::shared_ptr<BlobReader>> PackBlobs::Open(const Waiting& waiting, const Digest& digest) {

@@ -71,8 +71,8 @@ Result<void> Catalog::MergeLocked(bool all) {
   const auto view = this->view();
   const std::uint64_t id = RandomId(env_);
   const std::string temporary = layout_.NewTemporary(env_);
-  const auto merged = MergeIndexes(env_, temporary, id, sources,
-                                   [&](PackId pack) { return view->packs.contains(pack); });
+  const auto merged =
+      MergeIndexes(env_, temporary, id, sources, [&](PackId pack) { return view->packs.contains(pack); });
   Result<void> moved;
   if (merged) moved = env_.Rename(temporary, layout_.packs() + '/' + IndexFileName(id));
   if (!merged || !moved) {

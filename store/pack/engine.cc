@@ -44,9 +44,9 @@ Engine::Engine(Env& env, const Layout& layout, const StoreFormat& format, Engine
       session_(env, layout, options_.holder),
       pool_(std::max(options_.threads, 1U)) {}
 
-Result<std::unique_ptr<Engine>> Engine::Open(Env& env, const Layout& layout, const StoreFormat& format,
+Result<std::shared_ptr<Engine>> Engine::Open(Env& env, const Layout& layout, const StoreFormat& format,
                                              EngineOptions options) {
-  std::unique_ptr<Engine> engine(new Engine(env, layout, format, std::move(options)));
+  std::shared_ptr<Engine> engine(new Engine(env, layout, format, std::move(options)));
   const Shares shares(engine->options_.memory_bytes);
   STRATA_ASSIGN(engine->catalog_, Catalog::Open(env, layout, engine->files_,
                                                 {.read_only = engine->options_.read_only,
@@ -79,9 +79,8 @@ Engine::~Engine() {
     const std::size_t records = appender->tail_records();
     const auto ended = records >= kIndexAtTheEnd ? appender->PublishIndex() : appender->Flush();
     if (!ended) {
-      log::Error("pack_store_end", {{"store", name_},
-                                    {"error", ended.error()},
-                                    {"hint", "what was not synced must be put again"}});
+      log::Error("pack_store_end",
+                 {{"store", name_}, {"error", ended.error()}, {"hint", "what was not synced must be put again"}});
     }
   }
 }
@@ -104,8 +103,7 @@ Result<void> Engine::FindKnown(bool may_block, PackClass pack_class, const Diges
   return {};
 }
 
-Result<Engine::Places> Engine::Find(const Waiting& waiting, PackClass pack_class, const Digest& digest,
-                                    bool with_bad) {
+Result<Engine::Places> Engine::Find(const Waiting& waiting, PackClass pack_class, const Digest& digest, bool with_bad) {
   for (int lookup = 0;; ++lookup) {
     Places places;
     const auto found = FindKnown(waiting.may_block, pack_class, digest, with_bad, places);
@@ -120,8 +118,10 @@ Result<Engine::Places> Engine::Find(const Waiting& waiting, PackClass pack_class
   }
 }
 
-Result<Content> Engine::Read(const Waiting& waiting, RecordKind kind, const Digest& digest) {
+Result<Content> Engine::Read(const Waiting& waiting, RecordKind kind, const Digest& digest,
+                             const std::optional<Prefer>& prefer) {
   std::optional<Status> bad;
+  std::optional<Content> second_best;
   for (int lookup = 0; lookup < kLookups; ++lookup) {
     STRATA_ASSIGN(const Places places, Find(waiting, ClassOf(kind), digest, true));
     bool gone = false;
@@ -132,7 +132,15 @@ Result<Content> Engine::Read(const Waiting& waiting, RecordKind kind, const Dige
         STRATA_TRY(appender(ClassOf(kind)).FlushFor(place.location));
       }
       auto content = files_.Read(waiting.may_block, digest, place.location);
-      if (content) return content;
+      if (content) {
+        bool preferred = true;
+        if (prefer && places.size() > 1) {
+          STRATA_ASSIGN(preferred, (*prefer)(*content));
+        }
+        if (preferred) return content;
+        if (!second_best) second_best = *std::move(content);
+        continue;
+      }
       switch (content.error().code()) {
         case Errc::kNotFound:
           files_.Forget(place.location.pack);
@@ -153,6 +161,7 @@ Result<Content> Engine::Read(const Waiting& waiting, RecordKind kind, const Dige
     if (!waiting.may_block) return Fail(Errc::kWouldBlock);
     STRATA_TRY(catalog_->Reload());
   }
+  if (second_best) return *std::move(second_best);
   if (bad) return Fail(*bad);
   return Fail(Errc::kNotFound, name_ + " lacks the " + std::string(KindName(kind)) + ' ' + digest.Text());
 }
@@ -164,9 +173,8 @@ Result<BlobBytes> Engine::Chunk(const Waiting& waiting, const Digest& digest, st
     return BlobBytes{content.span(), std::move(content.bytes)};
   });
   if (chunk && chunk->bytes.size() != size) {
-    return Fail(Errc::kCorrupt, name_ + ": the chunk " + digest.Text() + " has " +
-                                    std::to_string(chunk->bytes.size()) + " bytes, where " + std::to_string(size) +
-                                    " are expected");
+    return Fail(Errc::kCorrupt, name_ + ": the chunk " + digest.Text() + " has " + std::to_string(chunk->bytes.size()) +
+                                    " bytes, where " + std::to_string(size) + " are expected");
   }
   return chunk;
 }
@@ -194,12 +202,17 @@ Result<bool> Engine::Holds(const Waiting& waiting, RecordKind kind, const Digest
 
 Result<void> Engine::Put(RecordKind kind, const Digest& digest, ByteSpan content) {
   STRATA_TRY(CheckWritable());
+  STRATA_ASSIGN(const bool held, Holds({}, kind, digest));
+  if (held) return {};
+  return PutAnew(kind, digest, content);
+}
+
+Result<void> Engine::PutAnew(RecordKind kind, const Digest& digest, ByteSpan content) {
+  STRATA_TRY(CheckWritable());
   if (!SizesAreValid(kind, Method::kRaw, content.size(), content.size())) {
     return Fail(Errc::kFileTooBig, name_ + ": a " + std::string(KindName(kind)) + " of " +
                                        std::to_string(content.size()) + " bytes is too large");
   }
-  STRATA_ASSIGN(bool held, Holds({}, kind, digest));
-  if (held) return {};
   STRATA_TRY(session_.Begin());
   StartKeeper();
   std::vector<std::byte> compressed;
@@ -213,9 +226,12 @@ Result<void> Engine::Put(RecordKind kind, const Digest& digest, ByteSpan content
   header.stored_crc = Crc32c(stored);
   header.time = static_cast<std::uint32_t>(
       std::clamp<std::int64_t>(env_.Now().ns / 1'000'000'000, 0, std::numeric_limits<std::uint32_t>::max()));
-  // Another thread may have put the same while this one compressed it.
   Appender& appending = appender(ClassOf(kind));
-  if (const auto own = appending.Find(digest); own && own->kind == kind && !catalog_->IsBad(*own)) return {};
+  // Another thread may have put the same while this one compressed it. (Of lists there may be several.)
+  if (const auto own = appending.Find(digest);
+      own && own->kind == kind && kind != RecordKind::kList && !catalog_->IsBad(*own)) {
+    return {};
+  }
   if (auto appended = appending.Append(header, stored); !appended) {
     return Fail(appended.error().WithContext("put a " + std::string(KindName(kind)) + " into " + name_));
   }

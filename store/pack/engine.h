@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -35,9 +36,9 @@ struct EngineOptions {
 };
 
 // Thread-safe.
-class Engine {
+class Engine : public std::enable_shared_from_this<Engine> {
  public:
-  static Result<std::unique_ptr<Engine>> Open(Env& env, const Layout& layout, const StoreFormat& format,
+  static Result<std::shared_ptr<Engine>> Open(Env& env, const Layout& layout, const StoreFormat& format,
                                               EngineOptions options);
   // Writes what is put to the files. Durable is what Sync was called for.
   ~Engine();
@@ -55,9 +56,12 @@ class Engine {
   // Where its records are; none: the store does not have it. kWouldBlock also where nobody has looked for it yet. Those
   // that were found bad are there only `with_bad`.
   Result<Places> Find(const Waiting& waiting, PackClass pack_class, const Digest& digest, bool with_bad = false);
-  // The content of a record of this kind. kNotFound where there is none; kCorrupt, with digest and place, where none
-  // of them checks.
-  Result<Content> Read(const Waiting& waiting, RecordKind kind, const Digest& digest);
+  // The content of a record of this kind: of several, the first that checks and that `prefer` says yes to, where it is
+  // given, or else the first that checks. kNotFound where there is none; kCorrupt, with digest and place, where none
+  // checks.
+  using Prefer = absl::FunctionRef<Result<bool>(const Content&)>;
+  Result<Content> Read(const Waiting& waiting, RecordKind kind, const Digest& digest,
+                       const std::optional<Prefer>& prefer = std::nullopt);
   // A chunk, out of the cache or into it. `size`: what whoever asks expects of it; kCorrupt for another.
   Result<BlobBytes> Chunk(const Waiting& waiting, const Digest& digest, std::uint64_t size);
 
@@ -66,6 +70,8 @@ class Engine {
   Result<bool> Holds(const Waiting& waiting, RecordKind kind, const Digest& digest);
   // Puts a record unless the store holds it. kReadOnly where the store is only read.
   Result<void> Put(RecordKind kind, const Digest& digest, ByteSpan content);
+  // As Put, whatever the store holds.
+  Result<void> PutAnew(RecordKind kind, const Digest& digest, ByteSpan content);
   // Chunks before directories.
   Result<void> Sync();
   // What this process has appended gets its index, and the indexes are merged where there are many.

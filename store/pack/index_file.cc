@@ -31,7 +31,9 @@ std::size_t SlotAt(const IndexPage& page, std::size_t i) {
 
 }  // namespace
 
-std::uint64_t IndexHeader::FilterOffset() const { return RangesOffset() + RoundUp(std::uint64_t{ranges} * kRangeBytes); }
+std::uint64_t IndexHeader::FilterOffset() const {
+  return RangesOffset() + RoundUp(std::uint64_t{ranges} * kRangeBytes);
+}
 std::uint64_t IndexHeader::PagesOffset() const {
   return FilterOffset() + RoundUp(filter_blocks * DigestFilter::kBlockBytes);
 }
@@ -219,9 +221,8 @@ Result<void> IndexFile::Find(bool may_block, const Digest& digest, FoundList& fo
   // since who can choose digests can fill many pages in a row.
   IndexPage page;
   const auto ends = [&](const IndexPage& at) {
-    return !at.full() ||
-           std::memcmp(at.bytes.data() + (kIndexPageEntries - 1) * kIndexEntryBytes, digest.bytes.data(),
-                       Digest::kSize) >= 0;
+    return !at.full() || std::memcmp(at.bytes.data() + (kIndexPageEntries - 1) * kIndexEntryBytes, digest.bytes.data(),
+                                     Digest::kSize) >= 0;
   };
   std::uint64_t low = HomePage(digest, header_.home_pages), high = low;
   STRATA_TRY(ReadPage(may_block, low, page));

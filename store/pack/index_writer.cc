@@ -16,9 +16,7 @@ namespace {
 constexpr std::uint64_t kEntriesAHomePage = 74;
 constexpr std::size_t kWrittenAtOnce = 64 * kIndexPageBytes;
 
-auto OrderOf(const IndexEntry& entry) {
-  return std::tie(entry.digest, entry.location.pack, entry.location.offset);
-}
+auto OrderOf(const IndexEntry& entry) { return std::tie(entry.digest, entry.location.pack, entry.location.offset); }
 
 bool Less(const IndexEntry& a, const IndexEntry& b) { return OrderOf(a) < OrderOf(b); }
 
