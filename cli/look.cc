@@ -238,7 +238,8 @@ std::shared_ptr<LookArguments> Add(CLI::App& app, Action& action, const char* na
                                    const char* footer, Look look, bool path_required) {
   auto arguments = std::make_shared<LookArguments>();
   CLI::App* command = app.add_subcommand(name, help);
-  command->add_option("WORKSPACE", arguments->workspace, "A workspace, or a folder that was served")->required();
+  command->add_option("WORKSPACE", arguments->workspace, "A workspace, or a folder or spec that was served")
+      ->required();
   command->add_option("PATH", arguments->path, "A path within it, from its root")->required(path_required);
   command->add_flag("--json", arguments->json, "JSON, for programs");
   command->footer(footer);

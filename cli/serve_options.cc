@@ -143,6 +143,7 @@ Result<Serving> ParseServing(const ServeArguments& arguments) {
   }
   options.relaxed_interval_ns = static_cast<std::int64_t>(*interval);
   options.read_only = arguments.read_only;
+  options.rebase = arguments.rebase;
   options.durability = arguments.durability == "relaxed" ? vfs::Durability::kRelaxed : vfs::Durability::kStrict;
   const vfs::MemoryBudget budget = vfs::MemoryBudget::Of(options.memory_bytes);
   serving.server.duplicate_cache_bytes = budget.server / 4;

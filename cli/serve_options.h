@@ -18,6 +18,7 @@ struct ServeArguments {
   bool no_root_squash = false;
   bool read_only = false;
   bool takeover = false;
+  bool rebase = false;
   std::string durability = "strict";
   std::string portmap = "auto";
   std::string locks = "on";

@@ -185,7 +185,9 @@ Result<Entry> WorkspaceImpl::EntryOf(const OpContext& context, const ObjectId& d
   });
   // The layer may have put another object in its place.
   if (!child && IsAbsence(child.error().code()) && slot.state == NameSlot::State::kLower) {
-    child = Lookup({.credentials = {}, .may_block = context.may_block}, directory, name, nullptr);
+    OpContext anybody = context;
+    anybody.credentials = {};
+    child = Lookup(anybody, directory, name, nullptr);
   }
   return child;
 }
@@ -252,8 +254,7 @@ Result<bool> WorkspaceImpl::IsEmptyDirectory(Inode& directory, Emptiness& known,
   return need.Of(Need::Kind::kEmptiness, directory);
 }
 
-Result<void> WorkspaceImpl::FindEmptiness(const Need& need) {
-  const OpContext context{.credentials = {}, .may_block = true};
+Result<void> WorkspaceImpl::FindEmptiness(const OpContext& context, const Need& need) {
   Emptiness& known = *need.emptiness;
   known.serial = 0;
   Page page;

@@ -88,7 +88,7 @@ TEST_P(LayerContract, AWalkShowsTheTreeAsItWasMade) {
     }
     if (entry.type == FileType::kSymlink) {
       EXPECT_EQ(stat.attributes.size, entry.content.size());
-      EXPECT_EQ(layer->ReadLink(stat.node), entry.content);
+      EXPECT_EQ(layer->ReadLink(kBackground, stat.node), entry.content);
     }
   }
 }
@@ -97,11 +97,11 @@ TEST_P(LayerContract, TheRootIsADirectoryOfNoName) {
   Fill(Tree());
   auto layer = Open();
   EXPECT_EQ(layer->Root().parent, 0u);
-  auto root = layer->Stat(layer->Root());
+  auto root = layer->Stat(kBackground, layer->Root());
   ASSERT_TRUE(root);
   EXPECT_EQ(root->node, layer->Root());
   EXPECT_EQ(root->attributes.type, FileType::kDirectory);
-  EXPECT_EQ(layer->PathOf(layer->Root()), "");
+  EXPECT_EQ(layer->PathOf(kBackground, layer->Root()), "");
   EXPECT_NE(layer->Describe(), "");
 }
 
@@ -136,7 +136,7 @@ TEST_P(LayerContract, LinksOfAFileShareAnIdAndHaveNoParent) {
   EXPECT_EQ(one->attributes.nlink, 2u);
   EXPECT_EQ(one->node.parent, 0u);
   EXPECT_EQ(ReadFromLayer(*layer, other->node, 0, 100), "beta");
-  auto path = layer->PathOf(one->node);
+  auto path = layer->PathOf(kBackground, one->node);
   ASSERT_TRUE(path);
   EXPECT_THAT((std::vector<std::string>{"d/b", "x/y/link-to-b"}), ::testing::Contains(*path));
 }
@@ -145,7 +145,7 @@ TEST_P(LayerContract, PathOfIsTheInverseOfLookup) {
   Fill(Tree());
   auto layer = Open();
   for (const auto& [path, stat] : WalkLayer(*layer)) {
-    auto found = layer->PathOf(stat.node);
+    auto found = layer->PathOf(kBackground, stat.node);
     ASSERT_TRUE(found) << path;
     EXPECT_EQ(FindInLayer(*layer, *found)->node.id, stat.node.id) << path;
     if (stat.attributes.type == FileType::kDirectory || stat.attributes.nlink == 1) {
@@ -166,13 +166,13 @@ TEST_P(LayerContract, EachNodeIsFoundAgainByALayerThatNeverSawIt) {
     auto layer = Open();
     for (const auto& [path, stat] : nodes) {
       const LayerNode node{stat.node.id, with_parent ? stat.node.parent : 0};
-      auto again = layer->Stat(node);
+      auto again = layer->Stat(kBackground, node);
       ASSERT_TRUE(again) << path << ": " << again.error().ToString();
       EXPECT_EQ(again->node, stat.node) << path;
       EXPECT_EQ(again->attributes.size, stat.attributes.size) << path;
       EXPECT_EQ(again->generation, stat.generation) << path;
       auto fresh = Open();
-      auto where = fresh->PathOf(node);
+      auto where = fresh->PathOf(kBackground, node);
       ASSERT_TRUE(where) << path;
       EXPECT_EQ(FindInLayer(*fresh, *where)->node.id, node.id) << path;
       auto reader = Open();
@@ -181,8 +181,8 @@ TEST_P(LayerContract, EachNodeIsFoundAgainByALayerThatNeverSawIt) {
         ASSERT_TRUE(content) << path;
         EXPECT_EQ(content->size(), stat.attributes.size) << path;
       } else if (stat.attributes.type == FileType::kDirectory) {
-        EXPECT_TRUE(reader->ReadDirectory(node, [](const LayerEntry&) { return true; })) << path;
-        EXPECT_EQ(reader->Lookup(node, "no such name").error().code(), Errc::kNotFound) << path;
+        EXPECT_TRUE(reader->ReadDirectory(kBackground, node, [](const LayerEntry&) { return true; })) << path;
+        EXPECT_EQ(reader->Lookup(kBackground, node, "no such name").error().code(), Errc::kNotFound) << path;
       }
     }
   }
@@ -191,27 +191,27 @@ TEST_P(LayerContract, EachNodeIsFoundAgainByALayerThatNeverSawIt) {
 TEST_P(LayerContract, WhatIsNotThereIsNotFoundAndWhatIsNoDirectoryHoldsNothing) {
   Fill(Tree());
   auto layer = Open();
-  EXPECT_EQ(layer->Lookup(layer->Root(), "missing").error().code(), Errc::kNotFound);
-  EXPECT_EQ(layer->Lookup(layer->Root(), std::string(255, 'z')).error().code(), Errc::kNotFound);
+  EXPECT_EQ(layer->Lookup(kBackground, layer->Root(), "missing").error().code(), Errc::kNotFound);
+  EXPECT_EQ(layer->Lookup(kBackground, layer->Root(), std::string(255, 'z')).error().code(), Errc::kNotFound);
   for (const char* path : {"a", "s", "x/fifo"}) {
     const LayerNode node = FindInLayer(*layer, path)->node;
-    EXPECT_EQ(layer->Lookup(node, "b").error().code(), Errc::kNotDirectory) << path;
-    EXPECT_EQ(layer->ReadDirectory(node, [](const LayerEntry&) { return true; }).error().code(), Errc::kNotDirectory);
+    EXPECT_EQ(layer->Lookup(kBackground, node, "b").error().code(), Errc::kNotDirectory) << path;
+    EXPECT_EQ(layer->ReadDirectory(kBackground, node, [](const LayerEntry&) { return true; }).error().code(),
+              Errc::kNotDirectory);
   }
 }
 
 TEST_P(LayerContract, AnIdThatNeverWasIsStale) {
   Fill(Tree());
   auto layer = Open();
-  std::byte out[4];
   for (const std::uint64_t id : {std::uint64_t{0}, std::uint64_t{1} << 53, (std::uint64_t{1} << 54) + 77}) {
     for (const std::uint64_t parent : {std::uint64_t{0}, layer->Root().id, id, std::uint64_t{1} << 52}) {
       const LayerNode node{id, parent};
-      EXPECT_EQ(layer->Stat(node).error().code(), Errc::kStale) << id << ' ' << parent;
-      EXPECT_EQ(layer->PathOf(node).error().code(), Errc::kStale);
-      EXPECT_EQ(layer->Read(node, 0, out, true, nullptr).error().code(), Errc::kStale);
-      EXPECT_EQ(layer->ReadLink(node).error().code(), Errc::kStale);
-      EXPECT_EQ(layer->Lookup(node, "a").error().code(), Errc::kStale);
+      EXPECT_EQ(layer->Stat(kBackground, node).error().code(), Errc::kStale) << id << ' ' << parent;
+      EXPECT_EQ(layer->PathOf(kBackground, node).error().code(), Errc::kStale);
+      EXPECT_EQ(SizeOfRead(*layer, node, 0, 4, true, nullptr).error().code(), Errc::kStale);
+      EXPECT_EQ(layer->ReadLink(kBackground, node).error().code(), Errc::kStale);
+      EXPECT_EQ(layer->Lookup(kBackground, node, "a").error().code(), Errc::kStale);
     }
   }
 }
@@ -237,8 +237,8 @@ TEST_P(LayerContract, OnlyFilesAreReadAndOnlySymlinksHaveATarget) {
   EXPECT_EQ(ReadFromLayer(*layer, FindInLayer(*layer, "d")->node, 0, 10).error().code(), Errc::kIsDirectory);
   EXPECT_EQ(ReadFromLayer(*layer, FindInLayer(*layer, "s")->node, 0, 10).error().code(), Errc::kInvalid);
   EXPECT_EQ(ReadFromLayer(*layer, FindInLayer(*layer, "x/fifo")->node, 0, 10).error().code(), Errc::kInvalid);
-  EXPECT_EQ(layer->ReadLink(FindInLayer(*layer, "a")->node).error().code(), Errc::kInvalid);
-  EXPECT_EQ(layer->ReadLink(FindInLayer(*layer, "d")->node).error().code(), Errc::kInvalid);
+  EXPECT_EQ(layer->ReadLink(kBackground, FindInLayer(*layer, "a")->node).error().code(), Errc::kInvalid);
+  EXPECT_EQ(layer->ReadLink(kBackground, FindInLayer(*layer, "d")->node).error().code(), Errc::kInvalid);
 }
 
 TEST_P(LayerContract, AReadThatMayNotWaitGivesAllOrSaysSo) {
@@ -246,11 +246,10 @@ TEST_P(LayerContract, AReadThatMayNotWaitGivesAllOrSaysSo) {
   auto layer = Open();
   const LayerNode node = FindInLayer(*layer, "d/e/c")->node;
   std::string waited = *ReadFromLayer(*layer, node, 0, 20'000);
-  std::string content(20'000, '?');
-  auto got = layer->Read(node, 0, std::as_writable_bytes(std::span(content)), false, nullptr);
+  StringSink sink;
+  const auto got = layer->Read({.credentials = {}, .may_block = false}, node, 0, 20'000, nullptr, sink);
   if (got) {
-    content.resize(*got);
-    EXPECT_EQ(content, waited);
+    EXPECT_EQ(sink.data, waited);
   } else {
     EXPECT_EQ(got.error().code(), Errc::kWouldBlock);
   }
@@ -260,7 +259,7 @@ TEST_P(LayerContract, AVisitorStopsAListing) {
   Fill(Tree());
   auto layer = Open();
   int visits = 0;
-  EXPECT_TRUE(layer->ReadDirectory(layer->Root(), [&](const LayerEntry&) { return ++visits < 2; }));
+  EXPECT_TRUE(layer->ReadDirectory(kBackground, layer->Root(), [&](const LayerEntry&) { return ++visits < 2; }));
   EXPECT_EQ(visits, 2);
 }
 
@@ -271,20 +270,20 @@ TEST_P(LayerContract, X1MarkersAreWhiteoutsAndOpaqueDirectories) {
   auto layer = Open();
   const LayerNode directory = FindInLayer(*layer, "d")->node;
   std::multiset<std::string> listed;
-  EXPECT_TRUE(layer->ReadDirectory(directory, [&](const LayerEntry& entry) {
+  EXPECT_TRUE(layer->ReadDirectory(kBackground, directory, [&](const LayerEntry& entry) {
     listed.insert((entry.whiteout ? "-" : "+") + std::string(entry.name));
     return true;
   }));
   EXPECT_THAT(listed, UnorderedElementsAre("+kept", "-gone", "+both", "-both", "+o", "+plain", "+beside", "-beside"));
-  EXPECT_TRUE(layer->Lookup(directory, "gone")->whiteout);
-  EXPECT_FALSE(layer->Lookup(directory, "both")->whiteout);
-  EXPECT_EQ(ReadFromLayer(*layer, layer->Lookup(directory, "both")->node, 0, 10), "here");
-  EXPECT_TRUE(layer->Lookup(directory, "o")->opaque);
-  EXPECT_FALSE(layer->Lookup(directory, "plain")->opaque);
-  EXPECT_TRUE(layer->Lookup(directory, "beside")->opaque) << "beside a whiteout of its name";
+  EXPECT_TRUE(layer->Lookup(kBackground, directory, "gone")->whiteout);
+  EXPECT_FALSE(layer->Lookup(kBackground, directory, "both")->whiteout);
+  EXPECT_EQ(ReadFromLayer(*layer, layer->Lookup(kBackground, directory, "both")->node, 0, 10), "here");
+  EXPECT_TRUE(layer->Lookup(kBackground, directory, "o")->opaque);
+  EXPECT_FALSE(layer->Lookup(kBackground, directory, "plain")->opaque);
+  EXPECT_TRUE(layer->Lookup(kBackground, directory, "beside")->opaque) << "beside a whiteout of its name";
   for (const char* name : {"o", "plain", "beside", "kept"}) {
-    auto found = layer->Lookup(directory, name);
-    auto stat = layer->Stat(found->node);
+    auto found = layer->Lookup(kBackground, directory, name);
+    auto stat = layer->Stat(kBackground, found->node);
     ASSERT_TRUE(stat) << name;
     EXPECT_EQ(stat->attributes, found->attributes) << name;
   }
@@ -306,7 +305,7 @@ TEST_P(LayerContract, ThreadsMayUseItAtOnce) {
       for (int round = 0; round < 5; ++round) {
         for (const auto& [path, stat] : nodes) {
           const LayerNode node{stat.node.id, (t + round) % 2 == 0 ? 0 : stat.node.parent};
-          auto again = layer->Stat(node);
+          auto again = layer->Stat(kBackground, node);
           if (!again || again->node.id != stat.node.id || again->attributes.size != stat.attributes.size) ++faults;
           auto found = FindInLayer(*layer, path);
           if (!found || found->node != stat.node) ++faults;

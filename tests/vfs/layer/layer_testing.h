@@ -10,6 +10,7 @@
 #include "vfs/layer.h"
 #include "vfs/layer/host_layer.h"
 #include "vfs/layer/memory_layer.h"
+#include "vfs/string_sink.h"
 
 namespace strata::vfs {
 
@@ -37,5 +38,8 @@ std::unique_ptr<Layer> OpenFolder(const std::string& folder, const HostLayerOpti
 std::map<std::string, LayerStat> WalkLayer(Layer& layer);
 Result<LayerStat> FindInLayer(Layer& layer, std::string_view path);
 Result<std::string> ReadFromLayer(Layer& layer, const LayerNode& node, std::uint64_t offset, std::size_t size);
+// What Layer::Read returns; fails the test where the sink got something else.
+Result<std::size_t> SizeOfRead(Layer& layer, const LayerNode& node, std::uint64_t offset, std::size_t size,
+                               bool may_block, const LayerVersion* expected);
 
 }  // namespace strata::vfs

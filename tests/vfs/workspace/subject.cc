@@ -92,21 +92,22 @@ WorkspaceSubject::WorkspaceSubject(std::vector<Tree> layers, const WorkspaceOpti
   if (!layers_.empty()) {
     const std::string none = folder_.path() + "/no layer";
     std::filesystem::create_directory(none);
-    named.push_back({none, {}});
+    named.push_back({.path = none, .markers = {}});
   }
   EXPECT_OK(InitWorkspace(Env::System(), folder(), named, kSegmentSize));
 }
 
 WorkspaceSubject::~WorkspaceSubject() = default;
 
-HostSubject::HostSubject(std::vector<Tree> layers, const WorkspaceOptions& options, MarkerStyles markers)
+HostSubject::HostSubject(std::vector<Tree> layers, const WorkspaceOptions& options, MarkerStyles markers,
+                         const std::vector<std::string>& places)
     : options_(options) {
   std::vector<LayerSpec> named;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     folders_.push_back(folder_.path() + "/layer" + std::to_string(i));
     BuildHostFolder(folders_.back(), layers[i]);
     images_.push_back(HostFolderImage(folders_.back()));
-    named.push_back({folders_.back(), markers});
+    named.push_back({.path = folders_.back(), .markers = markers, .at = i < places.size() ? places[i] : ""});
   }
   EXPECT_OK(InitWorkspace(Env::System(), folder(), named, kSegmentSize));
 }
