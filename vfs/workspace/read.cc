@@ -239,14 +239,16 @@ Result<WorkspaceImpl::XattrPlace> WorkspaceImpl::FindXattrs(const OpContext& con
   return Run(context, [&](StripeLock& lock, Need& need) -> Result<XattrPlace> {
     lock.Lock({id.ino});
     STRATA_ASSIGN(Inode * inode, Get(id, need));
-    return XattrPlace{inode->attributes(), inode->lower};
+    return XattrPlace{inode->attributes(), inode->lower, inode->upper};
   });
 }
 
 Result<std::vector<std::string>> WorkspaceImpl::ListXattr(const OpContext& context, const ObjectId& id) {
   STRATA_ASSIGN(const XattrPlace place, FindXattrs(context, id));
   if (!place.lower) return std::vector<std::string>();
-  STRATA_ASSIGN(std::vector<std::string> names, lower_.ListXattr(context, *place.lower));
+  auto listed = lower_.ListXattr(context, *place.lower);
+  if (!listed && place.upper && IsAbsence(listed.error().code())) return std::vector<std::string>();
+  STRATA_ASSIGN(std::vector<std::string> names, std::move(listed));
   std::erase_if(names,
                 [&](const std::string& name) { return !MayReadXattr(place.attributes, context.credentials, name); });
   return names;
@@ -256,7 +258,9 @@ Result<std::string> WorkspaceImpl::GetXattr(const OpContext& context, const Obje
   STRATA_ASSIGN(const XattrPlace place, FindXattrs(context, id));
   if (!MayReadXattr(place.attributes, context.credentials, name)) return Fail(Errc::kAccess);
   if (!place.lower) return Fail(Errc::kNotFound);
-  return lower_.GetXattr(context, *place.lower, name);
+  auto value = lower_.GetXattr(context, *place.lower, name);
+  if (!value && place.upper && IsAbsence(value.error().code())) return Fail(Errc::kNotFound);
+  return value;
 }
 
 Result<SpaceUsage> WorkspaceImpl::Usage(const OpContext& context, const ObjectId& id) {

@@ -146,6 +146,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   struct XattrPlace {
     Attributes attributes;
     std::shared_ptr<const LowerNode> lower;
+    bool upper = false;  // it lives on where the layer no longer has it, then without any
   };
   Result<XattrPlace> FindXattrs(const OpContext& context, const ObjectId& id);
 

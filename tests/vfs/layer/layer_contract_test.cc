@@ -1,8 +1,12 @@
 // What each Layer promises, run on all of them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <set>
@@ -15,6 +19,8 @@
 namespace strata::vfs {
 namespace {
 
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
 struct Backend {
@@ -27,6 +33,8 @@ struct Backend {
 
 class LayerContract : public ::testing::TestWithParam<Backend> {
  protected:
+  // `base`: where a host folder lies.
+  explicit LayerContract(const std::string& base = {}) : folder_(base) {}
   void Fill(const std::vector<MemoryEntry>& entries) {
     entries_ = entries;
     if (GetParam().host) WriteTree(folder_.path(), entries);
@@ -255,6 +263,49 @@ TEST_P(LayerContract, AReadThatMayNotWaitGivesAllOrSaysSo) {
   }
 }
 
+// Every method: what lies in memory is told at once, and no disk is asked by who may not wait.
+TEST_P(LayerContract, WhoMayNotWaitIsToldWhatMemoryHoldsAndAsksNoDisk) {
+  Fill(Tree());
+  std::map<std::string, LayerStat> nodes;
+  {
+    auto other = Open();
+    nodes = WalkLayer(*other);
+  }
+  auto layer = Open();
+  constexpr OpContext kAtOnce{.credentials = {}, .may_block = false};
+  // The second time of a layer that has just been asked for all of it.
+  for (const bool warm : {false, true}) {
+    if (warm) WalkLayer(*layer);
+    for (const auto& [path, stat] : nodes) {
+      SCOPED_TRACE(path);
+      const LayerNode node = stat.node;
+      const auto code = [](const auto& result) { return result ? std::optional<Errc>() : result.error().code(); };
+      const auto expect = [&](std::optional<Errc> got) {
+        EXPECT_EQ(got, GetParam().host ? std::optional(Errc::kWouldBlock) : std::nullopt);
+      };
+      expect(code(layer->Stat(kAtOnce, node)));
+      expect(code(layer->PathOf(kAtOnce, node)));
+      expect(code(layer->ListXattr(kAtOnce, node)));
+      EXPECT_EQ(code(layer->GetXattr(kAtOnce, node, "user.none")),
+                GetParam().host ? Errc::kWouldBlock : Errc::kNotFound);
+      switch (stat.attributes.type) {
+        case FileType::kDirectory:
+          expect(code(layer->ReadDirectory(kAtOnce, node, [](const LayerEntry&) { return true; })));
+          EXPECT_EQ(code(layer->Lookup(kAtOnce, node, "none")), GetParam().host ? Errc::kWouldBlock : Errc::kNotFound);
+          break;
+        case FileType::kSymlink:
+          expect(code(layer->ReadLink(kAtOnce, node)));
+          break;
+        case FileType::kRegular:
+          expect(code(SizeOfRead(*layer, node, 0, 100, false, nullptr)));
+          break;
+        default:
+          break;
+      }
+    }
+  }
+}
+
 TEST_P(LayerContract, AVisitorStopsAListing) {
   Fill(Tree());
   auto layer = Open();
@@ -320,11 +371,169 @@ TEST_P(LayerContract, ThreadsMayUseItAtOnce) {
   EXPECT_EQ(faults, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Layers, LayerContract,
-                         ::testing::Values(Backend{"Memory"}, Backend{"Host", true},
-                                           Backend{"HostThatRemembersOneNode", true, 1, 1},
-                                           Backend{"HostWithoutOpenat2", true, 200'000, 256, true}),
-                         [](const auto& info) { return info.param.name; });
+// A file system in memory, where there is one, holds any extended attributes.
+std::string ForXattrs() { return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ""; }
+
+class LayerXattrContract : public LayerContract {
+ protected:
+  using Xattrs = std::map<std::string, std::string, std::less<>>;
+
+  LayerXattrContract() : LayerContract(ForXattrs()) {}
+  // False, and why, where the host cannot hold them.
+  bool FillWithXattrs(const std::vector<MemoryEntry>& entries) {
+    Fill(entries);
+    if (!GetParam().host) return true;
+    for (const MemoryEntry& entry : entries) {
+      for (const auto& [name, value] : entry.xattrs) {
+        if (lsetxattr((folder_ / entry.path).c_str(), name.c_str(), value.data(), value.size(), 0) == 0) continue;
+        why_ = folder_.path() + " cannot hold " + name + ": " + std::strerror(errno);
+        return false;
+      }
+    }
+    return true;
+  }
+  static MemoryEntry With(MemoryEntry entry, Xattrs xattrs) {
+    entry.xattrs = std::move(xattrs);
+    return entry;
+  }
+  // What the host itself gives each file (a label) left out.
+  static std::vector<std::string> Names(Layer& layer, const LayerNode& node) {
+    auto names = layer.ListXattr(kBackground, node);
+    EXPECT_TRUE(names) << (names ? "" : names.error().ToString());
+    if (!names) return {"failed"};
+    std::erase_if(*names,
+                  [](const std::string& name) { return !name.starts_with("user.") && !name.starts_with("trus"); });
+    return *names;
+  }
+  std::vector<std::string> NamesOf(Layer& layer, std::string_view path) {
+    return Names(layer, FindInLayer(layer, path)->node);
+  }
+
+  std::string why_;
+};
+
+TEST_P(LayerXattrContract, AreToldByNameWithTheirValuesOfFilesAndDirectories) {
+  const std::string binary("\0\xff\n=", 4);
+  if (!FillWithXattrs(
+          {With(MemoryDirectory(""), {{"user.of", "root"}}),
+           With(MemoryFile("d/f", "f"), {{"user.b", "2"}, {"user.a", "1"}, {"user.empty", ""}, {"user.z", binary}}),
+           With(MemoryDirectory("d"), {{"user.of", "d"}}), MemoryFile("d/bare", ""), MemoryLink("linked", "d/f")})) {
+    GTEST_SKIP() << why_;
+  }
+  auto layer = Open();
+  EXPECT_THAT(NamesOf(*layer, ""), ElementsAre("user.of"));
+  EXPECT_THAT(NamesOf(*layer, "d"), ElementsAre("user.of"));
+  for (const char* path : {"d/f", "linked"}) {
+    EXPECT_THAT(NamesOf(*layer, path), ElementsAre("user.a", "user.b", "user.empty", "user.z")) << "in their order";
+  }
+  EXPECT_THAT(NamesOf(*layer, "d/bare"), IsEmpty());
+  const LayerNode file = FindInLayer(*layer, "d/f")->node, directory = FindInLayer(*layer, "d")->node;
+  // By a layer that never saw the node, too.
+  for (const bool again : {false, true}) {
+    if (again) layer = Open();
+    EXPECT_EQ(layer->GetXattr(kBackground, file, "user.a"), "1");
+    EXPECT_EQ(layer->GetXattr(kBackground, file, "user.empty"), "");
+    EXPECT_EQ(layer->GetXattr(kBackground, file, "user.z"), binary);
+    EXPECT_EQ(layer->GetXattr(kBackground, directory, "user.of"), "d");
+    EXPECT_EQ(layer->GetXattr(kBackground, layer->Root(), "user.of"), "root");
+  }
+}
+
+TEST_P(LayerXattrContract, WhatIsMissingIsNotFoundWhateverItIsCalled) {
+  if (!FillWithXattrs({With(MemoryFile("f", "f"), {{"user.a", "1"}})})) GTEST_SKIP() << why_;
+  auto layer = Open();
+  const LayerNode file = FindInLayer(*layer, "f")->node;
+  using namespace std::string_view_literals;
+  const std::string long_name = "user." + std::string(250, 'n'), longer_name = "user." + std::string(5000, 'n');
+  for (const std::string_view name :
+       {"user.b"sv, "user.A"sv, "user."sv, "user"sv, ""sv, "a"sv, "user.a\0"sv, "user.a\0b"sv, "nonsense.a"sv,
+        std::string_view(long_name), std::string_view(longer_name)}) {
+    const auto value = layer->GetXattr(kBackground, file, name);
+    ASSERT_FALSE(value) << name;
+    EXPECT_EQ(value.error().code(), Errc::kNotFound) << name;
+  }
+}
+
+TEST_P(LayerXattrContract, ASymlinkShowsNoneOfWhatItPointsTo) {
+  if (!FillWithXattrs({With(MemoryFile("f", "f"), {{"user.a", "1"}}), MemorySymlink("s", "f"),
+                       MemorySpecial("fifo", FileType::kFifo)})) {
+    GTEST_SKIP() << why_;
+  }
+  auto layer = Open();
+  for (const char* path : {"s", "fifo"}) {
+    EXPECT_THAT(NamesOf(*layer, path), IsEmpty()) << path;
+    EXPECT_EQ(layer->GetXattr(kBackground, FindInLayer(*layer, path)->node, "user.a").error().code(), Errc::kNotFound);
+  }
+}
+
+// Specs overlay S6.
+TEST_P(LayerXattrContract, S6_ThoseOfAnOverlayAreHidden) {
+  if (!FillWithXattrs(
+          {With(MemoryDirectory("d"), {{"user.overlay.opaque", "n"}, {"user.overlay.", "x"}, {"user.mine", "1"}}),
+           With(MemoryFile("d/f", "f"), {{"user.overlay.origin", "x"}, {"user.overlayed", "2"}})})) {
+    GTEST_SKIP() << why_;
+  }
+  auto layer = Open();
+  EXPECT_THAT(NamesOf(*layer, "d"), ElementsAre("user.mine"));
+  EXPECT_THAT(NamesOf(*layer, "d/f"), ElementsAre("user.overlayed"));
+  const LayerNode directory = FindInLayer(*layer, "d")->node;
+  for (const char* name : {"user.overlay.opaque", "user.overlay."}) {
+    EXPECT_EQ(layer->GetXattr(kBackground, directory, name).error().code(), Errc::kNotFound) << name;
+  }
+}
+
+TEST_P(LayerXattrContract, S6_ThoseOfAnOverlayOfTheSuperuserAreHiddenAndHisOthersAreNot) {
+  if (!FillWithXattrs({With(MemoryFile("f", "f"), {{"trusted.overlay.origin", "x"}, {"trusted.mine", "1"}})})) {
+    GTEST_SKIP() << why_;
+  }
+  auto layer = Open();
+  const LayerNode file = FindInLayer(*layer, "f")->node;
+  EXPECT_THAT(Names(*layer, file), ElementsAre("trusted.mine"));
+  EXPECT_EQ(layer->GetXattr(kBackground, file, "trusted.mine"), "1");
+  EXPECT_EQ(layer->GetXattr(kBackground, file, "trusted.overlay.origin").error().code(), Errc::kNotFound);
+}
+
+TEST_P(LayerXattrContract, AValueMayHave64KiB) {
+  for (const std::size_t size : {255u, 256u, 257u, 4096u, 4097u, 65'535u, 65'536u}) {
+    const std::string name = "user." + std::to_string(size), file = "f" + std::to_string(size);
+    const std::string value(size, static_cast<char>('a' + size % 26));
+    if (!FillWithXattrs({With(MemoryFile(file, ""), {{name, value}})})) GTEST_SKIP() << why_;
+    auto layer = Open();
+    EXPECT_TRUE(layer->GetXattr(kBackground, FindInLayer(*layer, file)->node, name) == value) << size;
+  }
+}
+
+TEST_P(LayerXattrContract, ThereMayBeManyOfThem) {
+  Xattrs many;
+  std::vector<std::string> names;
+  // Of 51 bytes each, which is some 50 KiB of the 64 that a list may have.
+  for (int i = 1000; i < 2000; ++i) names.push_back("user." + std::to_string(i) + std::string(41, 'n'));
+  for (const std::string& name : names) many.emplace(name, name.substr(5, 4));
+  if (!FillWithXattrs({With(MemoryFile("f", ""), many)})) GTEST_SKIP() << why_;
+  auto layer = Open();
+  const LayerNode file = FindInLayer(*layer, "f")->node;
+  EXPECT_EQ(Names(*layer, file), names);
+  for (const std::string& name : names) {
+    ASSERT_EQ(layer->GetXattr(kBackground, file, name), name.substr(5, 4));
+  }
+}
+
+TEST_P(LayerXattrContract, WhatNeverWasIsStale) {
+  Fill({MemoryFile("f", "f")});
+  auto layer = Open();
+  for (const LayerNode node : {LayerNode{}, LayerNode{(std::uint64_t{1} << 54) + 77, layer->Root().id}}) {
+    EXPECT_EQ(layer->ListXattr(kBackground, node).error().code(), Errc::kStale);
+    EXPECT_EQ(layer->GetXattr(kBackground, node, "user.a").error().code(), Errc::kStale);
+  }
+}
+
+const auto kBackends =
+    ::testing::Values(Backend{"Memory"}, Backend{"Host", true}, Backend{"HostThatRemembersOneNode", true, 1, 1},
+                      Backend{"HostWithoutOpenat2", true, 200'000, 256, true});
+std::string NameOf(const ::testing::TestParamInfo<Backend>& info) { return info.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Layers, LayerContract, kBackends, NameOf);
+INSTANTIATE_TEST_SUITE_P(Layers, LayerXattrContract, kBackends, NameOf);
 
 }  // namespace
 }  // namespace strata::vfs
