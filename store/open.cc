@@ -9,8 +9,8 @@
 #include "store/blobs/near.h"
 #include "store/castore/combined_roots.h"
 #include "store/castore/memory_directories.h"
-#include "store/castore/memory_roots.h"
 #include "store/castore/near_directories.h"
+#include "store/castore/simple_roots.h"
 #include "store/composition.h"
 #include "store/objects/folder_bucket.h"
 #include "store/objects/memory_bucket.h"
@@ -68,8 +68,9 @@ class Composer {
                                           const std::string& name) const {
     const auto found = instances.find(name);
     if (found != instances.end()) return &found->second;
-    return Fail(Errc::kNotFound, "the composition file " + address_.path + " has no instance \"" + name + "\" among its " +
-                                     family + "; a store needs one among blobs and one among directories");
+    return Fail(Errc::kNotFound, "the composition file " + address_.path + " has no instance \"" + name +
+                                     "\" among its " + family +
+                                     "; a store needs one among blobs and one among directories");
   }
 
   // The store at an address, opened once for all instances that name it; each in memory is one of its own.
@@ -135,8 +136,8 @@ Result<Store> OpenByKind(Env& env, const StoreAddress& address, const StoreOptio
     case StoreKind::kObjectsInMemory:
       return OpenObjects(env, address, options, std::make_shared<MemoryBucket>());
     case StoreKind::kObjectsInFolder: {
-      STRATA_ASSIGN(auto bucket, FolderBucket::Open(env, address.path,
-                                                    {.create = options.create, .read_only = options.read_only}));
+      STRATA_ASSIGN(auto bucket,
+                    FolderBucket::Open(env, address.path, {.create = options.create, .read_only = options.read_only}));
       return OpenObjects(env, address, options, std::move(bucket));
     }
     case StoreKind::kObjectsFar:

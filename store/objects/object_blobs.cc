@@ -91,7 +91,8 @@ Result<std::shared_ptr<ObjectBlobs>> ObjectBlobs::Make(std::shared_ptr<ObjectBuc
   return std::shared_ptr<ObjectBlobs>(new ObjectBlobs(std::move(bucket), std::move(chunker)));
 }
 
-Result<std::shared_ptr<const std::vector<std::byte>>> ObjectBlobs::ReadChunk(const Waiting& waiting, const Digest& digest) {
+Result<std::shared_ptr<const std::vector<std::byte>>> ObjectBlobs::ReadChunk(const Waiting& waiting,
+                                                                             const Digest& digest) {
   const std::string key = ChunkKey(digest);
   STRATA_ASSIGN(const auto object, bucket_->Get(waiting, key, kMaxChunkObject));
   if (!object) return nullptr;

@@ -60,7 +60,8 @@ TEST(CA38_Composition, WhatIsUnknownIsRefused) {
   EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "combined", "near": "a", "far": "a", "address": "x"}}})"),
               HasSubstr("\"address\""));
   EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "disk"}}})"), HasSubstr("no type \"disk\""));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "memory"}, "a": {"type": "memory"}}})"), HasSubstr("\"a\" is given twice"));
+  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "memory"}, "a": {"type": "memory"}}})"),
+              HasSubstr("\"a\" is given twice"));
   EXPECT_THAT(Refused(R"({"blobs": {}, "blobs": {}})"), HasSubstr("\"blobs\" is given twice"));
   EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "memory", "type": "pack"}}})"), HasSubstr("\"type\" is given twice"));
 }
@@ -82,7 +83,8 @@ TEST(CA38_Composition, WhatIsMissingOrOfTheWrongKindIsRefused) {
   EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": 1}}})"), HasSubstr("has no type"));
   EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "pack"}}})"), HasSubstr("must begin with pack:"));
   EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "pack", "address": 7}}})"), HasSubstr("address is no string"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "pack", "address": "memory://"}}})"), HasSubstr("must begin with pack:"));
+  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "pack", "address": "memory://"}}})"),
+              HasSubstr("must begin with pack:"));
   EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "pack", "address": "pack:/"}}})"), HasSubstr("must not be /"));
   EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "cache", "near": "a"}}})"), HasSubstr("needs near and far"));
   EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "composition", "address": "composition:/x#y"}}})"),
@@ -101,11 +103,13 @@ TEST(CA38_Composition, AnInstanceThatLeadsBackToItselfIsRefused) {
   EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "cache", "near": "m", "far": "x"}, )" + memory + "}}"),
               HasSubstr("no such instance in blobs"));
   // One of another family does not count.
-  EXPECT_THAT(Refused(R"({"blobs": {)" + memory + R"(}, "directories": {"a": {"type": "cache", "near": "m", "far": "m"}}})"),
-              HasSubstr("no such instance in directories"));
+  EXPECT_THAT(
+      Refused(R"({"blobs": {)" + memory + R"(}, "directories": {"a": {"type": "cache", "near": "m", "far": "m"}}})"),
+      HasSubstr("no such instance in directories"));
   // Two ways to the same are no way back.
-  EXPECT_TRUE(ParseComposition(R"({"blobs": {"a": {"type": "combined", "near": "m", "far": "m"}, )" + memory + "}}", kFile)
-                  .has_value());
+  EXPECT_TRUE(
+      ParseComposition(R"({"blobs": {"a": {"type": "combined", "near": "m", "far": "m"}, )" + memory + "}}", kFile)
+          .has_value());
 }
 
 TEST(CA38_Composition, DepthNumberAndSizeAreBounded) {
@@ -113,9 +117,7 @@ TEST(CA38_Composition, DepthNumberAndSizeAreBounded) {
   const auto chain = [](std::size_t length, bool rising) {
     std::string text = R"({"blobs": {)";
     for (std::size_t i = 0; i < length; ++i) {
-      const auto name = [&](std::size_t at) {
-        return std::string(1, static_cast<char>(rising ? 'a' + at : 'z' - at));
-      };
+      const auto name = [&](std::size_t at) { return std::string(1, static_cast<char>(rising ? 'a' + at : 'z' - at)); };
       text += i == 0 ? "" : ", ";
       text += '"' + name(i) + R"(": )";
       text += i == 0 ? R"({"type": "memory"})"
