@@ -284,6 +284,11 @@ void AddVolumeOptions(CLI::App& command, ServeArguments& arguments) {
           "the process as a whole stays within 64 MiB more")
       ->type_name("SIZE")
       ->capture_default_str();
+  command.add_flag("--no-control-tree", arguments.no_control_tree,
+                   "No hidden /.strata, in which clients find extended attributes as files, since NFSv3 has none: "
+                   "/.strata/xattr-names/PATH and /.strata/xattr/NAME/PATH");
+  command.add_flag("--no-show-xattr", arguments.no_show_xattr,
+                   "Of castore trees: no digests as extended attributes (user.tvix.castore...digest)");
 }
 
 }  // namespace

@@ -263,6 +263,23 @@ Result<std::string> WorkspaceImpl::GetXattr(const OpContext& context, const Obje
   return value;
 }
 
+Result<std::vector<std::string>> WorkspaceImpl::Sources(const ObjectId& id) {
+  struct Parts {
+    bool upper = false;
+    std::shared_ptr<const LowerNode> lower;
+  };
+  STRATA_ASSIGN(const Parts parts, Run(kBackground, [&](StripeLock& lock, Need& need) -> Result<Parts> {
+                  lock.Lock({id.ino});
+                  STRATA_ASSIGN(const Inode* inode, Get(id, need));
+                  const bool hides = inode->is_directory() && inode->directory->upper_only;
+                  return Parts{inode->upper, hides ? nullptr : inode->lower};
+                }));
+  std::vector<std::string> sources;
+  if (parts.upper) sources.push_back("workspace " + path_);
+  if (parts.lower) lower_.Describe(*parts.lower, sources);
+  return sources;
+}
+
 Result<SpaceUsage> WorkspaceImpl::Usage(const OpContext& context, const ObjectId& id) {
   STRATA_TRY(GetAttributes(context, id));
   if (path_.empty()) return SpaceUsage();  // there is no room for anything

@@ -157,6 +157,9 @@ class Workspace : public FileSystem {
   // What was changed both here and, since then, in a layer, ordered by path. Of a file's bytes those that lie in the
   // layer cannot be read; what was written here can.
   virtual Result<std::vector<Conflict>> Conflicts() = 0;
+  // For people: what the object comes from, the highest first. The workspace itself ("workspace PATH") where it holds
+  // something of it, then the layers that have a part in what is shown of it (Layer::Describe).
+  virtual Result<std::vector<std::string>> Sources(const ObjectId& id) = 0;
 };
 
 }  // namespace strata::vfs
