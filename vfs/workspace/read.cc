@@ -24,10 +24,16 @@ Result<Attributes> WorkspaceImpl::GetAttributes(const OpContext& context, const 
 
 Result<std::uint32_t> WorkspaceImpl::Access(const OpContext& context, const ObjectId& id, std::uint32_t wanted,
                                             std::optional<Attributes>* after) {
-  STRATA_ASSIGN(Attributes attributes, GetAttributes(context, id));
-  if (after != nullptr) *after = attributes;
-  if (volume_.read_only) wanted &= ~(kAccessModify | kAccessExtend | kAccessDelete);
-  return AccessByMode(attributes, context.credentials, wanted);
+  return Run(context, [&](StripeLock& lock, Need& need) -> Result<std::uint32_t> {
+    lock.Lock({id.ino});
+    STRATA_ASSIGN(Inode * inode, Get(id, need));
+    const Attributes attributes = inode->attributes();
+    if (after != nullptr) *after = attributes;
+    std::uint32_t grantable = wanted;
+    if (volume_.read_only) grantable &= ~(kAccessModify | kAccessExtend | kAccessDelete);
+    if (inode->is_directory() && !IsListable(*inode)) grantable &= ~kAccessRead;
+    return AccessByMode(attributes, context.credentials, grantable);
+  });
 }
 
 Result<std::string> WorkspaceImpl::ReadLink(const OpContext& context, const ObjectId& id,

@@ -163,6 +163,10 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
     (void)need.The(Need::Kind::kRecheck, inode);
     return false;
   }
+  // Whether the layers tell the directory's names, or have no part in them.
+  bool IsListable(const Inode& directory) const {
+    return directory.directory->upper_only || !directory.lower || lower_.MayBeListed(*directory.lower);
+  }
   // As Get, and kNotDirectory for anything else.
   Result<Inode*> GetDirectory(const ObjectId& id, Need& need);
   // With the child's stripe held too.
