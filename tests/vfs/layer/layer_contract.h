@@ -306,7 +306,8 @@ TEST_P(LayerContract, WhoMayNotWaitIsToldWhatMemoryHoldsAndAsksNoDisk) {
       switch (stat.attributes.type) {
         case FileType::kDirectory:
           expect(code(layer->ReadDirectory(kAtOnce, node, [](const LayerEntry&) { return true; })));
-          EXPECT_EQ(code(layer->Lookup(kAtOnce, node, "none")), GetParam().waits_for_disk ? Errc::kWouldBlock : Errc::kNotFound);
+          EXPECT_EQ(code(layer->Lookup(kAtOnce, node, "none")),
+                    GetParam().waits_for_disk ? Errc::kWouldBlock : Errc::kNotFound);
           break;
         case FileType::kSymlink:
           expect(code(layer->ReadLink(kAtOnce, node)));
