@@ -165,10 +165,26 @@ std::size_t Appender::tail_records() const {
   return table_->size() + (frozen_ ? frozen_->size() : 0);
 }
 
+std::vector<IndexEntry> Appender::Tail() const {
+  std::vector<IndexEntry> entries;
+  const MutexLock lock(tables_mutex_);
+  for (const auto& table : {table_, frozen_}) {
+    if (!table) continue;
+    table->ForEach([&](const Digest& digest, const Location& location) { entries.push_back({digest, location}); });
+  }
+  return entries;
+}
+
+void Appender::Avoid(absl::flat_hash_set<PackId> packs) {
+  const MutexLock lock(mutex_);
+  avoided_ = std::move(packs);
+}
+
 Result<void> Appender::OpenPack() {
   int tried = 0;
   for (const Catalog::Tail& tail : catalog_.Growing()) {
     if (tail.pack->header.pack_class != options_.pack_class || tail.seen >= pack_bytes_) continue;
+    if (avoided_.contains(tail.pack->header.id)) continue;
     if (++tried > kMostTakeOvers) break;
     STRATA_ASSIGN(const bool taken, TakeOver(tail));
     if (taken) return {};
