@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <iterator>
 
+#include "base/text.h"
+
 namespace strata::log {
 namespace detail {
 
@@ -32,27 +34,6 @@ spdlog::logger& Logger() {
 bool IsPlain(std::string_view value) {
   return !value.empty() &&
          std::ranges::all_of(value, [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '='; });
-}
-
-// The length of the UTF-8 sequence of more than one byte that `text` begins with, and that a terminal only shows; 0 for
-// any other: no UTF-8, control characters (U+0080 to U+009F), what ends a line or turns the direction of writing
-// (U+2028 to U+202E, U+2066 to U+2069).
-std::size_t ShownSequence(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const std::size_t size = byte(0) >= 0xf0 && byte(0) < 0xf5   ? 4
-                           : byte(0) >= 0xe0 && byte(0) < 0xf0 ? 3
-                           : byte(0) >= 0xc2 && byte(0) < 0xe0 ? 2
-                                                               : 0;
-  if (size == 0 || text.size() < size) return 0;
-  char32_t point = byte(0) & (0x7f >> size);
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-    point = point << 6 | (byte(i) & 0x3f);
-  }
-  const bool too_long = (size == 3 && point < 0x800) || (size == 4 && point < 0x10000);
-  const bool steers = point < 0xa0 || (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
-  const bool none = point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff);
-  return too_long || steers || none ? 0 : size;
 }
 
 void AppendValue(std::string& line, std::string_view value) {

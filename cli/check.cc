@@ -104,7 +104,7 @@ void AddCheck(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("check", "Verify all that a workspace holds, and repair it");
   command
       ->add_option("WORKSPACE", arguments->workspace,
-                   "A workspace that is not being served, or a folder that was served")
+                   "A workspace that is not being served, or a folder or spec that was served")
       ->required();
   command->add_flag("--repair", arguments->repair,
                     "Rebuild the index from the journal, and cut the journal where it cannot be read on; what is "

@@ -18,6 +18,9 @@ struct ServeArguments {
   bool no_root_squash = false;
   bool read_only = false;
   bool takeover = false;
+  bool rebase = false;
+  bool no_control_tree = false;
+  bool no_show_xattr = false;
   std::string durability = "strict";
   std::string portmap = "auto";
   std::string locks = "on";

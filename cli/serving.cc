@@ -12,19 +12,23 @@
 #include "base/log.h"
 #include "base/unique_fd.h"
 #include "server/lock_control.h"
+#include "vfs/control_tree.h"
+#include "vfs/home.h"
 
 namespace strata::cli {
 namespace {
 
 // For calls under way to be answered before a takeover.
 constexpr std::chrono::seconds kRelease{30};
-// For a process that failed to take over to be gone, with its lock on the workspace.
+// For a process that failed to take over to be gone, with its locks on the workspace and on the state folder.
 constexpr std::chrono::seconds kLockLimit{30};
 constexpr std::chrono::milliseconds kLockRetry{10};
 
 // The two parts of one life, between which everything was handed over.
 struct Life {
   std::shared_ptr<vfs::Workspace> workspace;
+  std::string state_folder;          // empty: locks are kept in memory
+  std::unique_ptr<File> state_lock;  // none where the workspace's own is enough
   std::unique_ptr<Server> server;
   std::optional<control::Point> point;
 
@@ -33,22 +37,51 @@ struct Life {
   void Close() {
     point.reset();
     server.reset();
+    state_lock.reset();
     workspace.reset();
   }
 };
 
-Result<void> OpenWorkspace(const Serving& serving, bool again, Life& life) {
+// What `open` gives. With `again` it is tried for as long as another process may take to be gone.
+template <typename Open>
+auto OpenPatiently(bool again, const Open& open) {
   const auto deadline = std::chrono::steady_clock::now() + kLockLimit;
   for (;;) {
-    auto opened = vfs::Workspace::Open(Env::System(), serving.workspace, serving.options);
-    if (opened) {
-      life.workspace = std::move(*opened);
-      return {};
-    }
-    const bool held = opened.error().code() == Errc::kBusy && std::chrono::steady_clock::now() < deadline;
-    if (!again || !held) return Fail(opened.error());
+    auto opened = open();
+    if (opened || !again || opened.error().code() != Errc::kBusy) return opened;
+    if (std::chrono::steady_clock::now() >= deadline) return opened;
     std::this_thread::sleep_for(kLockRetry);
   }
+}
+
+Result<void> OpenWorkspace(const Serving& serving, bool again, Life& life) {
+  if (serving.workspace.empty()) {
+    Env& env = Env::System();
+    STRATA_ASSIGN(const vfs::VolumeKeys keys, vfs::OpenHome(env, serving.home, vfs::FormatLayerSpec(serving.tree)));
+    STRATA_ASSIGN(life.workspace, vfs::Workspace::OpenAsItIs(env, serving.tree, keys, serving.home, serving.options));
+    return {};
+  }
+  vfs::WorkspaceOptions options = serving.options;
+  // Who asked for it meant what the layers were then.
+  if (again) options.rebase = false;
+  STRATA_ASSIGN(life.workspace,
+                OpenPatiently(again, [&] { return vfs::Workspace::Open(Env::System(), serving.workspace, options); }));
+  return {};
+}
+
+Result<void> OpenStateFolder(const Serving& serving, bool again, Life& life) {
+  life.state_folder = serving.server.state_folder;
+  if (life.state_folder.empty() || life.state_folder == serving.workspace) return {};
+  auto lock = OpenPatiently(again, [&] { return vfs::LockStateFolder(Env::System(), life.state_folder); });
+  if (lock) {
+    life.state_lock = std::move(*lock);
+  } else if (serving.state_needed) {
+    return Fail(lock.error());
+  } else {
+    log::Warning("no_state_folder", {{"folder", life.state_folder}, {"error", lock.error()}});
+    life.state_folder.clear();
+  }
+  return {};
 }
 
 // Answers who asks, until someone may take over (true) or a signal comes (false).
@@ -83,12 +116,15 @@ Result<UniqueFd> OpenSignals() {
 Result<void> StartServer(const Serving& serving, std::optional<Handover>& handover,
                          std::move_only_function<void()> taken, Life& life) {
   std::vector<Export> exports;
-  exports.push_back({serving.exported, life.workspace});
+  std::shared_ptr<vfs::FileSystem> volume = life.workspace;
+  if (serving.control_tree) volume = std::make_shared<vfs::ControlTree>(std::move(volume));
+  exports.push_back({serving.exported, std::move(volume)});
+  ServerOptions options = serving.server;
+  options.state_folder = life.state_folder;
   if (handover) {
-    STRATA_ASSIGN(life.server,
-                  Server::Resume(serving.server, std::move(exports), std::move(*handover), std::move(taken)));
+    STRATA_ASSIGN(life.server, Server::Resume(options, std::move(exports), std::move(*handover), std::move(taken)));
   } else {
-    STRATA_ASSIGN(life.server, Server::Start(serving.server, std::move(exports)));
+    STRATA_ASSIGN(life.server, Server::Start(options, std::move(exports)));
   }
   if (serving.options.read_only) return {};
   if (auto point = control::Point::Listen(serving.workspace); point) {
@@ -132,6 +168,7 @@ Result<void> ServeUntilTold(const Serving& serving, Takeover* takeover,
   for (bool again = false;; again = true) {
     Life life;
     STRATA_TRY(OpenWorkspace(serving, again, life));
+    STRATA_TRY(OpenStateFolder(serving, again, life));
     const auto taken = [&] {
       if (!again && takeover != nullptr) takeover->Serving();
     };

@@ -40,6 +40,14 @@ Result<std::string> FileSystem::ReadLink(const OpContext& context, const ObjectI
   return Fail(Errc::kInvalid);
 }
 
+Result<std::vector<std::string>> FileSystem::ListXattr(const OpContext&, const ObjectId&) {
+  return std::vector<std::string>();
+}
+
+Result<std::string> FileSystem::GetXattr(const OpContext&, const ObjectId&, std::string_view) {
+  return Fail(Errc::kNotFound);
+}
+
 Result<SpaceUsage> FileSystem::Usage(const OpContext&, const ObjectId&) {
   SpaceUsage usage;
   usage.total_bytes = kDefaultTotalBytes;
@@ -144,6 +152,12 @@ std::uint32_t AccessByMode(const Attributes& attributes, const Credentials& cred
     if (execute) granted |= kAccessExecute;
   }
   return granted & wanted;
+}
+
+bool MayReadXattr(const Attributes& attributes, const Credentials& credentials, std::string_view name) {
+  if (name.starts_with("trusted.")) return credentials.superuser();
+  if (!name.starts_with("user.")) return true;
+  return (AccessByMode(attributes, credentials, kAccessRead) & kAccessRead) != 0;
 }
 
 }  // namespace strata::vfs

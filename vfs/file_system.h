@@ -57,6 +57,12 @@ class FileSystem {
                                        std::optional<Attributes>* after);
   // Default: kInvalid, as for what is no symlink.
   virtual Result<std::string> ReadLink(const OpContext& context, const ObjectId& id, std::optional<Attributes>* after);
+  // The names of the object's extended attributes, as far as the caller may read them, in the order of their bytes.
+  // Nothing on the wire asks for them: NFSv3 has none. Default: none.
+  virtual Result<std::vector<std::string>> ListXattr(const OpContext& context, const ObjectId& id);
+  // The value of one; kNotFound where it has none of that name, kAccess where the caller may not read it. Default: that
+  // it has none.
+  virtual Result<std::string> GetXattr(const OpContext& context, const ObjectId& id, std::string_view name);
   // Default: zeros but for a terabyte of total space.
   virtual Result<SpaceUsage> Usage(const OpContext& context, const ObjectId& id);
 
@@ -109,6 +115,10 @@ class FileSystem {
   // to be.
   virtual void Sync(Lsn lsn, std::move_only_function<void(Result<void>)> done);
 };
+
+// Whether POSIX lets the caller read the extended attribute: `user.` with the right to read the object, `trusted.` as
+// the superuser, others (`security.`, `system.`) always.
+bool MayReadXattr(const Attributes& attributes, const Credentials& credentials, std::string_view name);
 
 // kInvalid for an empty name or one with NUL or '/'; kNameTooLong for one of more than kMaxNameBytes.
 Result<void> CheckName(std::string_view name);

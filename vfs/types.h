@@ -12,6 +12,7 @@
 
 #include "base/attributes.h"
 #include "base/bytes.h"
+#include "base/fetch.h"
 #include "base/hash.h"
 #include "base/ids.h"
 
@@ -56,10 +57,18 @@ struct OpContext {
   // False: the call answers from memory or fails with kWouldBlock, having changed nothing. The caller then repeats it
   // on a thread that may wait, with true.
   bool may_block = true;
+  // As Waiting::fetch: where not null, a call that waits for something from elsewhere fails with kWouldBlock and puts
+  // it here. Where null, it waits itself, if may_block.
+  std::shared_ptr<Fetch>* fetch = nullptr;
   // Names the request to the file system, which keeps the name with the change that it makes
   // (FileSystem::PastRequests). At most 64 bytes; empty for a request that does the same when it is made twice.
   ByteSpan request = {};
+
+  Waiting waiting() const { return {may_block, fetch}; }
 };
+
+// Of work that no client asked for: as the superuser, and it waits for whatever it needs.
+inline constexpr OpContext kBackground{};
 
 // When the answer to a change may leave.
 enum class Commitment : std::uint8_t {

@@ -115,7 +115,8 @@ Result<MountPoint> Find(const Exports& exports, const rpc::Call& call, std::stri
 
   vfs::FileSystem& volume = *point.entry->volume;
   point.id = volume.Root();
-  const vfs::OpContext context;  // the superuser, who may wait: the export's rules alone decide who may mount
+  // The superuser: the export's rules alone decide who may mount.
+  const vfs::OpContext context{.credentials = {}, .may_block = call.may_block, .fetch = call.fetch};
   STRATA_ASSIGN(Attributes attributes, volume.GetAttributes(context, point.id));
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find('/'), rest.size());
@@ -146,6 +147,7 @@ rpc::Outcome Mnt(rpc::Program& program, const rpc::Call& call, rpc::XdrReader& a
   const std::string_view path = PathOf(argument);
   mount3_result result{};
   const auto point = Find(Self(program).exports(), call, path);
+  if (!point && point.error().code() == Errc::kWouldBlock && !call.late) return rpc::Outcome::WouldBlock();
   result.status = point ? MNT3_OK : StatusOf(point.error().code());
   if (call.trace != nullptr) {
     call.trace->status = result.status;

@@ -26,6 +26,8 @@ Operation::Operation(rpc::Program& program, const rpc::Call& call, Proc procedur
   id_ = found->id;
   context_.credentials = entry_->Squashed(call);
   context_.may_block = call.may_block;
+  context_.fetch = call.fetch;
+  late_ = call.late;
   context_.request = call.request();
 }
 

@@ -51,8 +51,11 @@ class Operation {
   std::uint64_t fsid() const { return ok() ? info().id : 0; }
   const vfs::ObjectId& id() const { return id_; }
   const vfs::OpContext& context() const { return context_; }
-  // Whether `status` means that the call is to be run again where it may wait.
-  bool MustWait(const Status& status) const { return status.code() == Errc::kWouldBlock && !context_.may_block; }
+  // Whether `status` means that the call is to be run again where it may wait, or when what it waits for has come.
+  bool MustWait(const Status& status) const {
+    const bool fetches = context_.fetch != nullptr && *context_.fetch;
+    return status.code() == Errc::kWouldBlock && !late_ && (fetches || !context_.may_block);
+  }
 
   // The object's attributes, where they can be had, and without waiting if the call may not.
   std::optional<Attributes> AttributesNow() const;
@@ -75,6 +78,7 @@ class Operation {
   const Export* entry_ = nullptr;
   vfs::ObjectId id_;
   vfs::OpContext context_;
+  bool late_ = false;
   Proc procedure_;
   rpc::CallTrace* trace_;
   Errc error_ = Errc::kBadHandle;

@@ -85,11 +85,12 @@ Target FindRange(rpc::Program& program, const rpc::Call& call, const LockArgumen
 
 // Whether the caller may lock the file: who may open it, to read or to write, and its owner. kWouldBlock to run again.
 Result<Stat> MayLock(const rpc::Call& call, const Target& target) {
-  const vfs::OpContext context{.credentials = target.entry->Squashed(call), .may_block = call.may_block};
+  const vfs::OpContext context{
+      .credentials = target.entry->Squashed(call), .may_block = call.may_block, .fetch = call.fetch};
   const auto attributes = target.entry->volume->GetAttributes(context, target.id);
   if (!attributes) {
     const Errc code = attributes.error().code();
-    if (code == Errc::kWouldBlock && !call.may_block) return Fail(attributes.error());
+    if (code == Errc::kWouldBlock && !call.late) return Fail(attributes.error());
     if (code == Errc::kStale || code == Errc::kBadHandle) return Stat::kStaleFh;
     return Stat::kFailed;
   }

@@ -325,10 +325,12 @@ void Connection::Serve(ByteSpan record) {
   Run(route, key);
 }
 
-void Connection::Run(const Route& route, const ReplyKey& key) {
+void Connection::Run(Route& route, const ReplyKey& key) {
   const std::size_t start = thread_.batch().replies().size();
+  std::shared_ptr<Fetch> fetch;
+  route.call.fetch = &fetch;
   const Outcome outcome = RunProcedure(route, thread_.batch().replies());
-  if (outcome.would_block) return Block(route, key);
+  if (outcome.would_block) return Block(route, key, std::move(fetch));
   Settle(start, key, outcome);
 }
 
@@ -340,7 +342,7 @@ void Connection::Settle(std::size_t start, const ReplyKey& key, const Outcome& o
   bytes_in_flight_ += size;
 }
 
-void Connection::Block(const Route& route, const ReplyKey& key) {
+void Connection::Block(const Route& route, const ReplyKey& key, std::shared_ptr<Fetch> fetch) {
   thread_.counters().calls_blocked.Add();
   ReceiveBuffer* buffer = route.arguments.size() < kCopyBelow ? nullptr : reader_.HoldBuffer();
   // A buffer that is held is counted as such.
@@ -350,7 +352,9 @@ void Connection::Block(const Route& route, const ReplyKey& key) {
   ++holds_;
   ++in_flight_;
   bytes_in_flight_ += bytes;
-  thread_.shared().workers.Submit(call);
+  call->fetch = std::move(fetch);
+  WorkerPool& workers = thread_.shared().workers;
+  if (!workers.Park(call)) workers.Submit(call);
 }
 
 bool Connection::ClaimFirst(Route* route, ReplyKey* key) {

@@ -99,9 +99,9 @@ class Connection {
   // Serves what lies in the buffer, sends, and reads on.
   void Process();
   void Serve(ByteSpan record);
-  void Run(const Route& route, const ReplyKey& key);
-  // To the worker pool.
-  void Block(const Route& route, const ReplyKey& key);
+  void Run(Route& route, const ReplyKey& key);
+  // To the worker pool, where it is parked until `fetch` is done.
+  void Block(const Route& route, const ReplyKey& key, std::shared_ptr<Fetch> fetch = nullptr);
   // False: it was answered, or will be, by the first call.
   bool ClaimFirst(Route* route, ReplyKey* key);
   void Refuse(const char* why);

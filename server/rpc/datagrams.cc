@@ -112,7 +112,9 @@ struct Datagrams::Pending final : public WorkerPool::Task {
 
   void Run() override {
     ReplyBuffer reply;
+    route.call.late = late();
     const Outcome outcome = RunProcedure(route, reply);
+    if (outcome.would_block && owner->thread_.shared().workers.Park(this)) return;
     if (!outcome.would_block) {
       Meet(route, outcome, reply);
       owner->Send(reply, client);
@@ -209,7 +211,9 @@ void Datagrams::Serve(ByteSpan call, const Client& client) {
   }
   if (route.kind != Route::Kind::kServe) return thread_.counters().records_refused.Add();
   // What never changes anything is answered here; all else may wait.
+  std::shared_ptr<Fetch> fetch;
   if (!route.procedure->always_blocks && route.procedure->failure == nullptr) {
+    route.call.fetch = &fetch;
     const Outcome outcome = RunProcedure(route, reply);
     if (!outcome.would_block && outcome.commitment == vfs::Commitment::kNone) return Send(reply, client);
     if (!outcome.would_block) {
@@ -230,8 +234,11 @@ void Datagrams::Serve(ByteSpan call, const Client& client) {
   pending->route.arguments = pending->arguments;
   pending->route.call.peer = &pending->peer;
   pending->route.call.may_block = true;
+  pending->route.call.fetch = &pending->fetch;
   pending->client = client;
-  thread_.shared().workers.Submit(pending);
+  pending->fetch = std::move(fetch);
+  WorkerPool& workers = thread_.shared().workers;
+  if (!workers.Park(pending)) workers.Submit(pending);
 }
 
 void Datagrams::Send(ReplyBuffer& reply, const Client& client) {

@@ -72,6 +72,8 @@ void Dispatcher::Find(ByteSpan record, const Peer& peer, CredentialCache& creden
   call.procedure = header.procedure;
   call.peer = &peer;
   call.may_block = false;
+  call.fetch = nullptr;
+  call.late = false;
   call.trace = nullptr;
   if (Tracing()) [[unlikely]]
     call.received_ns = SteadyNanoseconds();

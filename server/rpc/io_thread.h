@@ -53,8 +53,9 @@ class Drained {
 
 // What all threads of a transport share.
 struct Shared {
-  Shared(std::size_t duplicate_entries, std::size_t duplicate_bytes, std::size_t receive_bytes, unsigned worker_threads)
-      : receive(receive_bytes), duplicates(duplicate_entries, duplicate_bytes), workers(worker_threads) {}
+  Shared(std::size_t duplicate_entries, std::size_t duplicate_bytes, std::size_t receive_bytes, unsigned worker_threads,
+         std::chrono::milliseconds fetch_limit)
+      : receive(receive_bytes), duplicates(duplicate_entries, duplicate_bytes), workers(worker_threads, fetch_limit) {}
 
   std::size_t max_calls_in_flight = 256;
   std::size_t max_queued_bytes = 16 << 20;

@@ -54,6 +54,7 @@ PendingCall::PendingCall(Connection& connection, const Route& route, const Reply
       queue_(connection.thread().completions()),
       reply_(std::min(ReplyBuffer::kChunkBytes, kReplyHeaderBytes + route.procedure->largest_reply)) {
   route_.call.may_block = true;
+  route_.call.fetch = &fetch;
   if (buffer_ != nullptr) return;
   if (route.arguments.size() <= small_copy_.size()) {
     std::copy(route.arguments.begin(), route.arguments.end(), small_copy_.begin());
@@ -65,8 +66,10 @@ PendingCall::PendingCall(Connection& connection, const Route& route, const Reply
 }
 
 void PendingCall::Run() {
+  route_.call.late = late();
   outcome_ = RunProcedure(route_, reply_);
   if (outcome_.would_block) {
+    if (connection().thread().shared().workers.Park(this)) return;
     // A handler may not ask for it here. The client gets an answer all the same.
     outcome_ = {};
     outcome_.status = SYSTEM_ERR;

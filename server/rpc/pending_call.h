@@ -9,10 +9,11 @@
 
 namespace strata::rpc {
 
-// A call on the worker pool.
+// A call on the worker pool, or parked there.
 class PendingCall final : public Completion, public WorkerPool::Task {
  public:
-  // Small arguments are copied; for others `buffer` is held. `bytes`: what it counts for in the connection.
+  // Small arguments are copied; for others `buffer` is held. `bytes`: what it counts for in the connection. What it
+  // waits for is to be put into `fetch`.
   PendingCall(Connection& connection, const Route& route, const ReplyKey& key, ReceiveBuffer* buffer,
               std::size_t bytes);
 

@@ -6,10 +6,12 @@
 #include <array>
 #include <boost/asio/ip/address.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
 
+#include "base/fetch.h"
 #include "server/rpc/reply_buffer.h"
 #include "server/rpc/xdr.h"
 #include "vfs/file_system.h"
@@ -56,6 +58,11 @@ struct Call {
   // False on the thread that read the call. A handler that must wait then returns Outcome::WouldBlock(), having changed
   // nothing. It is run again, from the beginning, on the worker pool with true.
   bool may_block = false;
+  // As vfs::OpContext::fetch, for the volume. What a handler waits for stands here when it returns
+  // Outcome::WouldBlock(); it is run again when that has come.
+  std::shared_ptr<Fetch>* fetch = nullptr;
+  // It has waited for long: it is answered now, with "try again later" where what it needs has not come.
+  bool late = false;
   // Null unless calls are traced.
   CallTrace* trace = nullptr;
   std::int64_t received_ns = 0;  // by the steady clock, where calls are traced

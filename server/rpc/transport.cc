@@ -33,7 +33,7 @@ class AsioTransport final : public Transport {
   explicit AsioTransport(const TransportOptions& options)
       : options_(options),
         shared_(options.duplicate_cache_entries, options.duplicate_cache_bytes, options.max_buffered_bytes / 2,
-                options.worker_threads != 0 ? options.worker_threads : 4 * Cores()) {
+                options.worker_threads != 0 ? options.worker_threads : 4 * Cores(), options.fetch_limit) {
     (void)RaiseDescriptorLimit();  // ten thousand connections need as many
     shared_.max_calls_in_flight = std::max<std::size_t>(1, options.max_calls_in_flight);
     shared_.max_queued_bytes = std::max<std::size_t>(1, options.max_queued_bytes);
@@ -129,7 +129,9 @@ class AsioTransport final : public Transport {
     });
     shared_.settling.store(threads_.size());
     for (const auto& thread : threads_) thread->Pause();
+    shared_.workers.Hurry(true);
     if (!shared_.drained.WaitFor(limit, shared_.settling)) {
+      shared_.workers.Hurry(false);
       for (const auto& thread : threads_) thread->Resume();
       OnFirstThread([&] {
         for (const Listening& listening : listeners) listening.listener->Start();
@@ -191,6 +193,7 @@ class AsioTransport final : public Transport {
       for (const auto& socket : datagrams) socket->Close();
     });
     for (const auto& thread : threads_) thread->Drain();
+    shared_.workers.Hurry(true);
     shared_.drained.WaitFor(options_.stop_wait, shared_.connections_open);
     // First the workers, then the threads that their answers go to.
     shared_.workers.Stop();

@@ -30,6 +30,8 @@ struct TransportOptions {
   std::size_t duplicate_cache_bytes = 16 << 20;
   // Whoever has not sent the rest of a record after so long is no longer waited for, where others wait for the memory.
   std::chrono::seconds slow_record{10};
+  // A call that waits for so long for something from elsewhere (base/fetch.h) is told to come again later.
+  std::chrono::milliseconds fetch_limit{10'000};
   // How long Stop waits for calls under way to be answered.
   std::chrono::milliseconds stop_wait{5000};
 };

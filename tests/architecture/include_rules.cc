@@ -19,7 +19,7 @@ constexpr std::array kRooms = {
     Room{"journal", {"journal", "base"}},
     Room{"store", {"store", "base"}},
     Room{"vfs", {"vfs", "base"}},
-    Room{"vfs/layer", {"vfs/layer", "vfs", "base"}},
+    Room{"vfs/layer", {"vfs/layer", "vfs", "store", "base"}},
     Room{"vfs/workspace", {"vfs/workspace", "vfs/layer", "vfs", "journal", "store", "base"}},
     Room{"vfs/check", {"vfs/check", "vfs/workspace", "vfs/layer", "vfs", "journal", "store", "base"}},
     Room{"server", {"server", "vfs", "base"}},

@@ -53,6 +53,106 @@ TEST_F(Look, OfSeveralLayersTheFirstIsTheHighest) {
   EXPECT_EQ(Text({"diff", workspace_}), "") << "layers among themselves are no change";
 }
 
+TEST_F(Look, ALayerIsNamedByItsPathOrByASpecInAllCommands) {
+  const std::string odd = folder_ / "a?b%,markers=files";
+  std::filesystem::create_directories(odd + "/d");
+  WriteHostFile(odd + "/d/.wh.x", "");
+  const std::string encoded = folder_ / "a%3fb%25,markers=files";
+  int number = 0;
+  // A folder of that name is meant, even where it could be the earlier form.
+  for (const auto& [spec, markers_are_files] :
+       std::vector<std::pair<std::string, bool>>{{odd, false},
+                                                 {"host:" + encoded, false},
+                                                 {"host:" + encoded + "?markers=files", true},
+                                                 {odd + ",markers=files", true}}) {
+    const std::string workspace = workspace_ + std::to_string(number++);
+    EXPECT_THAT(Text({"init", workspace, "--layer", spec, "--layer", dir_}), HasSubstr("layers=2")) << spec;
+    EXPECT_EQ(Text({"ls", workspace, "d"}).empty(), markers_are_files) << spec;
+    EXPECT_EQ(Text({"cat", workspace, "readme"}), "read me\n");
+    EXPECT_THAT(Text({"check", workspace}), HasSubstr("no damage found"));
+  }
+}
+
+TEST_F(Look, ALayerMayLieAtASubDirectory) {
+  const std::string base = folder_ / "base";
+  std::filesystem::create_directories(base + "/opt/tools");
+  std::filesystem::permissions(base + "/opt", std::filesystem::perms::owner_all);
+  WriteHostFile(base + "/opt/tools/readme", "of the base\n");
+  const std::string spec = "host:project?at=/opt/tools";  // relative to where the command runs
+  const std::string here = std::filesystem::current_path();
+  std::filesystem::current_path(folder_.path());
+  EXPECT_THAT(Text({"init", workspace_, "--layer", spec, "--layer", base}), HasSubstr("layers=2"));
+  EXPECT_THAT(Text({"init", workspace_ + "2", "--layer", base, "--layer", spec}), HasSubstr("layers=2"));
+  std::filesystem::current_path(here);
+  EXPECT_THAT(Names(Json({"ls", workspace_, "opt/tools", "--json"})), ElementsAre("link", "readme", "src"));
+  EXPECT_EQ(Text({"cat", workspace_, "opt/tools/readme"}), "read me\n");
+  EXPECT_EQ(Text({"cat", workspace_ + "2", "opt/tools/readme"}), "of the base\n");
+  EXPECT_EQ(Json({"stat", workspace_, "opt", "--json"}).at("mode"), "0700") << "that of the base";
+  // Served alone, all above it is made up; and what is written there is found again.
+  const std::string alone = "host:" + dir_ + "?at=/deep/down";
+  for (int life = 0; life < 2; ++life) {
+    ServedProcess served({alone, "--insecure-ports"}, 0, environment_);
+    SyncClient client(served.port());
+    ASSERT_TRUE(client.mounted()) << served.process().errors();
+    if (life == 0) {
+      EXPECT_THAT(client.Names("/deep"), ElementsAre("down"));
+      ASSERT_EQ(client.WriteFile("/deep/down/src/new", "x"), 0);
+      ASSERT_EQ(client.WriteFile("/deep/beside", "y"), 0);
+    }
+    std::string content;
+    EXPECT_EQ(client.ReadFile("/deep/down/src/main.c", &content), 0);
+    EXPECT_EQ(content, "int main() {}\n");
+  }
+  EXPECT_EQ(Text({"diff", alone}), "A /deep/beside\nA /deep/down/src/new\n");
+  EXPECT_THAT(Text({"check", alone}), HasSubstr("no damage found"));
+}
+
+TEST_F(Look, ALayersPathMayBeAnyBytes) {
+  const std::string raw = folder_ / "\xff\xfe\n";
+  std::filesystem::create_directories(raw);
+  WriteHostFile(raw + "/file", "there");
+  for (const std::string& spec : {raw, "host:" + folder_ / "%ff%FE%0a"}) {
+    EXPECT_THAT(Text({"init", workspace_, "--layer", spec}), HasSubstr("layers=1"));
+    EXPECT_EQ(Text({"cat", workspace_, "file"}), "there");
+    EXPECT_THAT(e2e::ReadHostFile(workspace_ + "/workspace.json"), HasSubstr("host:" + folder_ / "%ff%fe%0a"));
+    std::filesystem::remove_all(workspace_);
+  }
+}
+
+TEST_F(Look, AWorkspaceOfVersion1IsServedAndStaysAsItIs) {
+  Text({"init", workspace_, "--layer", dir_});
+  const std::string config = workspace_ + "/workspace.json";
+  json old = json::parse(e2e::ReadHostFile(config));
+  old["version"] = 1;
+  old["layers"] = json::array({{{"path", dir_}, {"markers", {"chardev", "xattr"}}}});
+  old.erase("layers_check");
+  WriteHostFile(config, old.dump());
+  {
+    ServedProcess served({workspace_, "--rebase", "--insecure-ports"}, 0, environment_);
+    SyncClient client(served.port());
+    ASSERT_TRUE(client.mounted()) << served.process().errors();
+    ASSERT_EQ(client.WriteFile("/new", "x"), 0);
+  }
+  EXPECT_EQ(Text({"diff", workspace_}), "A /new\n");
+  EXPECT_EQ(json::parse(e2e::ReadHostFile(config)), old) << "what need not be changed stays for the older program";
+}
+
+TEST_F(Look, ASpecStandsForTheWorkspaceThatWasMadeOverIt) {
+  const std::string spec = "host:" + dir_ + "?markers=chardev";
+  EXPECT_NE(Strata({"ls", spec}).errors.find("there is no workspace over " + spec), std::string::npos);
+  for (const std::string& served_as : {spec, dir_}) {
+    ServedProcess served({served_as, "--insecure-ports"}, 0, environment_);
+    SyncClient client(served.port());
+    ASSERT_TRUE(client.mounted()) << served.process().errors();
+    ASSERT_EQ(client.WriteFile(served_as == spec ? "/by-spec" : "/by-path", "x"), 0);
+  }
+  EXPECT_EQ(Text({"diff", spec}), "A /by-spec\n");
+  EXPECT_EQ(Text({"diff", dir_}), "A /by-path\n");
+  EXPECT_EQ(Text({"diff", "host:" + dir_}), "A /by-path\n") << "no more is said than by the path alone";
+  EXPECT_THAT(Text({"check", spec}), HasSubstr("no damage found"));
+  EXPECT_EQ(Text({"cat", spec, "by-spec"}), "x");
+}
+
 TEST_F(Look, LsAndStatTellTheSameInTextAndInJson) {
   Text({"init", workspace_, "--layer", dir_});
   const json list = Json({"ls", workspace_, "--json"});

@@ -74,6 +74,29 @@ TEST_F(Refusal, AFolderThatIsMissingOrNone) {
   ExpectRefused({"init", folder_ / "no/such/parent"}, 1, {"parent"});
 }
 
+TEST_F(Refusal, ASpecThatIsNoneIsRefusedAlikeByAllCommands) {
+  for (const auto& [spec, words] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"host:" + dir_ + "?mode=1", {"no option 'mode'", "markers=..."}},
+           {"host:" + dir_ + "?at=a", {"begins with '/'"}},
+           {"host:" + dir_ + "?markers=nonsense", {"markers are files, chardev and xattr"}},
+           {"host:" + dir_ + "#1", {"%23"}},
+           {"host:" + folder_ / "missing", {"missing"}},
+           {"castore:web", {"castore:NAME@STORE"}},
+           {"castore:web@" + folder_ / "missing", {"missing"}},
+           {"rafs:image", {"no layers of kind rafs", "./rafs:image"}},
+           {"catsore:web@store", {"catsore:web@store", "host: and castore:"}}}) {
+    ExpectRefused({"init", workspace_, "--layer", spec}, 1, words);
+    ExpectRefused({"serve", spec, "--workspace", workspace_, "--listen", "127.0.0.1:0"}, 1, words);
+    for (const std::string command : {"ls", "stat", "diff", "check"}) ExpectRefused({command, spec}, 1, words);
+    ExpectRefused({"cat", spec, "a"}, 1, words);
+  }
+  ExpectRefused({"init", workspace_, "--layer", "castore:web@" + dir_}, 1, {"castore:web@" + dir_, "no castore trees"});
+}
+
+TEST_F(Refusal, ARebaseThatMayWriteNothing) {
+  EXPECT_EQ(Strata({"serve", dir_, "--workspace", workspace_, "--rebase", "--read-only"}).status, 2);
+}
+
 TEST_F(Refusal, APortInUse) {
   const int taken = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};

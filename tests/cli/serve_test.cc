@@ -27,8 +27,10 @@ using e2e::RawClient;
 using e2e::ServedProcess;
 using e2e::SyncClient;
 using e2e::Wire;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 using Serve = CliTest;
 
@@ -197,6 +199,63 @@ TEST_P(ReadOnly, ServingWritesNothingAndRefusesEveryChange) {
     EXPECT_EQ(served.process().Wait(), 0) << served.process().errors();
   }
   EXPECT_EQ(Fingerprint(workspace_), workspace_before) << "not even the lock or the index was touched";
+}
+
+TEST_P(ReadOnly, WhichClientsHaveLocksIsKeptInAHomeOfOneServerAtATime_Rule3_1a) {
+  namespace fs = std::filesystem;
+  const std::string volumes = home_ + "/state/strata/volumes";
+  const std::vector<std::string> arguments = {workspace_, "--insecure-ports", "--read-only"};
+  ServedProcess first(arguments, 0, environment_);
+  ASSERT_NE(first.port(), 0) << first.process().errors();
+  ASSERT_EQ(std::distance(fs::directory_iterator(volumes), fs::directory_iterator()), 1);
+  const fs::path home = fs::directory_iterator(volumes)->path();
+  EXPECT_EQ(fs::status(home).permissions(), fs::perms::owner_all);
+  const std::string kept = e2e::ReadHostFile(home / "lock-clients.json");
+  EXPECT_NE(kept, "");
+  EXPECT_FALSE(fs::exists(home / "home.json")) << "its keys are the workspace's";
+  ServedProcess second(arguments, 0, environment_);
+  ASSERT_NE(second.port(), 0) << second.process().errors();
+  EXPECT_EQ(e2e::ReadHostFile(home / "lock-clients.json"), kept);
+  for (ServedProcess* served : {&second, &first}) {
+    served->process().Signal(SIGTERM);
+    EXPECT_EQ(served->process().Wait(), 0) << served->process().errors();
+  }
+  EXPECT_THAT(second.process().errors(), HasSubstr("event=no_state_folder"));
+  EXPECT_THAT(first.process().errors(), Not(HasSubstr("event=no_state_folder")));
+  ServedProcess next(arguments, 0, environment_);
+  EXPECT_NE(next.port(), 0);
+  EXPECT_NE(e2e::ReadHostFile(home / "lock-clients.json"), kept) << "another state, told to the same clients";
+}
+
+TEST_P(ReadOnly, WithoutAPlaceForAHomeLocksAreKeptInMemory) {
+  environment_["XDG_STATE_HOME"] = environment_["HOME"] = "";
+  ServedProcess served({workspace_, "--insecure-ports", "--read-only"}, 0, environment_);
+  ASSERT_NE(served.port(), 0) << served.process().errors();
+  served.process().Signal(SIGTERM);
+  EXPECT_EQ(served.process().Wait(), 0);
+  EXPECT_THAT(served.process().errors(), AllOf(HasSubstr("event=no_state_folder"), HasSubstr("--state DIR")));
+}
+
+TEST_F(Serve, AStateFolderIsMadeAndHasOneServerAtATime) {
+  const std::string state = folder_ / "deep/state";
+  const auto arguments = [&](const std::string& workspace) {
+    return std::vector<std::string>{dir_, "--workspace", workspace, "--insecure-ports", "--state", state};
+  };
+  ServedProcess first(arguments(workspace_), 0, environment_);
+  ASSERT_NE(first.port(), 0) << first.process().errors();
+  EXPECT_TRUE(std::filesystem::exists(state + "/lock-clients.json"));
+  EXPECT_FALSE(std::filesystem::exists(workspace_ + "/lock-clients.json"));
+  ExpectRefused({"serve", dir_, "--workspace", workspace_ + "2", "--listen", "127.0.0.1:0", "--state", state}, 1,
+                {state, "another server", "--state"});
+  // One that takes over stands in for the first.
+  std::vector<std::string> next = arguments(workspace_);
+  next.insert(next.begin(), {STRATA_PROGRAM, "serve"});
+  next.push_back("--takeover");
+  e2e::Process second(next, environment_);
+  EXPECT_THAT(second.ReadLine(), HasSubstr("ready nfs=127.0.0.1:" + std::to_string(first.port()))) << second.errors();
+  EXPECT_EQ(first.process().Wait(), 0) << first.process().errors();
+  second.Signal(SIGTERM);
+  EXPECT_EQ(second.Wait(), 0) << second.errors();
 }
 
 TEST_P(ReadOnly, LookingWritesNothing) {

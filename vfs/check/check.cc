@@ -17,6 +17,10 @@ namespace {
 
 constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
+struct LayerFault {
+  std::string layer, what, advice;
+};
+
 class Check {
  public:
   Check(Env& env, const std::string& path, const CheckOptions& options) : env_(env), path_(path), options_(options) {}
@@ -63,14 +67,22 @@ class Check {
 
   // Nothing where one cannot be opened; what is wrong is told by Look.
   std::optional<std::vector<std::unique_ptr<Layer>>> OpenLayers() {
+    const LayerOpeners& openers = options_.openers != nullptr ? *options_.openers : LayerOpeners::Default();
     const std::size_t memory = MemoryBudget::Of(options_.memory_bytes).host;
     std::vector<std::unique_ptr<Layer>> layers;
-    for (const LayerSpec& spec : config_.layers) {
-      auto layer = OpenLayer(spec, path_, {memory / config_.layers.size(), config_.layers.size()});
-      if (!layer) {
-        layer_faults_.emplace_back(spec.path, std::string(layer.error().message()));
+    for (const WorkspaceLayer& kept : config_.layers) {
+      auto opened = openers.Open(
+          kept.spec, {.hidden = path_, .memory = memory / config_.layers.size(), .layers = config_.layers.size()});
+      const auto same = opened ? CheckResolution(path_, kept, opened->resolution) : Result<void>();
+      if (!opened) {
+        layer_faults_.push_back({FormatLayerSpec(kept.spec),
+                                 "the layer cannot be read: " + std::string(opened.error().message()),
+                                 "put it back; the workspace cannot be served without it"});
+      } else if (!same) {
+        layer_faults_.push_back({FormatLayerSpec(kept.spec), std::string(same.error().message()),
+                                 "what was changed over it is compared with it again once it is what it was"});
       } else {
-        layers.push_back(std::move(*layer));
+        layers.push_back(std::move(opened->layer));
       }
     }
     if (!layer_faults_.empty()) return std::nullopt;
@@ -79,13 +91,13 @@ class Check {
 
   void CheckLayers(Findings& findings) {
     findings.Count("layers", config_.layers.size());
-    for (const auto& [layer, what] : layer_faults_) {
-      findings.Add(Severity::kDamage, layer, "the layer cannot be read: " + what,
-                   "put it back; the workspace cannot be served without it");
+    for (const LayerFault& fault : layer_faults_) {
+      findings.Add(Severity::kDamage, fault.layer, fault.what, fault.advice);
     }
     if (!lower_ || lower_->empty()) return;
-    auto root = lower_->Root();
-    Result<LowerListing> listing = root ? lower_->List(root->node) : Result<LowerListing>(Fail(root.error()));
+    auto root = lower_->Root(kBackground);
+    Result<LowerListing> listing =
+        root ? lower_->List(kBackground, root->node) : Result<LowerListing>(Fail(root.error()));
     if (!listing)
       findings.Add(Severity::kDamage, path_, "the layers cannot be read: " + std::string(listing.error().message()),
                    "put them back");
@@ -178,7 +190,7 @@ class Check {
   const std::string& path_;
   const CheckOptions& options_;
   WorkspaceConfig config_;
-  std::vector<std::pair<std::string, std::string>> layer_faults_;
+  std::vector<LayerFault> layer_faults_;
   std::optional<LowerTree> lower_;
 };
 

@@ -15,6 +15,7 @@
 #include "base/env.h"
 #include "base/status.h"
 #include "vfs/layer.h"
+#include "vfs/layer/opener.h"
 #include "vfs/workspace/memory_budget.h"
 
 namespace strata::vfs {
@@ -52,6 +53,7 @@ struct CheckOptions {
   std::size_t memory_bytes = kDefaultMemoryBytes;
   // For temporary files, where the workspace's folder cannot be written.
   std::string temporary_folder = "/tmp";
+  const LayerOpeners* openers = nullptr;  // null: LayerOpeners::Default()
   // Hears what is being looked at, and how far that has come, 0 to 1. May be null.
   std::function<void(std::string_view stage, double part)> progress = {};
 };

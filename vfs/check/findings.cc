@@ -56,7 +56,7 @@ class Paths {
     }
     LowerNode parent;
     std::string name;
-    if (!lower_->Resolve(ino, locator, &parent, &name)) return nullptr;
+    if (!lower_->Resolve(kBackground, ino, locator, &parent, &name)) return nullptr;
     const auto number = index_ != nullptr ? NumberIn(*index_, parent) : parent.number;
     if (!number) return nullptr;
     locators_[*number] = parent.locator;

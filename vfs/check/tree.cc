@@ -152,7 +152,7 @@ class TreeCheck {
     if (lower_ == nullptr) return {};
     LowerNode parent;
     std::string name;
-    auto found = lower_->Resolve(inode.ino, inode.locator, &parent, &name);
+    auto found = lower_->Resolve(kBackground, inode.ino, inode.locator, &parent, &name);
     if (found && !found->Is(inode.type, inode.generation)) found = Fail(Errc::kStale);
     if (!found) {
       findings_.Add(Severity::kWarning, inode.ino,
@@ -175,8 +175,9 @@ class TreeCheck {
     if (merged) {
       if (lower_ == nullptr) return {};
       const LowerNode node = lower_->NodeOf(inode);
-      const auto base = lower_->Stat(node);
-      auto listing = base && !base->Is(inode.type, inode.generation) ? Fail(Errc::kStale) : lower_->List(node);
+      const auto base = lower_->Stat(kBackground, node);
+      auto listing =
+          base && !base->Is(inode.type, inode.generation) ? Fail(Errc::kStale) : lower_->List(kBackground, node);
       if (!listing) {
         findings_.Add(Severity::kWarning, inode.ino,
                       "the layers' directory beneath it cannot be read: " + std::string(listing.error().message()),
@@ -206,7 +207,7 @@ class TreeCheck {
   void CheckBase(const InodeRecord& inode) {
     if (lower_ == nullptr) return;
     ++bases_seen_;
-    const auto base = lower_->Stat(lower_->NodeOf(inode));
+    const auto base = lower_->Stat(kBackground, lower_->NodeOf(inode));
     if (!base || !base->Is(inode.type, inode.generation)) {
       findings_.Add(Severity::kWarning, inode.ino,
                     "the layer's file beneath it is gone; what was not written here cannot be read", kRestoreLayer);

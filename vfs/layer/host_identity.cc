@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "vfs/layer.h"
 
 namespace strata::vfs::host {
 namespace {
@@ -108,7 +109,8 @@ std::uint64_t Identity::IdOf(const FileStatus& status) const {
   std::string place = device == device_ ? std::string() : '#' + std::to_string(device);
   if (const auto mount = places_.find(device); device != device_ && mount != places_.end()) place = '/' + mount->second;
   const SipHashKey key{status.stx_ino, 0x7374726174612e68};
-  return kFirstHashedId | (SipHash24(key, AsBytes(place)) & (kFirstHashedId - 1));
+  const std::uint64_t id = kFirstHashedId | (SipHash24(key, AsBytes(place)) & (kFirstHashedId - 1));
+  return id < kFirstFreeId ? id : id - kFirstFreeId + kFirstHashedId;
 }
 
 std::uint32_t GenerationOf(const FileStatus& status) {

@@ -12,7 +12,8 @@
 
 namespace strata::vfs::host {
 
-// Ids below this are inode numbers of the root folder's device; at or above, hashes of a device and an inode number.
+// Ids below this are inode numbers of the root folder's device; from here to kFirstFreeId, hashes of a device and an
+// inode number.
 inline constexpr std::uint64_t kFirstHashedId = std::uint64_t{1} << 54;
 
 class Identity {

@@ -13,6 +13,7 @@
 
 #include "vfs/layer/host_markers.h"
 #include "vfs/layer/host_nodes.h"
+#include "vfs/layer/host_xattr.h"
 
 namespace strata::vfs {
 namespace {
@@ -88,15 +89,18 @@ class HostLayer final : public Layer {
   HostLayer(std::string folder, const MarkerStyles& markers, std::unique_ptr<HostNodes> nodes)
       : folder_(std::move(folder)), markers_(markers), nodes_(std::move(nodes)) {}
 
-  LayerTraits Traits() const override { return {}; }
+  const LayerTraits& Traits() const override { return traits_; }
   LayerNode Root() const override { return {nodes_->root_id(), 0}; }
-  Result<LayerStat> Stat(const LayerNode& node) override;
-  Result<LayerStat> Lookup(const LayerNode& directory, std::string_view name) override;
-  Result<void> ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) override;
-  Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block,
-                           const LayerVersion* expected) override;
-  Result<std::string> ReadLink(const LayerNode& node) override;
-  Result<std::string> PathOf(const LayerNode& node) override { return nodes_->PathOf(node); }
+  Result<LayerStat> Stat(const OpContext& context, const LayerNode& node) override;
+  Result<LayerStat> Lookup(const OpContext& context, const LayerNode& directory, std::string_view name) override;
+  Result<void> ReadDirectory(const OpContext& context, const LayerNode& directory,
+                             const std::function<bool(const LayerEntry&)>& visit) override;
+  Result<std::size_t> Read(const OpContext& context, const LayerNode& node, std::uint64_t offset, std::size_t length,
+                           const LayerVersion* expected, ReadSink& sink) override;
+  Result<std::string> ReadLink(const OpContext& context, const LayerNode& node) override;
+  Result<std::string> PathOf(const OpContext& context, const LayerNode& node) override;
+  Result<std::vector<std::string>> ListXattr(const OpContext& context, const LayerNode& node) override;
+  Result<std::string> GetXattr(const OpContext& context, const LayerNode& node, std::string_view name) override;
   std::string Describe() const override { return folder_; }
 
  private:
@@ -105,7 +109,11 @@ class HostLayer final : public Layer {
   Result<bool> IsWhiteout(int directory, std::string_view name, const FileStatus& status) const;
   Result<LayerStat> LookupMarker(const LayerNode& directory, int fd, std::string_view name);
   Result<DescriptorRef> OpenFile(const LayerNode& node);
+  // Fills `out` until the file ends. kNotSync where it is not of the state `expected`.
+  Result<std::size_t> ReadInto(const OpContext& context, const LayerNode& node, const host::Descriptor& file,
+                               std::uint64_t offset, MutableByteSpan out, const LayerVersion* expected);
 
+  const LayerTraits traits_;
   const std::string folder_;
   const MarkerStyles markers_;
   const std::unique_ptr<HostNodes> nodes_;
@@ -151,7 +159,8 @@ Result<LayerStat> HostLayer::Evaluate(int directory, std::uint64_t parent, std::
   return stat;
 }
 
-Result<LayerStat> HostLayer::Stat(const LayerNode& node) {
+Result<LayerStat> HostLayer::Stat(const OpContext& context, const LayerNode& node) {
+  if (!context.may_block) return Fail(Errc::kWouldBlock);
   // Of a file with several links nothing but a walk tells where it lies; a descriptor that is open on it answers too.
   if (node.parent == 0 && nodes_->RememberedParent(node.id) == 0) {
     if (DescriptorRef opened = nodes_->OpenedOn(node.id); opened && !opened->directory()) {
@@ -165,7 +174,8 @@ Result<LayerStat> HostLayer::Stat(const LayerNode& node) {
   return StatOf(spot.parent, spot.status);
 }
 
-Result<LayerStat> HostLayer::Lookup(const LayerNode& directory, std::string_view name) {
+Result<LayerStat> HostLayer::Lookup(const OpContext& context, const LayerNode& directory, std::string_view name) {
+  if (!context.may_block) return Fail(Errc::kWouldBlock);
   if (!IsOneName(name)) return Fail(Errc::kInvalid);
   if (markers_.files && name.starts_with(host::kWhiteoutPrefix)) return Fail(Errc::kNotFound);
   STRATA_ASSIGN(const DescriptorRef opened, nodes_->OpenDirectory(directory));
@@ -206,7 +216,9 @@ Result<LayerStat> HostLayer::LookupMarker(const LayerNode& directory, int fd, st
   return Fail(Errc::kNotFound);
 }
 
-Result<void> HostLayer::ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) {
+Result<void> HostLayer::ReadDirectory(const OpContext& context, const LayerNode& directory,
+                                      const std::function<bool(const LayerEntry&)>& visit) {
+  if (!context.may_block) return Fail(Errc::kWouldBlock);
   STRATA_ASSIGN(const DescriptorRef opened, nodes_->OpenDirectory(directory));
   auto readable = host::OpenReadableAt(opened->fd(), ".");
   if (!readable) {
@@ -264,22 +276,30 @@ Result<DescriptorRef> HostLayer::OpenFile(const LayerNode& node) {
   return file;
 }
 
-Result<std::size_t> HostLayer::Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block,
-                                    const LayerVersion* expected) {
+Result<std::size_t> HostLayer::Read(const OpContext& context, const LayerNode& node, std::uint64_t offset,
+                                    std::size_t length, const LayerVersion* expected, ReadSink& sink) {
   DescriptorRef file = nodes_->OpenedOn(node.id);
   if (file && file->directory()) return Fail(Errc::kIsDirectory);
   if (!file) {
-    if (!may_block) return Fail(Errc::kWouldBlock);
+    if (!context.may_block) return Fail(Errc::kWouldBlock);
     STRATA_ASSIGN(file, OpenFile(node));
   }
   constexpr auto kEnd = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
-  out = out.first(offset >= kEnd ? 0 : std::min<std::uint64_t>(out.size(), kEnd - offset));
-  STRATA_ASSIGN(const std::size_t got,
-                may_block || file->memory_backed() ? ReadWaiting(*file, offset, out) : ReadCached(*file, offset, out));
+  length = offset >= kEnd ? 0 : std::min<std::uint64_t>(length, kEnd - offset);
+  const MutableByteSpan room = sink.Allocate(length);
+  auto got = ReadInto(context, node, *file, offset, room, expected);
+  sink.Trim(length - got.value_or(0));
+  return got;
+}
+
+Result<std::size_t> HostLayer::ReadInto(const OpContext& context, const LayerNode& node, const host::Descriptor& file,
+                                        std::uint64_t offset, MutableByteSpan out, const LayerVersion* expected) {
+  STRATA_ASSIGN(const std::size_t got, context.may_block || file.memory_backed() ? ReadWaiting(file, offset, out)
+                                                                                 : ReadCached(file, offset, out));
   if (expected == nullptr) return got;
   // Times only grow: what still looks as expected has looked so since. The inode of an open file is in memory.
   struct stat now;
-  if (fstat(file->fd(), &now) != 0) return Fail(ErrcFromErrno(errno));
+  if (fstat(file.fd(), &now) != 0) return Fail(ErrcFromErrno(errno));
   if (now.st_nlink == 0) {
     nodes_->Forget(node.id);
     return Fail(Errc::kStale);
@@ -291,10 +311,28 @@ Result<std::size_t> HostLayer::Read(const LayerNode& node, std::uint64_t offset,
   return got;
 }
 
-Result<std::string> HostLayer::ReadLink(const LayerNode& node) {
+Result<std::string> HostLayer::ReadLink(const OpContext& context, const LayerNode& node) {
+  if (!context.may_block) return Fail(Errc::kWouldBlock);
   STRATA_ASSIGN(const host::Spot spot, nodes_->Locate(node));
   if (!S_ISLNK(spot.status.stx_mode)) return Fail(Errc::kInvalid);
   return host::ReadLinkAt(spot.directory->fd(), spot.name);
+}
+
+Result<std::string> HostLayer::PathOf(const OpContext& context, const LayerNode& node) {
+  if (!context.may_block) return Fail(Errc::kWouldBlock);
+  return nodes_->PathOf(node);
+}
+
+Result<std::vector<std::string>> HostLayer::ListXattr(const OpContext& context, const LayerNode& node) {
+  if (!context.may_block) return Fail(Errc::kWouldBlock);
+  STRATA_ASSIGN(const host::Spot spot, nodes_->Locate(node));
+  return host::ListXattrAt(spot.directory->fd(), spot.name);
+}
+
+Result<std::string> HostLayer::GetXattr(const OpContext& context, const LayerNode& node, std::string_view name) {
+  if (!context.may_block) return Fail(Errc::kWouldBlock);
+  STRATA_ASSIGN(const host::Spot spot, nodes_->Locate(node));
+  return host::GetXattrAt(spot.directory->fd(), spot.name, name);
 }
 
 }  // namespace

@@ -41,13 +41,17 @@ class Merge {
     if (stat.whiteout) return false;
     const Attributes& attributes = stat.attributes;
     const bool directory = attributes.type == FileType::kDirectory;
-    if (found_.node.sources.empty()) {
+    const bool first = found_.node.sources.empty();
+    if (!first && !directory) return false;
+    if (first || made_up_) {
+      const Time mtime = found_.attributes.mtime, ctime = found_.attributes.ctime;
       found_.attributes = attributes;
-    } else {
-      if (!directory) return false;
+      made_up_ = stat.made_up;
+      if (!first) KeepLatest(mtime, ctime);
+    }
+    if (!first) {
       found_.attributes.nlink = 1;
-      found_.attributes.mtime = std::max(found_.attributes.mtime, attributes.mtime);
-      found_.attributes.ctime = std::max(found_.attributes.ctime, attributes.ctime);
+      KeepLatest(attributes.mtime, attributes.ctime);
     }
     const std::array<std::uint64_t, 4> seen{position, stat.node.id, static_cast<std::uint64_t>(attributes.mtime.ns),
                                             static_cast<std::uint64_t>(attributes.ctime.ns)};
@@ -68,8 +72,14 @@ class Merge {
   }
 
  private:
+  void KeepLatest(Time mtime, Time ctime) {
+    found_.attributes.mtime = std::max(found_.attributes.mtime, mtime);
+    found_.attributes.ctime = std::max(found_.attributes.ctime, ctime);
+  }
+
   LowerFound found_;
   bool several_links_ = false;
+  bool made_up_ = false;  // where the attributes came from
 };
 
 bool Precedes(const LowerListing& listing, const LowerListing::Item& a, const LowerListing::Item& b) {
@@ -121,10 +131,23 @@ struct LowerTree::Candidate {
 LowerTree::LowerTree(std::vector<std::unique_ptr<Layer>> layers, SipHashKey name_key)
     : layers_(std::move(layers)), name_key_(name_key) {}
 
+void LowerTree::Describe(const LowerNode& node, std::vector<std::string>& descriptions) const {
+  for (const Origin::Source& source : node.sources) {
+    if (const Layer* layer = LayerAt(source.layer)) descriptions.push_back(layer->Describe());
+  }
+}
+
 bool LowerTree::IsImmutable(const LowerNode& node) const {
   return std::ranges::all_of(node.sources, [&](const Origin::Source& source) {
     const Layer* layer = LayerAt(source.layer);
     return layer == nullptr || layer->Traits().immutable;
+  });
+}
+
+bool LowerTree::MayBeListed(const LowerNode& directory) const {
+  return std::ranges::none_of(directory.sources, [&](const Origin::Source& source) {
+    const Layer* layer = LayerAt(source.layer);
+    return layer != nullptr && layer->Traits().unlisted == source.node;
   });
 }
 
@@ -154,7 +177,7 @@ LowerNode LowerTree::NodeOf(const InodeRecord& record) const {
   return {own, record.generation, record.locator, sources};
 }
 
-Result<LowerFound> LowerTree::Root() {
+Result<LowerFound> LowerTree::Root(const OpContext& context) {
   if (layers_.empty()) return Fail(Errc::kNotFound);
   if (layers_.size() > kMaxLayers) {
     return Fail(Errc::kInvalid, "more than " + std::to_string(kMaxLayers) + " layers; flatten some of them into one");
@@ -162,7 +185,7 @@ Result<LowerFound> LowerTree::Root() {
   Merge merge;
   for (std::uint32_t position = 0; position < layers_.size(); ++position) {
     Layer& layer = *layers_[position];
-    auto stat = layer.Stat(layer.Root());
+    auto stat = layer.Stat(context, layer.Root());
     if (!stat) return Fail(stat.error().WithContext(layer.Describe()));
     if (stat->attributes.type != FileType::kDirectory)
       return Fail(Errc::kNotDirectory, layer.Describe() + ": not a directory");
@@ -173,13 +196,13 @@ Result<LowerFound> LowerTree::Root() {
   return found;
 }
 
-Result<LowerFound> LowerTree::Lookup(const LowerNode& directory, std::string_view name) {
+Result<LowerFound> LowerTree::Lookup(const OpContext& context, const LowerNode& directory, std::string_view name) {
   Merge merge;
   Silence silence;
   for (const Origin::Source& source : directory.sources) {
     Layer* layer = LayerAt(source.layer);
     if (layer == nullptr) return Fail(Errc::kStale);
-    auto stat = layer->Lookup({source.node, source.parent}, name);
+    auto stat = layer->Lookup(context, {source.node, source.parent}, name);
     if (!stat) {
       if (!IsAbsence(stat.error().code())) return std::unexpected(std::move(stat.error()));
       if (stat.error().code() == Errc::kNotFound) silence.AddAnswer();
@@ -195,14 +218,14 @@ Result<LowerFound> LowerTree::Lookup(const LowerNode& directory, std::string_vie
   return merge.Take(number, locator);
 }
 
-Result<LowerFound> LowerTree::Stat(const LowerNode& node) {
-  if (node.number == kRootInode && node.sources.empty()) return Root();
+Result<LowerFound> LowerTree::Stat(const OpContext& context, const LowerNode& node) {
+  if (node.number == kRootInode && node.sources.empty()) return Root(context);
   Merge merge;
   const bool only_directories = node.sources.size() > 1;
   for (const Origin::Source& source : node.sources) {
     Layer* layer = LayerAt(source.layer);
     if (layer == nullptr) return Fail(Errc::kStale);
-    auto stat = layer->Stat({source.node, source.parent});
+    auto stat = layer->Stat(context, {source.node, source.parent});
     // What is left of the others still shows.
     if (!stat && IsAbsence(stat.error().code())) continue;
     if (!stat) return std::unexpected(std::move(stat.error()));
@@ -218,16 +241,16 @@ Result<LowerFound> LowerTree::Stat(const LowerNode& node) {
   return found;
 }
 
-Result<LowerListing> LowerTree::List(const LowerNode& directory) {
+Result<LowerListing> LowerTree::List(const OpContext& context, const LowerNode& directory) {
   if (directory.sources.empty()) return Fail(Errc::kNotFound);
-  if (directory.sources.size() > 1) return ListMerged(directory);
+  if (directory.sources.size() > 1) return ListMerged(context, directory);
   const Origin::Source& source = directory.sources.front();
   Layer* layer = LayerAt(source.layer);
   if (layer == nullptr) return Fail(Errc::kStale);
 
   LowerListing listing;
   bool full = false;
-  STRATA_TRY(layer->ReadDirectory({source.node, source.parent}, [&](const LayerEntry& entry) {
+  STRATA_TRY(layer->ReadDirectory(context, {source.node, source.parent}, [&](const LayerEntry& entry) {
     if (entry.whiteout) return true;
     LowerListing::Item item;
     full = !AppendItem(listing, name_key_, entry, NumberOf(source.layer, entry.node.id), item);
@@ -246,13 +269,13 @@ Result<LowerListing> LowerTree::List(const LowerNode& directory) {
   return listing;
 }
 
-Result<void> LowerTree::Collect(const LowerNode& directory, const Origin::Source& source, std::uint32_t rank,
-                                LowerListing& listing, std::vector<Candidate>& candidates) {
+Result<void> LowerTree::Collect(const OpContext& context, const LowerNode& directory, const Origin::Source& source,
+                                std::uint32_t rank, LowerListing& listing, std::vector<Candidate>& candidates) {
   Layer* layer = LayerAt(source.layer);
   if (layer == nullptr) return Fail(Errc::kStale);
   bool full = false;
   const bool lowest = rank + 1 == directory.sources.size();
-  STRATA_TRY(layer->ReadDirectory({source.node, source.parent}, [&](const LayerEntry& entry) {
+  STRATA_TRY(layer->ReadDirectory(context, {source.node, source.parent}, [&](const LayerEntry& entry) {
     if (entry.whiteout && lowest) return true;
     Candidate candidate;
     candidate.rank = rank;
@@ -267,15 +290,15 @@ Result<void> LowerTree::Collect(const LowerNode& directory, const Origin::Source
 
 // The number of the directory that `group` makes, whose first member is visible: that of the lowest layer that
 // contributes.
-Result<InodeNumber> LowerTree::LowestNumber(const LowerNode& directory, const LowerListing& listing,
-                                            const Candidate* group, std::size_t size) {
+Result<InodeNumber> LowerTree::LowestNumber(const OpContext& context, const LowerNode& directory,
+                                            const LowerListing& listing, const Candidate* group, std::size_t size) {
   const Candidate* lowest = &group[0];
   for (std::size_t i = 1; i < size; ++i) {
     const Candidate& next = group[i];
     if (next.whiteout || next.item.type != FileType::kDirectory) break;
     if (next.rank == lowest->rank) continue;
     const Origin::Source& source = directory.sources[lowest->rank];
-    const auto stat = LayerAt(source.layer)->Lookup({source.node, source.parent}, listing.Name(lowest->item));
+    const auto stat = LayerAt(source.layer)->Lookup(context, {source.node, source.parent}, listing.Name(lowest->item));
     if (!stat && !IsAbsence(stat.error().code())) return Fail(stat.error());
     if (stat && stat->opaque) break;
     lowest = &next;
@@ -283,13 +306,13 @@ Result<InodeNumber> LowerTree::LowestNumber(const LowerNode& directory, const Lo
   return lowest->item.number;
 }
 
-Result<LowerListing> LowerTree::ListMerged(const LowerNode& directory) {
+Result<LowerListing> LowerTree::ListMerged(const OpContext& context, const LowerNode& directory) {
   LowerListing listing;
   std::vector<Candidate> candidates;
   Silence silence;
   bool listed = false;
   for (std::uint32_t rank = 0; rank < directory.sources.size(); ++rank) {
-    auto collected = Collect(directory, directory.sources[rank], rank, listing, candidates);
+    auto collected = Collect(context, directory, directory.sources[rank], rank, listing, candidates);
     listed |= collected.has_value();
     if (collected) continue;
     if (!IsAbsence(collected.error().code())) return std::unexpected(std::move(collected.error()));
@@ -308,7 +331,7 @@ Result<LowerListing> LowerTree::ListMerged(const LowerNode& directory) {
     if (top.whiteout) continue;
     LowerListing::Item item = top.item;
     if (item.type == FileType::kDirectory) {
-      STRATA_ASSIGN(item.number, LowestNumber(directory, listing, &candidates[i], end - i));
+      STRATA_ASSIGN(item.number, LowestNumber(context, directory, listing, &candidates[i], end - i));
     }
     listing.items.push_back(item);
   }
@@ -318,25 +341,45 @@ Result<LowerListing> LowerTree::ListMerged(const LowerNode& directory) {
   return listing;
 }
 
-Result<std::size_t> LowerTree::Read(const LowerNode& file, std::uint64_t offset, MutableByteSpan out, bool may_block,
-                                    const LayerVersion* expected) {
-  Layer* layer = file.sources.empty() ? nullptr : LayerAt(file.sources.front().layer);
-  if (layer == nullptr) return Fail(Errc::kStale);
-  return layer->Read({file.sources.front().node, file.sources.front().parent}, offset, out, may_block, expected);
+LowerTree::Top LowerTree::TopOf(const LowerNode& node) const {
+  if (node.sources.empty()) return {};
+  // What is made up has nothing to say where another source does.
+  const auto real = std::ranges::find_if(node.sources, [](const auto& each) { return each.node < kFirstFreeId; });
+  const Origin::Source& source = real == node.sources.end() ? node.sources.front() : *real;
+  return {LayerAt(source.layer), {source.node, source.parent}};
 }
 
-Result<std::string> LowerTree::ReadLink(const LowerNode& symlink) {
-  Layer* layer = symlink.sources.empty() ? nullptr : LayerAt(symlink.sources.front().layer);
-  if (layer == nullptr) return Fail(Errc::kStale);
-  return layer->ReadLink({symlink.sources.front().node, symlink.sources.front().parent});
+Result<std::size_t> LowerTree::Read(const OpContext& context, const LowerNode& file, std::uint64_t offset,
+                                    std::size_t length, const LayerVersion* expected, ReadSink& sink) {
+  const Top top = TopOf(file);
+  if (top.layer == nullptr) return Fail(Errc::kStale);
+  return top.layer->Read(context, top.node, offset, length, expected, sink);
+}
+
+Result<std::string> LowerTree::ReadLink(const OpContext& context, const LowerNode& symlink) {
+  const Top top = TopOf(symlink);
+  if (top.layer == nullptr) return Fail(Errc::kStale);
+  return top.layer->ReadLink(context, top.node);
+}
+
+Result<std::vector<std::string>> LowerTree::ListXattr(const OpContext& context, const LowerNode& node) {
+  const Top top = TopOf(node);
+  if (top.layer == nullptr) return Fail(Errc::kStale);
+  return top.layer->ListXattr(context, top.node);
+}
+
+Result<std::string> LowerTree::GetXattr(const OpContext& context, const LowerNode& node, std::string_view name) {
+  const Top top = TopOf(node);
+  if (top.layer == nullptr) return Fail(Errc::kStale);
+  return top.layer->GetXattr(context, top.node, name);
 }
 
 // The layer that the number names says where its node lies; the merged tree is then walked down to that place, so that
 // a whiteout or a file above it counts. A directory's locator is the number of its merged parent, which may be of a
 // lower layer than the directory: then the layer has to search.
-Result<LowerFound> LowerTree::ResolveOwn(InodeNumber number, std::uint64_t locator, LowerNode* parent,
-                                         std::string* name) {
-  if (number == kRootInode) return Descend("", parent, name);
+Result<LowerFound> LowerTree::ResolveOwn(const OpContext& context, InodeNumber number, std::uint64_t locator,
+                                         LowerNode* parent, std::string* name) {
+  if (number == kRootInode) return Descend(context, "", parent, name);
   const auto position = PositionOf(number);
   if (!position) return Fail(Errc::kStale);
   Layer& layer = *layers_[*position];
@@ -346,38 +389,40 @@ Result<LowerFound> LowerTree::ResolveOwn(InodeNumber number, std::uint64_t locat
   } else if (PositionOf(InodeNumber(locator)) == position) {
     node.parent = locator & kIdMask;
   }
-  auto path = layer.PathOf(node);
+  auto path = layer.PathOf(context, node);
   if (!path) return std::unexpected(std::move(path.error()));
   if (path->empty()) return Fail(Errc::kStale);
-  auto found = Descend(*path, parent, name);
+  auto found = Descend(context, *path, parent, name);
   if (found && found->node.number == number) return found;
   if (!found && !IsAbsence(found.error().code())) return found;
   // Another link of the file may still show.
-  auto stat = layer.Stat(node);
+  auto stat = layer.Stat(context, node);
   if (!stat && !IsAbsence(stat.error().code())) return std::unexpected(std::move(stat.error()));
   if (stat && stat->attributes.type != FileType::kDirectory && stat->attributes.nlink > 1)
-    return Walk(number, parent, name);
+    return Walk(context, number, parent, name);
   return Fail(Errc::kStale);
 }
 
-Result<LowerFound> LowerTree::Resolve(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name) {
-  auto found = ResolveOwn(number, locator, parent, name);
+Result<LowerFound> LowerTree::Resolve(const OpContext& context, InodeNumber number, std::uint64_t locator,
+                                      LowerNode* parent, std::string* name) {
+  auto found = ResolveOwn(context, number, locator, parent, name);
   const InodeNumber own = OwnNumber(number);
   if (own == number || found || !IsAbsence(found.error().code())) return found;
-  found = ResolveOwn(own, locator, parent, name);
+  found = ResolveOwn(context, own, locator, parent, name);
   if (found && AgainNumber(found->node, found->attributes.type) != number) return Fail(Errc::kStale);
   return found;
 }
 
-Result<LowerFound> LowerTree::Descend(std::string_view path, LowerNode* parent, std::string* name) {
-  STRATA_ASSIGN(LowerFound found, Root());
+Result<LowerFound> LowerTree::Descend(const OpContext& context, std::string_view path, LowerNode* parent,
+                                      std::string* name) {
+  STRATA_ASSIGN(LowerFound found, Root(context));
   LowerNode above = found.node;
   std::string_view step;
   while (!path.empty()) {
     step = path.substr(0, path.find('/'));
     path.remove_prefix(std::min(path.size(), step.size() + 1));
     above = std::move(found.node);
-    STRATA_ASSIGN(found, Lookup(above, step));
+    STRATA_ASSIGN(found, Lookup(context, above, step));
   }
   if (parent != nullptr) *parent = std::move(above);
   if (name != nullptr) *name = step;
@@ -385,19 +430,20 @@ Result<LowerFound> LowerTree::Descend(std::string_view path, LowerNode* parent, 
 }
 
 // Looks through the whole merged tree, for the one case that no layer can answer alone.
-Result<LowerFound> LowerTree::Walk(InodeNumber number, LowerNode* parent, std::string* name) {
-  STRATA_ASSIGN(LowerFound root, Root());
+Result<LowerFound> LowerTree::Walk(const OpContext& context, InodeNumber number, LowerNode* parent, std::string* name) {
+  if (!context.may_block) return Fail(Errc::kWouldBlock);
+  STRATA_ASSIGN(LowerFound root, Root(context));
   std::vector<LowerNode> pending;
   pending.push_back(std::move(root.node));
   while (!pending.empty()) {
     const LowerNode directory = std::move(pending.back());
     pending.pop_back();
-    const auto listing = List(directory);
+    const auto listing = List(context, directory);
     if (!listing && !MayPassOver(listing.error().code())) return Fail(listing.error());
     if (!listing) continue;
     for (const LowerListing::Item& item : listing->items) {
       if (item.number != number && item.type != FileType::kDirectory) continue;
-      auto found = Lookup(directory, listing->Name(item));
+      auto found = Lookup(context, directory, listing->Name(item));
       if (!found && !MayPassOver(found.error().code())) return found;
       if (!found) continue;
       if (found->node.number == number) {

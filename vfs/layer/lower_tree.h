@@ -2,7 +2,7 @@
 // no cache of its own but what its layers hold, so it says what is so when it is asked.
 //
 // An error of a layer for which IsAbsence holds means that this layer has nothing here. The others are still asked.
-// Every other error ends the call.
+// Every other error ends the call. How long a call may take is for the layers to heed (vfs/layer.h).
 //
 // Numbers are computed, not stored. Of a file, the number has its layer and its id there; of a directory, those of the
 // LOWEST layer that contributes to it. So no row is written for what was only looked at, and numbers stay when layers
@@ -47,7 +47,8 @@ struct LowerNode {
 
 struct LowerFound {
   LowerNode node;
-  // Of the highest source; attributes.ino is node.number. Of a directory mtime and ctime are the latest of all sources.
+  // Of the highest source that is not made up; attributes.ino is node.number. Of a directory mtime and ctime are the
+  // latest of all sources.
   // Its nlink is 1 where several contribute, as where a file system does not count: counting would take a listing.
   Attributes attributes;
   // Of a directory: another one whenever an entry came or went in a layer that contributes, as far as times tell.
@@ -62,8 +63,8 @@ struct LowerFound {
 };
 
 // Of a walk through a whole tree: whether it goes on without the directory that gave this error. What may not be read
-// shows nothing.
-inline bool MayPassOver(Errc code) { return IsAbsence(code) || code == Errc::kAccess; }
+// or listed shows nothing.
+inline bool MayPassOver(Errc code) { return IsAbsence(code) || code == Errc::kAccess || code == Errc::kPermission; }
 
 // The merged entries of a directory, ordered by (NameHash, name).
 struct LowerListing {
@@ -96,25 +97,33 @@ class LowerTree {
 
   bool empty() const { return layers_.empty(); }
   // kNotDirectory and the like where a layer's root is not what it should be.
-  Result<LowerFound> Root();
+  Result<LowerFound> Root(const OpContext& context);
   // kNotFound also where a whiteout hides the name.
-  Result<LowerFound> Lookup(const LowerNode& directory, std::string_view name);
+  Result<LowerFound> Lookup(const OpContext& context, const LowerNode& directory, std::string_view name);
   // From what is left of its sources; kStale if none is.
-  Result<LowerFound> Stat(const LowerNode& node);
+  Result<LowerFound> Stat(const OpContext& context, const LowerNode& node);
   // In one pass over each layer, and without a Stat but of what several layers have as a directory. kNotFound if no
   // layer lists it (X18).
-  Result<LowerListing> List(const LowerNode& directory);
+  Result<LowerListing> List(const OpContext& context, const LowerNode& directory);
   // Finds the node that bears `number`, its own or its again number, from that and its locator alone; kStale if the
   // layers no longer show it. `parent` and `name` (may be null) get the merged directory that holds it and its name
   // there.
-  Result<LowerFound> Resolve(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name);
+  Result<LowerFound> Resolve(const OpContext& context, InodeNumber number, std::uint64_t locator, LowerNode* parent,
+                             std::string* name);
   // As Layer::Read.
-  Result<std::size_t> Read(const LowerNode& file, std::uint64_t offset, MutableByteSpan out, bool may_block,
-                           const LayerVersion* expected);
-  Result<std::string> ReadLink(const LowerNode& symlink);
+  Result<std::size_t> Read(const OpContext& context, const LowerNode& file, std::uint64_t offset, std::size_t length,
+                           const LayerVersion* expected, ReadSink& sink);
+  Result<std::string> ReadLink(const OpContext& context, const LowerNode& symlink);
+  // Of the highest source.
+  Result<std::vector<std::string>> ListXattr(const OpContext& context, const LowerNode& node);
+  Result<std::string> GetXattr(const OpContext& context, const LowerNode& node, std::string_view name);
 
+  // Adds Layer::Describe of each layer that contributes to the node, highest first.
+  void Describe(const LowerNode& node, std::vector<std::string>& descriptions) const;
   // Whether no layer that contributes to the node ever changes.
   bool IsImmutable(const LowerNode& node) const;
+  // Whether each layer that contributes to the directory tells its names (LayerTraits::unlisted).
+  bool MayBeListed(const LowerNode& directory) const;
   // Whether `number` is one that a layer's node bears.
   static bool IsLower(InodeNumber number) { return (number.value >> kLayerIdBits) != 0; }
   // kNoInode where it has none.
@@ -127,20 +136,27 @@ class LowerTree {
  private:
   struct Candidate;
 
+  // The layer of the highest source, null where there is none, and what it knows the node by.
+  struct Top {
+    Layer* layer = nullptr;
+    LayerNode node;
+  };
+  Top TopOf(const LowerNode& node) const;
   Layer* LayerAt(std::uint32_t position) const { return position < layers_.size() ? layers_[position].get() : nullptr; }
   InodeNumber NumberOf(std::uint32_t position, std::uint64_t id) const {
     return InodeNumber(((layers_.size() - position) << kLayerIdBits) | id);
   }
   // The position of the layer that `number` names; nothing where there is none such.
   std::optional<std::uint32_t> PositionOf(InodeNumber number) const;
-  Result<void> Collect(const LowerNode& directory, const Origin::Source& source, std::uint32_t rank,
-                       LowerListing& listing, std::vector<Candidate>& candidates);
-  Result<InodeNumber> LowestNumber(const LowerNode& directory, const LowerListing& listing, const Candidate* group,
-                                   std::size_t size);
-  Result<LowerListing> ListMerged(const LowerNode& directory);
-  Result<LowerFound> ResolveOwn(InodeNumber number, std::uint64_t locator, LowerNode* parent, std::string* name);
-  Result<LowerFound> Walk(InodeNumber number, LowerNode* parent, std::string* name);
-  Result<LowerFound> Descend(std::string_view path, LowerNode* parent, std::string* name);
+  Result<void> Collect(const OpContext& context, const LowerNode& directory, const Origin::Source& source,
+                       std::uint32_t rank, LowerListing& listing, std::vector<Candidate>& candidates);
+  Result<InodeNumber> LowestNumber(const OpContext& context, const LowerNode& directory, const LowerListing& listing,
+                                   const Candidate* group, std::size_t size);
+  Result<LowerListing> ListMerged(const OpContext& context, const LowerNode& directory);
+  Result<LowerFound> ResolveOwn(const OpContext& context, InodeNumber number, std::uint64_t locator, LowerNode* parent,
+                                std::string* name);
+  Result<LowerFound> Walk(const OpContext& context, InodeNumber number, LowerNode* parent, std::string* name);
+  Result<LowerFound> Descend(const OpContext& context, std::string_view path, LowerNode* parent, std::string* name);
 
   std::vector<std::unique_ptr<Layer>> layers_;
   SipHashKey name_key_;

@@ -23,15 +23,18 @@ class MemoryLayer final : public Layer {
 
   Result<void> Add(const MemoryEntry& entry);
 
-  LayerTraits Traits() const override { return {.immutable = true}; }
+  const LayerTraits& Traits() const override { return traits_; }
   LayerNode Root() const override { return {kRootId, 0}; }
-  Result<LayerStat> Stat(const LayerNode& node) override;
-  Result<LayerStat> Lookup(const LayerNode& directory, std::string_view name) override;
-  Result<void> ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) override;
-  Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block,
-                           const LayerVersion* expected) override;
-  Result<std::string> ReadLink(const LayerNode& node) override;
-  Result<std::string> PathOf(const LayerNode& node) override;
+  Result<LayerStat> Stat(const OpContext& context, const LayerNode& node) override;
+  Result<LayerStat> Lookup(const OpContext& context, const LayerNode& directory, std::string_view name) override;
+  Result<void> ReadDirectory(const OpContext& context, const LayerNode& directory,
+                             const std::function<bool(const LayerEntry&)>& visit) override;
+  Result<std::size_t> Read(const OpContext& context, const LayerNode& node, std::uint64_t offset, std::size_t length,
+                           const LayerVersion* expected, ReadSink& sink) override;
+  Result<std::string> ReadLink(const OpContext& context, const LayerNode& node) override;
+  Result<std::string> PathOf(const OpContext& context, const LayerNode& node) override;
+  Result<std::vector<std::string>> ListXattr(const OpContext& context, const LayerNode& node) override;
+  Result<std::string> GetXattr(const OpContext& context, const LayerNode& node, std::string_view name) override;
   std::string Describe() const override { return options_.description; }
 
  private:
@@ -43,7 +46,8 @@ class MemoryLayer final : public Layer {
     std::uint64_t parent = 0;  // of the first link
     std::string name;
     Attributes attributes;
-    std::string content;
+    std::shared_ptr<const std::string> content = std::make_shared<const std::string>();
+    std::map<std::string, std::string, std::less<>> xattrs;
     bool opaque = false;
     bool marker = false;
     std::map<std::string, Child, std::less<>> children;
@@ -58,6 +62,7 @@ class MemoryLayer final : public Layer {
   LayerNode NodeOf(std::uint64_t id) const;
   Result<const Node*> FindDirectory(const LayerNode& node) const;
 
+  const LayerTraits traits_{.immutable = true};
   MemoryLayerOptions options_;
   std::vector<Node> nodes_;
 };
@@ -119,7 +124,7 @@ Result<void> MemoryLayer::Add(const MemoryEntry& entry) {
       while (!rest.empty()) {
         const std::string_view step = rest.substr(0, rest.find('/'));
         rest.remove_prefix(std::min(rest.size(), step.size() + 1));
-        STRATA_ASSIGN(const LayerStat stat, Lookup(target, step));
+        STRATA_ASSIGN(const LayerStat stat, Lookup(kBackground, target, step));
         target = stat.node;
       }
       Node& linked = At(target.id);
@@ -144,10 +149,11 @@ Result<void> MemoryLayer::Add(const MemoryEntry& entry) {
   node.attributes.atime = node.attributes.mtime = node.attributes.ctime = entry.mtime;
   node.attributes.rdev = entry.rdev;
   node.opaque = entry.opaque;
+  node.xattrs = entry.xattrs;
   if (entry.type == FileType::kRegular || entry.type == FileType::kSymlink) {
-    node.content = entry.content;
-    node.attributes.size = node.content.size();
-    node.attributes.used = (node.content.size() + kBlock - 1) / kBlock * kBlock;
+    node.content = std::make_shared<const std::string>(entry.content);
+    node.attributes.size = entry.content.size();
+    node.attributes.used = (entry.content.size() + kBlock - 1) / kBlock * kBlock;
   }
   return {};
 }
@@ -166,7 +172,7 @@ Result<const MemoryLayer::Node*> MemoryLayer::FindDirectory(const LayerNode& nod
 }
 
 // The directory's own mark alone, or also that its name is deleted in its parent: either hides what lies below.
-Result<LayerStat> MemoryLayer::Stat(const LayerNode& node) {
+Result<LayerStat> MemoryLayer::Stat(const OpContext&, const LayerNode& node) {
   const Node* found = Find(node);
   if (found == nullptr) return Fail(Errc::kStale);
   LayerStat stat;
@@ -182,14 +188,14 @@ Result<LayerStat> MemoryLayer::Stat(const LayerNode& node) {
   return stat;
 }
 
-Result<LayerStat> MemoryLayer::Lookup(const LayerNode& directory, std::string_view name) {
+Result<LayerStat> MemoryLayer::Lookup(const OpContext& context, const LayerNode& directory, std::string_view name) {
   STRATA_ASSIGN(const Node* node, FindDirectory(directory));
   const auto child = node->children.find(name);
   if (child == node->children.end()) return Fail(Errc::kNotFound);
-  return Stat({child->second.id != 0 ? child->second.id : child->second.whiteout, directory.id});
+  return Stat(context, {child->second.id != 0 ? child->second.id : child->second.whiteout, directory.id});
 }
 
-Result<void> MemoryLayer::ReadDirectory(const LayerNode& directory,
+Result<void> MemoryLayer::ReadDirectory(const OpContext&, const LayerNode& directory,
                                         const std::function<bool(const LayerEntry&)>& visit) {
   STRATA_ASSIGN(const Node* node, FindDirectory(directory));
   for (const auto& [name, child] : node->children) {
@@ -200,29 +206,30 @@ Result<void> MemoryLayer::ReadDirectory(const LayerNode& directory,
   return {};
 }
 
-Result<std::size_t> MemoryLayer::Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block,
-                                      const LayerVersion* expected) {
+Result<std::size_t> MemoryLayer::Read(const OpContext& context, const LayerNode& node, std::uint64_t offset,
+                                      std::size_t length, const LayerVersion* expected, ReadSink& sink) {
   const Node* found = Find(node);
   if (found == nullptr) return Fail(Errc::kStale);
   if (found->attributes.type == FileType::kDirectory) return Fail(Errc::kIsDirectory);
   if (found->attributes.type != FileType::kRegular) return Fail(Errc::kInvalid);
-  if (options_.reads_block && !may_block) return Fail(Errc::kWouldBlock);
+  if (options_.reads_block && !context.may_block) return Fail(Errc::kWouldBlock);
   const Attributes& now = found->attributes;
   if (expected != nullptr && !expected->Matches(now.size, now.mtime, now.ctime)) return Fail(Errc::kNotSync);
-  if (offset >= found->content.size()) return 0;
-  const std::size_t size = std::min<std::uint64_t>(out.size(), found->content.size() - offset);
-  if (size != 0) std::memcpy(out.data(), found->content.data() + offset, size);
-  return size;
+  if (offset >= found->content->size()) return 0;
+  const ByteSpan rest = AsBytes(*found->content).subspan(offset);
+  const ByteSpan bytes = rest.first(std::min(rest.size(), length));
+  sink.Reference(bytes, found->content);
+  return bytes.size();
 }
 
-Result<std::string> MemoryLayer::ReadLink(const LayerNode& node) {
+Result<std::string> MemoryLayer::ReadLink(const OpContext&, const LayerNode& node) {
   const Node* found = Find(node);
   if (found == nullptr) return Fail(Errc::kStale);
   if (found->attributes.type != FileType::kSymlink) return Fail(Errc::kInvalid);
-  return found->content;
+  return *found->content;
 }
 
-Result<std::string> MemoryLayer::PathOf(const LayerNode& node) {
+Result<std::string> MemoryLayer::PathOf(const OpContext&, const LayerNode& node) {
   const Node* found = Find(node);
   if (found == nullptr || found->marker) return Fail(Errc::kStale);
   std::string path = found->name;
@@ -230,6 +237,22 @@ Result<std::string> MemoryLayer::PathOf(const LayerNode& node) {
     path.insert(0, "/").insert(0, nodes_[above - 1].name);
   }
   return path;
+}
+
+Result<std::vector<std::string>> MemoryLayer::ListXattr(const OpContext&, const LayerNode& node) {
+  const Node* found = Find(node);
+  if (found == nullptr) return Fail(Errc::kStale);
+  std::vector<std::string> names;
+  for (const auto& [name, value] : found->xattrs) names.push_back(name);
+  return names;
+}
+
+Result<std::string> MemoryLayer::GetXattr(const OpContext&, const LayerNode& node, std::string_view name) {
+  const Node* found = Find(node);
+  if (found == nullptr) return Fail(Errc::kStale);
+  const auto value = found->xattrs.find(name);
+  if (value == found->xattrs.end()) return Fail(Errc::kNotFound);
+  return value->second;
 }
 
 MemoryEntry MakeEntry(std::string_view path, FileType type, std::uint32_t mode) {

@@ -1,6 +1,7 @@
 // MemoryLayer: a layer built from a list, for tests and for programs that embed Strata and bring a tree of their own.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,6 +24,7 @@ struct MemoryEntry {
   std::string link_to;    // not empty: the path of an earlier entry, no directory, of which this is one more link
   bool whiteout = false;  // the path is deleted in the layers below; the layer may hold it all the same
   bool opaque = false;    // the directory hides those of the layers below
+  std::map<std::string, std::string, std::less<>> xattrs = {};
 };
 
 MemoryEntry MemoryFile(std::string_view path, std::string_view content, std::uint32_t mode = 0644);

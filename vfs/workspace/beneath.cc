@@ -3,7 +3,9 @@
 
 namespace strata::vfs {
 
-Result<void> WorkspaceImpl::CopyUp(const ObjectId& id, journal::Room room) {
+Result<void> WorkspaceImpl::CopyUp(const OpContext& caller, const ObjectId& id, journal::Room room) {
+  // It serves no request of its own.
+  const OpContext context{.credentials = {}, .may_block = true, .fetch = caller.fetch};
   std::shared_ptr<const LowerNode> lower;
   FileType type = FileType::kDirectory;
   {
@@ -15,22 +17,21 @@ Result<void> WorkspaceImpl::CopyUp(const ObjectId& id, journal::Room room) {
     }
   }
   if (!lower || type == FileType::kDirectory || id.locator == 0) {
-    return CopyUpAt({.id = id, .directory = {}, .name = {}}, room);
+    return CopyUpAt(context, {.id = id, .directory = {}, .name = {}}, room);
   }
   LowerNode parent;
   std::string name;
-  const auto found = lower_.Resolve(lower->number, lower->locator, &parent, &name);
+  const auto found = lower_.Resolve(context, lower->number, lower->locator, &parent, &name);
   if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
   if (!found || !found->Is(type, lower->generation)) return Fail(Errc::kStale);
-  STRATA_ASSIGN(const InodeNumber directory, loader_.NumberOf(parent));
+  STRATA_ASSIGN(const InodeNumber directory, loader_.NumberOf(context, parent));
   const LowerPlace place{
       .id = id, .directory = {directory, parent.generation, parent.locator}, .name = std::move(name)};
-  return CopyUpAt(place, room);
+  return CopyUpAt(context, place, room);
 }
 
-Result<void> WorkspaceImpl::CopyUpAt(const LowerPlace& place, journal::Room room) {
+Result<void> WorkspaceImpl::CopyUpAt(const OpContext& context, const LowerPlace& place, journal::Room room) {
   const std::uint64_t hash = NameHash(config_.name_key, place.name);
-  const OpContext context{.credentials = {}, .may_block = true};
   return RunChange(context, [&](StripeLock& lock, Need& need) -> Result<void> {
     lock.Lock({place.id.ino, place.directory.ino});
     STRATA_ASSIGN(Inode * inode, Get(place.id, need));

@@ -40,7 +40,7 @@ class ChangeFinder {
     STRATA_TRY(MarkChanged());
     STRATA_ASSIGN(Shown root, ShownAs(kRootInode, nullptr));
     if (root.merges) {
-      STRATA_ASSIGN(LowerFound base, lower_.Root());
+      STRATA_ASSIGN(LowerFound base, lower_.Root(kBackground));
       if (AttributesDiffer(root, base.attributes)) Report(ChangeKind::kModified, "/", FileType::kDirectory);
       pending_.push_back({"", std::move(root), std::move(base.node)});
     } else {
@@ -103,7 +103,6 @@ class ChangeFinder {
   LowerTree& lower_;
   Loader& loader_;
   FileSystem& shown_;
-  const OpContext context_{.credentials = {}, .may_block = true};
   absl::flat_hash_map<InodeNumber, UpperInode> upper_;
   absl::flat_hash_set<InodeNumber> placed_;  // what an entry of the upper's own leads to
   // Of the layers' directories, by their own numbers: the names that lead, as the layers have them, to what the upper
@@ -140,7 +139,7 @@ Result<void> ChangeFinder::MarkChanged() {
     const LowerNode node = lower_.NodeOf(record);
     if (record.type != FileType::kDirectory) {
       // A file's other links change with it.
-      const auto base = lower_.Stat(node);
+      const auto base = lower_.Stat(kBackground, node);
       if (!base && !IsGone(base.error())) return Fail(base.error());
       if (base && base->Is(record.type, record.generation) && base->attributes.nlink > 1) {
         linked.insert(node.number);
@@ -160,10 +159,10 @@ Result<void> ChangeFinder::MarkPlace(LowerNode node, FileType type) {
   while (node.number != kRootInode) {
     LowerNode parent;
     std::string name;
-    const auto found = lower_.Resolve(node.number, node.locator, &parent, &name);
+    const auto found = lower_.Resolve(kBackground, node.number, node.locator, &parent, &name);
     if (!found && !IsGone(found.error())) return Fail(found.error());
     if (!found || !found->Is(type, node.generation)) return {};
-    STRATA_ASSIGN(const InodeNumber directory, loader_.NumberOf(parent));
+    STRATA_ASSIGN(const InodeNumber directory, loader_.NumberOf(kBackground, parent));
     if (!marked_[parent.number].insert(std::move(name)).second || placed_.contains(directory)) return {};
     node = std::move(parent);
     type = FileType::kDirectory;
@@ -173,20 +172,20 @@ Result<void> ChangeFinder::MarkPlace(LowerNode node, FileType type) {
 
 // Nothing but a walk finds all names of a file with several links.
 Result<void> ChangeFinder::MarkLinks(const absl::flat_hash_set<InodeNumber>& linked) {
-  STRATA_ASSIGN(LowerFound root, lower_.Root());
+  STRATA_ASSIGN(LowerFound root, lower_.Root(kBackground));
   std::vector<LowerNode> pending;
   pending.push_back(std::move(root.node));
   while (!pending.empty()) {
     const LowerNode directory = std::move(pending.back());
     pending.pop_back();
-    auto listing = lower_.List(directory);
+    auto listing = lower_.List(kBackground, directory);
     if (!listing && !MayPassOver(listing.error().code())) return Fail(listing.error());
     if (!listing) continue;
     bool here = false;
     for (const LowerListing::Item& item : listing->items) {
       const std::string_view name = listing->Name(item);
       if (item.type == FileType::kDirectory) {
-        auto found = lower_.Lookup(directory, name);
+        auto found = lower_.Lookup(kBackground, directory, name);
         if (!found && !IsGone(found.error())) return Fail(found.error());
         if (found) pending.push_back(std::move(found->node));
       } else if (linked.contains(item.number)) {
@@ -195,7 +194,7 @@ Result<void> ChangeFinder::MarkLinks(const absl::flat_hash_set<InodeNumber>& lin
       }
     }
     if (!here) continue;
-    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(directory));
+    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(kBackground, directory));
     if (!placed_.contains(number)) STRATA_TRY(MarkPlace(directory, FileType::kDirectory));
   }
   return {};
@@ -212,14 +211,14 @@ Result<ChangeFinder::Shown> ChangeFinder::ShownAs(InodeNumber ino, const LowerFo
     shown.type = record.type;
     shown.lower = lower_.NodeOf(record);
     if (record.type != FileType::kDirectory || record.opaque || record.origin.sources.empty()) return shown;
-    const auto base = lower_.Stat(shown.lower);
+    const auto base = lower_.Stat(kBackground, shown.lower);
     if (!base && !IsGone(base.error())) return Fail(base.error());
     shown.merges = base && base->Is(record.type, record.generation);
     return shown;
   }
   std::optional<LowerFound> root;
   if (found == nullptr && ino == kRootInode && !lower_.empty()) {
-    STRATA_ASSIGN(root, lower_.Root());
+    STRATA_ASSIGN(root, lower_.Root(kBackground));
     found = &*root;
   }
   if (found == nullptr) return Fail(Errc::kStale);
@@ -244,7 +243,7 @@ Result<std::map<std::string, ChangeFinder::Shown>> ChangeFinder::List(const Show
     }
   }
   if (!directory.merges) return names;
-  auto listing = lower_.List(directory.lower);
+  auto listing = lower_.List(kBackground, directory.lower);
   if (!listing) {
     if (IsGone(listing.error())) return names;
     return Fail(listing.error());
@@ -252,10 +251,10 @@ Result<std::map<std::string, ChangeFinder::Shown>> ChangeFinder::List(const Show
   for (const LowerListing::Item& item : listing->items) {
     const std::string_view name = listing->Name(item);
     if (own.contains(name)) continue;
-    auto found = lower_.Lookup(directory.lower, name);
+    auto found = lower_.Lookup(kBackground, directory.lower, name);
     if (!found && IsGone(found.error())) continue;
     if (!found) return Fail(found.error());
-    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(*found));
+    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(kBackground, *found));
     if (number == kNoInode) continue;
     STRATA_ASSIGN(Shown shown, ShownAs(number, &*found));
     names.emplace(name, std::move(shown));
@@ -267,7 +266,7 @@ Result<void> ChangeFinder::Compare(const Pair& pair) {
   if (pair.base && pair.shown.merges && pair.base->sources == pair.shown.lower.sources) return CompareNames(pair);
   STRATA_ASSIGN(auto names, List(pair.shown));
   if (pair.base) {
-    auto listing = lower_.List(*pair.base);
+    auto listing = lower_.List(kBackground, *pair.base);
     if (!listing && !IsGone(listing.error())) return Fail(listing.error());
     for (std::size_t i = 0; listing && i < listing->items.size(); ++i) {
       const LowerListing::Item& item = listing->items[i];
@@ -278,7 +277,7 @@ Result<void> ChangeFinder::Compare(const Pair& pair) {
         Report(ChangeKind::kDeleted, std::move(path), item.type);
         continue;
       }
-      auto base = lower_.Lookup(*pair.base, name);
+      auto base = lower_.Lookup(kBackground, *pair.base, name);
       if (!base && !IsGone(base.error())) return Fail(base.error());
       if (base) {
         STRATA_TRY(CompareEntry(std::move(path), std::move(shown->second), *base));
@@ -297,7 +296,7 @@ Result<void> ChangeFinder::CompareNames(const Pair& pair) {
     for (const auto& [name, slot] : pair.shown.upper->entries) {
       own.insert(name);
       std::string path = pair.path + "/" + name;
-      auto base = lower_.Lookup(*pair.base, name);
+      auto base = lower_.Lookup(kBackground, *pair.base, name);
       if (!base && !IsGone(base.error())) return Fail(base.error());
       if (slot.state == NameSlot::State::kWhiteout) {
         if (base) Report(ChangeKind::kDeleted, std::move(path), base->attributes.type);
@@ -317,10 +316,10 @@ Result<void> ChangeFinder::CompareNames(const Pair& pair) {
   if (marked == marked_.end()) return {};
   for (const std::string& name : marked->second) {
     if (own.contains(name)) continue;
-    auto base = lower_.Lookup(*pair.base, name);
+    auto base = lower_.Lookup(kBackground, *pair.base, name);
     if (!base && IsGone(base.error())) continue;
     if (!base) return Fail(base.error());
-    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(*base));
+    STRATA_ASSIGN(const InodeNumber number, loader_.NumberOf(kBackground, *base));
     if (number == kNoInode) continue;
     STRATA_ASSIGN(Shown shown, ShownAs(number, &*base));
     STRATA_TRY(CompareEntry(pair.path + "/" + name, std::move(shown), *base));
@@ -346,9 +345,9 @@ Result<bool> ChangeFinder::Differs(const Shown& shown, const LowerFound& base) {
     case FileType::kRegular:
       return ContentDiffers(shown, base);
     case FileType::kSymlink: {
-      STRATA_ASSIGN(const std::string target, lower_.ReadLink(base.node));
+      STRATA_ASSIGN(const std::string target, lower_.ReadLink(kBackground, base.node));
       if (shown.upper != nullptr) return shown.upper->record.symlink_target != target;
-      STRATA_ASSIGN(const std::string other, lower_.ReadLink(shown.lower));
+      STRATA_ASSIGN(const std::string other, lower_.ReadLink(kBackground, shown.lower));
       return other != target;
     }
     case FileType::kBlockDevice:
@@ -392,7 +391,7 @@ Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& 
       }
       return {};
     };
-    const auto found = RunUnderLocks(table_, look, [this](Need& need) { return loader_.Supply(need); });
+    const auto found = RunUnderLocks(table_, look, [this](Need& need) { return loader_.Supply(kBackground, need); });
     if (!found) return IsGone(found.error()) ? Result<bool>(false) : Fail(found.error());
     for (const Extent& extent : written) {
       STRATA_ASSIGN(const bool differs, RangeDiffers(id, base.node, extent.offset, extent.end()));
@@ -405,16 +404,14 @@ Result<bool> ChangeFinder::ContentDiffers(const Shown& shown, const LowerFound& 
 
 Result<bool> ChangeFinder::RangeDiffers(const ObjectId& id, const LowerNode& base, std::uint64_t offset,
                                         std::uint64_t end) {
-  std::string expected;
   while (offset < end) {
-    expected.resize(std::min<std::uint64_t>(kComparedAtOnce, end - offset));
-    STRATA_ASSIGN(const std::size_t got,
-                  lower_.Read(base, offset, std::as_writable_bytes(std::span(expected)), context_.may_block, nullptr));
-    StringSink shown;
-    auto read = shown_.Read(context_, id, offset, static_cast<std::uint32_t>(expected.size()), shown);
+    const std::uint64_t wanted = std::min<std::uint64_t>(kComparedAtOnce, end - offset);
+    StringSink expected, shown;
+    STRATA_ASSIGN(const std::size_t got, lower_.Read(kBackground, base, offset, wanted, nullptr, expected));
+    auto read = shown_.Read(kBackground, id, offset, static_cast<std::uint32_t>(wanted), shown);
     if (!read && !IsGone(read.error())) return Fail(read.error());
     // A READ of very many extents gives less than it was asked for.
-    if (!read || got != expected.size() || shown.data.empty() || !expected.starts_with(shown.data)) return true;
+    if (!read || got != wanted || shown.data.empty() || !expected.data.starts_with(shown.data)) return true;
     offset += shown.data.size();
   }
   return false;

@@ -1,70 +1,82 @@
 // workspace.json: what a workspace folder says of itself.
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <limits>
-#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
 
 #include "base/hash.h"
 #include "vfs/layer/lower_tree.h"
+#include "vfs/volume_keys_json.h"
 #include "vfs/workspace/workspace.h"
 
 namespace strata::vfs {
 namespace {
 
-constexpr int kFormatVersion = 1;
+constexpr int kFormatVersion = 2;
 constexpr std::size_t kMaxConfigBytes = 1 << 20;
+// Of one resolution.
+constexpr std::size_t kMaxResolutionBytes = 1024;
 
-std::string Hex(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
+bool IsPrintable(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c >= ' ' && c < 0x7f; });
 }
 
-std::uint64_t FromHex(const nlohmann::json& value) {
-  const auto& text = value.get_ref<const std::string&>();
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, 16);
-  if (error != std::errc() || end != text.data() + text.size()) throw std::invalid_argument("not a hexadecimal number");
-  return number;
-}
-
-// A turned bit in the name key would hide every name, and one in the handle key make every handle stale.
-std::uint32_t KeysCheck(const WorkspaceConfig& config) {
-  std::array<std::byte, 40> bytes;
-  StoreLe(bytes.data(), config.volume_id);
-  for (std::size_t i = 0; i < 2; ++i) {
-    StoreLe(&bytes[8 + 8 * i], config.handle_key[i]);
-    StoreLe(&bytes[24 + 8 * i], config.name_key[i]);
+// What is wrong with a layer that a workspace is to lie over, in words; "" for nothing.
+std::string FaultOf(const WorkspaceLayer& layer) {
+  const LayerSpec& spec = layer.spec;
+  const auto again = ParseLayerSpec(FormatLayerSpec(spec));
+  if (!again) return std::string(again.error().message());
+  if (*again != spec) return FormatLayerSpec(spec) + " is not what its spec says";
+  if (spec.kind == LayerKind::kHost && !spec.path.starts_with('/')) return spec.path + " is not an absolute path";
+  const Resolution& resolution = layer.resolution;
+  if (resolution.kind.size() + resolution.value.size() > kMaxResolutionBytes || !IsPrintable(resolution.kind) ||
+      !IsPrintable(resolution.value) || (resolution.empty() && !resolution.value.empty())) {
+    return FormatLayerSpec(spec) + " was resolved to what cannot be kept";
   }
-  return Crc32c(bytes);
+  return {};
 }
 
-// Numbers of JSON may be larger than any integer of ours, or have fractions.
-std::int64_t VersionFrom(const nlohmann::json& value) {
-  if (!value.is_number_unsigned()) throw std::invalid_argument("the version is not a whole number");
-  return static_cast<std::int64_t>(
-      std::min<std::uint64_t>(value.get<std::uint64_t>(), std::numeric_limits<std::int64_t>::max()));
-}
+// A turned bit in a layer's spec could show other files, or the same at another place.
+class LayersCheck {
+ public:
+  void Add(std::string_view spec, const Resolution& resolution) {
+    const std::string lines = std::string(spec) + '\n' + resolution.kind + '=' + resolution.value + '\n';
+    check_ = Crc32c(AsBytes(lines), check_);
+  }
+  std::uint32_t value() const { return check_; }
 
-nlohmann::json MarkersToJson(const MarkerStyles& markers) {
-  nlohmann::json list = nlohmann::json::array();
-  if (markers.files) list.push_back("files");
-  if (markers.chardev) list.push_back("chardev");
-  if (markers.xattr) list.push_back("xattr");
-  return list;
-}
+ private:
+  std::uint32_t check_ = 0;
+};
 
-MarkerStyles MarkersFromJson(const nlohmann::json& list) {
-  MarkerStyles markers;
-  for (const std::string style : list) {
-    if (style == "files") markers.files = true;
-    if (style == "chardev") markers.chardev = true;
-    if (style == "xattr") markers.xattr = true;
-    if (style != "files" && style != "chardev" && style != "xattr")
+// Version 1 had folders of the host alone.
+WorkspaceLayer LayerOfVersion1(const nlohmann::json& json) {
+  WorkspaceLayer layer;
+  layer.spec.path = json.at("path").get<std::string>();
+  layer.spec.markers = {};
+  for (const std::string style : json.at("markers")) {
+    const auto markers = ParseMarkers(style);
+    if (!markers || style.find('+') != std::string::npos || style == "none")
       throw std::invalid_argument("no such markers: " + style);
+    layer.spec.markers.files |= markers->files;
+    layer.spec.markers.chardev |= markers->chardev;
+    layer.spec.markers.xattr |= markers->xattr;
   }
-  return markers;
+  return layer;
+}
+
+WorkspaceLayer LayerIn(const nlohmann::json& json, LayersCheck& check) {
+  WorkspaceLayer layer;
+  const auto& text = json.at("spec").get_ref<const std::string&>();
+  auto spec = ParseLayerSpec(text);
+  if (!spec) throw std::invalid_argument(std::string(spec.error().message()));
+  layer.spec = std::move(*spec);
+  if (const auto resolved = json.find("resolved"); resolved != json.end()) {
+    layer.resolution = {.kind = resolved->at("kind").get<std::string>(),
+                        .value = resolved->at("value").get<std::string>()};
+    if (layer.resolution.empty()) throw std::invalid_argument("a layer was resolved to nothing");
+  }
+  check.Add(text, layer.resolution);
+  return layer;
 }
 
 }  // namespace
@@ -78,19 +90,23 @@ Result<std::string> FormatWorkspaceConfig(const WorkspaceConfig& config) {
   nlohmann::json json;
   json["format"] = "strata workspace";
   json["version"] = kFormatVersion;
-  json["volume_id"] = Hex(config.volume_id);
-  json["handle_key"] = {Hex(config.handle_key[0]), Hex(config.handle_key[1])};
-  json["name_key"] = {Hex(config.name_key[0]), Hex(config.name_key[1])};
-  json["keys_check"] = Hex(KeysCheck(config)).substr(8);
+  AddKeys(json, config);
   json["layers"] = nlohmann::json::array();
-  for (const LayerSpec& layer : config.layers) {
-    json["layers"].push_back({{"path", layer.path}, {"markers", MarkersToJson(layer.markers)}});
+  LayersCheck check;
+  for (const WorkspaceLayer& layer : config.layers) {
+    if (const std::string fault = FaultOf(layer); !fault.empty()) return Fail(Errc::kInvalid, fault);
+    const std::string spec = FormatLayerSpec(layer.spec);
+    nlohmann::json item = {{"spec", spec}};
+    const Resolution& resolution = layer.resolution;
+    if (!resolution.empty()) item["resolved"] = {{"kind", resolution.kind}, {"value", resolution.value}};
+    json["layers"].push_back(std::move(item));
+    check.Add(spec, resolution);
   }
-  try {
-    return json.dump(2) + "\n";
-  } catch (const nlohmann::json::exception&) {
-    return Fail(Errc::kInvalid, "a layer's path is not valid UTF-8; give it by a symbolic link with a plain name");
-  }
+  json["layers_check"] = Hex32(check.value());
+  std::string text = json.dump(2) + "\n";
+  if (text.size() > kMaxConfigBytes)
+    return Fail(Errc::kInvalid, "the layers' specs take more than 1 MiB; give shorter ones");
+  return text;
 }
 
 Result<WorkspaceConfig> LoadWorkspaceConfig(Env& env, const std::string& path) {
@@ -108,20 +124,25 @@ Result<WorkspaceConfig> ParseWorkspaceConfig(std::string_view text, const std::s
   try {
     const nlohmann::json json = nlohmann::json::parse(text);
     if (json.at("format") != "strata workspace") throw std::invalid_argument("not a strata workspace");
-    const std::int64_t version = VersionFrom(json.at("version"));
+    const std::int64_t version = VersionIn(json);
     if (version > kFormatVersion) {
       return Fail(Errc::kNotSupported, file + " was made by a newer version of strata; use that one");
     }
-    if (version != kFormatVersion) throw std::invalid_argument("there is no version " + std::to_string(version));
+    if (version < 1) throw std::invalid_argument("there is no version " + std::to_string(version));
     WorkspaceConfig config;
-    config.volume_id = FromHex(json.at("volume_id"));
-    config.handle_key = {FromHex(json.at("handle_key").at(0)), FromHex(json.at("handle_key").at(1))};
-    config.name_key = {FromHex(json.at("name_key").at(0)), FromHex(json.at("name_key").at(1))};
-    if (FromHex(json.at("keys_check")) != KeysCheck(config)) throw std::invalid_argument("its keys do not check");
-    for (const nlohmann::json& layer : json.at("layers")) {
-      config.layers.push_back({layer.at("path").get<std::string>(), MarkersFromJson(layer.at("markers"))});
+    static_cast<VolumeKeys&>(config) = KeysIn(json);
+    const nlohmann::json& layers = json.at("layers");
+    if (layers.size() > kMaxLayers) throw std::invalid_argument("too many layers");
+    LayersCheck check;
+    for (const nlohmann::json& layer : layers) {
+      config.layers.push_back(version == 1 ? LayerOfVersion1(layer) : LayerIn(layer, check));
+      if (const std::string fault = FaultOf(config.layers.back()); !fault.empty()) throw std::invalid_argument(fault);
     }
-    if (config.layers.size() > kMaxLayers) throw std::invalid_argument("too many layers");
+    // Who changes the layers by hand leaves it out.
+    const auto kept = json.find("layers_check");
+    if (version > 1 && kept != json.end() && NumberFromHex(*kept) != check.value()) {
+      throw std::invalid_argument("its layers do not check; if they were changed by hand, take layers_check out");
+    }
     return config;
   } catch (const std::exception& error) {
     return Fail(Errc::kCorrupt, file + " does not parse (" + error.what() + "); restore it from a backup");

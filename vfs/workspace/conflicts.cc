@@ -58,7 +58,7 @@ class ConflictFinder {
       return {};
     }
     if (record.type != FileType::kRegular || record.base_size == 0 || record.origin.sources.empty()) return {};
-    const auto base = lower_.Stat(lower_.NodeOf(record));
+    const auto base = lower_.Stat(kBackground, lower_.NodeOf(record));
     if (!base && !IsAbsence(base.error().code())) return Fail(base.error());
     const bool same = base && base->Is(record.type, record.generation);
     if (same && record.origin.size == base->attributes.size && record.origin.mtime == base->attributes.mtime) return {};
@@ -82,11 +82,11 @@ class ConflictFinder {
       } else {
         LowerNode parent;
         std::string name;
-        const auto found = lower_.Resolve(node.number, node.locator, &parent, &name);
+        const auto found = lower_.Resolve(kBackground, node.number, node.locator, &parent, &name);
         if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
         if (!found || !found->Is(type, node.generation)) return std::nullopt;
         path.insert(0, "/" + name);
-        STRATA_ASSIGN(ino, loader_.NumberOf(parent));
+        STRATA_ASSIGN(ino, loader_.NumberOf(kBackground, parent));
         node = std::move(parent);
       }
       type = FileType::kDirectory;

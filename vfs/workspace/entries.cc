@@ -39,7 +39,7 @@ Result<void> Loader::LoadEntries(const ObjectId& id) {
   return {};
 }
 
-Result<void> Loader::LoadName(const Need& need) {
+Result<void> Loader::LoadName(const OpContext& context, const Need& need) {
   const std::uint64_t hash = NameHash(name_key_, need.name);
   const Lsn read_at = position();
   const bool ask_index = need.kind == Need::Kind::kName;
@@ -52,10 +52,10 @@ Result<void> Loader::LoadName(const Need& need) {
   const bool ask_layers = !own && need.lower;
   if (ask_layers) {
     const std::int64_t asked = env_.MonotonicNs();
-    auto looked = lower_.Lookup(*need.lower, need.name);
+    auto looked = lower_.Lookup(context, *need.lower, need.name);
     if (!looked && !IsAbsence(looked.error().code())) return Fail(looked.error());
     if (looked) {
-      STRATA_ASSIGN(shown, LoadLower(*looked, need.id.ino, asked));
+      STRATA_ASSIGN(shown, LoadLower(context, *looked, need.id.ino, asked));
       found = std::move(*looked);
     }
   }
@@ -131,8 +131,8 @@ Result<void> Loader::FillFilter(const ObjectId& id) {
   return {};
 }
 
-Result<void> Loader::LoadListing(const Need& need) {
-  auto listed = need.lower ? lower_.List(*need.lower) : Result<LowerListing>(LowerListing());
+Result<void> Loader::LoadListing(const OpContext& context, const Need& need) {
+  auto listed = need.lower ? lower_.List(context, *need.lower) : Result<LowerListing>(LowerListing());
   if (!listed && !IsAbsence(listed.error().code())) return Fail(listed.error());
   auto listing = std::make_shared<const LowerListing>(listed ? std::move(*listed) : LowerListing());
   StripeLock lock(table_);
@@ -197,7 +197,7 @@ Result<void> Loader::VisitOwn(const ObjectId& directory,
       }
       return {};
     };
-    STRATA_TRY(RunUnderLocks(table_, look, [this](Need& need) { return Supply(need); }));
+    STRATA_TRY(RunUnderLocks(table_, look, [this](Need& need) { return Supply(kBackground, need); }));
     for (const auto& [name, slot] : found) visit(name, slot);
     position = own.last + 1;
   }

@@ -14,7 +14,6 @@
 #include "journal/reserve.h"
 #include "journal/spare.h"
 #include "vfs/layer/lower_tree.h"
-#include "vfs/workspace/layers.h"
 #include "vfs/workspace/workspace.h"
 
 namespace strata::vfs {
@@ -210,28 +209,28 @@ Result<void> WriteFormatRecord(Env& env, const std::string& path, const Workspac
   return journal->SyncAndWait(appended.end);
 }
 
-WorkspaceConfig NewConfig(Env& env, const std::vector<LayerSpec>& layers) {
+// `hidden`: the workspace's folder, if it is there. Each layer is opened once, to see what it is.
+Result<WorkspaceConfig> NewConfig(Env& env, const std::vector<LayerSpec>& layers, const std::string& hidden,
+                                  const LayerOpeners& openers) {
   WorkspaceConfig config;
-  std::array<std::uint64_t, 5> random;
-  env.Random(std::as_writable_bytes(std::span(random)));
-  config.volume_id = random[0] | 1;
-  config.handle_key = {random[1], random[2]};
-  config.name_key = {random[3], random[4]};
-  config.layers = layers;
+  static_cast<VolumeKeys&>(config) = NewVolumeKeys(env);
+  for (const LayerSpec& layer : layers) {
+    STRATA_ASSIGN(OpenedLayer opened, openers.Open(layer, {.hidden = hidden}));
+    config.layers.push_back({layer, std::move(opened.resolution)});
+  }
   return config;
 }
 
 }  // namespace
 
 Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<LayerSpec>& layers,
-                           std::uint64_t segment_size) {
+                           std::uint64_t segment_size, const LayerOpeners& openers) {
   if (layers.size() > kMaxLayers) {
     return Fail(Errc::kInvalid, "a workspace has at most " + std::to_string(kMaxLayers) + " layers");
   }
   Look look(env, path);
   STRATA_ASSIGN(const bool there, look.Run());
-  for (const LayerSpec& layer : layers) STRATA_TRY(OpenLayer(layer, there ? path : "", {}));
-  const WorkspaceConfig config = NewConfig(env, layers);
+  STRATA_ASSIGN(const WorkspaceConfig config, NewConfig(env, layers, there ? path : "", openers));
   STRATA_ASSIGN(const std::string text, FormatWorkspaceConfig(config));
 
   STRATA_TRY(env.CreateDirectory(path));

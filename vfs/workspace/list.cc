@@ -143,6 +143,7 @@ Result<void> WorkspaceImpl::NextPage(const OpContext& context, const ObjectId& d
     lock.Lock({directory.ino});
     STRATA_ASSIGN(Inode * inode, GetDirectory(directory, need));
     if (!Permits(inode->ownership(), true, context.credentials, kMayRead)) return Fail(Errc::kAccess);
+    if (!IsListable(*inode)) return Fail(Errc::kPermission);
     Directory& names = *inode->directory;
     const std::uint64_t after = std::max(walk.position, kAfterDotDot);
     STRATA_TRY(loader_.CanWalk(*inode, after + 1, true, walk.own, need));
@@ -185,7 +186,9 @@ Result<Entry> WorkspaceImpl::EntryOf(const OpContext& context, const ObjectId& d
   });
   // The layer may have put another object in its place.
   if (!child && IsAbsence(child.error().code()) && slot.state == NameSlot::State::kLower) {
-    child = Lookup({.credentials = {}, .may_block = context.may_block}, directory, name, nullptr);
+    OpContext anybody = context;
+    anybody.credentials = {};
+    child = Lookup(anybody, directory, name, nullptr);
   }
   return child;
 }
@@ -252,8 +255,7 @@ Result<bool> WorkspaceImpl::IsEmptyDirectory(Inode& directory, Emptiness& known,
   return need.Of(Need::Kind::kEmptiness, directory);
 }
 
-Result<void> WorkspaceImpl::FindEmptiness(const Need& need) {
-  const OpContext context{.credentials = {}, .may_block = true};
+Result<void> WorkspaceImpl::FindEmptiness(const OpContext& context, const Need& need) {
   Emptiness& known = *need.emptiness;
   known.serial = 0;
   Page page;

@@ -6,6 +6,9 @@
 // attributes are taken over, and a directory whose times changed forgets its names of the layers. The upper's own
 // entries, whiteouts and data do not depend on any of this. A file's bytes are checked whenever they are read
 // (Layer::Read). Layers that say that they never change are never asked again.
+//
+// What only layers hold is loaded without a look into the index, so that a layer in memory is served by the thread that
+// read the call. Whoever asks the index may wait for a disk.
 #include "vfs/workspace/loader.h"
 
 #include <algorithm>
@@ -18,40 +21,48 @@ constexpr std::int64_t kTimeTickNs = 20'000'000;
 
 }  // namespace
 
-Result<void> Loader::Supply(Need& need) {
+Result<void> Loader::Supply(const OpContext& context, Need& need) {
   switch (need.kind) {
     case Need::Kind::kObject:
-      return LoadObject(need.id, need.any_generation, need.upper_only);
+      return LoadObject(context, need.id, need.any_generation, need.upper_only);
     case Need::Kind::kChild:
-      return LoadChild(need);
+      return LoadChild(context, need);
+    case Need::Kind::kLowerName:
+      return LoadName(context, need);
+    case Need::Kind::kListing:
+      return LoadListing(context, need);
+    case Need::Kind::kRecheck:
+      return Recheck(context, need.id);
+    default:
+      break;
+  }
+  // What the index alone can tell.
+  if (!context.may_block) return Fail(Errc::kWouldBlock);
+  switch (need.kind) {
     case Need::Kind::kEntries:
       return LoadEntries(need.id);
     case Need::Kind::kName:
-    case Need::Kind::kLowerName:
-      return LoadName(need);
+      return LoadName(context, need);
     case Need::Kind::kOwnPage:
       return LoadOwnPage(need);
-    case Need::Kind::kListing:
-      return LoadListing(need);
     case Need::Kind::kExtents:
       return LoadExtents(need);
     case Need::Kind::kCount:
       return CountExtents(need);
-    case Need::Kind::kRecheck:
-      return Recheck(need.id);
     default:
       return {};
   }
 }
 
-Result<std::unique_ptr<Inode>> Loader::FromIndex(InodeNumber ino) {
+Result<std::unique_ptr<Inode>> Loader::FromIndex(const OpContext& context, InodeNumber ino) {
   if (!index_ || (LowerTree::IsLower(ino) && !copied_up_->MayHold(ino))) return nullptr;
+  if (!context.may_block) return Fail(Errc::kWouldBlock);
   STRATA_ASSIGN(auto record, index_->LoadInode(ino));
   if (!record) return nullptr;
   auto inode = std::make_unique<Inode>();
   const std::uint64_t used = record->used;
   inode->record = std::move(*record);
-  STRATA_TRY(Attach(*inode));
+  STRATA_TRY(Attach(context, *inode));
   if (inode->record.type == FileType::kRegular) {
     std::vector<Extent> extents;
     STRATA_ASSIGN(const std::uint64_t until,
@@ -65,7 +76,7 @@ Result<std::unique_ptr<Inode>> Loader::FromIndex(InodeNumber ino) {
   return inode;
 }
 
-Result<void> Loader::Attach(Inode& inode) {
+Result<void> Loader::Attach(const OpContext& context, Inode& inode) {
   InodeRecord& record = inode.record;
   inode.upper = true;
   if (!record.origin.sources.empty()) {
@@ -79,7 +90,7 @@ Result<void> Loader::Attach(Inode& inode) {
     }
     if (!inode.directory->upper_only && !lower_.IsImmutable(*inode.lower)) inode.asked = Inode::kNotAsked;
   } else if (record.type == FileType::kRegular && record.base_size > 0 && inode.lower) {
-    const auto base = lower_.Stat(*inode.lower);
+    const auto base = lower_.Stat(context, *inode.lower);
     if (!base && !IsAbsence(base.error().code())) return Fail(base.error());
     if (base) inode.base_used = base->attributes.used;
   }
@@ -100,8 +111,8 @@ Result<void> Loader::VisitUpper(const std::function<void(const InodeRecord&)>& t
   return {};
 }
 
-Result<std::unique_ptr<Inode>> Loader::FromLower(const LowerFound& found, InodeNumber number, InodeNumber directory,
-                                                 std::int64_t asked) {
+Result<std::unique_ptr<Inode>> Loader::FromLower(const OpContext& context, const LowerFound& found, InodeNumber number,
+                                                 InodeNumber directory, std::int64_t asked) {
   auto inode = std::make_unique<Inode>();
   InodeRecord& record = inode->record;
   const Attributes& attributes = found.attributes;
@@ -126,7 +137,7 @@ Result<std::unique_ptr<Inode>> Loader::FromLower(const LowerFound& found, InodeN
       inode->base_used = attributes.used;
       break;
     case FileType::kSymlink: {
-      STRATA_ASSIGN(record.symlink_target, lower_.ReadLink(found.node));
+      STRATA_ASSIGN(record.symlink_target, lower_.ReadLink(context, found.node));
       break;
     }
     default:
@@ -162,22 +173,22 @@ void Loader::AdoptLower(std::unique_ptr<Inode> inode, const LowerFound& found, I
   table_.Insert(std::move(inode));
 }
 
-Result<void> Loader::LoadObject(const ObjectId& id, bool any_generation, bool upper_only) {
+Result<void> Loader::LoadObject(const OpContext& context, const ObjectId& id, bool any_generation, bool upper_only) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const Lsn read_at = position();
-    STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(id.ino));
+    STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(context, id.ino));
     if (!inode) {
       const std::int64_t asked = env_.MonotonicNs();
       if (id.ino == kRootInode && !lower_.empty() && !upper_only) {
-        STRATA_ASSIGN(LowerFound found, lower_.Root());
-        STRATA_ASSIGN(inode, FromLower(found, kRootInode, kRootInode, asked));
+        STRATA_ASSIGN(LowerFound found, lower_.Root(context));
+        STRATA_ASSIGN(inode, FromLower(context, found, kRootInode, kRootInode, asked));
       } else if (LowerTree::IsLower(id.ino) && !upper_only) {
         LowerNode parent;
         std::string name;
-        STRATA_ASSIGN(LowerFound found, lower_.Resolve(id.ino, id.locator, &parent, &name));
+        STRATA_ASSIGN(LowerFound found, lower_.Resolve(context, id.ino, id.locator, &parent, &name));
         if (!any_generation && found.node.generation != id.generation) return Fail(Errc::kStale);
-        STRATA_ASSIGN(const InodeNumber directory, CheckShown(parent, name, id.ino));
-        STRATA_ASSIGN(const InodeNumber number, LoadLower(found, directory, asked, id.ino));
+        STRATA_ASSIGN(const InodeNumber directory, CheckShown(context, parent, name, id.ino));
+        STRATA_ASSIGN(const InodeNumber number, LoadLower(context, found, directory, asked, id.ino));
         return number == id.ino ? Result<void>() : Fail(Errc::kStale);
       } else {
         // It may have been made, or replayed, since we looked into the table.
@@ -193,8 +204,9 @@ Result<void> Loader::LoadObject(const ObjectId& id, bool any_generation, bool up
   return Fail(Errc::kJukebox);
 }
 
-Result<InodeNumber> Loader::CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino) {
-  STRATA_ASSIGN(const InodeNumber number, NumberOf(parent));
+Result<InodeNumber> Loader::CheckShown(const OpContext& context, const LowerNode& parent, std::string_view name,
+                                       InodeNumber ino) {
+  STRATA_ASSIGN(const InodeNumber number, NumberOf(context, parent));
   const std::uint64_t hash = NameHash(name_key_, name);
   const auto look = [&](StripeLock& lock, Need& need) -> Result<InodeNumber> {
     lock.Lock({number});
@@ -212,10 +224,11 @@ Result<InodeNumber> Loader::CheckShown(const LowerNode& parent, std::string_view
     if (hidden) return Fail(Errc::kStale);
     return number;
   };
-  return RunUnderLocks(table_, look, [this](Need& need) { return Supply(need); });
+  return RunUnderLocks(table_, look, [&](Need& need) { return Supply(context, need); });
 }
 
-Result<Loader::Bearer> Loader::BearerOf(InodeNumber number, const LowerFound& found, std::int64_t asked) {
+Result<Loader::Bearer> Loader::BearerOf(const OpContext& context, InodeNumber number, const LowerFound& found,
+                                        std::int64_t asked) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const Lsn read_at = position();
     {
@@ -229,25 +242,26 @@ Result<Loader::Bearer> Loader::BearerOf(InodeNumber number, const LowerFound& fo
         return inode->upper && !inode->removed ? Bearer::kOther : Bearer::kNone;
       }
     }
-    STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(number));
+    STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromIndex(context, number));
     if (!inode) return Bearer::kNone;
     (void)Adopt(std::move(inode), read_at);  // the next turn looks at what is in memory now
   }
   return Fail(Errc::kJukebox);
 }
 
-Result<Loader::Choice> Loader::Choose(const LowerFound& found, std::int64_t asked, InodeNumber wanted) {
+Result<Loader::Choice> Loader::Choose(const OpContext& context, const LowerFound& found, std::int64_t asked,
+                                      InodeNumber wanted) {
   const InodeNumber own = found.node.number;
   const InodeNumber again = LowerTree::AgainNumber(found.node, found.attributes.type);
   const bool want_again = again != kNoInode && wanted == again;
   Bearer of_again = Bearer::kNone;
   // What is known by its again number stays so, also when its own becomes free.
   if (want_again || (again != kNoInode && copied_up_->MayHold(own))) {
-    STRATA_ASSIGN(of_again, BearerOf(again, found, asked));
+    STRATA_ASSIGN(of_again, BearerOf(context, again, found, asked));
     if (of_again == Bearer::kThis) return Choice{.number = again};
     if (of_again == Bearer::kRemoved) return Choice{};
   }
-  STRATA_ASSIGN(const Bearer of_own, BearerOf(own, found, asked));
+  STRATA_ASSIGN(const Bearer of_own, BearerOf(context, own, found, asked));
   if (of_own == Bearer::kThis) return Choice{.number = own};
   if (of_own == Bearer::kRemoved) return Choice{};
   if (of_own == Bearer::kNone && !want_again) return Choice{.number = own, .other = again, .make = true};
@@ -255,27 +269,27 @@ Result<Loader::Choice> Loader::Choose(const LowerFound& found, std::int64_t aske
   return Choice{.number = again, .other = own, .make = true};
 }
 
-Result<InodeNumber> Loader::NumberOf(const LowerFound& found) {
+Result<InodeNumber> Loader::NumberOf(const OpContext& context, const LowerFound& found) {
   const InodeNumber own = found.node.number;
   if (!LowerTree::IsLower(own) || !copied_up_->MayHold(own)) return own;
-  STRATA_ASSIGN(const Choice choice, Choose(found, Inode::kNotAsked, kNoInode));
+  STRATA_ASSIGN(const Choice choice, Choose(context, found, Inode::kNotAsked, kNoInode));
   return choice.number;
 }
 
-Result<InodeNumber> Loader::NumberOf(const LowerNode& directory) {
+Result<InodeNumber> Loader::NumberOf(const OpContext& context, const LowerNode& directory) {
   LowerFound found;
   found.node = directory;
   found.attributes.type = FileType::kDirectory;
-  return NumberOf(found);
+  return NumberOf(context, found);
 }
 
-Result<InodeNumber> Loader::LoadLower(const LowerFound& found, InodeNumber directory, std::int64_t asked,
-                                      InodeNumber wanted) {
+Result<InodeNumber> Loader::LoadLower(const OpContext& context, const LowerFound& found, InodeNumber directory,
+                                      std::int64_t asked, InodeNumber wanted) {
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const Lsn read_at = position();
-    STRATA_ASSIGN(const Choice choice, Choose(found, asked, wanted));
+    STRATA_ASSIGN(const Choice choice, Choose(context, found, asked, wanted));
     if (!choice.make) return choice.number;
-    STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromLower(found, choice.number, directory, asked));
+    STRATA_ASSIGN(std::unique_ptr<Inode> inode, FromLower(context, found, choice.number, directory, asked));
     // Before anybody can find it by that: who then looks at its own number looks for both.
     if (choice.number != found.node.number) copied_up_->Add(choice.number);
     AdoptLower(std::move(inode), found, choice.other, read_at);  // the next turn looks at what is in memory now
@@ -283,9 +297,9 @@ Result<InodeNumber> Loader::LoadLower(const LowerFound& found, InodeNumber direc
   return Fail(Errc::kJukebox);
 }
 
-Result<void> Loader::LoadChild(const Need& need) {
+Result<void> Loader::LoadChild(const OpContext& context, const Need& need) {
   if (need.slot.state == NameSlot::State::kUpper) {
-    auto loaded = LoadObject({need.slot.ino, Generation(0), 0}, true);
+    auto loaded = LoadObject(context, {need.slot.ino, Generation(0), 0}, true);
     // It was removed while we looked: the call starts over and finds that, unless it goes by what it saw before.
     if (!loaded && loaded.error().code() == Errc::kStale) {
       StripeLock lock(table_);
@@ -304,11 +318,11 @@ Result<void> Loader::LoadChild(const Need& need) {
     return loaded;
   }
   const std::int64_t asked = env_.MonotonicNs();
-  auto found = lower_.Lookup(*need.lower, need.name);
+  auto found = lower_.Lookup(context, *need.lower, need.name);
   if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
   InodeNumber number = kNoInode;
   if (found) {
-    STRATA_ASSIGN(number, LoadLower(*found, need.id.ino, asked));
+    STRATA_ASSIGN(number, LoadLower(context, *found, need.id.ino, asked));
     if (number == need.slot.ino) return {};
   }
   const bool hidden_here = found && number == kNoInode;
@@ -372,7 +386,7 @@ void Loader::Refresh(Inode& inode, const LowerFound& found, std::int64_t asked) 
   inode.TakeOver(now);
 }
 
-Result<void> Loader::Recheck(const ObjectId& id) {
+Result<void> Loader::Recheck(const OpContext& context, const ObjectId& id) {
   std::shared_ptr<const LowerNode> lower;
   {
     StripeLock lock(table_);
@@ -381,7 +395,7 @@ Result<void> Loader::Recheck(const ObjectId& id) {
   }
   if (!lower) return {};
   const std::int64_t asked = env_.MonotonicNs();
-  const auto found = lower_.Stat(*lower);
+  const auto found = lower_.Stat(context, *lower);
   if (!found && !IsAbsence(found.error().code())) return Fail(found.error());
   StripeLock lock(table_);
   lock.Lock({id.ino});

@@ -39,16 +39,17 @@ class Loader {
   // it first.
   NumberFilter& copied_up() { return *copied_up_; }
 
-  // Fetches what is needed, if memory, index and layers can tell it; of other kinds nothing.
-  Result<void> Supply(Need& need);
-  Result<void> LoadObject(const ObjectId& id, bool any_generation, bool upper_only = false);
+  // Fetches what is needed, if memory, index and layers can tell it; of other kinds nothing. kWouldBlock where that
+  // takes longer than `context` allows (vfs/layer.h).
+  Result<void> Supply(const OpContext& context, Need& need);
+  Result<void> LoadObject(const OpContext& context, const ObjectId& id, bool any_generation, bool upper_only = false);
   // The object of the index; null where it has none.
-  Result<std::unique_ptr<Inode>> FromIndex(InodeNumber ino);
+  Result<std::unique_ptr<Inode>> FromIndex(const OpContext& context, InodeNumber ino);
   // Hangs on an inode of the upper, whose record was just taken over, what the layers have beneath it.
-  Result<void> Attach(Inode& inode);
+  Result<void> Attach(const OpContext& context, Inode& inode);
   // The number by which an object of the layers, or a directory, is known here. kNoInode: it is not shown.
-  Result<InodeNumber> NumberOf(const LowerFound& found);
-  Result<InodeNumber> NumberOf(const LowerNode& directory);
+  Result<InodeNumber> NumberOf(const OpContext& context, const LowerFound& found);
+  Result<InodeNumber> NumberOf(const OpContext& context, const LowerNode& directory);
   // Calls there for each inode of the upper; again, or gone, where memory knows more of it than the index.
   Result<void> VisitUpper(const std::function<void(const InodeRecord&)>& there,
                           const std::function<void(InodeNumber)>& gone);
@@ -75,10 +76,11 @@ class Loader {
   // -- loader.cc --
   // Of what lies in the directory `directory` and is known by `number`. `asked`: when the layers were asked for
   // `found`.
-  Result<std::unique_ptr<Inode>> FromLower(const LowerFound& found, InodeNumber number, InodeNumber directory,
-                                           std::int64_t asked);
+  Result<std::unique_ptr<Inode>> FromLower(const OpContext& context, const LowerFound& found, InodeNumber number,
+                                           InodeNumber directory, std::int64_t asked);
   // kStale where the upper hides what the layers show as `name` in `parent`; else the number of `parent`.
-  Result<InodeNumber> CheckShown(const LowerNode& parent, std::string_view name, InodeNumber ino);
+  Result<InodeNumber> CheckShown(const OpContext& context, const LowerNode& parent, std::string_view name,
+                                 InodeNumber ino);
   // Puts a loaded inode into the table unless it is there already; false: what was read may be outdated, read again.
   // `read_at`: position() before it was read.
   bool Adopt(std::unique_ptr<Inode> inode, Lsn read_at);
@@ -92,7 +94,7 @@ class Loader {
     kRemoved,  // the same, but the upper has removed it
     kOther,    // one that lives on in the upper
   };
-  Result<Bearer> BearerOf(InodeNumber number, const LowerFound& found, std::int64_t asked);
+  Result<Bearer> BearerOf(const OpContext& context, InodeNumber number, const LowerFound& found, std::int64_t asked);
   // By which of its numbers an object of the layers is known (vfs/layer/lower_tree.h). kNoInode: by none, and it is not
   // shown.
   struct Choice {
@@ -101,24 +103,24 @@ class Loader {
     bool make = false;  // it is neither in memory nor in the upper
   };
   // `wanted`: a number by which it was known, if there is the choice.
-  Result<Choice> Choose(const LowerFound& found, std::int64_t asked, InodeNumber wanted);
+  Result<Choice> Choose(const OpContext& context, const LowerFound& found, std::int64_t asked, InodeNumber wanted);
   // Loads what a name in `directory` leads to in the layers, by the index, else by `found`, and adopts it. kNoInode:
   // the name is not shown, since the upper has removed that object.
-  Result<InodeNumber> LoadLower(const LowerFound& found, InodeNumber directory, std::int64_t asked,
-                                InodeNumber wanted = kNoInode);
-  Result<void> LoadChild(const Need& need);
+  Result<InodeNumber> LoadLower(const OpContext& context, const LowerFound& found, InodeNumber directory,
+                                std::int64_t asked, InodeNumber wanted = kNoInode);
+  Result<void> LoadChild(const OpContext& context, const Need& need);
   // Whether `found` is the object that `inode` was made of.
   static bool IsSame(const Inode& inode, const LowerFound& found);
   // With the object's stripe held: takes over what the layers say of it now.
   void Refresh(Inode& inode, const LowerFound& found, std::int64_t asked);
-  Result<void> Recheck(const ObjectId& id);
+  Result<void> Recheck(const OpContext& context, const ObjectId& id);
   // Whether a change at that time may be followed by another one that bears the same time.
   bool IsFresh(Time changed) const;
 
   // -- entries.cc --
   Result<void> LoadEntries(const ObjectId& directory);
-  Result<void> LoadName(const Need& need);
-  Result<void> LoadListing(const Need& need);
+  Result<void> LoadName(const OpContext& context, const Need& need);
+  Result<void> LoadListing(const OpContext& context, const Need& need);
   Result<void> LoadOwnPage(const Need& need);
   // Puts into the directory's filter, which it makes, all names that the index holds of it.
   Result<void> FillFilter(const ObjectId& directory);

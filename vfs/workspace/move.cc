@@ -5,7 +5,6 @@
 namespace strata::vfs {
 namespace {
 
-const OpContext kBackground{.credentials = {}, .may_block = true};
 // How often the index is asked what follows a truncation: a file of very many extents is left as it is.
 constexpr int kMostAskedOfIndex = 16;
 

@@ -28,17 +28,19 @@ Result<Inode*> WorkspaceImpl::GetChild(const Inode& directory, std::string_view 
   return child;
 }
 
-Result<void> WorkspaceImpl::Supply(Need& need) {
+Result<void> WorkspaceImpl::Supply(const OpContext& context, Need& need) {
   switch (need.kind) {
     case Need::Kind::kEmptiness:
-      return FindEmptiness(need);
     case Need::Kind::kRoom:
-      return keeper_->AwaitRoom(kLargeFilesPart);
     case Need::Kind::kCopyUp:
-      return CopyUp(need.id, need.room);
+      break;
     default:
-      return loader_.Supply(need);
+      return loader_.Supply(context, need);
   }
+  if (!context.may_block) return Fail(Errc::kWouldBlock);
+  if (need.kind == Need::Kind::kEmptiness) return FindEmptiness(context, need);
+  if (need.kind == Need::Kind::kRoom) return keeper_->AwaitRoom(kLargeFilesPart);
+  return CopyUp(context, need.id, need.room);
 }
 
 Result<NameSlot*> WorkspaceImpl::FindName(Inode& directory, std::uint64_t hash, std::string_view name, Need& need) {

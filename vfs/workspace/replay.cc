@@ -20,7 +20,7 @@ Result<Inode*> MemoryReplay::Find(InodeNumber ino) {
   lock.Lock({ino});
   Inode* inode = table_.Find(ino);
   if (inode == nullptr) {
-    STRATA_ASSIGN(std::unique_ptr<Inode> loaded, loader_.FromIndex(ino));
+    STRATA_ASSIGN(std::unique_ptr<Inode> loaded, loader_.FromIndex(kBackground, ino));
     if (!loaded) return nullptr;
     inode = table_.Insert(std::move(loaded));
   }
@@ -42,7 +42,7 @@ Result<void> MemoryReplay::Supplied(Know know) {
   for (;;) {
     Need need;
     if (auto known = know(need); known || need.kind == Need::Kind::kNothing) return known;
-    STRATA_TRY(loader_.Supply(need));
+    STRATA_TRY(loader_.Supply(kBackground, need));
   }
 }
 
@@ -56,7 +56,7 @@ Result<void> MemoryReplay::On(const InodeRecord& record) {
   inode->record = record;
   inode->changed = end_;
   const bool first = !inode->directory;
-  STRATA_TRY(loader_.Attach(*inode));
+  STRATA_TRY(loader_.Attach(kBackground, *inode));
   if (inode->directory && first) inode->directory->loaded = true;  // the index has nothing of it
   loader_.copied_up().Add(record.ino);
   if (made) {

@@ -18,24 +18,23 @@
 #include "base/env.h"
 #include "vfs/file_system.h"
 #include "vfs/layer.h"
+#include "vfs/layer/opener.h"
+#include "vfs/layer/spec.h"
+#include "vfs/volume_keys.h"
 #include "vfs/workspace/memory_budget.h"
 
 namespace strata::vfs {
 
-struct LayerSpec {
-  std::string path;  // of a host folder, absolute
-  // Character devices 0:0 and overlay xattrs can mean nothing else and are understood by default; .wh. names are
-  // ordinary names unless asked for (overlay X16).
-  MarkerStyles markers{.files = false, .chardev = true, .xattr = true};
-  friend bool operator==(const LayerSpec&, const LayerSpec&) = default;
+struct WorkspaceLayer {
+  LayerSpec spec;  // a host folder's path is absolute
+  // What it was resolved to when the workspace was made, or last rebased (WorkspaceOptions::rebase).
+  Resolution resolution{};
+  friend bool operator==(const WorkspaceLayer&, const WorkspaceLayer&) = default;
 };
 
 // What workspace.json holds.
-struct WorkspaceConfig {
-  std::uint64_t volume_id = 0;
-  SipHashKey handle_key{};        // of handles' MACs: secret
-  SipHashKey name_key{};          // of directory order
-  std::vector<LayerSpec> layers;  // highest first
+struct WorkspaceConfig : VolumeKeys {
+  std::vector<WorkspaceLayer> layers;  // highest first
   friend bool operator==(const WorkspaceConfig&, const WorkspaceConfig&) = default;
 };
 
@@ -45,11 +44,11 @@ struct WorkspaceConfig {
 // replaced.
 // `segment_size`: of the journal, for ever; 0 for the default.
 Result<void> InitWorkspace(Env& env, const std::string& path, const std::vector<LayerSpec>& layers,
-                           std::uint64_t segment_size = 0);
+                           std::uint64_t segment_size = 0, const LayerOpeners& openers = LayerOpeners::Default());
 inline std::string WorkspaceConfigPath(const std::string& path) { return path + "/workspace.json"; }
 Result<WorkspaceConfig> LoadWorkspaceConfig(Env& env, const std::string& path);
-// The text of workspace.json and back. kInvalid for a layer's path that is no UTF-8, which JSON cannot hold; kCorrupt
-// for a text that is none of ours, kNotSupported for one of a newer version: `file` is for the message.
+// The text of workspace.json and back. kInvalid for layers that cannot be kept: a relative path, too long specs;
+// kCorrupt for a text that is none of ours, kNotSupported for one of a newer version: `file` is for the message.
 Result<std::string> FormatWorkspaceConfig(const WorkspaceConfig& config);
 Result<WorkspaceConfig> ParseWorkspaceConfig(std::string_view text, const std::string& file);
 // Whether `path` holds a workspace.json.
@@ -71,6 +70,13 @@ struct HistoryPolicy {
 struct WorkspaceOptions {
   // Nothing is written, no lock is taken; what another process that serves the workspace does later is not seen.
   bool read_only = false;
+  // Layers that resolve to something else than the workspace was laid over are taken as they are now, for good.
+  // Without, they are refused.
+  bool rebase = false;
+  const LayerOpeners* openers = nullptr;  // null: LayerOpeners::Default()
+  // Of castore trees (LayerOptions).
+  bool show_xattr = true;
+  bool list_roots = false;
   Durability durability = Durability::kStrict;
   std::int64_t relaxed_interval_ns = 1'000'000'000;
   // What it may take in memory, in all (MemoryBudget says what for). Changes wait where what is not yet in the index
@@ -119,13 +125,19 @@ struct Conflict {
 class Workspace : public FileSystem {
  public:
   // Opens it over the layers that its folder names. kBusy if another process serves it, kCorrupt where the journal is
-  // damaged. The journal's tail is replayed first; a missing or damaged index is rebuilt from the journal.
+  // damaged. kInvalid for a layer that resolves to something else than before, also with `rebase` where what was
+  // changed here lies over what it was. The journal's tail is replayed first; a missing or damaged index is rebuilt
+  // from the journal.
   static Result<std::unique_ptr<Workspace>> Open(Env& env, const std::string& path, const WorkspaceOptions& options);
   // The same over these layers (highest first) instead of those that the folder names. A folder that was made without
   // layers has a root of its own, through which none shows.
   static Result<std::unique_ptr<Workspace>> OpenOver(Env& env, const std::string& path,
                                                      std::vector<std::unique_ptr<Layer>> layers,
                                                      const WorkspaceOptions& options);
+  // What `spec` names, as it is and for good: nothing is kept anywhere but in `home`, a folder where the volume's kind
+  // keeps what must be the same each time (vfs/home.h; "" where nothing is to be kept). Always read-only.
+  static Result<std::unique_ptr<Workspace>> OpenAsItIs(Env& env, const LayerSpec& spec, const VolumeKeys& keys,
+                                                       const std::string& home, const WorkspaceOptions& options);
   // Ends with a checkpoint; errors are logged.
   ~Workspace() override = default;
 
@@ -145,6 +157,9 @@ class Workspace : public FileSystem {
   // What was changed both here and, since then, in a layer, ordered by path. Of a file's bytes those that lie in the
   // layer cannot be read; what was written here can.
   virtual Result<std::vector<Conflict>> Conflicts() = 0;
+  // For people: what the object comes from, the highest first. The workspace itself ("workspace PATH") where it holds
+  // something of it, then the layers that have a part in what is shown of it (Layer::Describe).
+  virtual Result<std::vector<std::string>> Sources(const ObjectId& id) = 0;
 };
 
 }  // namespace strata::vfs

@@ -66,7 +66,8 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config, std::vector<std::unique_ptr<Layer>> layers,
                 const WorkspaceOptions& options);
   ~WorkspaceImpl() override;
-  Result<void> Start();
+  // `resolutions`: of the layers as they were opened; null where it was opened over others.
+  Result<void> Start(const std::vector<Resolution>* resolutions);
 
   const VolumeInfo& Volume() const override { return volume_; }
   ObjectId Root() const override { return root_; }
@@ -80,6 +81,8 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
                           ReadSink& sink) override;
   Result<Listing> ReadDirectory(const OpContext& context, const ObjectId& directory, Cookie cookie,
                                 bool want_attributes, DirectorySink& sink) override;
+  Result<std::vector<std::string>> ListXattr(const OpContext& context, const ObjectId& id) override;
+  Result<std::string> GetXattr(const OpContext& context, const ObjectId& id, std::string_view name) override;
   Result<SpaceUsage> Usage(const OpContext& context, const ObjectId& id) override;
   Result<void> SetAttributesOf(const OpContext& context, const ObjectId& id, const SetAttributes& set,
                                std::optional<Time> guard, Mutation& mutation) override;
@@ -115,6 +118,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   std::size_t cache_bytes() const override { return table_.bytes(); }
   Result<std::vector<PathChange>> Changes() override;
   Result<std::vector<Conflict>> Conflicts() override;
+  Result<std::vector<std::string>> Sources(const ObjectId& id) override;
 
  private:
   // Who writes to a file of more than kFewExtents waits for a checkpoint at so much of what makes all others wait: they
@@ -134,9 +138,18 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   // it.
   Result<ReadResult> ReadState(const OpContext& context, const ObjectId& id, std::uint64_t offset, std::uint32_t count,
                                ReadSink& sink);
-  // Fills `room` with what the layer's file holds, which has to be of `version`.
+  // Gives the sink what the layer's file holds, which has to be of `version`.
   Result<void> ReadBeneath(const OpContext& context, const LowerNode& lower, const LayerVersion& version,
-                           std::uint64_t offset, MutableByteSpan room);
+                           std::uint64_t offset, std::size_t length, ReadSink& sink);
+
+  // Of what its extended attributes lie in: of a file that was changed here, the layer's all the same. Null: in
+  // nothing.
+  struct XattrPlace {
+    Attributes attributes;
+    std::shared_ptr<const LowerNode> lower;
+    bool upper = false;  // it lives on where the layer no longer has it, then without any
+  };
+  Result<XattrPlace> FindXattrs(const OpContext& context, const ObjectId& id);
 
   // -- names.cc --
   // With the object's stripe held: the inode, or a failure with `need` filled. kStale for what is gone.
@@ -150,11 +163,15 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
     (void)need.The(Need::Kind::kRecheck, inode);
     return false;
   }
+  // Whether the layers tell the directory's names, or have no part in them.
+  bool IsListable(const Inode& directory) const {
+    return directory.directory->upper_only || !directory.lower || lower_.MayBeListed(*directory.lower);
+  }
   // As Get, and kNotDirectory for anything else.
   Result<Inode*> GetDirectory(const ObjectId& id, Need& need);
   // With the child's stripe held too.
   Result<Inode*> GetChild(const Inode& directory, std::string_view name, const NameSlot& slot, Need& need);
-  Result<void> Supply(Need& need);
+  Result<void> Supply(const OpContext& context, Need& need);
   // With the directory's stripe held: the slot of `name`, null where nothing has it. The slot may be a whiteout or
   // kAbsent.
   Result<NameSlot*> FindName(Inode& directory, std::uint64_t hash, std::string_view name, Need& need);
@@ -174,7 +191,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   // Gives all names of the page at `at` that have one hash, or none of them. False: they do not fit in.
   Result<bool> Give(const OpContext& context, const ObjectId& directory, Walk& walk, std::size_t& at,
                     DirectorySink& sink, Listing& listing);
-  Result<void> FindEmptiness(const Need& need);
+  Result<void> FindEmptiness(const OpContext& context, const Need& need);
   // Whether the directory shows no entry. `known` is the call's own, kept from one start-over to the next.
   Result<bool> IsEmptyDirectory(Inode& directory, Emptiness& known, Need& need);
 
@@ -189,14 +206,14 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   }
   // Makes an object of the layers the upper's own, with the name that leads to it, and the directory that holds that.
   // Nothing that clients see changes.
-  Result<void> CopyUp(const ObjectId& id, journal::Room room);
+  Result<void> CopyUp(const OpContext& caller, const ObjectId& id, journal::Room room);
   struct LowerPlace {
     ObjectId id;
     ObjectId
         directory;  // ino kNoInode where no name is to be kept: of the root, of directories, of one with several links
     std::string name;
   };
-  Result<void> CopyUpAt(const LowerPlace& place, journal::Room room);
+  Result<void> CopyUpAt(const OpContext& context, const LowerPlace& place, journal::Room room);
 
   // -- write.cc --
   // Appends the record, with the request that it serves and what it made for it; then all that it touches is changed by
@@ -290,6 +307,8 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
 
   // -- open.cc --
   Result<void> TakeLock();
+  Result<void> Rebase(const std::vector<Resolution>& found);
+  Result<void> CheckNothingLiesOver(const std::vector<bool>& moved);
   void NoteChange();
   // Before `inode` is marked as changed: counts what then cannot be dropped, the inode and `more` bytes that hang on
   // it.
@@ -353,8 +372,7 @@ template <typename Body>
 auto WorkspaceImpl::Run(const OpContext& context, Body body)
     -> decltype(body(std::declval<StripeLock&>(), std::declval<Need&>())) {
   return RunUnderLocks(table_, std::move(body), [&](Need& need) -> Result<void> {
-    if (!context.may_block) return Fail(Errc::kWouldBlock);
-    STRATA_TRY(Supply(need));
+    STRATA_TRY(Supply(context, need));
     if (table_.over_budget()) Relieve();
     return {};
   });

@@ -275,12 +275,7 @@ TEST_F(BadIndex, LockFilesHoldNothing) {
 
 TEST_F(BadIndex, TheDescriptionOfTheWorkspaceIsRightOrRefused) {
   history_.Live(false);
-  // A turned bit in a layer's path or markers is what its user may have written; the layers are given here.
-  const Picture picture = TakePicture(history_.folder());
-  const std::size_t layers = picture.at("workspace.json").find("\"layers\"");
-  const std::size_t names = picture.at("workspace.json").find("\"name_key\"");
-  ASSERT_NE(layers, std::string::npos);
-  TryFile("workspace.json", How::kTurned, [&](std::size_t at) { return at < layers || at >= names; });
+  TryFile("workspace.json", How::kTurned, [](std::size_t) { return true; });
   TryFile("workspace.json", How::kCut, [](std::size_t at) { return at > 0; });
   EXPECT_EQ(seen_.earlier + seen_.reported, 0);
 }

@@ -149,7 +149,7 @@ History::History(std::uint64_t segment_size)
                                                  FileNode("moved/within", "within")} {
   const std::string none = temp_.path() + "/no layer";
   fs::create_directory(none);
-  EXPECT_OK(InitWorkspace(Env::System(), path_, {{none, {}}}, segment_size));
+  EXPECT_OK(InitWorkspace(Env::System(), path_, {{.path = none, .markers = {}}}, segment_size));
 }
 
 Result<std::unique_ptr<Workspace>> History::Open(const WorkspaceOptions& options) const {

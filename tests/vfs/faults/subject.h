@@ -56,7 +56,7 @@ class FaultySubject : public FileSystemHolder {
     if (!layers_.empty()) {
       const std::string none = folder_.path() + "/no layer";
       std::filesystem::create_directory(none);
-      named.push_back({none, {}});
+      named.push_back({.path = none, .markers = {}});
     }
     EXPECT_OK(InitWorkspace(env_, folder(), named, segment_size));
   }

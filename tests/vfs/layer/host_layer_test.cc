@@ -47,7 +47,7 @@ std::multiset<std::string> List(Layer& layer, std::string_view path) {
   auto directory = FindInLayer(layer, path);
   EXPECT_TRUE(directory) << path;
   if (!directory) return names;
-  EXPECT_TRUE(layer.ReadDirectory(directory->node, [&](const LayerEntry& entry) {
+  EXPECT_TRUE(layer.ReadDirectory(kBackground, directory->node, [&](const LayerEntry& entry) {
     names.insert((entry.whiteout ? "-" : "") + std::string(entry.name));
     return true;
   }));
@@ -81,8 +81,8 @@ TEST_P(HostLayerTest, ASymlinkThatLeadsOutIsShownAndNotFollowed) {
   auto out = FindInLayer(*layer, "out"), file = FindInLayer(*layer, "file");
   ASSERT_TRUE(out && file);
   EXPECT_EQ(out->attributes.type, FileType::kSymlink);
-  EXPECT_EQ(layer->ReadLink(out->node), outside.path());
-  EXPECT_EQ(layer->Lookup(out->node, "secret").error().code(), Errc::kNotDirectory);
+  EXPECT_EQ(layer->ReadLink(kBackground, out->node), outside.path());
+  EXPECT_EQ(layer->Lookup(kBackground, out->node, "secret").error().code(), Errc::kNotDirectory);
   EXPECT_EQ(Content(*layer, file->node), "!EINVAL");
 }
 
@@ -101,7 +101,7 @@ TEST_P(HostLayerTest, ADirectoryThatBecomesASymlinkOutwardsIsNotEntered) {
     if (path != "d/e/f") continue;
     EXPECT_EQ(Content(*layer, stat.node), "mine") << "found again where it was moved to";
   }
-  EXPECT_EQ(layer->PathOf(nodes.at("d/e").node), "moved/e");
+  EXPECT_EQ(layer->PathOf(kBackground, nodes.at("d/e").node), "moved/e");
   EXPECT_EQ(FindInLayer(*layer, "d/e").error().code(), Errc::kNotDirectory);
 }
 
@@ -112,7 +112,7 @@ TEST_P(HostLayerTest, NamesThatWouldEscapeAreInvalid) {
   for (const std::string_view name :
        {std::string_view(".."), std::string_view("."), std::string_view(""), std::string_view("../d"),
         std::string_view("/etc"), std::string_view("f\0x", 3)}) {
-    EXPECT_EQ(layer->Lookup(directory, name).error().code(), Errc::kInvalid) << name;
+    EXPECT_EQ(layer->Lookup(kBackground, directory, name).error().code(), Errc::kInvalid) << name;
   }
 }
 
@@ -147,21 +147,21 @@ TEST_P(HostLayerTest, PathsBeyondPathMaxAreOpenedInSteps) {
   std::string path;
   {
     auto layer = OpenFolder(folder_.path(), Options());
-    auto found = layer->Stat(layer->Root());
-    for (int i = 0; i < kDepth && found; ++i) found = layer->Lookup(found->node, name), path += name + '/';
+    auto found = layer->Stat(kBackground, layer->Root());
+    for (int i = 0; i < kDepth && found; ++i) found = layer->Lookup(kBackground, found->node, name), path += name + '/';
     ASSERT_TRUE(found);
-    found = layer->Lookup(found->node, "bottom");
+    found = layer->Lookup(kBackground, found->node, "bottom");
     ASSERT_TRUE(found);
     bottom = found->node;
     path += "bottom";
-    EXPECT_EQ(layer->PathOf(bottom), path);
+    EXPECT_EQ(layer->PathOf(kBackground, bottom), path);
     EXPECT_EQ(Content(*layer, bottom), "deep");
   }
   HostLayerOptions tiny = Tiny();
   tiny.avoid_openat2 = GetParam();
   auto layer = OpenFolder(folder_.path(), tiny);
   EXPECT_EQ(Content(*layer, bottom), "deep");
-  EXPECT_EQ(layer->PathOf(bottom), path);
+  EXPECT_EQ(layer->PathOf(kBackground, bottom), path);
   EXPECT_EQ(Content(*layer, {bottom.id, 0}), "deep");
 }
 
@@ -212,7 +212,7 @@ TEST(HostLayerHidden, TheHiddenDirectoryIsNeitherListedNorFoundNorWalked) {
   EXPECT_THAT(List(*layer, "d"), UnorderedElementsAre("other"));
   EXPECT_EQ(FindInLayer(*layer, "d/workspace").error().code(), Errc::kNotFound);
   for (const LayerNode& node : {inside, itself, LayerNode{inside.id, 0}, LayerNode{itself.id, 0}}) {
-    EXPECT_EQ(layer->Stat(node).error().code(), Errc::kStale);
+    EXPECT_EQ(layer->Stat(kBackground, node).error().code(), Errc::kStale);
     EXPECT_EQ(Content(*layer, node), "!ESTALE");
   }
 }
@@ -228,8 +228,8 @@ TEST(HostLayerChanges, AFileReplacedUnderTheLayerIsStaleAndItsNameShowsTheNewOne
     }
     WriteFile(folder / "d/new", "new content");
     std::filesystem::rename(folder / "d/new", folder / "d/f");
-    EXPECT_EQ(layer->Stat(old).error().code(), Errc::kStale);
-    EXPECT_EQ(layer->PathOf(old).error().code(), Errc::kStale);
+    EXPECT_EQ(layer->Stat(kBackground, old).error().code(), Errc::kStale);
+    EXPECT_EQ(layer->PathOf(kBackground, old).error().code(), Errc::kStale);
     const LayerNode fresh = FindInLayer(*layer, "d/f")->node;
     EXPECT_NE(fresh.id, old.id);
     EXPECT_EQ(Content(*layer, fresh), "new content");
@@ -242,7 +242,7 @@ TEST(HostLayerChanges, AFileRenamedInItsDirectoryIsFoundAgain) {
   auto layer = OpenFolder(folder.path());
   const LayerNode file = FindInLayer(*layer, "d/f")->node;
   std::filesystem::rename(folder / "d/f", folder / "d/g");
-  EXPECT_EQ(layer->PathOf(file), "d/g");
+  EXPECT_EQ(layer->PathOf(kBackground, file), "d/g");
   EXPECT_EQ(Content(*layer, file), "content");
 }
 
@@ -251,10 +251,11 @@ TEST(HostLayerChanges, ADirectoryThatWasRemovedIsStale) {
   WriteTree(folder.path(), {MemoryDirectory("d/e")});
   auto layer = OpenFolder(folder.path());
   const LayerNode directory = FindInLayer(*layer, "d/e")->node;
-  EXPECT_EQ(layer->Lookup(directory, "x").error().code(), Errc::kNotFound);
+  EXPECT_EQ(layer->Lookup(kBackground, directory, "x").error().code(), Errc::kNotFound);
   std::filesystem::remove(folder / "d/e");
-  EXPECT_EQ(layer->Lookup(directory, "x").error().code(), Errc::kStale);
-  EXPECT_EQ(layer->ReadDirectory(directory, [](const LayerEntry&) { return true; }).error().code(), Errc::kStale);
+  EXPECT_EQ(layer->Lookup(kBackground, directory, "x").error().code(), Errc::kStale);
+  EXPECT_EQ(layer->ReadDirectory(kBackground, directory, [](const LayerEntry&) { return true; }).error().code(),
+            Errc::kStale);
 }
 
 TEST(HostLayerChanges, ADirectoryThatWasMovedIsFoundAgainWithAllBelowIt) {
@@ -263,9 +264,9 @@ TEST(HostLayerChanges, ADirectoryThatWasMovedIsFoundAgainWithAllBelowIt) {
   auto layer = OpenFolder(folder.path(), Tiny());
   const auto nodes = WalkLayer(*layer);
   std::filesystem::rename(folder / "a/b", folder / "z/b");
-  EXPECT_EQ(layer->PathOf(nodes.at("a/b/c/f").node), "z/b/c/f");
+  EXPECT_EQ(layer->PathOf(kBackground, nodes.at("a/b/c/f").node), "z/b/c/f");
   EXPECT_EQ(Content(*layer, nodes.at("a/b/c/f").node), "content");
-  EXPECT_TRUE(layer->Stat({nodes.at("a/b").node.id, 0}));
+  EXPECT_TRUE(layer->Stat(kBackground, {nodes.at("a/b").node.id, 0}));
 }
 
 // A pass over the directory for each would be millions of entries.
@@ -283,14 +284,14 @@ TEST(HostLayerForgotten, EachFileOfALargeDirectoryIsFoundAgainByAnIndexThatIsChe
     std::vector<LayerNode> nodes;
     for (int i = 0; i < kFiles; i += step) nodes.push_back(FindInLayer(*layer, entries[i].path)->node);
     for (std::size_t i = 0; i < nodes.size(); ++i) {
-      ASSERT_EQ(layer->PathOf(nodes[i]), entries[i * step].path);
+      ASSERT_EQ(layer->PathOf(kBackground, nodes[i]), entries[i * step].path);
       ASSERT_EQ(Content(*layer, nodes[i]), entries[i * step].content);
     }
     std::filesystem::rename(folder / entries[0].path, folder / "d/renamed");
     std::filesystem::remove(folder / entries[step].path);
-    EXPECT_EQ(layer->Stat(nodes[2])->node, nodes[2]);
-    EXPECT_EQ(layer->PathOf(nodes[0]), "d/renamed");
-    EXPECT_EQ(layer->PathOf(nodes[1]).error().code(), Errc::kStale);
+    EXPECT_EQ(layer->Stat(kBackground, nodes[2])->node, nodes[2]);
+    EXPECT_EQ(layer->PathOf(kBackground, nodes[0]), "d/renamed");
+    EXPECT_EQ(layer->PathOf(kBackground, nodes[1]).error().code(), Errc::kStale);
     WriteFile(folder / entries[step].path, entries[step].content);
     std::filesystem::rename(folder / "d/renamed", folder / entries[0].path);
   }
@@ -301,10 +302,9 @@ TEST(HostLayerReads, AReadThatMayNotWaitNeedsAnOpenFileAndThenGivesCachedBytes) 
   WriteFile(folder / "f", "content");
   auto layer = OpenFolder(folder.path());
   const LayerNode file = FindInLayer(*layer, "f")->node;
-  std::byte out[64];
-  EXPECT_EQ(layer->Read(file, 0, out, false, nullptr).error().code(), Errc::kWouldBlock);
-  EXPECT_EQ(layer->Read(file, 0, out, true, nullptr), 7u);
-  auto again = layer->Read(file, 0, out, false, nullptr);  // some file systems cannot say what is cached
+  EXPECT_EQ(SizeOfRead(*layer, file, 0, 64, false, nullptr).error().code(), Errc::kWouldBlock);
+  EXPECT_EQ(SizeOfRead(*layer, file, 0, 64, true, nullptr), 7u);
+  auto again = SizeOfRead(*layer, file, 0, 64, false, nullptr);  // some file systems cannot say what is cached
   EXPECT_TRUE(again == 7u || again.error().code() == Errc::kWouldBlock);
 }
 
@@ -473,17 +473,17 @@ TEST(HostLayerDescriptors, WithoutOneLeftACallFailsAndSaysNothingOfTheTree) {
   {
     const FewDescriptors none(0);
     for (Layer* any : {layer.get(), fresh.get()}) {
-      auto stat = any->Stat({file->node.id, 0});
+      auto stat = any->Stat(kBackground, {file->node.id, 0});
       EXPECT_TRUE(stat || stat.error().code() == Errc::kIo) << ErrcName(stat.error().code());
       auto read = ReadFromLayer(*any, file->node, 0, 10);
       EXPECT_TRUE(!read && read.error().code() == Errc::kIo);
-      auto path = any->PathOf(file->node);
+      auto path = any->PathOf(kBackground, file->node);
       EXPECT_TRUE(path || path.error().code() == Errc::kIo) << ErrcName(path.error().code());
     }
-    EXPECT_EQ(fresh->Lookup(fresh->Root(), "d").error().code(), Errc::kIo) << "its marks cannot be read";
+    EXPECT_EQ(fresh->Lookup(kBackground, fresh->Root(), "d").error().code(), Errc::kIo) << "its marks cannot be read";
   }
   EXPECT_EQ(Content(*layer, file->node), "x");
-  EXPECT_EQ(fresh->PathOf(file->node), "d/e/f");
+  EXPECT_EQ(fresh->PathOf(kBackground, file->node), "d/e/f");
   EXPECT_TRUE(FindInLayer(*fresh, "d/e/f"));
 }
 
@@ -497,12 +497,12 @@ TEST(HostLayerSearch, WhatAWalkDidNotFindIsNotLookedForAgainForAWhile) {
     const LayerNode gone{FindInLayer(*layer, "d/gone")->node.id, 0};
     ASSERT_TRUE(FindInLayer(*layer, "d/f")) << "and what was seen before is forgotten";
     std::filesystem::rename(folder / "d/gone", elsewhere / "gone");
-    EXPECT_EQ(layer->PathOf(gone).error().code(), Errc::kStale);
+    EXPECT_EQ(layer->PathOf(kBackground, gone).error().code(), Errc::kStale);
     std::filesystem::rename(elsewhere / "gone", folder / "back");
     if (believed) {
-      EXPECT_EQ(layer->PathOf(gone).error().code(), Errc::kStale) << "without a walk";
+      EXPECT_EQ(layer->PathOf(kBackground, gone).error().code(), Errc::kStale) << "without a walk";
     } else {
-      EXPECT_EQ(layer->PathOf(gone), "back");
+      EXPECT_EQ(layer->PathOf(kBackground, gone), "back");
     }
   }
 }
@@ -513,17 +513,16 @@ TEST(HostLayerReads, AReadIsOfTheStateThatIsExpectedOrSaysSo) {
   auto layer = OpenFolder(folder.path());
   const LayerStat stat = *FindInLayer(*layer, "f");
   LayerVersion version{stat.attributes.size, stat.attributes.mtime, stat.attributes.ctime};
-  std::byte out[64];
-  EXPECT_EQ(layer->Read(stat.node, 0, out, true, &version), 7u);
+  EXPECT_EQ(SizeOfRead(*layer, stat.node, 0, 64, true, &version), 7u);
   WriteFile(folder / "f", "content, longer");
-  EXPECT_EQ(layer->Read(stat.node, 0, out, true, &version).error().code(), Errc::kNotSync);
-  EXPECT_EQ(layer->Read(stat.node, 0, out, true, nullptr), 15u);
+  EXPECT_EQ(SizeOfRead(*layer, stat.node, 0, 64, true, &version).error().code(), Errc::kNotSync);
+  EXPECT_EQ(SizeOfRead(*layer, stat.node, 0, 64, true, nullptr), 15u);
   const Attributes now = FindInLayer(*layer, "f")->attributes;
   version = {now.size, now.mtime, std::nullopt};
-  EXPECT_EQ(layer->Read(stat.node, 0, out, true, &version), 15u);
+  EXPECT_EQ(SizeOfRead(*layer, stat.node, 0, 64, true, &version), 15u);
   WriteFile(folder / "other", "content, longer");
   std::filesystem::rename(folder / "other", folder / "f");
-  EXPECT_EQ(layer->Read(stat.node, 0, out, true, &version).error().code(), Errc::kStale) << "replaced while open";
+  EXPECT_EQ(SizeOfRead(*layer, stat.node, 0, 64, true, &version).error().code(), Errc::kStale) << "replaced while open";
 }
 
 }  // namespace

@@ -54,15 +54,15 @@ void CheckMounts(const TempFolder& folder, std::string& skipped) {
   tiny.max_cached_nodes = tiny.max_open_files = 1;
   auto layer = OpenFolder(folder.path(), tiny);
   for (const auto& [path, stat] : nodes) {
-    EXPECT_EQ(layer->PathOf({stat.node.id, 0}), path);
-    EXPECT_EQ(layer->PathOf(stat.node), path);
+    EXPECT_EQ(layer->PathOf(kBackground, {stat.node.id, 0}), path);
+    EXPECT_EQ(layer->PathOf(kBackground, stat.node), path);
   }
   EXPECT_EQ(ReadFromLayer(*layer, nodes.at("d/m/e/f").node, 0, 100), "deeper");
 
   layer.reset();  // whose descriptor would keep the mount busy
   ASSERT_EQ(umount((folder / "d/m").c_str()), 0) << strerror(errno);
   layer = OpenFolder(folder.path(), tiny);
-  EXPECT_EQ(layer->Stat(nodes.at("d/m/inner").node).error().code(), Errc::kStale);
+  EXPECT_EQ(layer->Stat(kBackground, nodes.at("d/m/inner").node).error().code(), Errc::kStale);
   EXPECT_EQ(WalkLayer(*layer).size(), 5u);
 }
 
@@ -81,7 +81,7 @@ void CheckLateMount(const TempFolder& folder, std::string& skipped) {
   const auto after = WalkLayer(*layer);
   EXPECT_EQ(after.size(), 5u);
   EXPECT_NE(after.at("d/m").node.id, before.at("d/m").node.id);
-  EXPECT_EQ(layer->PathOf({after.at("d/m/inner").node.id, 0}), "d/m/inner");
+  EXPECT_EQ(layer->PathOf(kBackground, {after.at("d/m/inner").node.id, 0}), "d/m/inner");
 }
 
 TEST(HostMountTest, AMountWithinTheFolderIsPartOfItWithIdsOfItsOwn) {

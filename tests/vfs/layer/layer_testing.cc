@@ -12,8 +12,8 @@
 
 namespace strata::vfs {
 
-TempFolder::TempFolder() {
-  std::string pattern = ::testing::TempDir() + "strata-layer-XXXXXX";
+TempFolder::TempFolder(const std::string& base) {
+  std::string pattern = (base.empty() ? ::testing::TempDir() : base + '/') + "strata-layer-XXXXXX";
   path_ = mkdtemp(pattern.data()) != nullptr ? pattern : "";
   EXPECT_NE(path_, "") << strerror(errno);
 }
@@ -63,7 +63,7 @@ std::unique_ptr<Layer> OpenFolder(const std::string& folder, const HostLayerOpti
 
 std::map<std::string, LayerStat> WalkLayer(Layer& layer) {
   std::map<std::string, LayerStat> nodes;
-  auto root = layer.Stat(layer.Root());
+  auto root = layer.Stat(kBackground, layer.Root());
   EXPECT_TRUE(root);
   if (!root) return nodes;
   nodes.emplace("", *root);
@@ -76,13 +76,13 @@ std::map<std::string, LayerStat> WalkLayer(Layer& layer) {
       LayerEntry entry;
     };
     std::vector<Seen> seen;
-    auto read = layer.ReadDirectory(directory, [&](const LayerEntry& entry) {
+    auto read = layer.ReadDirectory(kBackground, directory, [&](const LayerEntry& entry) {
       seen.push_back({std::string(entry.name), entry});
       return true;
     });
     EXPECT_TRUE(read) << path << ": " << (read ? "" : read.error().ToString());
     for (const auto& [name, entry] : seen) {
-      auto found = layer.Lookup(directory, name);
+      auto found = layer.Lookup(kBackground, directory, name);
       EXPECT_TRUE(found) << path << '/' << name;
       if (!found || (entry.whiteout && !found->whiteout)) continue;
       EXPECT_EQ(found->node.id, entry.node.id) << path << '/' << name;
@@ -98,21 +98,27 @@ std::map<std::string, LayerStat> WalkLayer(Layer& layer) {
 }
 
 Result<LayerStat> FindInLayer(Layer& layer, std::string_view path) {
-  auto found = layer.Stat(layer.Root());
+  auto found = layer.Stat(kBackground, layer.Root());
   while (found && !path.empty()) {
     const std::string_view name = path.substr(0, path.find('/'));
     path.remove_prefix(std::min(path.size(), name.size() + 1));
-    found = layer.Lookup(found->node, name);
+    found = layer.Lookup(kBackground, found->node, name);
   }
   return found;
 }
 
 Result<std::string> ReadFromLayer(Layer& layer, const LayerNode& node, std::uint64_t offset, std::size_t size) {
-  std::string content(size, '?');
-  STRATA_ASSIGN(const std::size_t got,
-                layer.Read(node, offset, std::as_writable_bytes(std::span(content)), true, nullptr));
-  content.resize(got);
-  return content;
+  StringSink sink;
+  STRATA_TRY(layer.Read(kBackground, node, offset, size, nullptr, sink));
+  return sink.data;
+}
+
+Result<std::size_t> SizeOfRead(Layer& layer, const LayerNode& node, std::uint64_t offset, std::size_t size,
+                               bool may_block, const LayerVersion* expected) {
+  StringSink sink;
+  auto got = layer.Read({.credentials = {}, .may_block = may_block}, node, offset, size, expected, sink);
+  EXPECT_EQ(sink.data.size(), got.value_or(0)) << "what the sink got is what it says";
+  return got;
 }
 
 }  // namespace strata::vfs

@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "tests/vfs/layer/layer_testing.h"
 #include "vfs/layer/memory_layer.h"
+#include "vfs/string_sink.h"
 
 namespace strata::vfs {
 namespace {
@@ -34,11 +36,11 @@ LowerTree Tree(const std::vector<std::vector<MemoryEntry>>& layers) {
 }
 
 Result<LowerFound> Find(LowerTree& tree, std::string_view path) {
-  auto found = tree.Root();
+  auto found = tree.Root(kBackground);
   while (found && !path.empty()) {
     const std::string_view name = path.substr(0, path.find('/'));
     path.remove_prefix(std::min(path.size(), name.size() + 1));
-    found = tree.Lookup(found->node, name);
+    found = tree.Lookup(kBackground, found->node, name);
   }
   return found;
 }
@@ -46,17 +48,16 @@ Result<LowerFound> Find(LowerTree& tree, std::string_view path) {
 std::string ReadAll(LowerTree& tree, std::string_view path) {
   auto found = Find(tree, path);
   if (!found) return std::string("!") + std::string(ErrcName(found.error().code()));
-  std::string content(64, '\0');
-  auto size = tree.Read(found->node, 0, std::as_writable_bytes(std::span(content)), true, nullptr);
+  StringSink sink;
+  auto size = tree.Read(kBackground, found->node, 0, 64, nullptr, sink);
   if (!size) return std::string("!") + std::string(ErrcName(size.error().code()));
-  content.resize(*size);
-  return content;
+  return sink.data;
 }
 
 std::set<std::string> Names(LowerTree& tree, std::string_view path) {
   auto found = Find(tree, path);
   if (!found) return {"!" + std::string(ErrcName(found.error().code()))};
-  auto listing = tree.List(found->node);
+  auto listing = tree.List(kBackground, found->node);
   if (!listing) return {"!" + std::string(ErrcName(listing.error().code()))};
   std::set<std::string> names;
   for (const auto& item : listing->items) EXPECT_TRUE(names.emplace(listing->Name(item)).second) << listing->Name(item);
@@ -140,17 +141,17 @@ TEST(LowerTreeTest, X13ListingsAndLookupsGiveTheSameNumbers) {
                      MemoryFile("d/g", ""), MemoryLink("d/h", "d/g")}});
   auto directory = Find(tree, "d");
   ASSERT_TRUE(directory);
-  auto listing = tree.List(directory->node);
+  auto listing = tree.List(kBackground, directory->node);
   ASSERT_TRUE(listing);
   EXPECT_EQ(listing->items.size(), 5u);
   for (const auto& item : listing->items) {
-    auto found = tree.Lookup(directory->node, listing->Name(item));
+    auto found = tree.Lookup(kBackground, directory->node, listing->Name(item));
     ASSERT_TRUE(found) << listing->Name(item);
     EXPECT_EQ(found->node.number, item.number) << listing->Name(item);
     EXPECT_EQ(found->attributes.ino, item.number);
     EXPECT_EQ(found->attributes.type, item.type);
     EXPECT_TRUE(LowerTree::IsLower(item.number));
-    auto stat = tree.Stat(found->node);
+    auto stat = tree.Stat(kBackground, found->node);
     ASSERT_TRUE(stat);
     EXPECT_EQ(stat->attributes, found->attributes);
     EXPECT_EQ(stat->node.number, found->node.number);
@@ -176,7 +177,7 @@ TEST(LowerTreeTest, X13NumbersStayWhenALayerIsPutOnTop) {
 TEST(LowerTreeTest, X17ListingsAreOrderedByTheKeyedHashOfTheName) {
   auto tree = Tree({{MemoryFile("a", ""), MemoryFile("b", ""), MemoryFile("c", "")},
                     {MemoryFile("d", ""), MemoryFile("b", ""), MemoryDirectory("e")}});
-  auto listing = tree.List(tree.Root()->node);
+  auto listing = tree.List(kBackground, tree.Root(kBackground)->node);
   ASSERT_TRUE(listing);
   ASSERT_EQ(listing->items.size(), 5u);
   for (std::size_t i = 0; i < listing->items.size(); ++i) {
@@ -194,26 +195,29 @@ TEST(LowerTreeTest, X17ListingsAreOrderedByTheKeyedHashOfTheName) {
 class SilentLayer : public Layer {
  public:
   explicit SilentLayer(Errc code) : code_(code) {}
-  LayerTraits Traits() const override { return {}; }
+  const LayerTraits& Traits() const override { return traits_; }
   LayerNode Root() const override { return {1, 0}; }
-  Result<LayerStat> Stat(const LayerNode& node) override {
+  Result<LayerStat> Stat(const OpContext&, const LayerNode& node) override {
     LayerStat stat;
     stat.node = node;
     stat.attributes.type = FileType::kDirectory;
     return stat;
   }
-  Result<LayerStat> Lookup(const LayerNode&, std::string_view) override { return Fail(code_); }
-  Result<void> ReadDirectory(const LayerNode&, const std::function<bool(const LayerEntry&)>&) override {
+  Result<LayerStat> Lookup(const OpContext&, const LayerNode&, std::string_view) override { return Fail(code_); }
+  Result<void> ReadDirectory(const OpContext&, const LayerNode&,
+                             const std::function<bool(const LayerEntry&)>&) override {
     return Fail(code_);
   }
-  Result<std::size_t> Read(const LayerNode&, std::uint64_t, MutableByteSpan, bool, const LayerVersion*) override {
+  Result<std::size_t> Read(const OpContext&, const LayerNode&, std::uint64_t, std::size_t, const LayerVersion*,
+                           ReadSink&) override {
     return Fail(code_);
   }
-  Result<std::string> ReadLink(const LayerNode&) override { return Fail(code_); }
-  Result<std::string> PathOf(const LayerNode&) override { return Fail(code_); }
+  Result<std::string> ReadLink(const OpContext&, const LayerNode&) override { return Fail(code_); }
+  Result<std::string> PathOf(const OpContext&, const LayerNode&) override { return Fail(code_); }
   std::string Describe() const override { return "silent"; }
 
  private:
+  const LayerTraits traits_;
   Errc code_;
 };
 
@@ -226,20 +230,20 @@ LowerTree SilentTree(Errc first, Errc second) {
 
 TEST(LowerTreeTest, X18WhereNoLayerListsItIsNotFound) {
   auto tree = SilentTree(Errc::kNotFound, Errc::kNotFound);
-  EXPECT_EQ(tree.List(tree.Root()->node).error().code(), Errc::kNotFound);
-  EXPECT_EQ(tree.Lookup(tree.Root()->node, "x").error().code(), Errc::kNotFound);
+  EXPECT_EQ(tree.List(kBackground, tree.Root(kBackground)->node).error().code(), Errc::kNotFound);
+  EXPECT_EQ(tree.Lookup(kBackground, tree.Root(kBackground)->node, "x").error().code(), Errc::kNotFound);
   auto gone = SilentTree(Errc::kStale, Errc::kStale);
-  EXPECT_EQ(gone.List(gone.Root()->node).error().code(), Errc::kStale);
+  EXPECT_EQ(gone.List(kBackground, gone.Root(kBackground)->node).error().code(), Errc::kStale);
 }
 
 TEST(LowerTreeTest, X18AFaultOfOneLayerIsNotPassedOver) {
   auto tree = SilentTree(Errc::kNotFound, Errc::kIo);
-  EXPECT_EQ(tree.List(tree.Root()->node).error().code(), Errc::kIo);
-  EXPECT_EQ(tree.Lookup(tree.Root()->node, "x").error().code(), Errc::kIo);
+  EXPECT_EQ(tree.List(kBackground, tree.Root(kBackground)->node).error().code(), Errc::kIo);
+  EXPECT_EQ(tree.Lookup(kBackground, tree.Root(kBackground)->node, "x").error().code(), Errc::kIo);
   // Only not-found, not-a-directory and stale say something of the tree.
   auto odd = SilentTree(Errc::kInvalid, Errc::kNotFound);
-  EXPECT_EQ(odd.List(odd.Root()->node).error().code(), Errc::kInvalid);
-  EXPECT_EQ(odd.Lookup(odd.Root()->node, "x").error().code(), Errc::kInvalid);
+  EXPECT_EQ(odd.List(kBackground, odd.Root(kBackground)->node).error().code(), Errc::kInvalid);
+  EXPECT_EQ(odd.Lookup(kBackground, odd.Root(kBackground)->node, "x").error().code(), Errc::kInvalid);
 }
 
 TEST(LowerTreeTest, ResolveFindsEachNodeAgainFromItsNumberAndLocator) {
@@ -251,16 +255,16 @@ TEST(LowerTreeTest, ResolveFindsEachNodeAgainFromItsNumberAndLocator) {
     ASSERT_TRUE(found) << path;
     LowerNode parent;
     std::string name;
-    auto again = tree.Resolve(found->node.number, found->node.locator, &parent, &name);
+    auto again = tree.Resolve(kBackground, found->node.number, found->node.locator, &parent, &name);
     ASSERT_TRUE(again) << path << ": " << again.error().ToString();
     EXPECT_EQ(again->node.number, found->node.number);
     EXPECT_EQ(again->node.sources, found->node.sources);
     EXPECT_EQ(again->attributes, found->attributes);
     EXPECT_EQ(again->node.locator, parent.number.value) << path;
-    EXPECT_EQ(tree.Lookup(parent, name)->node.number, found->node.number) << path;
-    EXPECT_TRUE(tree.Resolve(found->node.number, 0, nullptr, nullptr)) << "without a locator: " << path;
+    EXPECT_EQ(tree.Lookup(kBackground, parent, name)->node.number, found->node.number) << path;
+    EXPECT_TRUE(tree.Resolve(kBackground, found->node.number, 0, nullptr, nullptr)) << "without a locator: " << path;
   }
-  EXPECT_EQ(tree.Resolve(kRootInode, 0, nullptr, nullptr)->node.number, kRootInode);
+  EXPECT_EQ(tree.Resolve(kBackground, kRootInode, 0, nullptr, nullptr)->node.number, kRootInode);
 }
 
 TEST(LowerTreeTest, AnAgainNumberLeadsToItsNode) {
@@ -278,13 +282,14 @@ TEST(LowerTreeTest, AnAgainNumberLeadsToItsNode) {
     EXPECT_EQ(LowerTree::OwnNumber(node.number), node.number);
     EXPECT_TRUE(numbers.insert(node.number).second);
     EXPECT_TRUE(numbers.insert(again).second);
-    auto resolved = tree.Resolve(again, node.locator, nullptr, nullptr);
+    auto resolved = tree.Resolve(kBackground, again, node.locator, nullptr, nullptr);
     ASSERT_TRUE(resolved);
     EXPECT_EQ(resolved->node.number, node.number);
     // Of another generation or type.
     for (const FileType type : {FileType::kFifo, FileType::kSocket}) {
-      EXPECT_EQ(tree.Resolve(LowerTree::AgainNumber(node, type), node.locator, nullptr, nullptr).error().code(),
-                Errc::kStale);
+      EXPECT_EQ(
+          tree.Resolve(kBackground, LowerTree::AgainNumber(node, type), node.locator, nullptr, nullptr).error().code(),
+          Errc::kStale);
     }
     LowerNode other = node;
     other.generation = Generation(7);
@@ -307,12 +312,14 @@ TEST(LowerTreeTest, ResolveOfWhatTheLayersNoLongerShowIsStale) {
   auto before = Tree({low});
   auto file = Find(before, "d/f")->node, directory = Find(before, "e")->node;
   auto after = Tree({{MemoryWhiteout("d"), MemoryFile("e", "a file now")}, low});
-  EXPECT_EQ(after.Resolve(file.number, file.locator, nullptr, nullptr).error().code(), Errc::kStale);
-  EXPECT_EQ(after.Resolve(directory.number, directory.locator, nullptr, nullptr).error().code(), Errc::kStale);
+  EXPECT_EQ(after.Resolve(kBackground, file.number, file.locator, nullptr, nullptr).error().code(), Errc::kStale);
+  EXPECT_EQ(after.Resolve(kBackground, directory.number, directory.locator, nullptr, nullptr).error().code(),
+            Errc::kStale);
   for (const std::uint64_t number :
        {std::uint64_t{2}, std::uint64_t{1} << 63, (std::uint64_t{9} << kLayerIdBits) | 1,
         (std::uint64_t{1} << kLayerIdBits) | 999, (std::uint64_t{1} << kLayerIdBits) | 1}) {
-    EXPECT_EQ(after.Resolve(InodeNumber(number), 0, nullptr, nullptr).error().code(), Errc::kStale) << number;
+    EXPECT_EQ(after.Resolve(kBackground, InodeNumber(number), 0, nullptr, nullptr).error().code(), Errc::kStale)
+        << number;
   }
 }
 
@@ -323,7 +330,7 @@ TEST(LowerTreeTest, ResolveFindsTheLinkThatStillShows) {
   EXPECT_EQ(file.locator, 0u);
   auto after = Tree({{MemoryWhiteout("a")}, low});
   std::string name;
-  auto found = after.Resolve(file.number, file.locator, nullptr, &name);
+  auto found = after.Resolve(kBackground, file.number, file.locator, nullptr, &name);
   ASSERT_TRUE(found);
   EXPECT_EQ(name, "g");
 }
@@ -331,14 +338,14 @@ TEST(LowerTreeTest, ResolveFindsTheLinkThatStillShows) {
 TEST(LowerTreeTest, NoLayersIsNotFoundAndTooManyIsSaid) {
   LowerTree none({}, kKey);
   EXPECT_TRUE(none.empty());
-  EXPECT_EQ(none.Root().error().code(), Errc::kNotFound);
+  EXPECT_EQ(none.Root(kBackground).error().code(), Errc::kNotFound);
   std::vector<std::vector<MemoryEntry>> many(kMaxLayers, std::vector<MemoryEntry>{MemoryFile("f", "")});
   auto most = Tree(many);
   EXPECT_EQ(Find(most, "f")->node.number.value >> 63, 0u);
-  EXPECT_TRUE(most.Resolve(Find(most, "f")->node.number, 1, nullptr, nullptr));
+  EXPECT_TRUE(most.Resolve(kBackground, Find(most, "f")->node.number, 1, nullptr, nullptr));
   many.emplace_back();
   auto tree = Tree(many);
-  EXPECT_EQ(tree.Root().error().code(), Errc::kInvalid);
+  EXPECT_EQ(tree.Root(kBackground).error().code(), Errc::kInvalid);
 }
 
 TEST(LowerTreeTest, AMergedDirectoryDoesNotCountItsLinks) {
@@ -350,7 +357,7 @@ TEST(LowerTreeTest, AMergedDirectoryDoesNotCountItsLinks) {
 
 TEST(LowerTreeTest, ReadAndReadLinkGoToTheHighestLayer) {
   auto tree = Tree({{MemorySymlink("s", "high")}, {MemorySymlink("s", "low"), MemoryFile("f", "data")}});
-  EXPECT_EQ(tree.ReadLink(Find(tree, "s")->node), "high");
+  EXPECT_EQ(tree.ReadLink(kBackground, Find(tree, "s")->node), "high");
   EXPECT_EQ(ReadAll(tree, "f"), "data");
   EXPECT_EQ(ReadAll(tree, ""), "!EISDIR");
 }
@@ -370,7 +377,7 @@ TEST(LowerTreeTest, ALargeDirectoryIsListedWholeInOrderAndInLittleMemory) {
     auto tree = merged ? Tree({high, low}) : Tree({low});
     auto directory = Find(tree, "d");
     ASSERT_TRUE(directory);
-    auto listing = tree.List(directory->node);
+    auto listing = tree.List(kBackground, directory->node);
     ASSERT_TRUE(listing);
     ASSERT_EQ(listing->items.size(), static_cast<std::size_t>(kEntries));
     EXPECT_LE(listing->Footprint(), 1024 + (sizeof(LowerListing::Item) * kEntries + name_bytes) * 9 / 8 + 64 * 64);
@@ -406,10 +413,9 @@ TEST(MemoryLayerTest, ReadsMayBeToldToBlock) {
   options.reads_block = true;
   auto layer = MakeMemoryLayer(std::vector{MemoryFile("a", "abc")}, options);
   ASSERT_TRUE(layer);
-  auto node = (*layer)->Lookup((*layer)->Root(), "a")->node;
-  std::byte out[8];
-  EXPECT_EQ((*layer)->Read(node, 0, out, false, nullptr).error().code(), Errc::kWouldBlock);
-  EXPECT_EQ((*layer)->Read(node, 0, out, true, nullptr), 3u);
+  auto node = (*layer)->Lookup(kBackground, (*layer)->Root(), "a")->node;
+  EXPECT_EQ(SizeOfRead(**layer, node, 0, 8, false, nullptr).error().code(), Errc::kWouldBlock);
+  EXPECT_EQ(SizeOfRead(**layer, node, 0, 8, true, nullptr), 3u);
 }
 
 }  // namespace

@@ -191,14 +191,14 @@ TEST_F(Init, AMakingThatWasCutShortAnywhereIsTakenUp) {
 
 TEST_F(Init, AFolderIsNoLayerOfItself) {
   ASSERT_OK(Env::System().CreateDirectory(path()));
-  EXPECT_CODE(InitWorkspace(Env::System(), path(), {{path(), {}}}), Errc::kInvalid);
+  EXPECT_CODE(InitWorkspace(Env::System(), path(), {{.path = path()}}), Errc::kInvalid);
   EXPECT_TRUE(fs::is_empty(path()));
 }
 
 TEST_F(Init, ThereAreAsManyLayersAsTheNumbersHaveRoomFor) {
   const std::string layer = folder_.path() + "/layer";
   fs::create_directory(layer);
-  std::vector<LayerSpec> layers(kMaxLayers, LayerSpec{layer, {}});
+  std::vector<LayerSpec> layers(kMaxLayers, LayerSpec{.path = layer});
   ASSERT_OK(InitWorkspace(Env::System(), path(), layers, kSegmentBytes));
   EXPECT_OK(Open(Env::System(), path()));
   layers.push_back(layers.front());

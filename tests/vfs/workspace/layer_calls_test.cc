@@ -26,33 +26,34 @@ class WatchedLayer : public Layer {
   WatchedLayer(std::unique_ptr<Layer> inner, Watch& watch, LayerTraits traits = {})
       : inner_(std::move(inner)), watch_(watch), traits_(traits) {}
 
-  LayerTraits Traits() const override { return traits_; }
+  const LayerTraits& Traits() const override { return traits_; }
   LayerNode Root() const override { return inner_->Root(); }
-  Result<LayerStat> Stat(const LayerNode& node) override {
+  Result<LayerStat> Stat(const OpContext& context, const LayerNode& node) override {
     STRATA_TRY(Note("stat"));
-    return inner_->Stat(node);
+    return inner_->Stat(context, node);
   }
-  Result<LayerStat> Lookup(const LayerNode& directory, std::string_view name) override {
+  Result<LayerStat> Lookup(const OpContext& context, const LayerNode& directory, std::string_view name) override {
     STRATA_TRY(Note("lookup"));
-    return inner_->Lookup(directory, name);
+    return inner_->Lookup(context, directory, name);
   }
-  Result<void> ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) override {
+  Result<void> ReadDirectory(const OpContext& context, const LayerNode& directory,
+                             const std::function<bool(const LayerEntry&)>& visit) override {
     STRATA_TRY(Note("list"));
-    return inner_->ReadDirectory(directory, visit);
+    return inner_->ReadDirectory(context, directory, visit);
   }
-  Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool may_block,
-                           const LayerVersion* expected) override {
-    if (!may_block) return Fail(Errc::kWouldBlock);
+  Result<std::size_t> Read(const OpContext& context, const LayerNode& node, std::uint64_t offset, std::size_t length,
+                           const LayerVersion* expected, ReadSink& sink) override {
+    if (!context.may_block) return Fail(Errc::kWouldBlock);
     STRATA_TRY(Note("read"));
-    return inner_->Read(node, offset, out, may_block, expected);
+    return inner_->Read(context, node, offset, length, expected, sink);
   }
-  Result<std::string> ReadLink(const LayerNode& node) override {
+  Result<std::string> ReadLink(const OpContext& context, const LayerNode& node) override {
     STRATA_TRY(Note("readlink"));
-    return inner_->ReadLink(node);
+    return inner_->ReadLink(context, node);
   }
-  Result<std::string> PathOf(const LayerNode& node) override {
+  Result<std::string> PathOf(const OpContext& context, const LayerNode& node) override {
     STRATA_TRY(Note("path"));
-    return inner_->PathOf(node);
+    return inner_->PathOf(context, node);
   }
   std::string Describe() const override { return "watched"; }
 
@@ -80,7 +81,7 @@ class LayerCalls : public ::testing::Test, public FileSystemHolder {
     if (anew) {
       std::filesystem::remove_all(path_);
       std::filesystem::create_directories(none_);
-      EXPECT_OK(InitWorkspace(Env::System(), path_, {{none_, {}}}, 4 << 20));
+      EXPECT_OK(InitWorkspace(Env::System(), path_, {{.path = none_, .markers = {}}}, 4 << 20));
     }
     const Tree high{DirNode("d"), FileNode("d/high", "high"), DirNode("d/sub"), FileNode("d/sub/x", "x")};
     const Tree low{DirNode("d"),
@@ -226,15 +227,16 @@ TEST_F(LayerCalls, AFailureThatPassesLeavesNothingBehind) {
 class TwiceLayer : public WatchedLayer {
  public:
   TwiceLayer(std::unique_ptr<Layer> inner, Watch& watch) : WatchedLayer(std::move(inner), watch) {
-    real_ = WatchedLayer::Lookup(Root(), "real")->node.id;
-    alias_ = WatchedLayer::Lookup(Root(), "alias")->node.id;
+    real_ = WatchedLayer::Lookup(kBackground, Root(), "real")->node.id;
+    alias_ = WatchedLayer::Lookup(kBackground, Root(), "alias")->node.id;
   }
-  Result<LayerStat> Lookup(const LayerNode& directory, std::string_view name) override {
-    if (directory.id == alias_ && name == "b") return WatchedLayer::Lookup(Root(), "real");
-    return WatchedLayer::Lookup(directory, name);
+  Result<LayerStat> Lookup(const OpContext& context, const LayerNode& directory, std::string_view name) override {
+    if (directory.id == alias_ && name == "b") return WatchedLayer::Lookup(context, Root(), "real");
+    return WatchedLayer::Lookup(context, directory, name);
   }
-  Result<void> ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) override {
-    if (directory.id != alias_) return WatchedLayer::ReadDirectory(directory, visit);
+  Result<void> ReadDirectory(const OpContext& context, const LayerNode& directory,
+                             const std::function<bool(const LayerEntry&)>& visit) override {
+    if (directory.id != alias_) return WatchedLayer::ReadDirectory(context, directory, visit);
     visit({"b", {real_, alias_}, FileType::kDirectory, false});
     return {};
   }

@@ -73,18 +73,19 @@ class DiskLayer final : public Layer {
  public:
   explicit DiskLayer(const Disk& disk) : disk_(disk) {}
 
-  LayerTraits Traits() const override { return {}; }
+  const LayerTraits& Traits() const override { return traits_; }
   LayerNode Root() const override { return {1, 0}; }
-  Result<LayerStat> Stat(const LayerNode& node) override {
+  Result<LayerStat> Stat(const OpContext&, const LayerNode& node) override {
     STRATA_ASSIGN(const Place place, Find(node));
     return StatOf(place);
   }
-  Result<LayerStat> Lookup(const LayerNode& directory, std::string_view name) override {
+  Result<LayerStat> Lookup(const OpContext&, const LayerNode& directory, std::string_view name) override {
     STRATA_ASSIGN(const Place place, FindDirectory(directory));
     const auto found = disk_.nodes().find(Within(place, name));
     return found == disk_.nodes().end() ? Result<LayerStat>(Fail(Errc::kNotFound)) : StatOf(found);
   }
-  Result<void> ReadDirectory(const LayerNode& directory, const std::function<bool(const LayerEntry&)>& visit) override {
+  Result<void> ReadDirectory(const OpContext&, const LayerNode& directory,
+                             const std::function<bool(const LayerEntry&)>& visit) override {
     STRATA_ASSIGN(const Place place, FindDirectory(directory));
     for (auto at = disk_.nodes().begin(); at != disk_.nodes().end(); ++at) {
       if (at->first.empty() || Disk::Above(at->first) != place->first) continue;
@@ -94,28 +95,29 @@ class DiskLayer final : public Layer {
     }
     return {};
   }
-  Result<std::size_t> Read(const LayerNode& node, std::uint64_t offset, MutableByteSpan out, bool,
-                           const LayerVersion* expected) override {
+  Result<std::size_t> Read(const OpContext&, const LayerNode& node, std::uint64_t offset, std::size_t length,
+                           const LayerVersion* expected, ReadSink& sink) override {
     STRATA_ASSIGN(const Place place, Find(node));
     const std::string& content = place->second->content;
     if (expected != nullptr && !expected->Matches(content.size(), place->second->time, place->second->time)) {
       return Fail(Errc::kNotSync);
     }
-    const std::size_t size = offset < content.size() ? std::min(out.size(), content.size() - offset) : 0;
-    if (size > 0) std::memcpy(out.data(), content.data() + offset, size);
+    const std::size_t size = offset < content.size() ? std::min(length, content.size() - offset) : 0;
+    if (size > 0) std::memcpy(sink.Allocate(size).data(), content.data() + offset, size);
     return size;
   }
-  Result<std::string> ReadLink(const LayerNode& node) override {
+  Result<std::string> ReadLink(const OpContext&, const LayerNode& node) override {
     STRATA_ASSIGN(const Place place, Find(node));
     return place->second->content;
   }
-  Result<std::string> PathOf(const LayerNode& node) override {
+  Result<std::string> PathOf(const OpContext&, const LayerNode& node) override {
     STRATA_ASSIGN(const Place place, Find(node));
     return place->first;
   }
   std::string Describe() const override { return "disk"; }
 
  private:
+  const LayerTraits traits_;
   using Place = Disk::Nodes::const_iterator;
 
   static std::string Within(Place directory, std::string_view name) {
@@ -158,7 +160,7 @@ class NumberAgain : public ::testing::TestWithParam<bool>, public FileSystemHold
       options_.whole_directory_names = 1;
     }
     std::filesystem::create_directory(none_);
-    EXPECT_OK(InitWorkspace(Env::System(), path_, {{none_, {}}}, 4 << 20));
+    EXPECT_OK(InitWorkspace(Env::System(), path_, {{.path = none_, .markers = {}}}, 4 << 20));
   }
   void Restart() {
     workspace_.reset();

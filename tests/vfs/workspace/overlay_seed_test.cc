@@ -22,6 +22,29 @@ TEST(OverlaySeeds, T1_ADirectoryInSeveralLayersIsListedOnce) {
   EXPECT_THAT(client.List("app/wp-content/themes").value(), ElementsAre("one"));
 }
 
+// As in the seed: a volume is mounted at a directory that the container has too.
+TEST(OverlaySeeds, T1_AVolumeAtASubDirectoryIsMergedThere) {
+  HostSubject subject({{DirNode("themes"), DirNode("themes/one"), FileNode("themes/one/style", "volume")},
+                       {DirNode("app", 0750, 7, 8), DirNode("app/wp-content"), DirNode("app/wp-content/themes"),
+                        DirNode("app/wp-content/themes/one"), FileNode("app/wp-content/themes/one/style", "container"),
+                        FileNode("app/index", "")}},
+                      TestOptions(), {}, {"/app/wp-content"});
+  Client client(subject);
+  for (int life = 0; life < 2; ++life) {
+    EXPECT_THAT(client.List("").value(), ElementsAre("app"));
+    EXPECT_THAT(client.List("app").value(), ElementsAre("index", "wp-content"));
+    EXPECT_THAT(client.List("app/wp-content/themes").value(), ElementsAre("one"));
+    EXPECT_EQ(Text(client, "app/wp-content/themes/one/style"), "volume");
+    EXPECT_EQ(client.Stat("app")->mode, 0750u) << "the container's";
+    if (life == 0) {
+      ASSERT_OK(client.WriteFile("app/wp-content/themes/one/new", "upper"));
+    }
+    subject.Restart();
+  }
+  EXPECT_EQ(Text(client, "app/wp-content/themes/one/new"), "upper");
+  EXPECT_THAT(subject.Changes(), ::testing::Contains("+/app/wp-content/themes/one/new"));
+}
+
 TEST(OverlaySeeds, T2_RemoveDirectory) {
   HostSubject subject({{DirNode("third")}});
   Client client(subject);

@@ -61,9 +61,11 @@ class WorkspaceSubject : public Subject {
 // ends.
 class HostSubject : public Subject {
  public:
-  // Understands all markers unless told otherwise: BuildHostFolder writes .wh. files.
+  // Understands all markers unless told otherwise: BuildHostFolder writes .wh. files. `places`: of each layer, as
+  // LayerSpec::at; those that are missing lie at the root.
   explicit HostSubject(std::vector<Tree> layers, const WorkspaceOptions& options = TestOptions(),
-                       MarkerStyles markers = {.files = true, .chardev = true, .xattr = true});
+                       MarkerStyles markers = {.files = true, .chardev = true, .xattr = true},
+                       const std::vector<std::string>& places = {});
   ~HostSubject() override;
 
   FileSystem& fs() override { return workspace(); }
