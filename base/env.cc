@@ -237,6 +237,13 @@ class SystemEnv final : public Env {
     return {};
   }
 
+  Result<void> SyncFileSystem(const std::string& path) override {
+    const UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) return PathFailure("open directory", path);
+    if (::syncfs(directory.get()) != 0) return PathFailure("sync the file system of", path);
+    return {};
+  }
+
   Result<Space> SpaceOf(const std::string& path) override {
     struct statvfs st;
     if (::statvfs(path.c_str(), &st) != 0) return PathFailure("statvfs", path);

@@ -82,6 +82,11 @@ class Env {
   virtual Result<void> Remove(const std::string& path) = 0;
   // Makes the entries of a directory durable.
   virtual Result<void> SyncDirectory(const std::string& path) = 0;
+  // Makes durable all that was written to the file system that holds the directory `path`, names too: for many files at
+  // once. kNotSupported where that cannot be asked for.
+  virtual Result<void> SyncFileSystem(const std::string& path) {
+    return Fail(Errc::kNotSupported, "sync the file system of " + path);
+  }
   // Bytes in all, free, and free to this process, of the file system that holds `path`.
   struct Space {
     std::uint64_t total = 0, free = 0, available = 0, files = 0, free_files = 0;

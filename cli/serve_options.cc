@@ -144,6 +144,8 @@ Result<Serving> ParseServing(const ServeArguments& arguments) {
   options.relaxed_interval_ns = static_cast<std::int64_t>(*interval);
   options.read_only = arguments.read_only;
   options.rebase = arguments.rebase;
+  options.show_xattr = !arguments.no_show_xattr;
+  serving.control_tree = !arguments.no_control_tree;
   options.durability = arguments.durability == "relaxed" ? vfs::Durability::kRelaxed : vfs::Durability::kStrict;
   const vfs::MemoryBudget budget = vfs::MemoryBudget::Of(options.memory_bytes);
   serving.server.duplicate_cache_bytes = budget.server / 4;

@@ -19,6 +19,8 @@ struct ServeArguments {
   bool read_only = false;
   bool takeover = false;
   bool rebase = false;
+  bool no_control_tree = false;
+  bool no_show_xattr = false;
   std::string durability = "strict";
   std::string portmap = "auto";
   std::string locks = "on";

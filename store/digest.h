@@ -32,15 +32,14 @@ struct Digest {
   std::string Text() const;  // "b3:...", 47 characters
 
   friend auto operator<=>(const Digest&, const Digest&) = default;
+  // Of all bytes: who sends a directory chooses the digests in it as they like, also such as begin alike.
   template <typename H>
   friend H AbslHashValue(H h, const Digest& digest) {
-    std::uint64_t first;  // a digest's bytes are as good as a hash of them
-    std::memcpy(&first, digest.bytes.data(), sizeof first);
-    return H::combine(std::move(h), first);
+    return H::combine_contiguous(std::move(h), digest.bytes.data(), digest.bytes.size());
   }
 };
 
-// BLAKE3 of what comes in pieces. May be copied in the middle.
+// BLAKE3 of what comes in pieces. May be copied in the middle; not to be used once it was moved from.
 class Hasher {
  public:
   Hasher();

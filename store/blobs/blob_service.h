@@ -1,5 +1,6 @@
 // BlobService: blobs by their digest (spec castore 5: CA-20 to CA-25). The interface that a store, or a program with
-// blobs of its own, implements. Thread-safe. What is put in is never changed.
+// blobs of its own, implements. Thread-safe. What is put in is never changed. What is served was verified: the bytes
+// that a reader gives hash to what names them, or the read fails.
 #pragma once
 
 #include <cstdint>
@@ -10,17 +11,10 @@
 #include "base/bytes.h"
 #include "base/fetch.h"
 #include "base/status.h"
+#include "store/blobs/chunk_list.h"
 #include "store/digest.h"
 
 namespace strata::store {
-
-// A stretch of a blob that is stored, and verified, by itself.
-struct ChunkMeta {
-  Digest digest;
-  std::uint64_t size = 0;
-  friend bool operator==(const ChunkMeta&, const ChunkMeta&) = default;
-};
-using ChunkList = std::vector<ChunkMeta>;
 
 // Bytes in memory for as long as `pin` lives.
 struct BlobBytes {
@@ -38,11 +32,11 @@ class BlobReader {
   // and place in the message, for bytes that do not hash to what names them; kNotFound for a chunk that is missing.
   virtual Result<std::size_t> ReadAt(const Waiting& waiting, std::uint64_t offset, MutableByteSpan out) = 0;
   // The bytes from `offset` on as they lie in memory: at most `length`, perhaps fewer, none only at and beyond the end.
-  // Default: reads into memory made for it.
+  // Default: reads into memory made for it, a MiB at most. The bytes outlive the reader.
   virtual Result<BlobBytes> Pin(const Waiting& waiting, std::uint64_t offset, std::size_t length);
 };
 
-// Takes one blob. Nothing is visible before Close. Not thread-safe.
+// Takes one blob. Nothing is visible before Close; dropped without it, nothing stays. Not thread-safe.
 class BlobWriter {
  public:
   virtual ~BlobWriter() = default;
@@ -52,6 +46,9 @@ class BlobWriter {
   // The blob's digest; the same again when it is called again. After a Close that failed: kInvalid ("already closed").
   virtual Result<Digest> Close() = 0;
 };
+
+// What a writer answers that was closed before.
+std::unexpected<Status> BlobWriterClosed();
 
 class BlobService {
  public:
@@ -66,6 +63,8 @@ class BlobService {
   // Takes a whole blob that lies in memory; default: by Create.
   virtual Result<Digest> Put(ByteSpan blob);
   // What the blob is made of, in order. Nothing: it does not have it. Empty: it has it in one piece. Default: by Has.
+  // A list is only as good as who gives it: of each chunk the bytes are verified, of the whole only once it was read
+  // (CA-25, OpenChunked).
   virtual Result<std::optional<ChunkList>> Chunks(const Waiting& waiting, const Digest& digest);
   // Makes durable what was put so far; default: it is so already.
   virtual Result<void> Sync();

@@ -1,29 +1,20 @@
-// The castore data model (spec castore 1 to 4): nodes, directories, their canonical bytes.
+// A directory of castore's data model: names and their nodes, and its canonical bytes (spec castore 1 to 4).
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "store/castore/names.h"
+#include "store/castore/node.h"
 #include "store/digest.h"
 
 namespace strata::store {
-
-enum class NodeKind : std::uint8_t { kDirectory, kFile, kSymlink };
-
-// A node bears no name: a directory, or RootNodes, gives it one.
-struct Node {
-  NodeKind kind = NodeKind::kFile;
-  Digest digest;            // of a directory's message or a file's bytes; zeros for a symlink
-  std::uint64_t size = 0;   // of a file its bytes; of a directory what its edge says (CA-14); of a symlink its target's
-  bool executable = false;  // of a file
-  std::string target;       // of a symlink
-  friend bool operator==(const Node&, const Node&) = default;
-};
 
 // Which number a directory's edge bears (CA-14, CA-70).
 enum class SizeRule : std::uint8_t {
@@ -31,12 +22,13 @@ enum class SizeRule : std::uint8_t {
   kDoubled,     // direct entries counted twice: tvix since, and snix
 };
 
-// kInvalid, with the rule's word ("Empty", "Parent", "CurDir", "TooLong", "Null", "Slashes") in the message (CA-3).
-Result<void> CheckNodeName(std::string_view name);
-// The same for a symlink's target (CA-4).
-Result<void> CheckSymlinkTarget(std::string_view target);
+// A message of more bytes is refused: the most that a frame of a stored closure may have (CA-37).
+inline constexpr std::size_t kMaxDirectoryBytes = 1000 << 20;
 
-// A directory: names and their nodes, in the order of the names' bytes. Never invalid. Copies share the bytes.
+// In the order of the names' bytes. Never invalid; not to be used once it was moved from. Copies share the bytes.
+//
+// It is one piece of memory: the canonical message, and 4 bytes for each entry, which say where the entries lie in the
+// order of their names. An entry is decoded where it lies, each time.
 class Directory {
  public:
   // An entry, as it lies in the directory's memory.
@@ -44,9 +36,9 @@ class Directory {
     std::string_view name;
     NodeKind kind = NodeKind::kFile;
     bool executable = false;
-    std::uint64_t size = 0;   // as Node::size
-    const Digest* digest;     // null for a symlink
-    std::string_view target;  // of a symlink
+    std::uint64_t size = 0;          // as Node::size
+    const Digest* digest = nullptr;  // null for a symlink
+    std::string_view target;         // of a symlink
 
     Node node() const;
   };
@@ -55,7 +47,10 @@ class Directory {
   Directory();
   // Checks a message in the order of CA-8 to CA-11; kInvalid with the rule's error and the name. A message that is not
   // canonical is taken: its digest is another one, so nobody asks for it (CA-18). Unknown fields are passed over.
+  // While it works it takes no more memory than five times the message's.
   static Result<Directory> Parse(ByteSpan message);
+  // As Parse, but kCorrupt where the message does not hash to `digest`; that is looked at first.
+  static Result<Directory> ParseVerified(ByteSpan message, const Digest& digest);
   // From entries in any order; kInvalid as Parse.
   static Result<Directory> Make(std::vector<std::pair<std::string, Node>> entries);
 
@@ -65,16 +60,21 @@ class Directory {
   Entry At(std::size_t index) const;
   // The index of `name`, or count() where it has none.
   std::size_t Find(std::string_view name) const;
+  // The first index whose name does not come before `name`; count() where there is none.
+  std::size_t LowerBound(std::string_view name) const;
 
   // CA-15.
   ByteSpan canonical() const;
   // Of canonical().
   const Digest& digest() const;
-  // CA-14, from the sizes of the edges.
+  // CA-14, from the sizes of the edges. Where the doubled one does not fit into 64 bits it is the largest number: no
+  // directory can bear an edge of that size.
   std::uint64_t Size(SizeRule rule) const;
   // Whether an edge to this directory may bear `size`: by either rule (CA-70). An edge's own number is trusted to be
   // of either form too: a directory of both forms has two sizes at each level.
-  bool MayHaveSize(std::uint64_t size) const;
+  bool MayHaveSize(std::uint64_t size) const {
+    return size == Size(SizeRule::kDocumented) || size == Size(SizeRule::kDoubled);
+  }
   // Bytes of memory held.
   std::size_t Footprint() const;
 
@@ -82,12 +82,9 @@ class Directory {
 
  private:
   struct Content;
+  class Builder;
   explicit Directory(std::shared_ptr<const Content> content) : content_(std::move(content)) {}
   std::shared_ptr<const Content> content_;
 };
-
-// A Node message (CA-13: without a name) and back; of what a root is.
-std::vector<std::byte> EncodeNode(const Node& node);
-Result<Node> ParseNode(ByteSpan message);
 
 }  // namespace strata::store

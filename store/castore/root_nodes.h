@@ -16,7 +16,7 @@ namespace strata::store {
 struct Root {
   Node node;
   std::optional<Digest> attributes;  // of the blob of what castore cannot say (docs/formats/attributes.md)
-  Time set;                          // when the name was set to it
+  Time set{};                        // when the name was set to it
   friend bool operator==(const Root&, const Root&) = default;
 };
 
@@ -29,7 +29,7 @@ class RootNodes {
   // In the order of the names' bytes, until `visit` says false. kAccess where the names cannot be listed.
   virtual Result<void> List(const Waiting& waiting,
                             const std::function<bool(std::string_view name, const Root& root)>& visit) = 0;
-  // Durable when it returns. The name is one that a directory could hold (CheckNodeName). Default: kReadOnly.
+  // Durable when it returns. kInvalid for a name that no directory could hold (CheckNodeName). Default: kReadOnly.
   virtual Result<void> Set(std::string_view name, const Root& root);
   // kNotFound where there is none. Default: kReadOnly.
   virtual Result<void> Remove(std::string_view name);

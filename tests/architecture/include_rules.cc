@@ -19,7 +19,7 @@ constexpr std::array kRooms = {
     Room{"journal", {"journal", "base"}},
     Room{"store", {"store", "base"}},
     Room{"vfs", {"vfs", "base"}},
-    Room{"vfs/layer", {"vfs/layer", "vfs", "base"}},
+    Room{"vfs/layer", {"vfs/layer", "vfs", "store", "base"}},
     Room{"vfs/workspace", {"vfs/workspace", "vfs/layer", "vfs", "journal", "store", "base"}},
     Room{"vfs/check", {"vfs/check", "vfs/workspace", "vfs/layer", "vfs", "journal", "store", "base"}},
     Room{"server", {"server", "vfs", "base"}},
@@ -37,6 +37,8 @@ constexpr std::array kConfined = {
     Confined{"sqlite3", "store/index/", "SQLite"},  Confined{"boost/asio", "server/", "Boost.Asio"},
     Confined{"rpc/", "server/", "libtirpc"},        Confined{"tirpc/", "server/", "libtirpc"},
     Confined{"netconfig.h", "server/", "libtirpc"}, Confined{"CLI/", "cli/", "CLI11"},
+    Confined{"zstd", "store/", "libzstd"},
+    Confined{"blake3.h", "store/digest.cc", "BLAKE3"},
 };
 
 const Room* FindRoom(std::string_view name) {

@@ -55,6 +55,10 @@ Result<FakeFileSystem::Node*> FakeFileSystem::Begin(const vfs::OpContext& contex
   ++calls;
   last_credentials = context.credentials;
   if (must_wait && !context.may_block) return Fail(Errc::kWouldBlock);
+  if (fetch && !fetch->done()) {
+    if (context.fetch != nullptr) *context.fetch = fetch;
+    return Fail(Errc::kWouldBlock);
+  }
   const auto at = nodes_.find(id.ino.value);
   if (at == nodes_.end() || IdOf(id.ino.value) != id) return Fail(Errc::kStale);
   if (change != nullptr && !hide_attributes) *change = {Wcc(at->second.attributes), at->second.attributes};
@@ -72,8 +76,10 @@ void FakeFileSystem::End(Node& node, vfs::Change& change, vfs::Mutation& mutatio
 
 Result<Attributes> FakeFileSystem::GetAttributes(const vfs::OpContext& context, const vfs::ObjectId& id) {
   const auto saved = std::exchange(failure, attributes_fail ? std::optional(Errc::kIo) : std::nullopt);
+  const auto saved_fetch = attributes_in_memory ? std::exchange(fetch, nullptr) : fetch;
   const auto node = Begin(context, id);
   failure = saved;
+  fetch = saved_fetch;
   if (!node) return Fail(node.error());
   return (*node)->attributes;
 }

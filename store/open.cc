@@ -1,0 +1,204 @@
+#include "store/open.h"
+
+#include <map>
+#include <utility>
+
+#include "store/blobs/combined.h"
+#include "store/blobs/memory.h"
+#include "store/blobs/near.h"
+#include "store/castore/combined_roots.h"
+#include "store/castore/memory_directories.h"
+#include "store/castore/near_directories.h"
+#include "store/castore/simple_roots.h"
+#include "store/composition.h"
+#include "store/objects/folder_bucket.h"
+#include "store/objects/memory_bucket.h"
+#include "store/objects/object_blobs.h"
+#include "store/objects/object_directories.h"
+#include "store/objects/object_roots.h"
+#include "store/pack/pack_store.h"
+
+namespace strata::store {
+namespace {
+
+Result<Store> OpenObjects(Env& env, const StoreAddress& address, const StoreOptions& options,
+                          std::shared_ptr<ObjectBucket> bucket) {
+  const ChunkSizes sizes = address.avg_chunk_size ? ChunkSizes::OfAverage(*address.avg_chunk_size) : ChunkSizes();
+  Store store;
+  // Half for each.
+  STRATA_ASSIGN(store.blobs, ObjectBlobs::Make(bucket, sizes, options.memory_bytes / 2));
+  store.directories = std::make_shared<ObjectDirectories>(
+      env, bucket, SpillOptions{.folder = options.spill_folder, .memory_bytes = options.memory_bytes / 2});
+  store.roots = std::make_shared<ObjectRoots>(std::move(bucket));
+  return store;
+}
+
+Result<Store> OpenPack(Env& env, const StoreAddress& address, const StoreOptions& options) {
+  std::string path = address.path;
+  if (path.empty()) {
+    STRATA_ASSIGN(path, DefaultPackStorePath());
+  }
+  PackStoreOptions pack_options;
+  pack_options.read_only = options.read_only;
+  pack_options.create = options.create;
+  pack_options.memory_bytes = options.memory_bytes;
+  Store store;
+  STRATA_ASSIGN(store.pack, PackStore::Open(env, path, pack_options));
+  store.blobs = store.pack->blobs();
+  store.directories = store.pack->directories();
+  store.roots = store.pack->roots();
+  return store;
+}
+
+Result<Store> OpenMemory() {
+  Store store;
+  store.blobs = std::make_shared<MemoryBlobService>();
+  store.directories = std::make_shared<MemoryDirectoryService>();
+  store.roots = std::make_shared<MemoryRootNodes>();
+  return store;
+}
+
+// Puts a store together from what a composition file says.
+class Composer {
+ public:
+  Composer(Env& env, const StoreAddress& address, const StoreOptions& options)
+      : env_(env), address_(address), options_(options) {}
+
+  Result<Store> Compose() {
+    auto text = ReadWholeFile(env_, address_.path, kMaxCompositionBytes);
+    if (!text) return Fail(text.error().WithContext("open the store " + FormatStoreAddress(address_)));
+    STRATA_ASSIGN(composition_, ParseComposition(*text, address_.path));
+    Store store;
+    STRATA_ASSIGN(store.blobs, Blobs(address_.instance));
+    STRATA_ASSIGN(store.directories, Directories(address_.instance));
+    if (composition_.roots.contains(address_.instance)) {
+      STRATA_ASSIGN(store.roots, Roots(address_.instance));
+    } else {
+      store.roots = std::make_shared<NoRoots>(FormatStoreAddress(address_));
+    }
+    auto pack = TakerOf(composition_.blobs, address_.instance);
+    if (pack == TakerOf(composition_.directories, address_.instance)) store.pack = std::move(pack);
+    return store;
+  }
+
+ private:
+  using Kind = CompositionInstance::Kind;
+
+  Result<const CompositionInstance*> Find(const Composition::Instances& instances, const char* family,
+                                          const std::string& name) const {
+    const auto found = instances.find(name);
+    if (found != instances.end()) return &found->second;
+    return Fail(Errc::kNotFound, "the composition file " + address_.path + " has no instance \"" + name +
+                                     "\" among its " + family +
+                                     "; a store needs one among blobs and one among directories");
+  }
+
+  // The store at an address, opened once for all instances that name it; each in memory is one of its own.
+  Result<Store> At(const StoreAddress& address) {
+    const std::string spelled = FormatStoreAddress(address);
+    if (const auto known = opened_.find(spelled); known != opened_.end()) return known->second;
+    auto store = OpenStore(env_, address, options_);
+    if (!store) return Fail(store.error().WithContext("the composition file " + address_.path));
+    if (address.kind != StoreKind::kMemory && address.kind != StoreKind::kObjectsInMemory) opened_[spelled] = *store;
+    return store;
+  }
+
+  // The pack store that takes what is put; null where that is none. All that `name` leads to is open.
+  std::shared_ptr<PackStore> TakerOf(const Composition::Instances& instances, std::string_view name) const {
+    const auto found = instances.find(name);
+    if (found == instances.end()) return nullptr;
+    const CompositionInstance& instance = found->second;
+    if (instance.kind == Kind::kCombined) return TakerOf(instances, instance.near);
+    if (instance.kind == Kind::kCache) return TakerOf(instances, instance.far);
+    const auto opened = opened_.find(FormatStoreAddress(instance.address));
+    return opened == opened_.end() ? nullptr : opened->second.pack;
+  }
+
+  // Instances do not lead back to themselves, and are not deep: ParseComposition has seen to that.
+  Result<std::shared_ptr<BlobService>> Blobs(const std::string& name) {
+    STRATA_ASSIGN(const auto* instance, Find(composition_.blobs, "blobs", name));
+    if (instance->kind == Kind::kStore) {
+      STRATA_ASSIGN(Store store, At(instance->address));
+      return store.blobs;
+    }
+    STRATA_ASSIGN(auto near, Blobs(instance->near));
+    STRATA_ASSIGN(auto far, Blobs(instance->far));
+    if (instance->kind == Kind::kCombined) return Combine(std::move(near), std::move(far));
+    return NearBlobs::Make(std::move(near), std::move(far));
+  }
+
+  Result<std::shared_ptr<DirectoryService>> Directories(const std::string& name) {
+    STRATA_ASSIGN(const auto* instance, Find(composition_.directories, "directories", name));
+    if (instance->kind == Kind::kStore) {
+      STRATA_ASSIGN(Store store, At(instance->address));
+      return store.directories;
+    }
+    STRATA_ASSIGN(auto near, Directories(instance->near));
+    STRATA_ASSIGN(auto far, Directories(instance->far));
+    return PutBefore(std::move(near), std::move(far),
+                     instance->kind == Kind::kCache ? NearRole::kCache : NearRole::kCombined);
+  }
+
+  Result<std::shared_ptr<RootNodes>> Roots(const std::string& name) {
+    STRATA_ASSIGN(const auto* instance, Find(composition_.roots, "roots", name));
+    if (instance->kind == Kind::kStore) {
+      STRATA_ASSIGN(Store store, At(instance->address));
+      return store.roots;
+    }
+    STRATA_ASSIGN(auto near, Roots(instance->near));
+    STRATA_ASSIGN(auto far, Roots(instance->far));
+    return std::make_shared<CombinedRoots>(std::move(near), std::move(far));
+  }
+
+  Env& env_;
+  const StoreAddress& address_;
+  const StoreOptions& options_;
+  Composition composition_;
+  std::map<std::string, Store> opened_;
+};
+
+Result<Store> OpenByKind(Env& env, const StoreAddress& address, const StoreOptions& options) {
+  switch (address.kind) {
+    case StoreKind::kPack:
+      return OpenPack(env, address, options);
+    case StoreKind::kMemory:
+      return OpenMemory();
+    case StoreKind::kObjectsInMemory:
+      return OpenObjects(env, address, options, std::make_shared<MemoryBucket>());
+    case StoreKind::kObjectsInFolder: {
+      STRATA_ASSIGN(auto bucket,
+                    FolderBucket::Open(env, address.path, {.create = options.create, .read_only = options.read_only}));
+      return OpenObjects(env, address, options, std::move(bucket));
+    }
+    case StoreKind::kObjectsFar:
+    case StoreKind::kGrpc:
+      return Fail(Errc::kNotSupported,
+                  "open the store " + FormatStoreAddress(address) +
+                      ": far stores come later; use pack:/PATH or objectstore+file:///PATH, on a file system that "
+                      "reaches it where there is one");
+    case StoreKind::kComposition:
+      return Composer(env, address, options).Compose();
+  }
+  return Fail(Errc::kServerFault, "open the store " + FormatStoreAddress(address) + ": its kind has no code");
+}
+
+}  // namespace
+
+Result<void> Store::Sync() const {
+  STRATA_TRY(blobs->Sync());
+  return directories->Sync();
+}
+
+Result<Store> OpenStore(Env& env, const StoreAddress& address, const StoreOptions& options) {
+  STRATA_ASSIGN(Store store, OpenByKind(env, address, options));
+  store.sizes = options.sizes;
+  store.address = FormatStoreAddress(address);
+  return store;
+}
+
+Result<Store> OpenStore(Env& env, std::string_view address, const StoreOptions& options) {
+  STRATA_ASSIGN(const StoreAddress parsed, ParseStoreAddress(address, options.base_folder));
+  return OpenStore(env, parsed, options);
+}
+
+}  // namespace strata::store

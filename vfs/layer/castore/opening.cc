@@ -1,0 +1,51 @@
+#include "vfs/layer/castore/opening.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/env.h"
+#include "store/open.h"
+#include "vfs/layer/castore/castore_layer.h"
+
+namespace strata::vfs {
+namespace {
+
+// A store's caches do nothing with less.
+constexpr std::size_t kLeastMemory = 4 << 20;
+
+// The node that the spec's root names: of a digest, a directory whose size is yet to be found out.
+Result<store::Root> FindRoot(const store::Store& store, const std::string& text) {
+  if (auto digest = store::Digest::Parse(text)) {
+    store::Root root;
+    root.node.kind = store::NodeKind::kDirectory;
+    root.node.digest = *digest;
+    return root;
+  }
+  STRATA_ASSIGN(std::optional<store::Root> root, store.roots->Get({}, text));
+  if (!root) {
+    return Fail(Errc::kNotFound, "the store " + store.Describe() + " has no tree of the name " + text +
+                                     "; strata store ls shows those that it has");
+  }
+  return *std::move(root);
+}
+
+}  // namespace
+
+Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& options) {
+  const std::size_t memory = std::max(options.memory, kLeastMemory);
+  STRATA_ASSIGN(const store::Store store,
+                store::OpenStore(Env::System(), spec.store,
+                                 {.memory_bytes = memory / 2, .read_only = true, .spill_folder = options.home}));
+  STRATA_ASSIGN(const store::Root root, FindRoot(store, spec.root));
+  CastoreOptions castore;
+  castore.description = FormatLayerSpec(spec);
+  castore.memory_bytes = memory / 2;
+  castore.show_xattr = options.show_xattr;
+  OpenedLayer opened;
+  STRATA_ASSIGN(opened.layer, OpenCastoreLayer(store.blobs, store.directories, root.node, root.attributes, castore));
+  opened.resolution = {.kind = "digest", .value = root.node.digest.Hex()};
+  if (root.attributes) opened.resolution.value += '+' + root.attributes->Hex();
+  return opened;
+}
+
+}  // namespace strata::vfs
