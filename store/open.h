@@ -29,11 +29,16 @@ struct StoreOptions {
   std::string base_folder{};
 };
 
-// Never null. All three are of the same store, and hold what they need of each other.
+class PackStore;
+
+// Never null but for `pack`. All are of the same store, and hold what they need of each other.
 struct Store {
   std::shared_ptr<BlobService> blobs{};
   std::shared_ptr<DirectoryService> directories{};
   std::shared_ptr<RootNodes> roots{};
+  // Where it is a pack store, or the one of a composition that takes what is put: for PackStore::Work while a tree is
+  // put, and for what looks after a store.
+  std::shared_ptr<PackStore> pack{};
   SizeRule sizes = SizeRule::kDocumented;
   std::string address{};  // in its one spelling, for messages
 
@@ -46,8 +51,5 @@ struct Store {
 // later, with what to use instead.
 Result<Store> OpenStore(Env& env, const StoreAddress& address, const StoreOptions& options);
 Result<Store> OpenStore(Env& env, std::string_view address, const StoreOptions& options);
-
-// Where "pack:" alone leads: $XDG_DATA_HOME/strata/store, else ~/.local/share/strata/store. kNotFound without a home.
-Result<std::string> DefaultStoreFolder();
 
 }  // namespace strata::store

@@ -144,6 +144,13 @@ bool LowerTree::IsImmutable(const LowerNode& node) const {
   });
 }
 
+bool LowerTree::MayBeListed(const LowerNode& directory) const {
+  return std::ranges::none_of(directory.sources, [&](const Origin::Source& source) {
+    const Layer* layer = LayerAt(source.layer);
+    return layer != nullptr && layer->Traits().unlisted == source.node;
+  });
+}
+
 std::optional<std::uint32_t> LowerTree::PositionOf(InodeNumber number) const {
   const std::uint64_t from_below = number.value >> kLayerIdBits;
   if (from_below == 0 || from_below > layers_.size()) return std::nullopt;

@@ -55,6 +55,10 @@ Result<FakeFileSystem::Node*> FakeFileSystem::Begin(const vfs::OpContext& contex
   ++calls;
   last_credentials = context.credentials;
   if (must_wait && !context.may_block) return Fail(Errc::kWouldBlock);
+  if (fetch && !fetch->done()) {
+    if (context.fetch != nullptr) *context.fetch = fetch;
+    return Fail(Errc::kWouldBlock);
+  }
   const auto at = nodes_.find(id.ino.value);
   const vfs::ObjectId given{id.ino, id.generation, id.locator == 0 ? id.ino.value * 1000 : id.locator};
   if (at == nodes_.end() || IdOf(id.ino.value) != given) return Fail(Errc::kStale);
@@ -73,8 +77,10 @@ void FakeFileSystem::End(Node& node, vfs::Change& change, vfs::Mutation& mutatio
 
 Result<Attributes> FakeFileSystem::GetAttributes(const vfs::OpContext& context, const vfs::ObjectId& id) {
   const auto saved = std::exchange(failure, attributes_fail ? std::optional(Errc::kIo) : std::nullopt);
+  const auto saved_fetch = attributes_in_memory ? std::exchange(fetch, nullptr) : fetch;
   const auto node = Begin(context, id);
   failure = saved;
+  fetch = saved_fetch;
   if (!node) return Fail(node.error());
   return (*node)->attributes;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,8 @@ class FakeFileSystem : public vfs::FileSystem {
   // -- What a test sets. --
   std::optional<Errc> failure;                             // of every call but GetAttributes
   bool must_wait = false;                                  // kWouldBlock for calls that may not
+  std::shared_ptr<Fetch> fetch;                            // what every call waits for until it is done
+  bool attributes_in_memory = false;                       // GetAttributes does not wait for it
   bool attributes_fail = false;                            // GetAttributes fails with kIo
   bool hide_attributes = false;                            // optional attributes are not given
   bool pairs = false;                                      // entries of a listing leave two by two or not at all

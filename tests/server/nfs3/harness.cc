@@ -156,6 +156,8 @@ Reply Harness::Call(std::uint32_t program, std::uint32_t version, std::uint32_t 
   call.anonymous = anonymous;
   call.peer = &peer;
   call.may_block = may_block;
+  call.fetch = &fetch;
+  call.late = late;
   rpc::ReplyBuffer reply;
   std::memset(reply.Reserve(already_in_reply), 0x55, already_in_reply);
   reply.Commit(already_in_reply);

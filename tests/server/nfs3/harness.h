@@ -107,6 +107,9 @@ class Harness {
   // How the calls come.
   From from;
   bool may_block = false;
+  // What the call waits for is put here; and whether it is one that is answered whatever comes.
+  std::shared_ptr<Fetch> fetch;
+  bool late = false;
   bool anonymous = false;
   vfs::Credentials credentials;
   // Bytes that stand in the reply buffer before the results do.

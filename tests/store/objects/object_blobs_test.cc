@@ -144,7 +144,7 @@ class ObjectBlobsInMemory : public ::testing::Test {
   Digest small_digest_ = blobs_->Put(AsBytes(small_)).value();
 
   std::string CorruptMessage(const Digest& digest) {
-    const auto bytes = ReadBlob(*blobs_, digest);
+    const auto bytes = ReadBlob(*BlobsIn(bucket_), digest);
     EXPECT_FALSE(bytes.has_value());
     if (bytes) return {};
     EXPECT_EQ(bytes.error().code(), Errc::kCorrupt) << bytes.error().ToString();
@@ -201,7 +201,7 @@ TEST_F(ObjectBlobsInMemory, AWrongBitAnywhereInAChunkGivesAnErrorOrTheRightBytes
     auto damaged = object;
     damaged[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
     PutRaw(*bucket_, ChunkKey(small_digest_), damaged);
-    const auto bytes = ReadBlob(*blobs_, small_digest_);
+    const auto bytes = ReadBlob(*BlobsIn(bucket_), small_digest_);  // anew: no chunk is cached
     if (bytes) {
       EXPECT_EQ(AsText(*bytes), small_);
       continue;
@@ -284,6 +284,20 @@ TEST_F(ObjectBlobsInMemory, ABombIsRefused) {
     EXPECT_LT(bomb.size(), 100'000u);
     PutRaw(*bucket_, ChunkKey(small_digest_), bomb);
     EXPECT_THAT(CorruptMessage(small_digest_), HasSubstr("more than 16777216 bytes"));
+  }
+}
+
+TEST_F(ObjectBlobsInMemory, ChunksThatWereReadStayInMemory) {
+  const auto counting = std::make_shared<CountingBucket>(bucket_);
+  const auto blobs = BlobsIn(counting);
+  EXPECT_EQ(ReadBlob(*blobs, small_digest_).value().size(), small_.size());
+  EXPECT_EQ(counting->opens, 1);
+  EXPECT_EQ(ReadBlob(*blobs, small_digest_).value().size(), small_.size());
+  EXPECT_EQ(counting->opens, 1);
+  const auto no_cache = ObjectBlobs::Make(counting, ChunkSizes(), 0).value();
+  for (int i = 2; i <= 3; ++i) {
+    EXPECT_EQ(ReadBlob(*no_cache, small_digest_).value().size(), small_.size());
+    EXPECT_EQ(counting->opens, i);
   }
 }
 
