@@ -9,6 +9,7 @@
 #include "server/nfs3/program.h"
 #include "server/nlm4/program.h"
 #include "server/portmap/program.h"
+#include "vfs/control_tree.h"
 
 namespace strata::testing {
 
@@ -74,6 +75,7 @@ Harness::Harness(std::vector<ExportRules> exports, bool locks) : impl_(std::make
     entry.options.insecure_ports = rules.insecure_ports;
     entry.options.squash = static_cast<Squash>(rules.squash);
     entry.volume = rules.volume;
+    if (rules.control_tree) entry.volume = std::make_shared<vfs::ControlTree>(rules.volume);
     impl_->exports.Add(std::move(entry)).value();
   }
   impl_->nfs = MakeNfs3Program(impl_->exports);

@@ -47,6 +47,7 @@ class Harness {
     bool insecure_ports = false;
     int squash = 0;  // Squash, by value
     std::shared_ptr<FakeFileSystem> volume = nullptr;
+    bool control_tree = false;  // around the volume
   };
   // One export "/" of `volume` where none are given. `locks`: whether NLM grants any.
   explicit Harness(std::vector<ExportRules> exports = {}, bool locks = true);
