@@ -34,9 +34,9 @@ struct Confined {
 };
 
 constexpr std::array kConfined = {
-    Confined{"sqlite3", "store/index/", "SQLite"},  Confined{"boost/asio", "server/", "Boost.Asio"},
-    Confined{"rpc/", "server/", "libtirpc"},        Confined{"tirpc/", "server/", "libtirpc"},
-    Confined{"netconfig.h", "server/", "libtirpc"}, Confined{"CLI/", "cli/", "CLI11"},
+    Confined{"sqlite3", "store/index/", "SQLite"},     Confined{"boost/asio", "server/", "Boost.Asio"},
+    Confined{"rpc/", "server/", "libtirpc"},           Confined{"tirpc/", "server/", "libtirpc"},
+    Confined{"netconfig.h", "server/", "libtirpc"},    Confined{"CLI/", "cli/", "CLI11"},
     Confined{"blake3.h", "store/digest.cc", "BLAKE3"},
 };
 
