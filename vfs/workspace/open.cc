@@ -73,8 +73,13 @@ Result<std::unique_ptr<Workspace>> Workspace::OpenAsItIs(Env& env, const LayerSp
   of_layer.home = home;
   of_layer.hold = !home.empty();
   STRATA_ASSIGN(OpenedLayer opened, openers.Open(spec, of_layer));
+  return OpenAsItIs(env, std::move(opened.layer), keys, options);
+}
+
+Result<std::unique_ptr<Workspace>> Workspace::OpenAsItIs(Env& env, std::unique_ptr<Layer> layer, const VolumeKeys& keys,
+                                                         const WorkspaceOptions& options) {
   std::vector<std::unique_ptr<Layer>> layers;
-  layers.push_back(std::move(opened.layer));
+  layers.push_back(std::move(layer));
   WorkspaceOptions as_it_is = options;
   as_it_is.read_only = true;
   WorkspaceConfig config;

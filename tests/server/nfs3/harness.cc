@@ -109,8 +109,11 @@ Bytes Harness::WithHandles(std::string_view input) const {
   Bytes bytes;
   for (std::size_t at = 0; at < input.size();) {
     if (input.substr(at).starts_with(kPlaceholder) && at + kPlaceholder.size() < input.size()) {
-      const std::uint64_t ino = static_cast<unsigned char>(input[at + kPlaceholder.size()]) & 7;
-      const Bytes handle = Handle({InodeNumber(ino), Generation(static_cast<std::uint32_t>(ino * 10)), ino * 1000});
+      const auto choice = static_cast<unsigned char>(input[at + kPlaceholder.size()]);
+      const std::uint64_t ino = choice & 7;
+      vfs::ObjectId id{InodeNumber(ino), Generation(static_cast<std::uint32_t>(ino * 10)), ino * 1000};
+      if (choice >= 0x80 && !others.empty()) id = others[(choice - 0x80) % others.size()];
+      const Bytes handle = Handle(id);
       bytes.insert(bytes.end(), {0, 0, 0, 40});
       bytes.insert(bytes.end(), handle.begin(), handle.end());
       at += kPlaceholder.size() + 1;

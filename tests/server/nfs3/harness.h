@@ -58,8 +58,10 @@ class Harness {
   Bytes Handle(const vfs::ObjectId& id, const FakeFileSystem* of = nullptr) const;
 
   // `input`, of a fuzzer, with good handles in it: each run of the bytes "HANDLE" and a digit becomes the handle, with
-  // its length before it, of the object of that number (0 to 7).
+  // its length before it, of the object of that number (0 to 7). A byte of 0x80 and above in place of the digit chooses
+  // one of `others`, while there are any.
   Bytes WithHandles(std::string_view input) const;
+  std::vector<vfs::ObjectId> others;
 
   bool Admits(std::uint32_t program) const;
   Reply Call(std::uint32_t program, std::uint32_t version, std::uint32_t procedure, const Bytes& arguments);
