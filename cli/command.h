@@ -23,6 +23,7 @@ void AddInit(CLI::App& app, Action& action);
 void AddList(CLI::App& app, Action& action);
 void AddCat(CLI::App& app, Action& action);
 void AddStat(CLI::App& app, Action& action);
+void AddXattr(CLI::App& app, Action& action);
 void AddDiff(CLI::App& app, Action& action);
 void AddCheck(CLI::App& app, Action& action);
 void AddLocks(CLI::App& app, Action& action);

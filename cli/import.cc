@@ -21,6 +21,7 @@
 #include "cli/trees.h"
 #include "store/import/import_cache.h"
 #include "store/import/unpack.h"
+#include "store/pack/pack_store.h"
 
 namespace strata::cli {
 namespace {
@@ -171,6 +172,8 @@ Result<void> Import(const ImportArguments& arguments) {
   options.temporary_folder = TemporaryFolder();
   const auto begun = std::chrono::steady_clock::now();
   STRATA_ASSIGN(const store::Store store, OpenNamedStore(arguments.store, {.create = true, .sizes = options.sizes}));
+  // What is put stays until it has its name.
+  const std::shared_ptr<const void> work = store.pack ? store.pack->Work() : nullptr;
   const store::ImportStore target{*store.blobs, *store.directories};
   TransferProgress shown("import", "files");
   const bool archive =

@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
   strata::cli::AddList(app, action);
   strata::cli::AddCat(app, action);
   strata::cli::AddStat(app, action);
+  strata::cli::AddXattr(app, action);
   strata::cli::AddDiff(app, action);
   strata::cli::AddCheck(app, action);
   strata::cli::AddLocks(app, action);

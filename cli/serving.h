@@ -17,6 +17,8 @@ struct Serving {
   std::string home;
   // Where server.state_folder cannot be had, as while another server has it, it ends; else locks are kept in memory.
   bool state_needed = false;
+  // Whether clients find `.strata` (vfs/control_tree.h).
+  bool control_tree = true;
   vfs::WorkspaceOptions options;
   ServerOptions server;
   ExportOptions exported;

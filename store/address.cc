@@ -92,7 +92,7 @@ class Refusal {
   std::string_view text_, example_;
 };
 
-int HexValue(char c) {
+int HexDigitValue(char c) {
   if (IsDigit(c)) return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
@@ -107,8 +107,8 @@ Result<std::string> Decode(std::string_view text, const Refusal& refuse) {
       decoded += text[i];
       continue;
     }
-    const int high = i + 2 < text.size() ? HexValue(text[i + 1]) : -1;
-    const int low = i + 2 < text.size() ? HexValue(text[i + 2]) : -1;
+    const int high = i + 2 < text.size() ? HexDigitValue(text[i + 1]) : -1;
+    const int low = i + 2 < text.size() ? HexDigitValue(text[i + 2]) : -1;
     if (high < 0 || low < 0) return refuse("a % must be followed by two hexadecimal digits (%25 is % itself)");
     const char c = static_cast<char>(high * 16 + low);
     if (c == '\0') return refuse("%00 stands in it");

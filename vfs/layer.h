@@ -60,6 +60,9 @@ struct LayerTraits {
   bool immutable = false;
   // Of an immutable one: what it is, such as a digest, the same whenever it is opened; empty where nothing tells.
   std::string fingerprint = {};
+  // The id of a directory whose names are not told: ReadDirectory of it is kPermission, whatever its mode says. All in
+  // it can be looked up. 0: there is none.
+  std::uint64_t unlisted = 0;
 };
 
 // A state of a file, as its attributes tell it.

@@ -62,8 +62,9 @@ constexpr LegalRow kRows[] = {
                       Of({kExists, kCrossDevice, kNotDirectory, kInvalid, kNoSpace, kReadOnly, kTooManyLinks,
                           kNameTooLong, kQuota, kNotSupported}) |
                       Of({kIsDirectory, kPermission, kNotFound})},
-    {Proc::kReadDir, kAny | Of({kNotDirectory, kBadCookie, kTooSmall})},
-    {Proc::kReadDirPlus, kAny | Of({kNotDirectory, kBadCookie, kTooSmall, kNotSupported})},
+    // Names that nobody is told (spec castore CA-58: PERM).
+    {Proc::kReadDir, kAny | Of({kNotDirectory, kBadCookie, kTooSmall}) | Of({kPermission})},
+    {Proc::kReadDirPlus, kAny | Of({kNotDirectory, kBadCookie, kTooSmall, kNotSupported}) | Of({kPermission})},
     {Proc::kFsStat, kAny},
     {Proc::kFsInfo, kAny},
     {Proc::kPathConf, kAny},

@@ -148,10 +148,11 @@ Result<void> Appender::PublishIndex() {
     const MutexLock tables(tables_mutex_);
     frozen_.reset();
     // Packs that were left, and whose last record an index has by now.
-    std::erase_if(packs_, [&](const std::shared_ptr<Pack>& pack) {
+    const std::vector<PackRange>& ranges = ranges_;
+    std::erase_if(packs_, [&, current = pack_](const std::shared_ptr<Pack>& pack) {
       const bool more =
-          std::ranges::any_of(ranges_, [&](const PackRange& range) { return range.pack == pack->header.id; });
-      if (pack == pack_ || pack->failed || more) return false;
+          std::ranges::any_of(ranges, [&](const PackRange& range) { return range.pack == pack->header.id; });
+      if (pack == current || pack->failed || more) return false;
       left.push_back(pack->header.id);
       return true;
     });

@@ -52,7 +52,7 @@ struct PackStoreOptions {
   std::uint64_t memory_bytes = 256 << 20;
   std::uint32_t average_chunk = 256 << 10;  // bytes (CA-29); as Chunker allows
   unsigned threads = 0;                     // that chunks of one blob are put with; 0: as many as there are cores
-  std::string holder;                       // for people who look at leases; empty: the process's id
+  std::string holder{};                     // for people who look at leases; empty: the process's id
 
   // Of a store that is made.
   std::uint64_t pack_bytes = 512 << 20;

@@ -131,10 +131,23 @@ struct LowerTree::Candidate {
 LowerTree::LowerTree(std::vector<std::unique_ptr<Layer>> layers, SipHashKey name_key)
     : layers_(std::move(layers)), name_key_(name_key) {}
 
+void LowerTree::Describe(const LowerNode& node, std::vector<std::string>& descriptions) const {
+  for (const Origin::Source& source : node.sources) {
+    if (const Layer* layer = LayerAt(source.layer)) descriptions.push_back(layer->Describe());
+  }
+}
+
 bool LowerTree::IsImmutable(const LowerNode& node) const {
   return std::ranges::all_of(node.sources, [&](const Origin::Source& source) {
     const Layer* layer = LayerAt(source.layer);
     return layer == nullptr || layer->Traits().immutable;
+  });
+}
+
+bool LowerTree::MayBeListed(const LowerNode& directory) const {
+  return std::ranges::none_of(directory.sources, [&](const Origin::Source& source) {
+    const Layer* layer = LayerAt(source.layer);
+    return layer != nullptr && layer->Traits().unlisted == source.node;
   });
 }
 

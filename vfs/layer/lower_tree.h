@@ -63,8 +63,8 @@ struct LowerFound {
 };
 
 // Of a walk through a whole tree: whether it goes on without the directory that gave this error. What may not be read
-// shows nothing.
-inline bool MayPassOver(Errc code) { return IsAbsence(code) || code == Errc::kAccess; }
+// or listed shows nothing.
+inline bool MayPassOver(Errc code) { return IsAbsence(code) || code == Errc::kAccess || code == Errc::kPermission; }
 
 // The merged entries of a directory, ordered by (NameHash, name).
 struct LowerListing {
@@ -118,8 +118,12 @@ class LowerTree {
   Result<std::vector<std::string>> ListXattr(const OpContext& context, const LowerNode& node);
   Result<std::string> GetXattr(const OpContext& context, const LowerNode& node, std::string_view name);
 
+  // Adds Layer::Describe of each layer that contributes to the node, highest first.
+  void Describe(const LowerNode& node, std::vector<std::string>& descriptions) const;
   // Whether no layer that contributes to the node ever changes.
   bool IsImmutable(const LowerNode& node) const;
+  // Whether each layer that contributes to the directory tells its names (LayerTraits::unlisted).
+  bool MayBeListed(const LowerNode& directory) const;
   // Whether `number` is one that a layer's node bears.
   static bool IsLower(InodeNumber number) { return (number.value >> kLayerIdBits) != 0; }
   // kNoInode where it has none.

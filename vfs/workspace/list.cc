@@ -143,6 +143,7 @@ Result<void> WorkspaceImpl::NextPage(const OpContext& context, const ObjectId& d
     lock.Lock({directory.ino});
     STRATA_ASSIGN(Inode * inode, GetDirectory(directory, need));
     if (!Permits(inode->ownership(), true, context.credentials, kMayRead)) return Fail(Errc::kAccess);
+    if (!IsListable(*inode)) return Fail(Errc::kPermission);
     Directory& names = *inode->directory;
     const std::uint64_t after = std::max(walk.position, kAfterDotDot);
     STRATA_TRY(loader_.CanWalk(*inode, after + 1, true, walk.own, need));

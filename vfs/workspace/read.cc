@@ -24,10 +24,16 @@ Result<Attributes> WorkspaceImpl::GetAttributes(const OpContext& context, const 
 
 Result<std::uint32_t> WorkspaceImpl::Access(const OpContext& context, const ObjectId& id, std::uint32_t wanted,
                                             std::optional<Attributes>* after) {
-  STRATA_ASSIGN(Attributes attributes, GetAttributes(context, id));
-  if (after != nullptr) *after = attributes;
-  if (volume_.read_only) wanted &= ~(kAccessModify | kAccessExtend | kAccessDelete);
-  return AccessByMode(attributes, context.credentials, wanted);
+  return Run(context, [&](StripeLock& lock, Need& need) -> Result<std::uint32_t> {
+    lock.Lock({id.ino});
+    STRATA_ASSIGN(Inode * inode, Get(id, need));
+    const Attributes attributes = inode->attributes();
+    if (after != nullptr) *after = attributes;
+    std::uint32_t grantable = wanted;
+    if (volume_.read_only) grantable &= ~(kAccessModify | kAccessExtend | kAccessDelete);
+    if (inode->is_directory() && !IsListable(*inode)) grantable &= ~kAccessRead;
+    return AccessByMode(attributes, context.credentials, grantable);
+  });
 }
 
 Result<std::string> WorkspaceImpl::ReadLink(const OpContext& context, const ObjectId& id,
@@ -239,14 +245,16 @@ Result<WorkspaceImpl::XattrPlace> WorkspaceImpl::FindXattrs(const OpContext& con
   return Run(context, [&](StripeLock& lock, Need& need) -> Result<XattrPlace> {
     lock.Lock({id.ino});
     STRATA_ASSIGN(Inode * inode, Get(id, need));
-    return XattrPlace{inode->attributes(), inode->lower};
+    return XattrPlace{inode->attributes(), inode->lower, inode->upper};
   });
 }
 
 Result<std::vector<std::string>> WorkspaceImpl::ListXattr(const OpContext& context, const ObjectId& id) {
   STRATA_ASSIGN(const XattrPlace place, FindXattrs(context, id));
   if (!place.lower) return std::vector<std::string>();
-  STRATA_ASSIGN(std::vector<std::string> names, lower_.ListXattr(context, *place.lower));
+  auto listed = lower_.ListXattr(context, *place.lower);
+  if (!listed && place.upper && IsAbsence(listed.error().code())) return std::vector<std::string>();
+  STRATA_ASSIGN(std::vector<std::string> names, std::move(listed));
   std::erase_if(names,
                 [&](const std::string& name) { return !MayReadXattr(place.attributes, context.credentials, name); });
   return names;
@@ -256,7 +264,26 @@ Result<std::string> WorkspaceImpl::GetXattr(const OpContext& context, const Obje
   STRATA_ASSIGN(const XattrPlace place, FindXattrs(context, id));
   if (!MayReadXattr(place.attributes, context.credentials, name)) return Fail(Errc::kAccess);
   if (!place.lower) return Fail(Errc::kNotFound);
-  return lower_.GetXattr(context, *place.lower, name);
+  auto value = lower_.GetXattr(context, *place.lower, name);
+  if (!value && place.upper && IsAbsence(value.error().code())) return Fail(Errc::kNotFound);
+  return value;
+}
+
+Result<std::vector<std::string>> WorkspaceImpl::Sources(const ObjectId& id) {
+  struct Parts {
+    bool upper = false;
+    std::shared_ptr<const LowerNode> lower;
+  };
+  STRATA_ASSIGN(const Parts parts, Run(kBackground, [&](StripeLock& lock, Need& need) -> Result<Parts> {
+                  lock.Lock({id.ino});
+                  STRATA_ASSIGN(const Inode* inode, Get(id, need));
+                  const bool hides = inode->is_directory() && inode->directory->upper_only;
+                  return Parts{inode->upper, hides ? nullptr : inode->lower};
+                }));
+  std::vector<std::string> sources;
+  if (parts.upper) sources.push_back("workspace " + path_);
+  if (parts.lower) lower_.Describe(*parts.lower, sources);
+  return sources;
 }
 
 Result<SpaceUsage> WorkspaceImpl::Usage(const OpContext& context, const ObjectId& id) {

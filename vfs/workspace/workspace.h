@@ -138,6 +138,9 @@ class Workspace : public FileSystem {
   // keeps what must be the same each time (vfs/home.h; "" where nothing is to be kept). Always read-only.
   static Result<std::unique_ptr<Workspace>> OpenAsItIs(Env& env, const LayerSpec& spec, const VolumeKeys& keys,
                                                        const std::string& home, const WorkspaceOptions& options);
+  // The same of a layer that the caller has made.
+  static Result<std::unique_ptr<Workspace>> OpenAsItIs(Env& env, std::unique_ptr<Layer> layer, const VolumeKeys& keys,
+                                                       const WorkspaceOptions& options);
   // Ends with a checkpoint; errors are logged.
   ~Workspace() override = default;
 
@@ -157,6 +160,9 @@ class Workspace : public FileSystem {
   // What was changed both here and, since then, in a layer, ordered by path. Of a file's bytes those that lie in the
   // layer cannot be read; what was written here can.
   virtual Result<std::vector<Conflict>> Conflicts() = 0;
+  // For people: what the object comes from, the highest first. The workspace itself ("workspace PATH") where it holds
+  // something of it, then the layers that have a part in what is shown of it (Layer::Describe).
+  virtual Result<std::vector<std::string>> Sources(const ObjectId& id) = 0;
 };
 
 }  // namespace strata::vfs

@@ -118,6 +118,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   std::size_t cache_bytes() const override { return table_.bytes(); }
   Result<std::vector<PathChange>> Changes() override;
   Result<std::vector<Conflict>> Conflicts() override;
+  Result<std::vector<std::string>> Sources(const ObjectId& id) override;
 
  private:
   // Who writes to a file of more than kFewExtents waits for a checkpoint at so much of what makes all others wait: they
@@ -146,6 +147,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   struct XattrPlace {
     Attributes attributes;
     std::shared_ptr<const LowerNode> lower;
+    bool upper = false;  // it lives on where the layer no longer has it, then without any
   };
   Result<XattrPlace> FindXattrs(const OpContext& context, const ObjectId& id);
 
@@ -160,6 +162,10 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
     if (inode.asked >= *need.began - options_.layer_recheck_ns && inode.asked != Inode::kNotAsked) return true;
     (void)need.The(Need::Kind::kRecheck, inode);
     return false;
+  }
+  // Whether the layers tell the directory's names, or have no part in them.
+  bool IsListable(const Inode& directory) const {
+    return directory.directory->upper_only || !directory.lower || lower_.MayBeListed(*directory.lower);
   }
   // As Get, and kNotDirectory for anything else.
   Result<Inode*> GetDirectory(const ObjectId& id, Need& need);

@@ -144,7 +144,7 @@ class ObjectBlobsInMemory : public ::testing::Test {
   Digest small_digest_ = blobs_->Put(AsBytes(small_)).value();
 
   std::string CorruptMessage(const Digest& digest) {
-    const auto bytes = ReadBlob(*blobs_, digest);
+    const auto bytes = ReadBlob(*BlobsIn(bucket_), digest);
     EXPECT_FALSE(bytes.has_value());
     if (bytes) return {};
     EXPECT_EQ(bytes.error().code(), Errc::kCorrupt) << bytes.error().ToString();
@@ -153,7 +153,10 @@ class ObjectBlobsInMemory : public ::testing::Test {
 };
 
 TEST_F(ObjectBlobsInMemory, CA29_ABlobOfOneChunkHasAnEmptyListAndItsOwnDigestForTheChunk) {
+  EXPECT_EQ(BlobKey(small_digest_), "blobs/b3/5ca7/5ca7815adcb484e9a136c11efe69c1d530176d549b5d18d038eb5280b4b3470c");
   EXPECT_TRUE(GetRaw(*bucket_, BlobKey(small_digest_)).empty());
+  // docs/formats/objectstore.md shows these bytes.
+  EXPECT_EQ(ToHex(GetRaw(*bucket_, ChunkKey(small_digest_))), "28b52ffd200c61000048656c6c6f20576f726c6421");
   EXPECT_EQ(ZstdDecompress(GetRaw(*bucket_, ChunkKey(small_digest_)), 100).value(),
             std::vector<std::byte>(AsBytes(small_).begin(), AsBytes(small_).end()));
   EXPECT_EQ(blobs_->Chunks({}, small_digest_).value(), ChunkList());
@@ -201,7 +204,7 @@ TEST_F(ObjectBlobsInMemory, AWrongBitAnywhereInAChunkGivesAnErrorOrTheRightBytes
     auto damaged = object;
     damaged[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
     PutRaw(*bucket_, ChunkKey(small_digest_), damaged);
-    const auto bytes = ReadBlob(*blobs_, small_digest_);
+    const auto bytes = ReadBlob(*BlobsIn(bucket_), small_digest_);  // anew: no chunk is cached
     if (bytes) {
       EXPECT_EQ(AsText(*bytes), small_);
       continue;
@@ -284,6 +287,20 @@ TEST_F(ObjectBlobsInMemory, ABombIsRefused) {
     EXPECT_LT(bomb.size(), 100'000u);
     PutRaw(*bucket_, ChunkKey(small_digest_), bomb);
     EXPECT_THAT(CorruptMessage(small_digest_), HasSubstr("more than 16777216 bytes"));
+  }
+}
+
+TEST_F(ObjectBlobsInMemory, ChunksThatWereReadStayInMemory) {
+  const auto counting = std::make_shared<CountingBucket>(bucket_);
+  const auto blobs = BlobsIn(counting);
+  EXPECT_EQ(ReadBlob(*blobs, small_digest_).value().size(), small_.size());
+  EXPECT_EQ(counting->opens, 1);
+  EXPECT_EQ(ReadBlob(*blobs, small_digest_).value().size(), small_.size());
+  EXPECT_EQ(counting->opens, 1);
+  const auto no_cache = ObjectBlobs::Make(counting, ChunkSizes(), 0).value();
+  for (int i = 2; i <= 3; ++i) {
+    EXPECT_EQ(ReadBlob(*no_cache, small_digest_).value().size(), small_.size());
+    EXPECT_EQ(counting->opens, i);
   }
 }
 

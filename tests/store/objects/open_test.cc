@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "store/pack/pack_store.h"
 #include "tests/base/temp_folder.h"
 #include "tests/store/castore/castore_testing.h"
 #include "tests/store/fixtures.h"
@@ -100,14 +101,29 @@ TEST(OpenStore, FarStoresComeLater) {
   EXPECT_THAT(Refused("redb:///x", Errc::kNotSupported), HasSubstr("use pack:"));
 }
 
-TEST(OpenStore, TheDefaultStoreLiesInTheUsersDataFolder) {
-  ::setenv("XDG_DATA_HOME", "/data", 1);
-  EXPECT_EQ(DefaultStoreFolder().value(), "/data/strata/store");
+TEST(OpenStore, APackStoreIsOpenedByItsFolder) {
+  TempFolder folder;
+  const std::string address = "pack:" + folder / "store";
+  EXPECT_THAT(Refused(address, Errc::kNotFound), HasSubstr(folder / "store"));
+  {
+    Store store = Opened(address, {.create = true});
+    ExpectWorks(store);
+    EXPECT_NE(store.pack, nullptr);
+    EXPECT_EQ(store.Describe(), address);
+  }
+  const Store store = Opened("pack:store", {.read_only = true, .base_folder = folder.path()});
+  EXPECT_TRUE(store.blobs->Has({}, Digest::Of(AsBytes("content"))).value());
+  EXPECT_EQ(store.blobs->Put(AsBytes("more")).error().code(), Errc::kReadOnly);
+}
+
+TEST(OpenStore, TheDefaultStoreIsAPackStoreInTheUsersDataFolder) {
+  TempFolder folder;
+  ::setenv("XDG_DATA_HOME", folder.path().c_str(), 1);
+  Store store = Opened("", {.create = true});
+  ExpectWorks(store);
+  EXPECT_TRUE(std::filesystem::exists(folder / "strata/store"));
+  EXPECT_EQ(store.Describe(), "pack:");
   ::unsetenv("XDG_DATA_HOME");
-  ::setenv("HOME", "/home/me", 1);
-  EXPECT_EQ(DefaultStoreFolder().value(), "/home/me/.local/share/strata/store");
-  ::unsetenv("HOME");
-  EXPECT_EQ(DefaultStoreFolder().error().code(), Errc::kNotFound);
 }
 
 class OpenComposition : public ::testing::Test {
@@ -159,6 +175,19 @@ TEST_F(OpenComposition, CA38_CombinedWhatIsPutGoesNear) {
   EXPECT_TRUE(Opened(file + "#near").roots->Get({}, "name").value().has_value());
   EXPECT_FALSE(Opened(file + "#far").roots->Get({}, "name").value().has_value());
   EXPECT_TRUE(Opened(file + "#near").blobs->Has({}, Digest::Of(AsBytes("content"))).value());
+}
+
+TEST_F(OpenComposition, OnePackStoreServesAllInstancesThatNameIt) {
+  const std::string pack =
+      R"({"main": {"type": "combined", "near": "pack", "far": "memory"}, "memory": {"type": "memory"},
+    "pack": {"type": "pack", "address": "pack:store"}})";
+  const std::string file =
+      Write(R"({"blobs": )" + pack + R"(, "directories": )" + pack + R"(, "roots": )" + pack + "}");
+  Store store = Opened(file + "#main", {.create = true});
+  ExpectWorks(store);
+  ASSERT_NE(store.pack, nullptr);
+  EXPECT_TRUE(store.pack->blobs()->Has({}, Digest::Of(AsBytes("content"))).value());
+  EXPECT_EQ(Opened(file + "#memory").pack, nullptr);
 }
 
 TEST_F(OpenComposition, NamesAreNotNeeded) {

@@ -12,8 +12,8 @@
 
 namespace strata::vfs {
 
-TempFolder::TempFolder() {
-  std::string pattern = ::testing::TempDir() + "strata-layer-XXXXXX";
+TempFolder::TempFolder(const std::string& base) {
+  std::string pattern = (base.empty() ? ::testing::TempDir() : base + '/') + "strata-layer-XXXXXX";
   path_ = mkdtemp(pattern.data()) != nullptr ? pattern : "";
   EXPECT_NE(path_, "") << strerror(errno);
 }

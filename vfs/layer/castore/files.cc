@@ -20,8 +20,8 @@ Status Unreadable(const store::BlobService& blobs, const store::Digest& digest, 
 
 }  // namespace
 
-Result<std::shared_ptr<store::BlobReader>> Files::Open(const Waiting& waiting, const store::Digest& digest) {
-  if (const auto known = readers_.Get(digest)) return known->reader;
+Result<Files::OpenBlobRef> Files::Open(const Waiting& waiting, const store::Digest& digest) {
+  if (auto known = readers_.Get(digest)) return known;
   auto opened = blobs_->Open(waiting, digest);
   if (!opened) {
     if (opened.error().code() == Errc::kWouldBlock) return Fail(opened.error());
@@ -32,27 +32,35 @@ Result<std::shared_ptr<store::BlobReader>> Files::Open(const Waiting& waiting, c
   }
   const std::size_t bytes =
       kReaderBytes + static_cast<std::size_t>((*opened)->size() / kLikelyChunkBytes) * kChunkEntryBytes;
-  return readers_.Put(digest, std::make_shared<const OpenBlob>(std::move(*opened)), bytes)->reader;
+  return readers_.Put(digest, std::make_shared<const OpenBlob>(std::move(*opened)), bytes);
 }
 
 Result<std::size_t> Files::Read(const Waiting& waiting, const store::Digest& digest, std::uint64_t size,
                                 std::uint64_t offset, std::size_t length, ReadSink& sink) {
+  if (size == 0 && digest != store::Digest::OfEmpty()) {
+    return Fail(Unreadable(*blobs_, digest, "it is not empty, and the tree says that it is"));
+  }
   if (offset >= size) return 0;
   length = static_cast<std::size_t>(std::min<std::uint64_t>(length, size - offset));
-  STRATA_ASSIGN(const std::shared_ptr<store::BlobReader> reader, Open(waiting, digest));
-  if (reader->size() != size) {
-    return Fail(
-        Unreadable(*blobs_, digest,
-                   "it has " + std::to_string(reader->size()) + " bytes, and the tree says " + std::to_string(size)));
+  STRATA_ASSIGN(const OpenBlobRef open, Open(waiting, digest));
+  store::BlobReader& reader = *open->reader;
+  // Who comes again after a failure finds what the store has then: a reader may remember that it failed.
+  const auto failed = [&](std::string_view why) {
+    readers_.Drop(digest, open);
+    return Fail(Unreadable(*blobs_, digest, why));
+  };
+  if (reader.size() != size) {
+    return failed("it has " + std::to_string(reader.size()) + " bytes, and the tree says " + std::to_string(size));
   }
   absl::InlinedVector<store::BlobBytes, 8> pieces;
   for (std::size_t done = 0; done < length;) {
-    auto piece = reader->Pin(waiting, offset + done, length - done);
+    auto piece = reader.Pin(waiting, offset + done, length - done);
     if (!piece) {
       if (piece.error().code() == Errc::kWouldBlock) return Fail(piece.error());
-      return Fail(Unreadable(*blobs_, digest, piece.error().message()));
+      return failed(piece.error().message());
     }
-    if (piece->bytes.empty()) return Fail(Unreadable(*blobs_, digest, "it ends before its end"));
+    if (piece->bytes.empty()) return failed("it ends before its end");
+    if (piece->bytes.size() > length - done) piece->bytes = piece->bytes.first(length - done);
     done += piece->bytes.size();
     pieces.push_back(std::move(*piece));
   }

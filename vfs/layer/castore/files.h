@@ -22,12 +22,14 @@ class Files {
   // message, for a blob that is missing, damaged, or not of `size`. After a failure the sink has got nothing.
   Result<std::size_t> Read(const Waiting& waiting, const store::Digest& digest, std::uint64_t size,
                            std::uint64_t offset, std::size_t length, ReadSink& sink);
-  Result<std::shared_ptr<store::BlobReader>> Open(const Waiting& waiting, const store::Digest& digest);
 
  private:
   struct OpenBlob {
     std::shared_ptr<store::BlobReader> reader;
   };
+  using OpenBlobRef = std::shared_ptr<const OpenBlob>;
+
+  Result<OpenBlobRef> Open(const Waiting& waiting, const store::Digest& digest);
 
   const std::shared_ptr<store::BlobService> blobs_;
   Recent<store::Digest, OpenBlob> readers_;

@@ -9,12 +9,25 @@ namespace {
 
 constexpr std::uint64_t kLargestTree = std::uint64_t{1} << 54;
 
+bool Fits(const store::Directory& directory, std::uint64_t edge_size, Span span) {
+  switch (span) {
+    case Span::kDense:
+      return edge_size == directory.Size(store::SizeRule::kDocumented);
+    case Span::kHalf:
+      return edge_size == directory.Size(store::SizeRule::kDoubled);
+    default:
+      return directory.MayHaveSize(edge_size);
+  }
+}
+
 }  // namespace
 
 Result<NumberedDirectory> NumberedDirectory::Make(store::Directory directory, std::uint64_t edge_size, Span span) {
-  const bool fits =
-      span == Span::kHalf ? directory.Size(store::SizeRule::kDoubled) == edge_size : directory.MayHaveSize(edge_size);
-  if (!fits || edge_size >= kLargestTree) {
+  if (edge_size >= kLargestTree) {
+    return Fail(Errc::kCorrupt, "the edge to directory " + directory.digest().Text() + " says " +
+                                    std::to_string(edge_size) + " nodes, more than any tree has");
+  }
+  if (!Fits(directory, edge_size, span)) {
     return Fail(Errc::kCorrupt, "directory " + directory.digest().Text() + " holds " +
                                     std::to_string(directory.Size(store::SizeRule::kDocumented)) +
                                     " nodes, and the edge to it says " + std::to_string(edge_size));
@@ -25,7 +38,7 @@ Result<NumberedDirectory> NumberedDirectory::Make(store::Directory directory, st
   for (std::size_t i = 0; i < made.directory_.count(); ++i) {
     const store::Directory::Entry entry = made.directory_.At(i);
     if (entry.kind != store::NodeKind::kDirectory) continue;
-    const std::uint64_t size = entry.size / static_cast<std::uint64_t>(span);
+    const std::uint64_t size = span == Span::kHalf ? entry.size / 2 : entry.size;
     made.subtrees_.push_back({static_cast<std::uint32_t>(i), 1 + i + beneath, size});
     beneath += size;
   }

@@ -12,14 +12,16 @@ namespace strata::vfs::castore {
 
 // How many numbers a tree takes for each that the sizes of its edges count (CA-14).
 enum class Span : std::uint8_t {
-  kSize = 1,  // as many as the size says: dense where sizes are the documented ones, else every second stays unused
-  kHalf = 2,  // half as many: dense where sizes are doubled
+  kUnknown,
+  kLoose,  // as many as the size says, by either rule: some stay unused where sizes are doubled
+  kDense,  // as many as the documented size says, which it must be
+  kHalf,   // half as many as the doubled size says, which it must be: dense too
 };
 
 class NumberedDirectory {
  public:
   // kCorrupt unless the directory may hang on an edge of this size: with one that is too small two files would bear one
-  // number. An edge of 2^54 and more is kCorrupt too.
+  // number. An edge of 2^54 and more is kCorrupt too. `span` is known.
   static Result<NumberedDirectory> Make(store::Directory directory, std::uint64_t edge_size, Span span);
 
   const store::Directory& directory() const { return directory_; }

@@ -1,9 +1,10 @@
-// Recent: what was used lately, within a bound of bytes. Thread-safe: shared by number, so that threads seldom meet.
+// Recent: what was used lately, within a bound of bytes. Thread-safe: divided into shards, so that threads seldom meet.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -16,40 +17,33 @@ namespace strata::vfs::castore {
 template <typename Key, typename Value>
 class Recent {
  public:
-  explicit Recent(std::size_t bytes) : shard_bytes_(bytes / kShards) {}
+  using Pointer = std::shared_ptr<const Value>;
+  explicit Recent(std::size_t bytes) : shard_bytes_(bytes / kShards), large_bytes_(bytes) {}
 
   // Null: it is not there.
-  std::shared_ptr<const Value> Get(const Key& key) {
-    Shard& shard = ShardOf(key);
-    const MutexLock lock(shard.mutex);
-    const auto found = shard.places.find(key);
-    if (found == shard.places.end()) return nullptr;
-    if (found->second != shard.items.begin()) shard.items.splice(shard.items.begin(), shard.items, found->second);
-    return found->second->value;
+  Pointer Get(const Key& key) {
+    if (Pointer found = ShardOf(key).Get(key)) return found;
+    return has_large_.load(std::memory_order_relaxed) ? large_.Get(key) : nullptr;
   }
-  // What is there under the key by now: another thread may have been first. One that is larger than a shard is not
-  // kept, unless it is alone.
-  std::shared_ptr<const Value> Put(const Key& key, std::shared_ptr<const Value> value, std::size_t bytes) {
-    Shard& shard = ShardOf(key);
-    const MutexLock lock(shard.mutex);
-    const auto [place, added] = shard.places.try_emplace(key);
-    if (!added) return place->second->value;
-    shard.items.push_front({key, value, bytes + sizeof(Item) + sizeof(Key) + sizeof(void*)});
-    place->second = shard.items.begin();
-    shard.bytes += shard.items.front().bytes;
-    while (shard.bytes > shard_bytes_ && shard.items.size() > 1) {
-      shard.bytes -= shard.items.back().bytes;
-      shard.places.erase(shard.items.back().key);
-      shard.items.pop_back();
-    }
-    return value;
+  // What is there under the key by now: another thread may have been first. What no shard could hold is kept beside
+  // others of its kind, within the same bound once more, and at least the last one.
+  Pointer Put(const Key& key, Pointer value, std::size_t bytes) {
+    bytes += sizeof(Item) + sizeof(Key) + sizeof(void*);
+    if (bytes <= shard_bytes_) return ShardOf(key).Put(key, std::move(value), bytes, shard_bytes_);
+    has_large_.store(true, std::memory_order_relaxed);
+    return large_.Put(key, std::move(value), bytes, large_bytes_);
+  }
+  // Forgets it, unless another one has its place by now.
+  void Drop(const Key& key, const Pointer& value) {
+    ShardOf(key).Drop(key, value);
+    if (has_large_.load(std::memory_order_relaxed)) large_.Drop(key, value);
   }
 
  private:
   static constexpr std::size_t kShards = 8;
   struct Item {
     Key key;
-    std::shared_ptr<const Value> value;
+    Pointer value;
     std::size_t bytes = 0;
   };
   struct Shard {
@@ -57,12 +51,46 @@ class Recent {
     std::list<Item> items STRATA_GUARDED_BY(mutex);  // the one used last first
     absl::flat_hash_map<Key, typename std::list<Item>::iterator> places STRATA_GUARDED_BY(mutex);
     std::size_t bytes STRATA_GUARDED_BY(mutex) = 0;
+
+    Pointer Get(const Key& key) STRATA_EXCLUDES(mutex) {
+      const MutexLock lock(mutex);
+      const auto found = places.find(key);
+      if (found == places.end()) return nullptr;
+      if (found->second != items.begin()) items.splice(items.begin(), items, found->second);
+      return found->second->value;
+    }
+    Pointer Put(const Key& key, Pointer value, std::size_t size, std::size_t most) STRATA_EXCLUDES(mutex) {
+      std::list<Item> dropped;  // freed without the lock
+      const MutexLock lock(mutex);
+      const auto [place, added] = places.try_emplace(key);
+      if (!added) return place->second->value;
+      items.push_front({key, value, size});
+      place->second = items.begin();
+      bytes += size;
+      while (bytes > most && items.size() > 1) {
+        bytes -= items.back().bytes;
+        places.erase(items.back().key);
+        dropped.splice(dropped.begin(), items, std::prev(items.end()));
+      }
+      return value;
+    }
+    void Drop(const Key& key, const Pointer& value) STRATA_EXCLUDES(mutex) {
+      std::list<Item> dropped;
+      const MutexLock lock(mutex);
+      const auto found = places.find(key);
+      if (found == places.end() || found->second->value != value) return;
+      bytes -= found->second->bytes;
+      dropped.splice(dropped.begin(), items, found->second);
+      places.erase(found);
+    }
   };
 
   Shard& ShardOf(const Key& key) { return shards_[absl::Hash<Key>()(key) % kShards]; }
 
-  const std::size_t shard_bytes_;
+  const std::size_t shard_bytes_, large_bytes_;
   std::array<Shard, kShards> shards_;
+  Shard large_;
+  std::atomic<bool> has_large_{false};
 };
 
 }  // namespace strata::vfs::castore

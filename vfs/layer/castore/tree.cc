@@ -10,28 +10,30 @@ constexpr std::size_t kFewEntries = 4096;
 
 }  // namespace
 
-Tree::Tree(std::shared_ptr<store::DirectoryService> service, TreeRoot root, std::size_t bytes)
+Tree::Tree(std::shared_ptr<store::DirectoryService> service, TreeRoot root, Directories& kept, std::uint64_t first_id)
     : service_(std::move(service)),
       root_(std::move(root)),
-      kept_(bytes),
-      span_(root_.attributes ? 0 : static_cast<std::uint8_t>(Span::kSize)) {}
+      kept_(kept),
+      first_id_(first_id),
+      span_(root_.attributes ? Span::kUnknown : Span::kLoose) {}
 
 // The root's own size tells by which rule the tree was written: the one is twice the other wherever there are nodes.
 Result<Span> Tree::SpanOf(const store::Directory& root_directory) const {
-  if (!root_.attributes) return Span::kSize;
+  if (!root_.attributes) return Span::kLoose;
   const std::uint64_t nodes = root_.attributes->nodes();
   if (root_.node.size == root_directory.Size(store::SizeRule::kDocumented) && nodes == root_.node.size + 1) {
-    return Span::kSize;
+    return Span::kDense;
   }
   if (root_.node.size == root_directory.Size(store::SizeRule::kDoubled) && nodes == root_.node.size / 2 + 1) {
     return Span::kHalf;
   }
-  return Fail(Errc::kCorrupt, "the attributes are of " + std::to_string(nodes) + " nodes, and the tree " +
-                                  root_.node.digest.Text() + " has a size of " + std::to_string(root_.node.size));
+  return Fail(Errc::kIo, "the attributes " + root_.attributes_from + " are of " + std::to_string(nodes) +
+                             " nodes, and the tree " + root_.node.digest.Text() + " has a size of " +
+                             std::to_string(root_.node.size));
 }
 
 Result<OpenDirectoryRef> Tree::Load(const Waiting& waiting, const Place& place) {
-  if (auto kept = kept_.Get(place.number)) return kept;
+  if (auto kept = Kept(place.number)) return kept;
   const store::Digest& digest = place.node.digest;
   auto got = service_->Get(waiting, digest);
   if (!got) {
@@ -44,16 +46,18 @@ Result<OpenDirectoryRef> Tree::Load(const Waiting& waiting, const Place& place) 
                                "; strata store verify tells what else is missing");
   }
   if (!waiting.may_block && (*got)->count() > kFewEntries) return Fail(Errc::kWouldBlock);
-  auto span = static_cast<Span>(span_.load(std::memory_order_relaxed));
-  if (place.number == 0) {
+  Span span = span_.load(std::memory_order_relaxed);
+  if (span == Span::kUnknown) {
+    // Only the root tells, and is read before all else.
+    if (place.number != 0) return Fail(Errc::kServerFault, "a directory was read before the root of its tree");
     STRATA_ASSIGN(span, SpanOf(**got));
-    span_.store(static_cast<std::uint8_t>(span), std::memory_order_relaxed);
+    span_.store(span, std::memory_order_relaxed);
   }
   auto content = NumberedDirectory::Make(std::move(**got), place.node.size, span);
   if (!content) return Fail(Errc::kIo, service_->Describe() + ": " + std::string(content.error().message()));
   auto opened = std::make_shared<const OpenDirectory>(place.number, place.parent, std::move(*content));
   const std::size_t bytes = sizeof(OpenDirectory) + opened->content.Footprint();
-  return kept_.Put(place.number, std::move(opened), bytes);
+  return kept_.Put(first_id_ + place.number, std::move(opened), bytes);
 }
 
 Place Tree::PlaceAt(const OpenDirectory& directory, std::size_t index) {
@@ -61,9 +65,10 @@ Place Tree::PlaceAt(const OpenDirectory& directory, std::size_t index) {
           directory.content.directory().At(index).node()};
 }
 
-Result<OpenDirectoryRef> Tree::Descend(const Waiting& waiting, std::uint64_t number, std::string* path) {
+template <typename Loading>
+Result<OpenDirectoryRef> Tree::Descend(std::uint64_t number, std::string* path, Loading load) {
   if (number == 0 || number >= end()) return Fail(Errc::kStale);
-  STRATA_ASSIGN(OpenDirectoryRef directory, Load(waiting, Place{0, 0, root_.node}));
+  STRATA_ASSIGN(OpenDirectoryRef directory, load(Place{0, 0, root_.node}));
   for (;;) {
     const NumberedDirectory& content = directory->content;
     const std::size_t index = content.IndexAt(number - directory->number);
@@ -74,13 +79,14 @@ Result<OpenDirectoryRef> Tree::Descend(const Waiting& waiting, std::uint64_t num
     if (at == number) return directory;
     // What is no directory has nothing beneath it.
     if (entry.kind != store::NodeKind::kDirectory) return Fail(Errc::kStale);
-    STRATA_ASSIGN(directory, Load(waiting, Place{at, directory->number, entry.node()}));
+    STRATA_ASSIGN(directory, load(Place{at, directory->number, entry.node()}));
   }
 }
 
 Result<Place> Tree::Find(const Waiting& waiting, std::uint64_t number, std::uint64_t near) {
   if (number == 0) return Place{0, 0, root_.node};
-  if (const OpenDirectoryRef directory = near < number ? kept_.Get(near) : nullptr) {
+  if (number >= end()) return Fail(Errc::kStale);
+  if (const OpenDirectoryRef directory = near < number ? Kept(near) : nullptr) {
     // A number has one place, so that where it stands it is.
     const NumberedDirectory& content = directory->content;
     const std::size_t index = content.IndexAt(number - near);
@@ -88,12 +94,14 @@ Result<Place> Tree::Find(const Waiting& waiting, std::uint64_t number, std::uint
       return PlaceAt(*directory, index);
     }
   }
-  STRATA_ASSIGN(const OpenDirectoryRef directory, Descend(waiting, number, nullptr));
+  STRATA_ASSIGN(const OpenDirectoryRef directory,
+                Descend(number, nullptr, [&](const Place& place) { return Load(waiting, place); }));
   return PlaceAt(*directory, directory->content.IndexAt(number - directory->number));
 }
 
 Result<OpenDirectoryRef> Tree::Open(const Waiting& waiting, std::uint64_t number) {
-  if (auto kept = kept_.Get(number)) return kept;
+  if (number >= end()) return Fail(Errc::kStale);
+  if (auto kept = Kept(number)) return kept;
   STRATA_ASSIGN(const Place place, Find(waiting, number));
   if (place.node.kind != store::NodeKind::kDirectory) return Fail(Errc::kNotDirectory);
   return Load(waiting, place);
@@ -108,7 +116,19 @@ Result<Place> Tree::Lookup(const OpenDirectory& directory, std::string_view name
 
 Result<std::string> Tree::PathOf(const Waiting& waiting, std::uint64_t number) {
   std::string path;
-  if (number != 0) STRATA_TRY(Descend(waiting, number, &path));
+  if (number == 0) return path;
+  STRATA_TRY(Descend(number, &path, [&](const Place& place) { return Load(waiting, place); }));
+  return path;
+}
+
+std::string Tree::KnownPathOf(std::uint64_t number) {
+  std::string path;
+  if (number == 0) return path;
+  const auto found = Descend(number, &path, [&](const Place& place) -> Result<OpenDirectoryRef> {
+    if (auto kept = Kept(place.number)) return kept;
+    return Fail(Errc::kNotFound);
+  });
+  if (!found) path += path.empty() ? "..." : "/...";
   return path;
 }
 

@@ -1,0 +1,579 @@
+// A workspace over layers that hold nothing at hand: each directory, each file and each attribute has to come from
+// elsewhere (base/fetch.h), may not come, and may have to come again.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "subject.h"
+#include "vfs/check/check.h"
+
+namespace strata::vfs::testing {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr std::chrono::seconds kWaitLimit{30};
+
+// What layers do not have at hand comes from here when somebody delivers it.
+class FarStore {
+ public:
+  // Nothing: it is at hand. Else as base/fetch.h has it.
+  Result<void> Want(const OpContext& context, const std::string& key) {
+    std::shared_ptr<Fetch> fetch;
+    {
+      const MutexLock lock(mutex_);
+      if (at_hand_.contains(key)) return {};
+      // A failure is told to each that waited for it, once.
+      if (context.fetch != nullptr && *context.fetch && (*context.fetch)->key() == key && (*context.fetch)->done()) {
+        STRATA_TRY(std::exchange(*context.fetch, nullptr)->result());
+      }
+      std::shared_ptr<Fetch>& under_way = under_way_[key];
+      if (under_way == nullptr) {
+        under_way = std::make_shared<Fetch>(key);
+        ++started_;
+      }
+      fetch = under_way;
+      if (context.fetch == nullptr && context.may_block) {
+        ++waits_;
+        wanted_.push_back(fetch);
+        changed_.NotifyOne();
+      }
+    }
+    if (context.fetch != nullptr) {
+      *context.fetch = fetch;
+      return Fail(Errc::kWouldBlock);
+    }
+    if (!context.may_block) return Fail(Errc::kWouldBlock);
+    if (!fetch->WaitFor(kWaitLimit)) return Fail(Errc::kServerFault, "nobody brought " + key);
+    return fetch->result();
+  }
+
+  // Brings what the fetch is for, or fails it.
+  void Deliver(Fetch& fetch) {
+    Result<void> result;
+    {
+      const MutexLock lock(mutex_);
+      if (fail_the_first_time && failed_.insert(fetch.key()).second) result = Fail(Errc::kIo, "the line is cut");
+      if (result) at_hand_.insert(fetch.key());
+      under_way_.erase(fetch.key());
+    }
+    fetch.Complete(std::move(result));
+  }
+
+  // Nothing is at hand any more.
+  void Forget() {
+    const MutexLock lock(mutex_);
+    at_hand_.clear();
+  }
+  // Different things that were fetched.
+  int started() const {
+    const MutexLock lock(mutex_);
+    return started_;
+  }
+  // Calls that waited themselves.
+  int waits() const {
+    const MutexLock lock(mutex_);
+    return waits_;
+  }
+  // Things whose first fetch failed.
+  int failures() const {
+    const MutexLock lock(mutex_);
+    return static_cast<int>(failed_.size());
+  }
+
+  bool fail_the_first_time = false;  // set while nothing is under way
+
+ private:
+  // Delivers to those who wait themselves.
+  void Carry(const std::stop_token& stop) {
+    for (;;) {
+      std::shared_ptr<Fetch> fetch;
+      {
+        const MutexLock lock(mutex_);
+        while (wanted_.empty() && !stop.stop_requested()) changed_.Wait(mutex_);
+        if (wanted_.empty()) return;
+        fetch = std::move(wanted_.back());
+        wanted_.pop_back();
+      }
+      if (!fetch->done()) Deliver(*fetch);
+    }
+  }
+
+  mutable Mutex mutex_;
+  CondVar changed_;
+  std::set<std::string> at_hand_ STRATA_GUARDED_BY(mutex_), failed_ STRATA_GUARDED_BY(mutex_);
+  std::map<std::string, std::shared_ptr<Fetch>> under_way_ STRATA_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Fetch>> wanted_ STRATA_GUARDED_BY(mutex_);
+  int started_ STRATA_GUARDED_BY(mutex_) = 0, waits_ STRATA_GUARDED_BY(mutex_) = 0;
+  std::jthread carrier_{[this](const std::stop_token& stop) {
+    const std::stop_callback wake(stop, [this] {
+      const MutexLock lock(mutex_);
+      changed_.NotifyAll();
+    });
+    Carry(stop);
+  }};
+};
+
+// What `inner` holds, once it has come.
+class FetchingLayer final : public Layer {
+ public:
+  FetchingLayer(std::unique_ptr<Layer> inner, FarStore& store, std::string name, LayerTraits traits)
+      : inner_(std::move(inner)), store_(store), name_(std::move(name)), traits_(std::move(traits)) {}
+
+  const LayerTraits& Traits() const override { return traits_; }
+  LayerNode Root() const override { return inner_->Root(); }
+  Result<LayerStat> Stat(const OpContext& context, const LayerNode& node) override {
+    STRATA_TRY(Want(context, "attributes", node.id));
+    return inner_->Stat(context, node);
+  }
+  Result<LayerStat> Lookup(const OpContext& context, const LayerNode& directory, std::string_view name) override {
+    STRATA_TRY(Want(context, "directory", directory.id));
+    STRATA_ASSIGN(LayerStat found, inner_->Lookup(context, directory, name));
+    STRATA_TRY(Want(context, "attributes", found.node.id));
+    return found;
+  }
+  Result<void> ReadDirectory(const OpContext& context, const LayerNode& directory,
+                             const std::function<bool(const LayerEntry&)>& visit) override {
+    STRATA_TRY(Want(context, "directory", directory.id));
+    return inner_->ReadDirectory(context, directory, visit);
+  }
+  Result<std::size_t> Read(const OpContext& context, const LayerNode& node, std::uint64_t offset, std::size_t length,
+                           const LayerVersion* expected, ReadSink& sink) override {
+    STRATA_TRY(Want(context, "file", node.id));
+    return inner_->Read(context, node, offset, length, expected, sink);
+  }
+  Result<std::string> ReadLink(const OpContext& context, const LayerNode& node) override {
+    STRATA_TRY(Want(context, "target", node.id));
+    return inner_->ReadLink(context, node);
+  }
+  Result<std::string> PathOf(const OpContext& context, const LayerNode& node) override {
+    STRATA_TRY(Want(context, "path", node.id));
+    return inner_->PathOf(context, node);
+  }
+  Result<std::vector<std::string>> ListXattr(const OpContext& context, const LayerNode& node) override {
+    STRATA_TRY(Want(context, "xattrs", node.id));
+    return inner_->ListXattr(context, node);
+  }
+  Result<std::string> GetXattr(const OpContext& context, const LayerNode& node, std::string_view name) override {
+    STRATA_TRY(Want(context, "xattrs", node.id));
+    return inner_->GetXattr(context, node, name);
+  }
+  std::string Describe() const override { return name_; }
+
+ private:
+  Result<void> Want(const OpContext& context, const char* what, std::uint64_t id) {
+    return store_.Want(context, name_ + ' ' + what + ' ' + std::to_string(id));
+  }
+
+  const std::unique_ptr<Layer> inner_;
+  FarStore& store_;
+  const std::string name_;
+  const LayerTraits traits_;
+};
+
+// How the layers of a world are.
+struct Manner {
+  std::string name;
+  bool far = true;
+  bool immutable = true;
+  std::size_t memory_bytes = 16 << 20;
+};
+void PrintTo(const Manner& manner, std::ostream* out) { *out << manner.name; }
+const Manner kPlain{"Plain", false};
+const Manner kFar{"Far"};
+const Manner kFarAndChanging{"FarAndChanging", true, false};
+const Manner kFarAndForgotten{"FarAndForgotten", true, true, 4096};
+
+// A workspace over two layers, and the client that parks.
+class World : public FileSystemHolder {
+ public:
+  explicit World(const Manner& manner) : manner_(manner) {
+    std::filesystem::create_directories(none_);
+    EXPECT_OK(InitWorkspace(Env::System(), path_, {{.path = none_, .markers = {}}}, 4 << 20));
+    options_ = TestOptions();
+    options_.layer_recheck_ns = 0;
+    options_.memory_bytes = manner.memory_bytes;
+    if (manner.memory_bytes < 1 << 20) options_.whole_directory_names = options_.whole_file_extents = 1;
+    client.Parks([this](Fetch& fetch) {
+      if (give_up_at != 0 && --give_up_at == 0) return false;
+      store.Deliver(fetch);
+      return true;
+    });
+    Open();
+  }
+
+  FileSystem& fs() override { return *workspace_; }
+  Workspace& workspace() { return *workspace_; }
+  // Nothing is in memory, nor at hand, afterwards.
+  void Reopen() {
+    workspace_.reset();
+    store.Forget();
+    Open();
+  }
+  std::vector<std::string> Check() {
+    workspace_.reset();
+    std::vector<std::string> lines;
+    const auto report = CheckWorkspaceOver(Env::System(), path_, Layers(), {});
+    EXPECT_OK(report);
+    if (report) {
+      for (const Finding& finding : report->findings) lines.push_back(finding.where + ": " + finding.what);
+      EXPECT_EQ(report->damage, 0u);
+    }
+    Open();
+    return lines;
+  }
+
+  FarStore store;
+  Client client{*this};
+  Client waiting{*this};  // does not park: the layer waits itself
+  int give_up_at = 0;     // the number of the parking at which a call is given up; 0: none
+
+ private:
+  std::vector<std::unique_ptr<Layer>> Layers() {
+    const Tree high{DirNode("d"),
+                    WithXattrs(FileNode("d/high", "high", 0644, 1, 1), {{"user.of", "high"}}),
+                    DirNode("d/sub"),
+                    FileNode("d/sub/x", "x"),
+                    WhiteoutNode("d/hidden"),
+                    FileNode("top", "top")};
+    const Tree low{WithXattrs(DirNode("d", 0777), {{"user.of", "low"}}),
+                   FileNode("d/low", Pattern(10'000, 1)),
+                   FileNode("d/hidden", "hidden"),
+                   DirNode("d/sub"),
+                   FileNode("d/sub/y", "y"),
+                   DirNode("d/sub/deep"),
+                   FileNode("d/sub/deep/z", "zzz", 0600),
+                   SymlinkNode("d/s", "target"),
+                   DirNode("empty"),
+                   DirNode("full"),
+                   FileNode("full/one", "1"),
+                   DirNode("full/dir"),
+                   FileNode("full/dir/two", "2"),
+                   FileNode("twice", "2"),
+                   LinkNode("d/again", "twice"),
+                   FileNode("no", "no", 0000)};
+    std::vector<std::unique_ptr<Layer>> layers;
+    for (const Tree* tree : {&high, &low}) {
+      auto layer = MakeLayer(*tree);
+      if (manner_.far) {
+        layer = std::make_unique<FetchingLayer>(std::move(layer), store, tree == &high ? "high" : "low",
+                                                LayerTraits{.immutable = manner_.immutable});
+      }
+      layers.push_back(std::move(layer));
+    }
+    return layers;
+  }
+  void Open() {
+    auto opened = Workspace::OpenOver(Env::System(), path_, Layers(), options_);
+    ASSERT_OK(opened);
+    workspace_ = std::move(*opened);
+  }
+
+  const Manner manner_;
+  TempFolder folder_;
+  const std::string path_ = folder_.path() + "/workspace", none_ = folder_.path() + "/none";
+  WorkspaceOptions options_;
+  std::unique_ptr<Workspace> workspace_;
+};
+
+std::string Words(const std::vector<std::string>& words) {
+  std::string all;
+  for (const std::string& word : words) all += word + ' ';
+  return all;
+}
+
+// All but the times, which differ from one world to the other where something was changed.
+std::string Line(const Attributes& a) {
+  return std::to_string(a.ino.value) + " type " + std::to_string(static_cast<int>(a.type)) + " mode " +
+         std::to_string(a.mode) + " nlink " + std::to_string(a.nlink) + " owner " + std::to_string(a.uid) + '.' +
+         std::to_string(a.gid) + " size " + std::to_string(a.size) + " used " + std::to_string(a.used);
+}
+
+// A result as text: its value, or the name of its error.
+std::string Told(const Result<void>& result) {
+  return result ? std::string("done") : std::string(ErrcName(result.error().code()));
+}
+template <typename T>
+std::string Told(const Result<T>& result) {
+  if (!result) return std::string(ErrcName(result.error().code()));
+  if constexpr (std::is_convertible_v<T, std::string>) {
+    return *result;
+  } else if constexpr (std::is_same_v<T, Attributes>) {
+    return Line(*result);
+  } else if constexpr (std::is_same_v<T, Entry>) {
+    return Line(result->attributes);
+  } else if constexpr (std::is_same_v<T, ObjectId>) {
+    return std::to_string(result->ino.value);
+  } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+    return Words(*result);
+  } else {
+    return std::to_string(*result);
+  }
+}
+
+std::string ToldListing(Result<std::vector<Listed>> listed) {
+  if (!listed) return std::string(ErrcName(listed.error().code()));
+  std::set<std::string> lines;
+  for (const Listed& entry : *listed)
+    lines.insert(entry.name + ' ' + (entry.attributes ? Line(*entry.attributes) : std::to_string(entry.id.ino.value)));
+  return Words({lines.begin(), lines.end()});
+}
+
+// The whole tree as `client` sees it, and how it differs from the layers.
+std::string ImageOf(World& world, Client& client) {
+  std::string image;
+  std::vector<std::string> pending{""};
+  while (!pending.empty()) {
+    const std::string path = std::move(pending.back());
+    pending.pop_back();
+    const auto entry = client.Walk(path);
+    image += '/' + path + ": " + Told(entry) + ' ';
+    if (entry) {
+      image += Told(client.ListXattr(entry->id));
+      if (entry->attributes.type == FileType::kRegular) image += Told(client.ReadAll(entry->id));
+      if (entry->attributes.type == FileType::kSymlink) image += Told(client.ReadLink(entry->id));
+      if (entry->attributes.type == FileType::kDirectory) {
+        const auto names = client.List(path);
+        image += Told(names);
+        for (const std::string& name : names.value_or(std::vector<std::string>()))
+          pending.push_back(path.empty() ? name : path + '/' + name);
+      }
+    }
+    image += '\n';
+  }
+  return image + Words(ChangeLines(world.workspace())) + Words(ConflictLines(world.workspace()));
+}
+
+struct Step {
+  const char* name;
+  std::function<std::string(World&, Client&)> run;
+};
+
+// Every operation of FileSystem that looks, one after the other over the same tree.
+std::vector<Step> Questions() {
+  return {
+      {"getattr", [](World&, Client& c) { return Told(c.Stat("")); }},
+      {"lookup", [](World&, Client& c) { return Told(c.Walk("d/sub/deep/z")); }},
+      {"lookup of a merged directory", [](World&, Client& c) { return Told(c.Walk("d/sub")); }},
+      {"lookup of what is not there", [](World&, Client& c) { return Told(c.Walk("d/missing")); }},
+      {"lookup of what is hidden", [](World&, Client& c) { return Told(c.Walk("d/hidden")); }},
+      {"lookup above",
+       [](World&, Client& c) {
+         const auto sub = c.Id("d/sub");
+         return sub ? Told(c.Lookup(*sub, "..")) : Told(sub);
+       }},
+      {"access",
+       [](World&, Client& c) {
+         const auto id = c.Id("d/low");
+         Client user = c.As(User(1000, 1000));
+         return id ? Told(user.Access(*id)) : Told(id);
+       }},
+      {"readlink", [](World&, Client& c) { return Told(c.ReadLinkAt("d/s")); }},
+      {"readlink of a file", [](World&, Client& c) { return Told(c.ReadLinkAt("d/low")); }},
+      {"read", [](World&, Client& c) { return Told(c.ReadFile("d/low")); }},
+      {"read of a part",
+       [](World&, Client& c) -> std::string {
+         const auto id = c.Id("d/low");
+         if (!id) return Told(id);
+         const auto read = c.Read(*id, 9990, 100);
+         return read ? read->data + (read->eof ? " eof" : "") : std::string(ErrcName(read.error().code()));
+       }},
+      {"read of a link", [](World&, Client& c) { return Told(c.ReadFile("d/again")); }},
+      {"readdirplus",
+       [](World&, Client& c) {
+         const auto id = c.Id("d");
+         return id ? ToldListing(c.ListAll(*id, 3)) : Told(id);
+       }},
+      {"readdir",
+       [](World&, Client& c) {
+         const auto id = c.Id("d/sub");
+         return id ? ToldListing(c.ListAll(*id, 2, false)) : Told(id);
+       }},
+      {"listxattr", [](World&, Client& c) { return Told(c.ListXattrAt("d/high")); }},
+      {"getxattr", [](World&, Client& c) { return Told(c.GetXattrAt("d/high", "user.of")); }},
+      {"getxattr of what has none", [](World&, Client& c) { return Told(c.GetXattrAt("d/low", "user.of")); }},
+  };
+}
+
+// And every one that changes something.
+std::vector<Step> Orders() {
+  return {
+      {"chmod", [](World&, Client& c) { return Told(c.Chmod("d/sub/deep/z", 0640)); }},
+      {"chown of a directory", [](World&, Client& c) { return Told(c.Chown("d/sub", 7, 8)); }},
+      {"chmod of a link", [](World&, Client& c) { return Told(c.Chmod("d/again", 0611)); }},
+      {"truncate", [](World&, Client& c) { return Told(c.Truncate("d/low", 9000)); }},
+      {"write", [](World&, Client& c) { return Told(c.WriteAt("d/low", 5000, "in the middle")); }},
+      {"write by who may not",
+       [](World&, Client& c) {
+         const auto id = c.Id("d/high");
+         Client user = c.As(User(1000, 1000));
+         return id ? Told(user.Write(*id, 0, "no")) : Told(id);
+       }},
+      {"create", [](World&, Client& c) { return Told(c.MakeFile("d/sub/deep/new")); }},
+      {"create of what is there", [](World&, Client& c) { return Told(c.MakeFile("d/sub/y")); }},
+      {"create over what is hidden", [](World&, Client& c) { return Told(c.WriteFile("d/hidden", "shown")); }},
+      {"mkdir", [](World&, Client& c) { return Told(c.Mkdir("d/sub/made")); }},
+      {"symlink", [](World&, Client& c) { return Told(c.Symlink("x", "d/sub/link")); }},
+      {"mknod",
+       [](World&, Client& c) {
+         const auto id = c.Id("d/sub");
+         return id ? Told(c.MakeNode(*id, "fifo", FileType::kFifo, {})) : Told(id);
+       }},
+      {"rename", [](World&, Client& c) { return Told(c.RenameAt("d/low", "d/sub/deep/moved")); }},
+      {"rename over another", [](World&, Client& c) { return Told(c.RenameAt("d/high", "d/sub/y")); }},
+      {"rename of a directory", [](World&, Client& c) { return Told(c.RenameAt("d/sub", "full/sub")); }},
+      {"rename over a directory", [](World&, Client& c) { return Told(c.RenameAt("d/sub/deep", "empty")); }},
+      {"rename over a full directory", [](World&, Client& c) { return Told(c.RenameAt("empty", "full")); }},
+      {"remove", [](World&, Client& c) { return Told(c.Unlink("d/sub/x")); }},
+      {"remove of what is not there", [](World&, Client& c) { return Told(c.Unlink("d/missing")); }},
+      {"rmdir", [](World&, Client& c) { return Told(c.Rmdir("empty")); }},
+      {"rmdir of a full directory", [](World&, Client& c) { return Told(c.Rmdir("d/sub")); }},
+      {"link", [](World&, Client& c) { return Told(c.LinkAt("d/sub/deep/z", "d/z")); }},
+      {"remove of a link", [](World&, Client& c) { return Told(c.Unlink("twice")); }},
+      {"commit",
+       [](World&, Client& c) {
+         const auto id = c.Id("d/low");
+         return id ? Told(c.Commit(*id)) : Told(id);
+       }},
+  };
+}
+
+class FetchingLayers : public ::testing::TestWithParam<Manner> {};
+
+// Runs all steps in one world and says what each told.
+std::vector<std::string> RunAll(World& world, Client& client) {
+  std::vector<std::string> told;
+  // What is to be found has been changed in between; what has been renamed is no longer found.
+  for (const auto& steps : {Questions(), Orders(), Questions(), Orders()}) {
+    for (const Step& step : steps) told.push_back(step.name + (": " + step.run(world, client)));
+  }
+  told.push_back(ImageOf(world, client));
+  return told;
+}
+
+TEST_P(FetchingLayers, EveryOperationGivesWhatItGivesOverPlainLayers) {
+  World plain(kPlain), far(GetParam());
+  const auto expected = RunAll(plain, plain.client);
+  EXPECT_EQ(RunAll(far, far.client), expected);
+  EXPECT_GT(far.client.parked(), 50u);
+  EXPECT_EQ(plain.client.parked(), 0u);
+  const auto check = plain.Check();
+  EXPECT_EQ(far.Check(), check);
+  plain.Reopen();
+  far.Reopen();
+  EXPECT_EQ(ImageOf(far, far.client), ImageOf(plain, plain.client));
+}
+
+TEST_P(FetchingLayers, ACallThatTakesNoFetchAndMayWaitHasTheLayerWait) {
+  World plain(kPlain), far(GetParam());
+  EXPECT_EQ(RunAll(far, far.waiting), RunAll(plain, plain.waiting));
+  EXPECT_GT(far.store.waits(), 50);
+  EXPECT_EQ(far.client.parked(), 0u);
+  EXPECT_EQ(far.waiting.parked(), 0u);
+}
+
+TEST_P(FetchingLayers, ACallParksOnceForEachThingItLacks) {
+  World far(GetParam());
+  for (const auto& steps : {Questions(), Orders()}) {
+    for (const Step& step : steps) {
+      SCOPED_TRACE(step.name);
+      far.store.Forget();
+      const std::uint64_t parked = far.client.parked();
+      const int started = far.store.started();
+      step.run(far, far.client);
+      EXPECT_EQ(far.client.parked() - parked, static_cast<std::uint64_t>(far.store.started() - started));
+    }
+  }
+}
+
+// Wherever a call is given up, nothing of it is to be seen.
+TEST_P(FetchingLayers, ACallThatHasToComeAgainHasChangedNothing) {
+  for (const auto& steps : {Questions(), Orders()}) {
+    for (const Step& step : steps) {
+      SCOPED_TRACE(step.name);
+      World plain(kPlain), far(GetParam());
+      const std::string before = ImageOf(plain, plain.client);
+      const std::string expected = step.run(plain, plain.client);
+      const std::string after = ImageOf(plain, plain.client);
+      int at = 0;
+      for (bool given_up = true; given_up; ++at) {
+        far.Reopen();
+        far.give_up_at = at + 1;
+        const std::string told = step.run(far, far.client);
+        given_up = far.give_up_at == 0;
+        far.give_up_at = 0;
+        EXPECT_EQ(told, given_up ? std::string(ErrcName(Errc::kWouldBlock)) : expected) << at;
+        ASSERT_EQ(ImageOf(far, far.waiting), given_up ? before : after) << at;
+      }
+      EXPECT_GT(at, 1) << "it had to wait for something";
+    }
+  }
+}
+
+TEST_P(FetchingLayers, AFailedFetchIsSeenOnceAsAnErrorAndRememberedNowhere) {
+  int failures = 0;
+  for (const auto& steps : {Questions(), Orders()}) {
+    for (const Step& step : steps) {
+      SCOPED_TRACE(step.name);
+      World plain(kPlain), far(GetParam());
+      const std::string expected = step.run(plain, plain.client);
+      far.Reopen();
+      far.store.fail_the_first_time = true;
+      const int failed_before = far.store.failures();
+      int errors = 0;
+      std::string told;
+      while ((told = step.run(far, far.client)) == ErrcName(Errc::kIo) && errors < 100) ++errors;
+      EXPECT_EQ(told, expected);
+      EXPECT_EQ(errors, far.store.failures() - failed_before) << "each failed fetch is one error";
+      failures += errors;
+      far.store.fail_the_first_time = false;
+      EXPECT_EQ(ImageOf(far, far.waiting), ImageOf(plain, plain.client));
+    }
+  }
+  EXPECT_GT(failures, 100);
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, FetchingLayers, ::testing::Values(kFar, kFarAndChanging, kFarAndForgotten),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(FetchingLayersTest, ACallThatMayNotWaitAndTakesNoFetchIsToldToComeWhereItMay) {
+  World far(kFar);
+  EXPECT_CODE(far.workspace().Lookup({.credentials = {}, .may_block = false}, far.client.Root(), "top", nullptr),
+              Errc::kWouldBlock);
+  EXPECT_EQ(far.store.waits(), 0 + far.store.started() - 1) << "all but this one were waited for, by the opening";
+}
+
+TEST(FetchingLayersTest, WhatIsInMemoryIsServedThoughTheStoreIsGone) {
+  World far(kFar);
+  const std::string image = ImageOf(far, far.client);
+  far.store.Forget();
+  const int started = far.store.started();
+  for (const Step& step : Questions()) {
+    if (std::string_view(step.name).starts_with("read") || std::string_view(step.name).ends_with("xattr")) continue;
+    step.run(far, far.client);
+  }
+  EXPECT_OK(far.client.List("d"));
+  EXPECT_OK(far.client.ReadLinkAt("d/s"));
+  EXPECT_EQ(far.store.started(), started) << "an immutable layer is not asked again for what is remembered of it";
+}
+
+TEST(FetchingLayersTest, AThingThatSeveralCallsWantIsFetchedOnce) {
+  World far(kFar);
+  std::vector<std::shared_ptr<Fetch>> fetches(3);
+  const ObjectId root = far.client.Root();
+  for (auto& fetch : fetches) {
+    const OpContext context{.credentials = {}, .may_block = false, .fetch = &fetch};
+    EXPECT_CODE(far.workspace().Lookup(context, root, "top", nullptr), Errc::kWouldBlock);
+    ASSERT_NE(fetch, nullptr);
+    EXPECT_EQ(fetch, fetches[0]);
+  }
+  EXPECT_EQ(fetches[0]->key(), "high directory 1");
+}
+
+}  // namespace
+}  // namespace strata::vfs::testing
