@@ -225,7 +225,7 @@ void AddAccessOptions(CLI::App& command, ServeArguments& arguments) {
   command.add_flag("--insecure-ports", arguments.insecure_ports,
                    "Answer calls from ports of 1024 and above: any local user may then claim to be any user");
   CLI::Option* const read_only =
-      command.add_flag("--read-only", arguments.read_only, "Write nothing, refuse every change");
+      command.add_flag("--read-only", arguments.read_only, "Write nothing to the workspace, refuse every change");
   CLI::Option* const portmap = command
                                    .add_option("--portmap", arguments.portmap,
                                                "auto: as root on port 2049, be found through port 111. off: never")

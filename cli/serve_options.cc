@@ -115,6 +115,8 @@ bool HasIpv6Loopback() {
 
 }  // namespace
 
+std::optional<std::uint64_t> ParseSize(const std::string& text) { return ParseQuantity(text, SizeUnits()); }
+
 std::string ShownHost(const Endpoint& endpoint) {
   const bool v6 = endpoint.address.find(':') != std::string::npos;
   return v6 ? "[" + endpoint.address + "]" : endpoint.address;

@@ -179,6 +179,7 @@ Result<Entry> ControlTree::LookupWithin(const OpContext& context, const ObjectId
     case Kind::kValue:
       return LookupBeneath(context, place, name, directory_after);
     default:
+      STRATA_TRY(volume_->GetAttributes(context, place.object));
       return Fail(Errc::kNotDirectory);
   }
 }

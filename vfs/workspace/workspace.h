@@ -138,6 +138,9 @@ class Workspace : public FileSystem {
   // keeps what must be the same each time (vfs/home.h; "" where nothing is to be kept). Always read-only.
   static Result<std::unique_ptr<Workspace>> OpenAsItIs(Env& env, const LayerSpec& spec, const VolumeKeys& keys,
                                                        const std::string& home, const WorkspaceOptions& options);
+  // The same of a layer that the caller has made.
+  static Result<std::unique_ptr<Workspace>> OpenAsItIs(Env& env, std::unique_ptr<Layer> layer, const VolumeKeys& keys,
+                                                       const WorkspaceOptions& options);
   // Ends with a checkpoint; errors are logged.
   ~Workspace() override = default;
 

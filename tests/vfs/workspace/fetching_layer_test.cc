@@ -70,25 +70,25 @@ class FarStore {
     const MutexLock lock(mutex_);
     at_hand_.clear();
   }
-  // Different things that were fetched; calls that waited themselves; fetches that failed.
+  // Different things that were fetched.
   int started() const {
-    return Locked([&]() STRATA_NO_THREAD_SAFETY_ANALYSIS { return started_; });
+    const MutexLock lock(mutex_);
+    return started_;
   }
+  // Calls that waited themselves.
   int waits() const {
-    return Locked([&]() STRATA_NO_THREAD_SAFETY_ANALYSIS { return waits_; });
+    const MutexLock lock(mutex_);
+    return waits_;
   }
+  // Things whose first fetch failed.
   int failures() const {
-    return Locked([&]() STRATA_NO_THREAD_SAFETY_ANALYSIS { return static_cast<int>(failed_.size()); });
+    const MutexLock lock(mutex_);
+    return static_cast<int>(failed_.size());
   }
 
   bool fail_the_first_time = false;  // set while nothing is under way
 
  private:
-  template <typename F>
-  auto Locked(F get) const {
-    const MutexLock lock(mutex_);
-    return get();
-  }
   // Delivers to those who wait themselves.
   void Carry(const std::stop_token& stop) {
     for (;;) {
@@ -194,7 +194,7 @@ class World : public FileSystemHolder {
  public:
   explicit World(const Manner& manner) : manner_(manner) {
     std::filesystem::create_directories(none_);
-    EXPECT_OK(InitWorkspace(Env::System(), path_, {{none_, {}}}, 4 << 20));
+    EXPECT_OK(InitWorkspace(Env::System(), path_, {{.path = none_, .markers = {}}}, 4 << 20));
     options_ = TestOptions();
     options_.layer_recheck_ns = 0;
     options_.memory_bytes = manner.memory_bytes;

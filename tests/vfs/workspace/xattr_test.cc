@@ -164,7 +164,7 @@ TEST(HostXattrs, OfWhatOutlivedItsOriginAreNone) {
     FileSystem& fs() override { return *workspace; }
     std::unique_ptr<Workspace> workspace;
   } holder;
-  ASSERT_OK(InitWorkspace(Env::System(), path, {{lower, {}}}, 4 << 20));
+  ASSERT_OK(InitWorkspace(Env::System(), path, {{.path = lower, .markers = {}}}, 4 << 20));
   WorkspaceOptions options = TestOptions();
   options.layer_recheck_ns = 0;
   auto opened = Workspace::Open(Env::System(), path, options);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/env.h"
+#include "base/log.h"
 #include "store/open.h"
 #include "vfs/layer/castore/castore_layer.h"
 
@@ -29,6 +30,17 @@ Result<store::Root> FindRoot(const store::Store& store, const std::string& text)
   return *std::move(root);
 }
 
+// A store that cannot be written gives no lease; then its names alone keep what is served.
+std::shared_ptr<const void> Hold(const LayerSpec& spec, const store::Root& root) {
+  const std::string text = FormatLayerSpec(spec);
+  auto held = store::HoldTree(Env::System(), spec.store, root, "serving " + text);
+  if (held) return std::move(*held);
+  log::Warning("castore_not_held", {{"layer", text},
+                                    {"error", held.error()},
+                                    {"meaning", "a garbage collection of the store keeps only what a name leads to"}});
+  return nullptr;
+}
+
 }  // namespace
 
 Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& options) {
@@ -41,6 +53,7 @@ Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& optio
   castore.description = FormatLayerSpec(spec);
   castore.memory_bytes = memory / 2;
   castore.show_xattr = options.show_xattr;
+  if (options.hold) castore.hold = Hold(spec, root);
   OpenedLayer opened;
   STRATA_ASSIGN(opened.layer, OpenCastoreLayer(store.blobs, store.directories, root.node, root.attributes, castore));
   opened.resolution = {.kind = "digest", .value = root.node.digest.Hex()};
