@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   strata::cli::AddCheck(app, action);
   strata::cli::AddLocks(app, action);
   strata::cli::AddImport(app, action);
+  strata::cli::AddStore(app, action);
   strata::cli::AddExport(app, action);
   try {
     app.parse(argc, argv);

@@ -287,6 +287,8 @@ void AddVolumeOptions(CLI::App& command, ServeArguments& arguments) {
   command.add_flag("--no-control-tree", arguments.no_control_tree,
                    "No hidden /.strata, in which clients find extended attributes as files, since NFSv3 has none: "
                    "/.strata/xattr-names/PATH and /.strata/xattr/NAME/PATH");
+  command.add_flag("--list-roots", arguments.list_roots,
+                   "Of castore:@STORE: let clients list the store's names; without it they find those that they know");
   command.add_flag("--no-show-xattr", arguments.no_show_xattr,
                    "Of castore trees: no digests as extended attributes (user.tvix.castore...digest)");
 }

@@ -146,6 +146,7 @@ Result<Serving> ParseServing(const ServeArguments& arguments) {
   options.relaxed_interval_ns = static_cast<std::int64_t>(*interval);
   options.read_only = arguments.read_only;
   options.rebase = arguments.rebase;
+  options.list_roots = arguments.list_roots;
   options.show_xattr = !arguments.no_show_xattr;
   serving.control_tree = !arguments.no_control_tree;
   options.durability = arguments.durability == "relaxed" ? vfs::Durability::kRelaxed : vfs::Durability::kStrict;

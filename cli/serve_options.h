@@ -21,6 +21,7 @@ struct ServeArguments {
   bool read_only = false;
   bool takeover = false;
   bool rebase = false;
+  bool list_roots = false;
   bool no_control_tree = false;
   bool no_show_xattr = false;
   std::string durability = "strict";

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "store/open.h"
 #include "vfs/layer/castore/castore_layer.h"
+#include "vfs/layer/castore/roots_layer.h"
 
 namespace strata::vfs {
 namespace {
@@ -41,6 +42,17 @@ std::shared_ptr<const void> Hold(const LayerSpec& spec, const store::Root& root)
   return nullptr;
 }
 
+Result<OpenedLayer> OpenAllRoots(const store::Store& store, CastoreOptions trees, const LayerOptions& options) {
+  RootsOptions roots;
+  roots.trees = std::move(trees);
+  roots.home = options.home;
+  roots.list_roots = options.list_roots;
+  roots.recheck_after_ns = options.recheck_after_ns;
+  OpenedLayer opened;
+  STRATA_ASSIGN(opened.layer, OpenRootsLayer(Env::System(), store.blobs, store.directories, store.roots, roots));
+  return opened;
+}
+
 }  // namespace
 
 Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& options) {
@@ -48,11 +60,12 @@ Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& optio
   STRATA_ASSIGN(const store::Store store,
                 store::OpenStore(Env::System(), spec.store,
                                  {.memory_bytes = memory / 2, .read_only = true, .spill_folder = options.home}));
-  STRATA_ASSIGN(const store::Root root, FindRoot(store, spec.root));
   CastoreOptions castore;
   castore.description = FormatLayerSpec(spec);
   castore.memory_bytes = memory / 2;
   castore.show_xattr = options.show_xattr;
+  if (spec.root.empty()) return OpenAllRoots(store, std::move(castore), options);
+  STRATA_ASSIGN(const store::Root root, FindRoot(store, spec.root));
   if (options.hold) castore.hold = Hold(spec, root);
   OpenedLayer opened;
   STRATA_ASSIGN(opened.layer, OpenCastoreLayer(store.blobs, store.directories, root.node, root.attributes, castore));
