@@ -270,7 +270,7 @@ void PrintCollected(const CollectReport& report, bool dry_run) {
 }
 
 Result<void> Collect(const StoreArguments& arguments) {
-  STRATA_ASSIGN(const auto packs, OpenPacks(arguments, arguments.dry_run));
+  STRATA_ASSIGN(const auto packs, OpenPacks(arguments, false));
   Progress progress;
   Problems problems(arguments.json, progress);
   store::pack::CollectOptions options;
