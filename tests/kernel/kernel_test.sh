@@ -28,10 +28,11 @@ mkdir "$scratch/layer" "$scratch/share"
 layer=$scratch/layer workspace=$scratch/workspace log=$scratch/server.log
 server=
 
-# start_server [OPTIONS...]: serves the layer on the namespace's 127.0.0.1:2049 and returns once it is ready.
+served=("$layer" --workspace "$workspace")
+# start_server [OPTIONS...]: serves what `served` says, the layer, on the namespace's 127.0.0.1:2049 and returns once it is ready.
 start_server() {
   local line=
-  exec {ready}< <(exec "$strata" serve "$layer" --workspace "$workspace" --listen 127.0.0.1:2049 --portmap off "$@" 2>>"$log")
+  exec {ready}< <(exec "$strata" serve "${served[@]}" --listen 127.0.0.1:2049 --portmap off "$@" 2>>"$log")
   server=$!
   if ! read -r -t 30 line <&"$ready" || [[ $line != ready\ nfs=127.0.0.1:2049* ]]; then
     tail -n 20 "$log"
