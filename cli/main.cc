@@ -31,6 +31,9 @@ int main(int argc, char** argv) {
   strata::cli::AddDiff(app, action);
   strata::cli::AddCheck(app, action);
   strata::cli::AddLocks(app, action);
+  strata::cli::AddImport(app, action);
+  strata::cli::AddStore(app, action);
+  strata::cli::AddExport(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

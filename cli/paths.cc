@@ -9,7 +9,8 @@
 
 #include "base/hash.h"
 #include "cli/command.h"
-#include "store/open.h"
+#include "store/pack/pack_store.h"
+#include "vfs/home.h"
 
 namespace strata::cli {
 namespace {
@@ -98,7 +99,7 @@ Result<store::StoreAddress> ReadStore(const std::string& text) {
     address.path = path ? *path : std::filesystem::absolute(text).lexically_normal().string();
   }
   if (address.kind == store::StoreKind::kPack && address.path.empty()) {
-    STRATA_ASSIGN(address.path, store::DefaultStoreFolder());
+    STRATA_ASSIGN(address.path, store::DefaultPackStorePath());
   }
   return address;
 }
@@ -135,10 +136,17 @@ Result<std::unique_ptr<vfs::Workspace>> OpenForReading(const std::string& text, 
   options.read_only = true;
   STRATA_ASSIGN(const vfs::LayerSpec spec, ReadSpec(text, kAlone));
   if (spec.kind == vfs::LayerKind::kCastore) {
-    const bool all = spec.root.empty();
-    auto made_for = all ? Result<std::string>("") : DefaultWorkspace(spec);
+    options.list_roots = true;
+    if (spec.root.empty()) {
+      // The numbers of a store's trees are kept.
+      STRATA_ASSIGN(const std::string home, DefaultHome(vfs::FormatLayerSpec(spec)));
+      STRATA_TRY(MakeParents(home));
+      STRATA_ASSIGN(const vfs::VolumeKeys keys, vfs::OpenHome(env, home, vfs::FormatLayerSpec(spec)));
+      return vfs::Workspace::OpenAsItIs(env, spec, keys, home, options);
+    }
+    const auto made_for = DefaultWorkspace(spec);
     // Nobody keeps a handle or a place in a listing: any keys do.
-    if (all || !made_for || !vfs::IsWorkspace(env, *made_for)) {
+    if (!made_for || !vfs::IsWorkspace(env, *made_for)) {
       return vfs::Workspace::OpenAsItIs(env, spec, vfs::NewVolumeKeys(env), "", options);
     }
   }

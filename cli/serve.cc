@@ -225,7 +225,7 @@ void AddAccessOptions(CLI::App& command, ServeArguments& arguments) {
   command.add_flag("--insecure-ports", arguments.insecure_ports,
                    "Answer calls from ports of 1024 and above: any local user may then claim to be any user");
   CLI::Option* const read_only =
-      command.add_flag("--read-only", arguments.read_only, "Write nothing, refuse every change");
+      command.add_flag("--read-only", arguments.read_only, "Write nothing to the workspace, refuse every change");
   CLI::Option* const portmap = command
                                    .add_option("--portmap", arguments.portmap,
                                                "auto: as root on port 2049, be found through port 111. off: never")
@@ -287,6 +287,8 @@ void AddVolumeOptions(CLI::App& command, ServeArguments& arguments) {
   command.add_flag("--no-control-tree", arguments.no_control_tree,
                    "No hidden /.strata, in which clients find extended attributes as files, since NFSv3 has none: "
                    "/.strata/xattr-names/PATH and /.strata/xattr/NAME/PATH");
+  command.add_flag("--list-roots", arguments.list_roots,
+                   "Of castore:@STORE: let clients list the store's names; without it they find those that they know");
   command.add_flag("--no-show-xattr", arguments.no_show_xattr,
                    "Of castore trees: no digests as extended attributes (user.tvix.castore...digest)");
 }

@@ -238,6 +238,13 @@ Result<void> RemoveEndedLeases(Env& env, const std::string& folder) {
       return removed;
     }
   }
+  // What processes that died while they took a lease have left.
+  STRATA_ASSIGN(const auto names, env.ListDirectory(folder));
+  for (const std::string& name : names) {
+    if (!name.starts_with('.') || !name.ends_with(kUnfinished)) continue;
+    const auto file = env.Open(folder + '/' + name, OpenMode::kReadWrite);
+    if (file && (*file)->Lock()) (void)env.Remove(folder + '/' + name);
+  }
   return {};
 }
 

@@ -11,11 +11,13 @@
 #include "store/castore/near_directories.h"
 #include "store/castore/simple_roots.h"
 #include "store/composition.h"
+#include "store/leases.h"
 #include "store/objects/folder_bucket.h"
 #include "store/objects/memory_bucket.h"
 #include "store/objects/object_blobs.h"
 #include "store/objects/object_directories.h"
 #include "store/objects/object_roots.h"
+#include "store/pack/layout.h"
 #include "store/pack/pack_store.h"
 
 namespace strata::store {
@@ -199,6 +201,18 @@ Result<Store> OpenStore(Env& env, const StoreAddress& address, const StoreOption
 Result<Store> OpenStore(Env& env, std::string_view address, const StoreOptions& options) {
   STRATA_ASSIGN(const StoreAddress parsed, ParseStoreAddress(address, options.base_folder));
   return OpenStore(env, parsed, options);
+}
+
+Result<std::shared_ptr<const void>> HoldTree(Env& env, std::string_view address, const Root& root,
+                                             const std::string& holder) {
+  STRATA_ASSIGN(const StoreAddress parsed, ParseStoreAddress(address));
+  if (parsed.kind != StoreKind::kPack) return nullptr;
+  LeaseOptions lease;
+  lease.holder = holder;
+  const bool directory = root.node.kind == NodeKind::kDirectory;
+  lease.items.push_back({directory ? LeaseItem::Kind::kDirectory : LeaseItem::Kind::kBlob, root.node.digest});
+  if (root.attributes) lease.items.push_back({LeaseItem::Kind::kBlob, *root.attributes});
+  return Lease::Take(env, pack::Layout{parsed.path}.leases(), lease);
 }
 
 }  // namespace strata::store

@@ -52,4 +52,9 @@ struct Store {
 Result<Store> OpenStore(Env& env, const StoreAddress& address, const StoreOptions& options);
 Result<Store> OpenStore(Env& env, std::string_view address, const StoreOptions& options);
 
+// A lease on a tree of the store, which no garbage collection frees while the returned thing lives, and for a day
+// after that (CA-67). `holder`: for people who look at leases. Null for a kind of store that has none.
+Result<std::shared_ptr<const void>> HoldTree(Env& env, std::string_view address, const Root& root,
+                                             const std::string& holder);
+
 }  // namespace strata::store

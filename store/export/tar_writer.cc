@@ -25,6 +25,28 @@ void SetOctal(Block& block, std::size_t at, int digits, std::uint64_t value) {
   SetField(block, at, text);
 }
 
+// Device numbers that digits do not hold: the top bit set, and the number big-endian (GNU, and all since).
+void SetDevice(Block& block, std::size_t at, std::uint32_t number) {
+  if (number <= kLargestOctal7) return SetOctal(block, at, 7, number);
+  block[at] = std::byte{0x80};
+  for (std::size_t i = 0; i < 4; ++i) block[at + 7 - i] = static_cast<std::byte>(number >> (8 * i));
+}
+
+// In a key of pax '=' ends it; GNU tar and those after it write these two like this.
+std::string XattrKey(std::string_view name) {
+  std::string key = "SCHILY.xattr.";
+  for (const char c : name) {
+    if (c == '=') {
+      key += "%3D";
+    } else if (c == '%') {
+      key += "%25";
+    } else {
+      key += c;
+    }
+  }
+  return key;
+}
+
 // What a pax header says: "LENGTH KEY=VALUE\n", where the length counts itself.
 void AddPaxRecord(std::string& records, std::string_view key, std::string_view value) {
   const std::size_t rest = key.size() + value.size() + 3;
@@ -102,8 +124,8 @@ Result<void> TarWriter::Header(char flag, std::string_view name, std::string_vie
            std::string_view("ustar\0"
                             "00",
                             8));
-  SetOctal(block, 329, 7, device.major);
-  SetOctal(block, 337, 7, device.minor);
+  SetDevice(block, 329, device.major);
+  SetDevice(block, 337, device.minor);
   SetField(block, 345, prefix);
   std::uint64_t sum = 0;
   for (const std::byte byte : block) sum += std::to_integer<std::uint64_t>(byte);
@@ -126,9 +148,6 @@ Result<void> TarWriter::Pad() {
 Result<void> TarWriter::Begin(TarFlag flag, std::string_view path, std::string_view target, std::uint64_t size,
                               const NodeAttributes& attributes, DeviceNumber device) {
   STRATA_TRY(Pad());
-  if (device.major > kLargestOctal7 || device.minor > kLargestOctal7) {
-    return Fail(Errc::kInvalid, "writing a tar archive: it cannot say the device number of " + std::string(path));
-  }
   std::string records, names;
   std::string_view name = path, prefix;
   if (path.size() > kNameBytes) {
@@ -159,9 +178,10 @@ Result<void> TarWriter::Begin(TarFlag flag, std::string_view path, std::string_v
   const std::uint64_t uid = number("uid", attributes.uid, kLargestOctal7);
   const std::uint64_t gid = number("gid", attributes.gid, kLargestOctal7);
   const std::int64_t ns = attributes.mtime.ns;
-  if (ns < 0 || ns % kSecondNs != 0) AddPaxRecord(records, "mtime", PaxTime(attributes.mtime));
-  for (const Xattr& xattr : attributes.xattrs) AddPaxRecord(records, "SCHILY.xattr." + xattr.name, xattr.value);
-  const std::uint64_t mtime = ns < 0 ? 0 : static_cast<std::uint64_t>(ns / kSecondNs);
+  const bool plain_time = ns >= 0 && static_cast<std::uint64_t>(ns / kSecondNs) <= kLargestOctal11;
+  if (!plain_time || ns % kSecondNs != 0) AddPaxRecord(records, "mtime", PaxTime(attributes.mtime));
+  for (const Xattr& xattr : attributes.xattrs) AddPaxRecord(records, XattrKey(xattr.name), xattr.value);
+  const std::uint64_t mtime = plain_time ? static_cast<std::uint64_t>(ns / kSecondNs) : 0;
   if (!records.empty()) {
     STRATA_TRY(Header('x', "PaxHeaders/entry", {}, {}, records.size(), 0644, 0, 0, 0, {}));
     wanted_ = records.size();

@@ -165,15 +165,28 @@ std::size_t Appender::tail_records() const {
   return table_->size() + (frozen_ ? frozen_->size() : 0);
 }
 
+std::vector<IndexEntry> Appender::Tail() const {
+  std::vector<IndexEntry> entries;
+  const MutexLock lock(tables_mutex_);
+  for (const auto& table : {table_, frozen_}) {
+    if (!table) continue;
+    table->ForEach([&](const Digest& digest, const Location& location) { entries.push_back({digest, location}); });
+  }
+  return entries;
+}
+
+void Appender::Avoid(absl::flat_hash_set<PackId> packs) {
+  const MutexLock lock(mutex_);
+  avoided_ = std::move(packs);
+}
+
 Result<void> Appender::OpenPack() {
   int tried = 0;
-  const auto view = catalog_.view();
-  for (const auto& [id, pack] : view->packs) {
-    if (pack.covered >= pack_bytes_) continue;
-    const auto open = catalog_.files().Open(true, id);
-    if (!open || (*open)->header.pack_class != options_.pack_class) continue;
+  for (const Catalog::Tail& tail : catalog_.Growing()) {
+    if (tail.pack->header.pack_class != options_.pack_class || tail.seen >= pack_bytes_) continue;
+    if (avoided_.contains(tail.pack->header.id)) continue;
     if (++tried > kMostTakeOvers) break;
-    STRATA_ASSIGN(const bool taken, TakeOver(id, pack.covered));
+    STRATA_ASSIGN(const bool taken, TakeOver(tail));
     if (taken) return {};
   }
   for (int i = 0; i < kCreations; ++i) {
@@ -183,7 +196,9 @@ Result<void> Appender::OpenPack() {
   return Fail(Errc::kBusy, "make a pack in " + catalog_.layout().packs() + ": others take each as it is made");
 }
 
-Result<bool> Appender::TakeOver(PackId id, std::uint64_t covered) {
+Result<bool> Appender::TakeOver(const Catalog::Tail& tail) {
+  const PackId id = tail.pack->header.id;
+  const std::uint64_t covered = tail.covered;
   auto pack = std::make_shared<Pack>();
   pack->path = catalog_.files().PathOf(id);
   // Only one that this process does not hold itself: its own lock is no obstacle to it.

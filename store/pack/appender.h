@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "base/env.h"
 #include "base/mutex.h"
 #include "base/status.h"
@@ -51,8 +52,11 @@ class Appender {
   Result<void> Sync() STRATA_EXCLUDES(mutex_, sync_mutex_);
   // Puts what was appended so far into an index, after a sync. One thread at a time; the others return.
   Result<void> PublishIndex() STRATA_EXCLUDES(mutex_, sync_mutex_, tables_mutex_);
-  // Records that are in no index.
+  // Records that are in no index: how many, and which.
   std::size_t tail_records() const STRATA_EXCLUDES(tables_mutex_);
+  std::vector<IndexEntry> Tail() const STRATA_EXCLUDES(tables_mutex_);
+  // None of these packs is taken over.
+  void Avoid(absl::flat_hash_set<PackId> packs) STRATA_EXCLUDES(mutex_);
   // Sends what was written to the disk, so that a sync finds little to do; waits for it.
   Result<void> WriteBack() STRATA_EXCLUDES(mutex_);
 
@@ -69,7 +73,7 @@ class Appender {
 
   Result<void> OpenPack() STRATA_REQUIRES(mutex_) STRATA_EXCLUDES(tables_mutex_);
   // False: another pack is to be tried.
-  Result<bool> TakeOver(PackId id, std::uint64_t covered) STRATA_REQUIRES(mutex_) STRATA_EXCLUDES(tables_mutex_);
+  Result<bool> TakeOver(const Catalog::Tail& tail) STRATA_REQUIRES(mutex_) STRATA_EXCLUDES(tables_mutex_);
   Result<bool> CreatePack() STRATA_REQUIRES(mutex_) STRATA_EXCLUDES(tables_mutex_);
   void Begin(std::shared_ptr<Pack> pack, const PackRange& range) STRATA_REQUIRES(mutex_);
   Result<void> MakeRoom(std::size_t bytes) STRATA_REQUIRES(mutex_) STRATA_EXCLUDES(tables_mutex_);
@@ -101,6 +105,7 @@ class Appender {
   std::vector<std::shared_ptr<Pack>> packs_ STRATA_GUARDED_BY(mutex_);  // all that are not durable, or in no index
   std::vector<PackRange> ranges_ STRATA_GUARDED_BY(mutex_);             // of table_; the last is of pack_
   std::vector<PackRange> frozen_ranges_ STRATA_GUARDED_BY(mutex_);
+  absl::flat_hash_set<PackId> avoided_ STRATA_GUARDED_BY(mutex_);
   std::optional<Status> index_error_ STRATA_GUARDED_BY(mutex_);  // why the last index could not be made
 
   mutable Mutex tables_mutex_;  // after mutex_

@@ -51,6 +51,11 @@ Result<void> Catalog::Find(bool may_block, PackClass pack_class, const Digest& d
   return {};
 }
 
+std::vector<Catalog::Tail> Catalog::Growing() const {
+  const MutexLock lock(mutex_);
+  return *growing_;
+}
+
 void Catalog::MarkBad(const Location& location) {
   const MutexLock lock(mutex_);
   if (bad_.size() < kMostBad) bad_.insert({location.pack.value, location.offset});

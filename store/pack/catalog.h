@@ -77,6 +77,13 @@ class Catalog {
   bool IsBad(const Location& location) const STRATA_EXCLUDES(mutex_);
 
   std::shared_ptr<const CatalogView> view() const STRATA_EXCLUDES(mutex_);
+  // A pack that nobody of this process appends to, and that may grow.
+  struct Tail {
+    std::shared_ptr<OpenPack> pack;
+    std::uint64_t covered = 0;  // what lies before is in indexes
+    std::uint64_t seen = 0;     // the file's size when it was scanned last
+  };
+  std::vector<Tail> Growing() const STRATA_EXCLUDES(mutex_);
 
   // A pack that this process appends to: it is not read for records. Until Disown, once an index has them or nobody of
   // this process will append to it.
@@ -107,11 +114,6 @@ class Catalog {
     std::uint64_t seen = 0;
     std::uint32_t records = 0;
     std::uint32_t newest = 0;
-  };
-  // A pack of another process that may grow.
-  struct Tail {
-    std::shared_ptr<OpenPack> pack;
-    std::uint64_t seen = 0;  // the file's size when it was scanned last
   };
   struct Listing {
     std::uint64_t mark = 0;

@@ -44,7 +44,7 @@ Result<void> Catalog::ScanTails() {
     }
     STRATA_ASSIGN(const std::uint64_t size, (*pack)->file->Size());
     STRATA_TRY(ScanTail(**pack, covered, size));
-    growing->push_back({*pack, size});
+    growing->push_back({*pack, covered, size});
   }
   const MutexLock lock(mutex_);
   growing_ = std::move(growing);

@@ -238,6 +238,13 @@ Result<void> Engine::PutAnew(RecordKind kind, const Digest& digest, ByteSpan con
   return {};
 }
 
+Result<void> Engine::PutStored(const RecordHeader& header, ByteSpan stored) {
+  STRATA_TRY(CheckWritable());
+  StartKeeper();
+  STRATA_TRY(appender(ClassOf(header.kind)).Append(header, stored));
+  return {};
+}
+
 Result<void> Engine::Sync() {
   STRATA_TRY(appender(PackClass::kData).Sync());
   STRATA_TRY(SyncForeign());

@@ -72,6 +72,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Result<void> Put(RecordKind kind, const Digest& digest, ByteSpan content);
   // As Put, whatever the store holds.
   Result<void> PutAnew(RecordKind kind, const Digest& digest, ByteSpan content);
+  // Puts a record that another pack has, as it is stored there.
+  Result<void> PutStored(const RecordHeader& header, ByteSpan stored);
   // Chunks before directories.
   Result<void> Sync();
   // What this process has appended gets its index, and the indexes are merged where there are many.

@@ -42,6 +42,8 @@ Result<std::unique_ptr<IndexWriter>> IndexWriter::Create(Env& env, const std::st
                                                          std::vector<PackRange> ranges, std::uint64_t most) {
   if (ranges.size() > kMaxIndexRanges) return Fail(Errc::kInvalid, "an index of too many packs");
   STRATA_ASSIGN(auto file, env.Open(path, OpenMode::kCreateExclusive));
+  // So nobody takes it for one that a crash has left.
+  STRATA_TRY(file->Lock());
   return std::unique_ptr<IndexWriter>(new IndexWriter(std::move(file), id, std::move(ranges), most));
 }
 

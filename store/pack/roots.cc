@@ -40,6 +40,7 @@ Result<void> WriteRootFile(Engine& engine, const std::string& path, ByteSpan byt
   const std::string temporary = engine.layout().NewTemporary(env);
   auto written = [&]() -> Result<void> {
     STRATA_ASSIGN(const auto file, env.Open(temporary, OpenMode::kCreateExclusive));
+    STRATA_TRY(file->Lock());
     const ByteSpan pieces[] = {bytes};
     STRATA_TRY(file->WriteAt(0, pieces));
     STRATA_TRY(file->SyncData());

@@ -60,6 +60,10 @@ Result<bool> Session::Use(PackId pack) {
   STRATA_TRY(lease_->Hold(item, false));
   STRATA_ASSIGN(const bool condemned, IsCondemned(env_, layout_, pack));
   if (condemned) return false;
+  // Or it has gone already.
+  const auto file = env_.Open(layout_.packs() + '/' + PackFileName(pack), OpenMode::kRead);
+  if (!file && file.error().code() == Errc::kNotFound) return false;
+  if (!file) return Fail(file.error());
   used_.insert(pack);
   return true;
 }

@@ -29,6 +29,7 @@ LayerOptions LayerOptionsOf(const WorkspaceOptions& options) {
   of_layers.recheck_after_ns = options.layer_recheck_ns;
   of_layers.show_xattr = options.show_xattr;
   of_layers.list_roots = options.list_roots;
+  of_layers.hold = !options.read_only;
   return of_layers;
 }
 
@@ -70,6 +71,7 @@ Result<std::unique_ptr<Workspace>> Workspace::OpenAsItIs(Env& env, const LayerSp
   of_layer.memory =
       budget.host + budget.journal_pages + budget.index_batch + budget.index_written_pages + budget.index_read_pages;
   of_layer.home = home;
+  of_layer.hold = !home.empty();
   STRATA_ASSIGN(OpenedLayer opened, openers.Open(spec, of_layer));
   return OpenAsItIs(env, std::move(opened.layer), keys, options);
 }

@@ -153,7 +153,10 @@ class ObjectBlobsInMemory : public ::testing::Test {
 };
 
 TEST_F(ObjectBlobsInMemory, CA29_ABlobOfOneChunkHasAnEmptyListAndItsOwnDigestForTheChunk) {
+  EXPECT_EQ(BlobKey(small_digest_), "blobs/b3/5ca7/5ca7815adcb484e9a136c11efe69c1d530176d549b5d18d038eb5280b4b3470c");
   EXPECT_TRUE(GetRaw(*bucket_, BlobKey(small_digest_)).empty());
+  // docs/formats/objectstore.md shows these bytes.
+  EXPECT_EQ(ToHex(GetRaw(*bucket_, ChunkKey(small_digest_))), "28b52ffd200c61000048656c6c6f20576f726c6421");
   EXPECT_EQ(ZstdDecompress(GetRaw(*bucket_, ChunkKey(small_digest_)), 100).value(),
             std::vector<std::byte>(AsBytes(small_).begin(), AsBytes(small_).end()));
   EXPECT_EQ(blobs_->Chunks({}, small_digest_).value(), ChunkList());

@@ -32,7 +32,7 @@ Made Make(const PackStoreOptions& options, std::shared_ptr<Service> Made::*servi
 PackStoreOptions TinyPacks() {
   PackStoreOptions options = pack::SmallOptions();
   options.average_chunk = 512;
-  options.pack_bytes = 4096;
+  options.pack_bytes = 64 << 10;
   options.list_entries = 5000;
   return options;
 }

@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "base/env.h"
+#include "base/log.h"
 #include "store/open.h"
 #include "vfs/layer/castore/castore_layer.h"
+#include "vfs/layer/castore/roots_layer.h"
 
 namespace strata::vfs {
 namespace {
@@ -29,6 +31,28 @@ Result<store::Root> FindRoot(const store::Store& store, const std::string& text)
   return *std::move(root);
 }
 
+// A store that cannot be written gives no lease; then its names alone keep what is served.
+std::shared_ptr<const void> Hold(const LayerSpec& spec, const store::Root& root) {
+  const std::string text = FormatLayerSpec(spec);
+  auto held = store::HoldTree(Env::System(), spec.store, root, "serving " + text);
+  if (held) return std::move(*held);
+  log::Warning("castore_not_held", {{"layer", text},
+                                    {"error", held.error()},
+                                    {"meaning", "a garbage collection of the store keeps only what a name leads to"}});
+  return nullptr;
+}
+
+Result<OpenedLayer> OpenAllRoots(const store::Store& store, CastoreOptions trees, const LayerOptions& options) {
+  RootsOptions roots;
+  roots.trees = std::move(trees);
+  roots.home = options.home;
+  roots.list_roots = options.list_roots;
+  roots.recheck_after_ns = options.recheck_after_ns;
+  OpenedLayer opened;
+  STRATA_ASSIGN(opened.layer, OpenRootsLayer(Env::System(), store.blobs, store.directories, store.roots, roots));
+  return opened;
+}
+
 }  // namespace
 
 Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& options) {
@@ -36,11 +60,13 @@ Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& optio
   STRATA_ASSIGN(const store::Store store,
                 store::OpenStore(Env::System(), spec.store,
                                  {.memory_bytes = memory / 2, .read_only = true, .spill_folder = options.home}));
-  STRATA_ASSIGN(const store::Root root, FindRoot(store, spec.root));
   CastoreOptions castore;
   castore.description = FormatLayerSpec(spec);
   castore.memory_bytes = memory / 2;
   castore.show_xattr = options.show_xattr;
+  if (spec.root.empty()) return OpenAllRoots(store, std::move(castore), options);
+  STRATA_ASSIGN(const store::Root root, FindRoot(store, spec.root));
+  if (options.hold) castore.hold = Hold(spec, root);
   OpenedLayer opened;
   STRATA_ASSIGN(opened.layer, OpenCastoreLayer(store.blobs, store.directories, root.node, root.attributes, castore));
   opened.resolution = {.kind = "digest", .value = root.node.digest.Hex()};

@@ -77,6 +77,7 @@ class ServedTree {
   // The same, and kIo unless its root directory can be had and is what it should be.
   Result<void> CheckRoot(const Waiting& waiting);
   LayerNode root() const { return {place_.first_id, place_.parent_id}; }
+  const std::string& name() const { return place_.name; }
   // How many ids it takes.
   std::uint64_t ids() const;
 
