@@ -1,11 +1,12 @@
-// A program that serves a castore tree out of blobs, directories and names of its own, here of one each. It prints its
-// URL and ends with its input.
+// A program that serves castore trees out of blobs, directories and names of its own, here of one each. It keeps in a
+// folder what makes handles outlive it, prints its URL, and ends with its input.
 #include <cstdio>
 
 #include "server/server.h"
 #include "store/blobs/bytes_reader.h"
 #include "vfs/control_tree.h"
-#include "vfs/layer/castore/castore_layer.h"
+#include "vfs/home.h"
+#include "vfs/layer/castore/roots_layer.h"
 #include "vfs/workspace/workspace.h"
 using namespace strata;
 using namespace strata::store;
@@ -37,19 +38,19 @@ struct Names final : RootNodes {
   }
 };
 
-Result<std::unique_ptr<Server>> Serve() {
-  STRATA_ASSIGN(const std::optional<Root> root, Names().Get({}, "greeting"));
-  STRATA_ASSIGN(auto layer, vfs::OpenCastoreLayer(std::make_shared<Blobs>(), std::make_shared<Directories>(),
-                                                  root.value().node, root->attributes, {}));
-  const vfs::VolumeKeys keys{.volume_id = 1, .handle_key = {2, 3}, .name_key = {4, 5}};  // kept, handles stay good
-  STRATA_ASSIGN(auto tree, vfs::Workspace::OpenAsItIs(Env::System(), std::move(layer), keys, {}));
+Result<std::unique_ptr<Server>> Serve(const std::string& home) {
+  Env& env = Env::System();
+  STRATA_ASSIGN(const vfs::VolumeKeys keys, vfs::OpenHome(env, home, "castore:@example"));
+  STRATA_ASSIGN(auto layer, vfs::OpenRootsLayer(env, std::make_shared<Blobs>(), std::make_shared<Directories>(),
+                                                std::make_shared<Names>(), {.home = home, .list_roots = true}));
+  STRATA_ASSIGN(auto trees, vfs::Workspace::OpenAsItIs(env, std::move(layer), keys, {}));
   ExportOptions options;
   options.insecure_ports = true;
   return Server::Start({.listen = {{"127.0.0.1", 0}}, .locks = false},
-                       {{options, std::make_shared<vfs::ControlTree>(std::move(tree))}});
+                       {{options, std::make_shared<vfs::ControlTree>(std::move(trees))}});
 }
-int main() {
-  const auto server = Serve();
+int main(int argc, char** argv) {
+  const auto server = Serve(argc > 1 ? argv[1] : "castore-home");
   if (!server) return std::fprintf(stderr, "%s\n", server.error().ToString().c_str()), 1;
   const unsigned port = (*server)->endpoints()[0].port;
   std::printf("nfs://127.0.0.1/?nfsport=%u&mountport=%u\n", port, port), std::fflush(stdout);

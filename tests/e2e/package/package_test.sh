@@ -12,4 +12,4 @@ cmake -G Ninja -S "$folder" -B "$folder/build" -DCMAKE_PREFIX_PATH="$folder/pref
 cmake --build "$folder/build"
 "$folder/build/uses_strata" "$folder/workspace" | grep -E '^port=[1-9][0-9]*$'
 "$folder/prefix/bin/strata" ls "$folder/workspace"
-"$folder/build/castore" </dev/null | grep -E '^nfs://127.0.0.1/\?nfsport=[1-9][0-9]*&mountport=[1-9][0-9]*$'
+"$folder/build/castore" "$folder/home" </dev/null | grep -E '^nfs://127.0.0.1/\?nfsport=[1-9][0-9]*&mountport=[1-9][0-9]*$'
