@@ -119,14 +119,15 @@ Result<std::string> Decode(std::string_view text, const Refusal& refuse) {
 }
 
 std::string Encode(std::string_view text, std::string_view also_plain) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  constexpr std::string_view kAddressDigits = "0123456789ABCDEF";
   constexpr std::string_view kPlain = "-._~!$'()*,;:+";
   std::string encoded;
   for (const char c : text) {
     if (IsAlpha(c) || IsDigit(c) || kPlain.contains(c) || also_plain.contains(c)) {
       encoded += c;
     } else {
-      encoded += {'%', kDigits[static_cast<std::uint8_t>(c) >> 4], kDigits[static_cast<std::uint8_t>(c) & 15]};
+      encoded +=
+          {'%', kAddressDigits[static_cast<std::uint8_t>(c) >> 4], kAddressDigits[static_cast<std::uint8_t>(c) & 15]};
     }
   }
   return encoded;

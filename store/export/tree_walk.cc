@@ -10,7 +10,7 @@ namespace strata::store {
 namespace {
 
 constexpr std::size_t kMostDepth = 4096;  // as import has it
-constexpr std::size_t kPieceBytes = 1 << 20;
+constexpr std::size_t kWalkedBytes = 1 << 20;
 
 std::string PathFor(std::string_view path) { return QuoteName(path.empty() ? "." : path); }
 
@@ -189,7 +189,7 @@ Result<void> ReadFile(const ExportSource& source, const WalkedEntry& file,
   if ((*reader)->size() == file.node.size) {
     while (done < file.node.size) {
       auto bytes = (*reader)->Pin(
-          Waiting(), done, static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, file.node.size - done)));
+          Waiting(), done, static_cast<std::size_t>(std::min<std::uint64_t>(kWalkedBytes, file.node.size - done)));
       if (!bytes) return context(bytes.error());
       if (bytes->bytes.empty()) break;
       STRATA_TRY(piece(bytes->bytes));

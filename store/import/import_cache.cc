@@ -8,8 +8,8 @@
 namespace strata::store {
 namespace {
 
-constexpr std::string_view kMagic = "STRATAIC";
-constexpr std::uint32_t kVersion = 1;
+constexpr std::string_view kCacheMagic = "STRATAIC";
+constexpr std::uint32_t kCacheVersion = 1;
 constexpr std::size_t kHeaderSize = 48;
 constexpr std::uint64_t kBucketsAt = 4096;
 constexpr std::size_t kSlotBytes = 64;
@@ -60,8 +60,8 @@ ByteSpan SlotIn(const Bucket& bucket, std::size_t index) {
 
 std::array<std::byte, kHeaderSize> EncodeCacheHeader(unsigned bits, std::uint32_t generation, const SipHashKey& key) {
   std::array<std::byte, kHeaderSize> bytes{};
-  std::ranges::copy(AsBytes(kMagic), bytes.begin());
-  StoreLe(&bytes[8], kVersion);
+  std::ranges::copy(AsBytes(kCacheMagic), bytes.begin());
+  StoreLe(&bytes[8], kCacheVersion);
   StoreLe(&bytes[12], static_cast<std::uint32_t>(bits));
   StoreLe(&bytes[16], generation);
   StoreLe(&bytes[24], key[0]);
@@ -138,7 +138,8 @@ Result<std::shared_ptr<ImportCache::Table>> ImportCache::OpenTable() {
   std::array<std::byte, kHeaderSize> header{};
   STRATA_TRY(table->file->ReadAt(0, header));
   const auto bits = LoadLe<std::uint32_t>(&header[12]);
-  if (AsText(ByteSpan(header).first(kMagic.size())) != kMagic || LoadLe<std::uint32_t>(&header[8]) != kVersion ||
+  if (AsText(ByteSpan(header).first(kCacheMagic.size())) != kCacheMagic ||
+      LoadLe<std::uint32_t>(&header[8]) != kCacheVersion ||
       LoadLe<std::uint32_t>(&header[40]) != Crc32c(ByteSpan(header).first(40)) || bits < kLeastBits ||
       bits > kMostBits) {
     SipHashKey key{};

@@ -37,9 +37,9 @@ std::string StagingName(Env& env) {
   std::array<std::byte, 8> random;
   env.Random(random);
   std::string name = std::to_string(env.Now().ns / 1'000'000'000) + '-';
-  constexpr std::string_view kDigits = "0123456789abcdef";
+  constexpr std::string_view kNameDigits = "0123456789abcdef";
   for (const std::byte byte : random) {
-    name += {kDigits[std::to_integer<unsigned>(byte) >> 4], kDigits[std::to_integer<unsigned>(byte) & 15]};
+    name += {kNameDigits[std::to_integer<unsigned>(byte) >> 4], kNameDigits[std::to_integer<unsigned>(byte) & 15]};
   }
   return name;
 }
