@@ -130,7 +130,9 @@ TEST_F(WorkspaceXattrs, OfWhatIsRemovedThereIsNothingToAsk) {
   for (const bool changed_before : {false, true}) {
     const char* path = changed_before ? "d/f" : "d/high";
     const ObjectId id = root_.IdOf(path);
-    if (changed_before) ASSERT_OK(root_.Chmod(path, 0666));
+    if (changed_before) {
+      ASSERT_OK(root_.Chmod(path, 0666));
+    }
     ASSERT_OK(root_.Unlink(path));
     EXPECT_CODE(root_.ListXattr(id), Errc::kStale);
     EXPECT_CODE(root_.GetXattr(id, "user.a"), Errc::kStale);
@@ -173,15 +175,15 @@ TEST(HostXattrs, OfWhatOutlivedItsOriginAreNone) {
   Client client(holder);
   ASSERT_OK(client.Chmod("f", 0600));
   ASSERT_OK(client.WriteFile("d/new", "new"));
-  const ObjectId gone = client.IdOf("g");
-  for (const char* name : {"f", "g", "d"}) EXPECT_EQ(client.GetXattrAt(name, "user.a").value_or("none"), "1") << name;
+  const ObjectId file = client.IdOf("f"), directory = client.IdOf("d"), gone = client.IdOf("g");
+  for (const ObjectId& id : {file, directory, gone}) EXPECT_EQ(client.GetXattr(id, "user.a").value_or("none"), "1");
   std::filesystem::remove(lower + "/f");
   std::filesystem::remove(lower + "/g");
   std::filesystem::remove_all(lower + "/d");
-  for (const char* name : {"f", "d"}) {
-    EXPECT_OK(client.Stat(name));
-    EXPECT_THAT(client.ListXattrAt(name).value_or(std::vector<std::string>{"failed"}), IsEmpty()) << name;
-    EXPECT_CODE(client.GetXattrAt(name, "user.a"), Errc::kNotFound);
+  for (const ObjectId& id : {file, directory}) {
+    EXPECT_OK(client.Get(id));
+    EXPECT_THAT(client.ListXattr(id).value_or(std::vector<std::string>{"failed"}), IsEmpty());
+    EXPECT_CODE(client.GetXattr(id, "user.a"), Errc::kNotFound);
   }
   EXPECT_CODE(client.ListXattr(gone), Errc::kStale);
   EXPECT_CODE(client.GetXattr(gone, "user.a"), Errc::kStale);
