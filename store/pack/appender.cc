@@ -32,7 +32,7 @@ Result<Location> Appender::Append(const RecordHeader& header, ByteSpan stored) {
   const std::uint64_t position = pack_->end;
   const std::size_t at = buffer_.size();
   buffer_.resize(at + kRecordHeaderBytes);
-  EncodeRecordHeader(header, pack_->header.salt, position, buffer_.data() + at);
+  EncodeRecordHeader(header, pack_->header.id, position, buffer_.data() + at);
   buffer_.insert(buffer_.end(), stored.begin(), stored.end());
   pack_->end += bytes;
   const Location location{.pack = pack_->header.id,
@@ -215,7 +215,7 @@ Result<bool> Appender::TakeOver(const Catalog::Tail& tail) {
   STRATA_ASSIGN(const std::uint64_t size, pack->file->Size());
   if (size >= pack_bytes_ || size < covered) return false;
 
-  PackScan scan(*pack->file, pack->header, covered, size, PackScan::Depth::kStored);
+  PackScan scan(*pack->file, id, covered, size, PackScan::Depth::kStored);
   PackRange range{.pack = id, .begin = static_cast<std::uint32_t>(covered)};
   std::vector<IndexEntry> entries;
   std::uint64_t damage_begin = size;
@@ -250,12 +250,7 @@ Result<bool> Appender::TakeOver(const Catalog::Tail& tail) {
 
 Result<bool> Appender::CreatePack() {
   auto pack = std::make_shared<Pack>();
-  std::array<std::byte, 4> salt{};
-  env_.Random(salt);
-  pack->header = {.pack_class = options_.pack_class,
-                  .salt = LoadLe<std::uint32_t>(salt.data()),
-                  .id = PackId(RandomId(env_)),
-                  .created = env_.Now()};
+  pack->header = {.pack_class = options_.pack_class, .id = PackId(RandomId(env_)), .created = env_.Now()};
   pack->path = catalog_.files().PathOf(pack->header.id);
   auto file = env_.Open(pack->path, OpenMode::kCreateExclusive);
   if (!file) return Fail(file.error().WithContext("make a pack"));

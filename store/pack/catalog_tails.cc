@@ -28,18 +28,10 @@ Result<void> Catalog::ScanTails() {
   for (const auto& [id, covered] : open) {
     auto pack = files_.Open(true, id);
     if (!pack) {
-      // Gone, or so young that its header is not written; what is damaged is said once.
-      if (pack.error().code() == Errc::kNotFound) continue;
-      if (pack.error().code() != Errc::kCorrupt && pack.error().code() != Errc::kNotSupported) {
-        return Fail(pack.error());
-      }
-      STRATA_ASSIGN(const auto file, env_.Open(files_.PathOf(id), OpenMode::kRead));
-      STRATA_ASSIGN(const std::uint64_t size, file->Size());
-      if (size >= kPackHeaderBytes && unreadable_.insert(id).second) {
-        log::Error("pack_unreadable", {{"file", files_.PathOf(id)},
-                                       {"error", pack.error()},
-                                       {"hint", "run a verification of the store, which names what is missing"}});
-      }
+      // Gone, or so young that its header is not written.
+      if (pack.error().code() == Errc::kNotFound || pack.error().code() == Errc::kCorrupt) continue;
+      if (pack.error().code() != Errc::kNotSupported) return Fail(pack.error());
+      if (unreadable_.insert(id).second) log::Error("pack_unreadable", {{"error", pack.error()}});
       continue;
     }
     STRATA_ASSIGN(const std::uint64_t size, (*pack)->file->Size());
@@ -63,7 +55,7 @@ Result<void> Catalog::ScanTail(OpenPack& pack, std::uint64_t covered, std::uint6
   }
   if (state.seen == size) return {};
   // Also where it stopped the last time: what was not all there then may be so now.
-  PackScan scan(*pack.file, pack.header, state.scanned, size, PackScan::Depth::kStored);
+  PackScan scan(*pack.file, id, state.scanned, size, PackScan::Depth::kStored);
   while (true) {
     STRATA_ASSIGN(const PackScan::Found found, scan.Next());
     if (found == PackScan::Found::kEnd) break;

@@ -209,7 +209,7 @@ Result<void> ClosureWalk::WalkWaiting(const std::function<bool()>& step) {
   const PackId id = waiting_.begin()->first;
   STRATA_ASSIGN(const auto pack, engine_.files().Open(true, id));
   STRATA_ASSIGN(const std::uint64_t size, pack->file->Size());
-  PackScan scan(*pack->file, pack->header, kPackHeaderBytes, size, PackScan::Depth::kHeaders);
+  PackScan scan(*pack->file, id, kPackHeaderBytes, size, PackScan::Depth::kHeaders);
   IndexFile::FoundList found;
   while (waiting_.contains(id)) {
     STRATA_ASSIGN(const PackScan::Found what, scan.Next());

@@ -248,10 +248,9 @@ class Collector {
       report_.used_bytes += tally.dead_bytes;
       return {};
     }
-    STRATA_ASSIGN(const auto open, engine_.files().Open(true, pack));
     STRATA_ASSIGN(const std::uint64_t size, file.Size());
     std::uint64_t found_live = 0, copied = 0;
-    PackScan scan(file, open->header, kPackHeaderBytes, size, PackScan::Depth::kHeaders);
+    PackScan scan(file, pack, kPackHeaderBytes, size, PackScan::Depth::kHeaders);
     while (true) {
       STRATA_ASSIGN(const PackScan::Found found, scan.Next());
       if (found == PackScan::Found::kEnd) break;

@@ -12,10 +12,11 @@ constexpr std::string_view kRecordMagic = "STPR";
 constexpr std::string_view kPackSuffix = ".pack";
 constexpr std::string_view kIndexSuffix = ".index";
 
-std::uint32_t RecordSeed(std::uint32_t salt, std::uint64_t position) {
-  std::array<std::byte, 8> bytes{};
-  StoreLe(bytes.data(), position);
-  return Crc32c(bytes, salt);
+std::uint32_t RecordSeed(PackId pack, std::uint64_t position) {
+  std::array<std::byte, 16> bytes{};
+  StoreLe(bytes.data(), pack.value);
+  StoreLe(bytes.data() + 8, position);
+  return Crc32c(bytes);
 }
 
 std::optional<std::uint64_t> ParseName(std::string_view name, std::string_view suffix) {
@@ -30,7 +31,6 @@ std::array<std::byte, kPackHeaderBytes> EncodePackHeader(const PackHeader& heade
   std::ranges::copy(AsBytes(kPackMagic), bytes.begin());
   StoreLe(bytes.data() + 8, kPackVersion);
   StoreLe(bytes.data() + 10, static_cast<std::uint16_t>(header.pack_class));
-  StoreLe(bytes.data() + 12, header.salt);
   StoreLe(bytes.data() + 16, header.id.value);
   StoreLe(bytes.data() + 24, header.created.ns);
   StoreLe(bytes.data() + 60, Crc32c(ByteSpan(bytes).first(60)));
@@ -47,13 +47,12 @@ HeaderState DecodePackHeader(ByteSpan bytes, PackHeader& header) {
   const auto pack_class = LoadLe<std::uint16_t>(bytes.data() + 10);
   if (version == 0 || pack_class > static_cast<std::uint16_t>(PackClass::kDirectories)) return HeaderState::kInvalid;
   header.pack_class = static_cast<PackClass>(pack_class);
-  header.salt = LoadLe<std::uint32_t>(bytes.data() + 12);
   header.id = PackId(LoadLe<std::uint64_t>(bytes.data() + 16));
   header.created.ns = LoadLe<std::int64_t>(bytes.data() + 24);
   return HeaderState::kValid;
 }
 
-void EncodeRecordHeader(const RecordHeader& header, std::uint32_t salt, std::uint64_t position, std::byte* at) {
+void EncodeRecordHeader(const RecordHeader& header, PackId pack, std::uint64_t position, std::byte* at) {
   std::ranges::copy(AsBytes(kRecordMagic), at);
   StoreLe(at + 4, static_cast<std::uint8_t>(header.kind));
   StoreLe(at + 5, static_cast<std::uint8_t>(header.method));
@@ -64,12 +63,12 @@ void EncodeRecordHeader(const RecordHeader& header, std::uint32_t salt, std::uin
   StoreLe(at + 20, header.stored_crc);
   StoreLe(at + 24, std::uint32_t{0});
   std::ranges::copy(header.digest.bytes, at + 28);
-  StoreLe(at + 60, Crc32c(ByteSpan(at, 60), RecordSeed(salt, position)));
+  StoreLe(at + 60, Crc32c(ByteSpan(at, 60), RecordSeed(pack, position)));
 }
 
-std::optional<RecordHeader> DecodeRecordHeader(ByteSpan bytes, std::uint32_t salt, std::uint64_t position) {
+std::optional<RecordHeader> DecodeRecordHeader(ByteSpan bytes, PackId pack, std::uint64_t position) {
   if (bytes.size() < kRecordHeaderBytes || AsText(bytes.first(4)) != kRecordMagic ||
-      LoadLe<std::uint32_t>(bytes.data() + 60) != Crc32c(bytes.first(60), RecordSeed(salt, position))) {
+      LoadLe<std::uint32_t>(bytes.data() + 60) != Crc32c(bytes.first(60), RecordSeed(pack, position))) {
     return std::nullopt;
   }
   const auto kind = LoadLe<std::uint8_t>(bytes.data() + 4);

@@ -15,7 +15,8 @@
 
 namespace strata::store::pack {
 
-// Random: no two packs that were ever made bear the same, also in other stores.
+// Random: no two packs that were ever made bear the same, also in other stores. A pack's file is called by it, so it is
+// known also where the header is lost.
 using PackId = StrongId<struct PackIdTag, std::uint64_t>;
 
 inline constexpr std::uint16_t kPackVersion = 1;  // the newest that is read
@@ -40,8 +41,6 @@ enum class Method : std::uint8_t { kRaw = 0, kZstd = 1 };
 
 struct PackHeader {
   PackClass pack_class = PackClass::kData;
-  // Random: nobody who only has data put into a store can forge a record.
-  std::uint32_t salt = 0;
   PackId id;
   Time created;
 };
@@ -62,11 +61,12 @@ struct RecordHeader {
   std::uint64_t RecordBytes() const { return kRecordHeaderBytes + std::uint64_t{stored}; }
 };
 
-// Writes kRecordHeaderBytes of the record that begins at `position` of a pack with `salt`.
-void EncodeRecordHeader(const RecordHeader& header, std::uint32_t salt, std::uint64_t position, std::byte* at);
+// Writes kRecordHeaderBytes of the record that begins at `position` of a pack. The checksum covers both: so nobody who
+// only has data put into a store, and does not know the pack's id, can forge a record.
+void EncodeRecordHeader(const RecordHeader& header, PackId pack, std::uint64_t position, std::byte* at);
 // Nothing unless it checks, and its kind, method and sizes are such as may be. Whether what follows is all there is not
 // looked at.
-std::optional<RecordHeader> DecodeRecordHeader(ByteSpan bytes, std::uint32_t salt, std::uint64_t position);
+std::optional<RecordHeader> DecodeRecordHeader(ByteSpan bytes, PackId pack, std::uint64_t position);
 
 // Whether content of this kind and these sizes can be a record.
 bool SizesAreValid(RecordKind kind, Method method, std::uint64_t raw, std::uint64_t stored);

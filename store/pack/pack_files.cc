@@ -44,15 +44,16 @@ Result<std::shared_ptr<OpenPack>> PackFiles::Open(bool may_block, PackId id) {
   STRATA_ASSIGN(pack->file, env_.Open(pack->path, OpenMode::kRead));
   std::array<std::byte, kPackHeaderBytes> bytes{};
   STRATA_ASSIGN(const std::size_t got, pack->file->ReadAt(0, bytes));
-  switch (DecodePackHeader(ByteSpan(bytes).first(got), pack->header)) {
-    case HeaderState::kValid:
-      break;
-    case HeaderState::kNewer:
-      return Fail(Errc::kNotSupported, pack->path + " is of a newer version; use the program that wrote it");
-    case HeaderState::kInvalid:
-      return Fail(Errc::kCorrupt, pack->path + ": its header does not check");
+  if (got < bytes.size()) return Fail(Errc::kCorrupt, pack->path + " is shorter than the header of a pack");
+  const HeaderState state = DecodePackHeader(bytes, pack->header);
+  if (state == HeaderState::kNewer) {
+    return Fail(Errc::kNotSupported, pack->path + " is of a newer version; use the program that wrote it");
   }
-  if (pack->header.id != id) return Fail(Errc::kCorrupt, pack->path + " is the file of another pack");
+  if (state == HeaderState::kInvalid || pack->header.id != id) {
+    pack->header = PackHeader();
+    pack->header.id = id;
+    pack->header_damaged = true;
+  }
   std::shared_ptr<OpenPack> let_go;  // closed without the lock
   const MutexLock lock(mutex_);
   if (open_.size() >= most_open_) {
@@ -78,7 +79,10 @@ Result<Content> PackFiles::Read(bool may_block, const Digest& digest, const Loca
   if (!SizesAreValid(location.kind, location.method, location.raw, location.stored)) {
     return corrupt("the index gives sizes that cannot be");
   }
-  STRATA_ASSIGN(const auto pack, Open(may_block, location.pack));
+  const auto opened = Open(may_block, location.pack);
+  if (!opened && opened.error().code() == Errc::kCorrupt) return corrupt(opened.error().message());
+  if (!opened) return Fail(opened.error());
+  const std::shared_ptr<OpenPack>& pack = *opened;
   const auto read = [&](std::uint64_t offset, MutableByteSpan out) -> Result<bool> {
     Result<std::size_t> got = Fail(Errc::kWouldBlock);
     if (!may_block || location.kind == RecordKind::kDirectory) got = pack->file->ReadCached(offset, out);
@@ -99,7 +103,7 @@ Result<Content> PackFiles::Read(bool may_block, const Digest& digest, const Loca
   STRATA_ASSIGN(const bool whole, read(begin, stored_span));
   if (!whole) return corrupt("the pack ends before it");
   if (!proves_itself) {
-    const auto header = DecodeRecordHeader(stored_span, pack->header.salt, location.offset);
+    const auto header = DecodeRecordHeader(stored_span, location.pack, location.offset);
     if (!header || header->digest != digest || header->kind != location.kind || header->stored != location.stored ||
         header->raw != location.raw || header->method != location.method ||
         Crc32c(stored_span.subspan(head)) != header->stored_crc) {

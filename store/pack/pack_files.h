@@ -17,6 +17,7 @@ namespace strata::store::pack {
 struct OpenPack {
   std::unique_ptr<File> file;
   PackHeader header;
+  bool header_damaged = false;  // only its id is known then, from its name: enough to read its records
   std::string path;
 };
 
@@ -34,7 +35,7 @@ class PackFiles {
   PackFiles(Env& env, std::string folder, std::size_t most_open)
       : env_(env), folder_(std::move(folder)), most_open_(most_open) {}
 
-  // kNotFound where the pack is gone; kCorrupt where its header does not check; kWouldBlock where it is not open and
+  // kNotFound where the pack is gone; kCorrupt where it is shorter than a header; kWouldBlock where it is not open and
   // `may_block` is false.
   Result<std::shared_ptr<OpenPack>> Open(bool may_block, PackId id) STRATA_EXCLUDES(mutex_);
   // The pack was removed.

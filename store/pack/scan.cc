@@ -12,11 +12,11 @@ constexpr std::size_t kHeadersWindow = 64 << 10;
 
 }  // namespace
 
-PackScan::PackScan(File& file, const PackHeader& pack, std::uint64_t begin, std::uint64_t end, Depth depth)
+PackScan::PackScan(File& file, PackId pack, std::uint64_t begin, std::uint64_t end, Depth depth)
     : file_(file), pack_(pack), end_(end), depth_(depth), next_(begin), sound_end_(begin) {}
 
 Location PackScan::location() const {
-  return {.pack = pack_.id,
+  return {.pack = pack_,
           .offset = static_cast<std::uint32_t>(offset_),
           .stored = header_.stored,
           .raw = header_.raw,
@@ -27,7 +27,7 @@ Location PackScan::location() const {
 Result<PackScan::Found> PackScan::Next() {
   if (next_ >= end_) return Found::kEnd;
   STRATA_ASSIGN(const ByteSpan bytes, Window(next_, kRecordHeaderBytes));
-  const auto header = DecodeRecordHeader(bytes, pack_.salt, next_);
+  const auto header = DecodeRecordHeader(bytes, pack_, next_);
   // What would end behind the scanned bytes is not all there.
   if (!header || header->RecordBytes() > end_ - next_ || next_ > kMaxPackBytes) {
     damage_ = {next_, 0, header};
@@ -71,7 +71,7 @@ Result<std::uint64_t> PackScan::FindRecord(std::uint64_t from) {
     } else if (found + kRecordHeaderBytes > bytes.size() && found > 0) {
       at += found;
     } else {
-      if (DecodeRecordHeader(bytes.subspan(found), pack_.salt, at + found)) return at + found;
+      if (DecodeRecordHeader(bytes.subspan(found), pack_, at + found)) return at + found;
       at += found + 1;
     }
   }

@@ -27,7 +27,7 @@ class PackScan {
   enum class Found : std::uint8_t { kRecord, kDamage, kEnd };
 
   // Scans [begin, end) of a pack; `end` at most its size. The file must outlive this.
-  PackScan(File& file, const PackHeader& pack, std::uint64_t begin, std::uint64_t end, Depth depth);
+  PackScan(File& file, PackId pack, std::uint64_t begin, std::uint64_t end, Depth depth);
 
   // Goes on to the next record or damage. What is damaged costs no more time than its length.
   Result<Found> Next();
@@ -48,7 +48,7 @@ class PackScan {
   Result<bool> StoredChecks();
 
   File& file_;
-  const PackHeader pack_;
+  const PackId pack_;
   const std::uint64_t end_;
   const Depth depth_;
   std::uint64_t next_;

@@ -159,27 +159,24 @@ class Verifier {
   Result<void> ReadPack(PackId id, std::uint64_t from, const std::function<Result<void>(const Position&)>& at) {
     const auto pack = engine_.files().Open(true, id);
     if (!pack && pack.error().code() == Errc::kNotFound) return {};  // collected meanwhile
-    if (!pack && pack.error().code() != Errc::kCorrupt && pack.error().code() != Errc::kNotSupported) {
-      return Fail(pack.error());
-    }
+    if (!pack && pack.error().code() != Errc::kCorrupt) return Fail(pack.error());
     if (!pack) {
-      // One so short was only begun.
-      STRATA_ASSIGN(const auto file, engine_.env().Open(engine_.files().PathOf(id), OpenMode::kRead));
-      STRATA_ASSIGN(const std::uint64_t size, file->Size());
-      if (size < kPackHeaderBytes) return {};
+      // Shorter than its header: it was only begun, or cut.
+      holes_[id].push_back({0, kPackHeaderBytes, true});
+      return {};
+    }
+    if ((*pack)->header_damaged) {
       Tell({.what = Problem::What::kDamagedPack,
             .digest = {},
             .kind = {},
             .pack = id,
             .begin = 0,
-            .end = size,
-            .message = std::string(pack.error().message())});
-      holes_[id].push_back({0, size, false});
-      return {};
+            .end = kPackHeaderBytes,
+            .message = (*pack)->path + ": its header does not check; its records are read all the same"});
     }
     ++report_.packs;
     STRATA_ASSIGN(const std::uint64_t size, (*pack)->file->Size());
-    PackScan scan(*(*pack)->file, (*pack)->header, from, size, PackScan::Depth::kStored);
+    PackScan scan(*(*pack)->file, id, from, size, PackScan::Depth::kStored);
     std::uint64_t saved = 0;
     while (true) {
       STRATA_ASSIGN(const PackScan::Found found, scan.Next());
@@ -303,7 +300,7 @@ class Verifier {
         if (named.contains({id, hole.begin})) continue;
         if (hole.at_end) {
           report_.torn_bytes += hole.end - hole.begin;
-        } else if (hole.begin != 0) {
+        } else {
           Tell({.what = Problem::What::kLostBytes,
                 .digest = {},
                 .kind = {},

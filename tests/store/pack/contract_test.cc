@@ -11,12 +11,12 @@ namespace strata::store {
 namespace {
 
 struct Ground {
-  TempFolder folder;
+  pack::QuickFolder folder;
 };
 
 // `Made` of a service, opened in a folder of its own.
 template <typename Made, typename Service>
-Made Make(const PackStoreOptions& options, std::shared_ptr<Service> Made::*service,
+Made Make(const PackStoreOptions& options, std::shared_ptr<Service> Made::* service,
           std::shared_ptr<Service> (PackStore::*get)()) {
   Made made;
   const auto ground = std::make_shared<Ground>();
@@ -50,8 +50,7 @@ DirectoryServiceMaker Directories(const std::string& name, const PackStoreOption
           }};
 }
 RootNodesMaker Roots() {
-  return {"Pack",
-          [] { return Make<MadeRootNodes, RootNodes>(Usual(), &MadeRootNodes::roots, &PackStore::roots); }};
+  return {"Pack", [] { return Make<MadeRootNodes, RootNodes>(Usual(), &MadeRootNodes::roots, &PackStore::roots); }};
 }
 
 INSTANTIATE_TEST_SUITE_P(Pack, BlobServiceContract,

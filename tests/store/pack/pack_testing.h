@@ -2,7 +2,10 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -12,12 +15,34 @@
 #include <string_view>
 #include <vector>
 
+#include "base/hash.h"
 #include "store/pack/engine.h"
 #include "store/pack/pack_store.h"
 #include "tests/base/fault_env.h"
 #include "tests/base/temp_folder.h"
 
 namespace strata::store::pack {
+
+// A folder for a test that opens a store a thousand times: in memory where that can be had, since each time costs a few
+// syncs.
+class QuickFolder {
+ public:
+  QuickFolder() {
+    std::string pattern = std::string(::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + "/strata-test-XXXXXX";
+    if (::mkdtemp(pattern.data()) == nullptr) std::abort();
+    path_ = pattern;
+  }
+  QuickFolder(const QuickFolder&) = delete;
+  QuickFolder& operator=(const QuickFolder&) = delete;
+  ~QuickFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
 
 inline PackStoreOptions SmallOptions() {
   return {.create = true, .average_chunk = 1024, .threads = 2, .holder = "a test", .pack_bytes = 1 << 20};
@@ -93,15 +118,15 @@ inline Directory DirectoryOf(const std::vector<std::pair<std::string, Node>>& en
   return directory.value_or(Directory());
 }
 
-#define ASSERT_OK(expression)                           \
-  do {                                                  \
-    const auto& result = (expression);                  \
-    ASSERT_TRUE(result) << result.error().ToString();   \
+#define ASSERT_OK(expression)                         \
+  do {                                                \
+    const auto& result = (expression);                \
+    ASSERT_TRUE(result) << result.error().ToString(); \
   } while (false)
-#define EXPECT_OK(expression)                           \
-  do {                                                  \
-    const auto& result = (expression);                  \
-    EXPECT_TRUE(result) << result.error().ToString();   \
+#define EXPECT_OK(expression)                         \
+  do {                                                \
+    const auto& result = (expression);                \
+    EXPECT_TRUE(result) << result.error().ToString(); \
   } while (false)
 
 }  // namespace strata::store::pack
