@@ -78,6 +78,17 @@ TEST_F(Nfs3DirectoryTest, EntriesWithoutAttributesLeaveThemOut) {
   EXPECT_FALSE(result->READDIRPLUS3res_u.resok.reply.entries->name_attributes.attributes_follow);
 }
 
+// Spec castore CA-58.
+TEST_F(Nfs3DirectoryTest, NamesThatNobodyIsToldArePerm) {
+  volume_.failure = Errc::kPermission;
+  const Decoded<READDIR3res> plain(zdr_READDIR3res, harness_.Nfs(16, Calls::ReadDir(handle_, 0, 65536)).bytes);
+  EXPECT_EQ(plain->status, NFS3ERR_PERM);
+  ExpectAttributes(plain->READDIR3res_u.resfail.dir_attributes, volume_.AttributesOf(root_));
+  const Decoded<READDIRPLUS3res> plus(zdr_READDIRPLUS3res,
+                                      harness_.Nfs(17, Calls::ReadDirPlus(handle_, 0, 65536, 65536)).bytes);
+  EXPECT_EQ(plus->status, NFS3ERR_PERM);
+}
+
 // Spec nfsv3 5.2: for every budget there is, exactly as many entries as fit, and not one byte more.
 TEST_F(Nfs3DirectoryTest, Rule5_2_ReadDirObeysItsCountToTheByte) {
   const std::vector<std::string> names = AllNames();
