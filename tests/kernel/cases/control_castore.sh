@@ -1,11 +1,14 @@
-# The digests of a castore tree, read on the mount; a program of its own serves it (examples/castore.cc).
-example=$(dirname "$strata")/../examples/castore
-[ -x "$example" ] || fail "examples/castore has not been built"
-coproc program { exec "$example" "$scratch/home" 2>>"$log"; }
-server=$program_PID
-exec {input}>&"${program[1]}" {program[1]}>&-
-read -r -t 30 url <&"${program[0]}" || fail "the example was not ready within 30 s"
-port=${url#*nfsport=}
-MOUNT_OPTIONS=nolock SHARE=$scratch/share "$here/guest.sh" "${port%%&*}" "$(cat "$here"/jobs/{lib,control_castore}.sh)" || fail "the job ended with status $?"
-exec {input}>&-
-wait "$server" || fail "the example ended with status $?"
+# The digests of a castore tree, read on a mount of a workspace over it.
+mkdir -p "$layer/folder"
+printf 'Hello World!' >"$layer/folder/hello"
+ln -s folder "$layer/link"
+export XDG_STATE_HOME=$scratch/state
+"$strata" import "$layer" --name tree --store "$scratch/store" >"$scratch/imported" || fail "the folder was not imported"
+layer=castore:tree@$scratch/store
+"$strata" xattr get "$layer" folder user.tvix.castore.directory.digest >"$scratch/share/folder" || fail "there is no digest"
+start_server
+guest control_castore || fail "on a workspace"
+stop_server
+start_server --no-show-xattr
+guest control_castore_gone || fail "without the digests"
+stop_server
