@@ -28,8 +28,8 @@ void AddDiff(CLI::App& app, Action& action);
 void AddCheck(CLI::App& app, Action& action);
 void AddLocks(CLI::App& app, Action& action);
 void AddImport(CLI::App& app, Action& action);
-void AddStore(CLI::App& app, Action& action);
 void AddExport(CLI::App& app, Action& action);
+void AddStore(CLI::App& app, Action& action);
 
 // realpath(3).
 Result<std::string> AbsolutePath(const std::string& path);

@@ -32,8 +32,8 @@ int main(int argc, char** argv) {
   strata::cli::AddCheck(app, action);
   strata::cli::AddLocks(app, action);
   strata::cli::AddImport(app, action);
-  strata::cli::AddStore(app, action);
   strata::cli::AddExport(app, action);
+  strata::cli::AddStore(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

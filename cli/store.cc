@@ -1,10 +1,8 @@
-// strata store: makes a store, tells what it holds, checks it, and removes what nothing leads to.
+// strata store: makes a store and looks after it.
 #include <CLI/CLI.hpp>
-#include <array>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <utility>
-#include <vector>
 
 #include "cli/command.h"
 #include "cli/output.h"
@@ -20,333 +18,348 @@
 namespace strata::cli {
 namespace {
 
-using store::pack::CollectReport;
 using store::pack::Problem;
-using store::pack::RecordKind;
-using store::pack::StoreStat;
-using store::pack::VerifyReport;
 
 struct StoreArguments {
   std::string store;
   bool json = false;
   bool logical = false;         // of stat
-  std::string rate;             // of scrub
+  std::string name;             // of rm
+  std::string rate;             // of verify and scrub
   bool dry_run = false;         // of gc
   bool despite_damage = false;  // of gc
 };
 
-Result<std::shared_ptr<store::PackStore>> OpenPacks(const StoreArguments& arguments, bool read_only) {
-  STRATA_ASSIGN(const store::StoreAddress address, ReadStore(arguments.store));
-  if (address.kind != store::StoreKind::kPack) {
-    return Fail(Errc::kNotSupported, store::FormatStoreAddress(address) +
-                                         ": only a store of packs can be looked after so; copy what it holds into one: "
-                                         "strata export, then strata import");
+using StoreAction = Result<void> (*)(const StoreArguments&);
+
+// The store that is looked after must be one of packs: others are looked after by what they lie in.
+Result<store::Store> OpenPacks(const StoreArguments& arguments, bool read_only) {
+  STRATA_ASSIGN(store::Store store, OpenNamedStore(arguments.store, {.read_only = read_only}));
+  if (!store.pack) {
+    return Fail(Errc::kNotSupported,
+                "looking after " + store.Describe() + ": only stores of packs (pack:PATH) need it and can");
   }
-  store::PackStoreOptions options;
-  options.read_only = read_only;
-  return store::PackStore::Open(Env::System(), address.path, options);
+  return store;
+}
+
+const char* WordOf(Problem::What what) {
+  switch (what) {
+    case Problem::What::kDamagedRecord:
+      return "damaged_record";
+    case Problem::What::kLostBytes:
+      return "lost_bytes";
+    case Problem::What::kDamagedPack:
+      return "damaged_pack";
+    case Problem::What::kMissing:
+      return "missing";
+    case Problem::What::kDamagedIndex:
+      return "damaged_index";
+    case Problem::What::kWrongBlob:
+      return "wrong_blob";
+    case Problem::What::kDamagedName:
+      return "damaged_name";
+  }
+  return "unknown";
+}
+
+// Problems as they are found: printed at once, or gathered for JSON.
+class ProblemList {
+ public:
+  ProblemList(bool json, Progress& progress) : json_(json), progress_(progress) {}
+  void Add(const Problem& problem) {
+    if (!json_) {
+      progress_.Clear();
+      std::printf("%s %s\n", Coloured("damage:", kRed).c_str(), Printable(problem.message).c_str());
+      return;
+    }
+    if (list_.size() >= kMost) return;
+    nlohmann::ordered_json item = {{"what", WordOf(problem.what)}, {"message", problem.message}};
+    if (problem.digest) item["digest"] = problem.digest->Text();
+    list_.push_back(std::move(item));
+  }
+  const nlohmann::ordered_json& list() const { return list_; }
+
+ private:
+  static constexpr std::size_t kMost = 10'000;
+  const bool json_;
+  Progress& progress_;
+  nlohmann::ordered_json list_ = nlohmann::ordered_json::array();
+};
+
+double PartDone(std::uint64_t done, std::uint64_t total) {
+  return total == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total);
 }
 
 Result<void> InitStore(const StoreArguments& arguments) {
-  STRATA_ASSIGN(const store::StoreAddress address, ReadStore(arguments.store));
-  if (address.kind == store::StoreKind::kPack) STRATA_TRY(MakeParents(address.path));
-  STRATA_ASSIGN(const store::Store made, store::OpenStore(Env::System(), address, {.create = true}));
+  STRATA_ASSIGN(const store::Store store, OpenNamedStore(arguments.store, {.create = true}));
   if (arguments.json) {
-    PrintJson({{"store", made.Describe()}});
+    PrintJson({{"store", store.Describe()}});
   } else {
-    std::printf("%s\n", Printable(made.Describe()).c_str());
+    std::printf("%s\n", store.Describe().c_str());
   }
   return {};
 }
 
-// -- ls --
-
-struct NamedRoot {
+struct ListedName {
   std::string name;
   store::Root root;
 };
 
-const char* KindWord(store::NodeKind kind) {
-  switch (kind) {
-    case store::NodeKind::kDirectory:
-      return "directory";
-    case store::NodeKind::kFile:
-      return "file";
-    case store::NodeKind::kSymlink:
-      break;
-  }
-  return "symlink";
-}
-
-nlohmann::ordered_json RootToJson(const NamedRoot& named) {
-  nlohmann::ordered_json json = {
-      {"name", named.name}, {"node", ToJson(named.root.node)}, {"set", Rfc3339Text(named.root.set)}};
-  if (named.root.attributes) json["attributes"] = named.root.attributes->Text();
-  return json;
-}
-
-Result<void> ListStore(const StoreArguments& arguments) {
-  STRATA_ASSIGN(const store::Store opened, OpenNamedStore(arguments.store, {.read_only = true}));
-  std::vector<NamedRoot> roots;
-  STRATA_TRY(opened.roots->List({}, [&](std::string_view name, const store::Root& root) {
-    roots.push_back({std::string(name), root});
+Result<void> ListNames(const StoreArguments& arguments) {
+  STRATA_ASSIGN(const store::Store store, OpenNamedStore(arguments.store, {.read_only = true}));
+  std::vector<ListedName> names;
+  STRATA_TRY(store.roots->List(Waiting(), [&](std::string_view name, const store::Root& root) {
+    names.push_back({std::string(name), root});
     return true;
   }));
   if (arguments.json) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    for (const NamedRoot& named : roots) list.push_back(RootToJson(named));
+    for (const ListedName& listed : names) {
+      nlohmann::ordered_json item = {{"name", listed.name}};
+      item.update(ToJson(listed.root.node));
+      item["attributes"] = listed.root.attributes ? nlohmann::ordered_json(listed.root.attributes->Text()) : nullptr;
+      item["set"] = Rfc3339Text(listed.root.set);
+      list.push_back(std::move(item));
+    }
     PrintJson(list);
     return {};
   }
-  std::size_t width = 4;
-  for (const NamedRoot& named : roots) width = std::max(width, Printable(named.name).size());
-  if (!roots.empty()) {
-    std::printf("%-*s  %-9s %12s  %-19s  %-8s  %s\n", static_cast<int>(width), "NAME", "KIND", "SIZE", "SET",
-                "METADATA", "DIGEST");
-  }
-  for (const NamedRoot& named : roots) {
-    const store::Node& node = named.root.node;
-    const bool symlink = node.kind == store::NodeKind::kSymlink;
-    std::printf("%-*s  %-9s %12llu  %-19s  %-8s  %s\n", static_cast<int>(width), Printable(named.name).c_str(),
-                KindWord(node.kind), static_cast<unsigned long long>(node.size), TimeText(named.root.set).c_str(),
-                named.root.attributes ? "yes" : "no",
-                symlink ? ("-> " + Printable(node.target)).c_str() : node.digest.Text().c_str());
+  std::size_t width = 0;
+  for (const ListedName& listed : names) width = std::max(width, Printable(listed.name).size());
+  for (const ListedName& listed : names) {
+    const store::Node& node = listed.root.node;
+    const bool directory = node.kind == store::NodeKind::kDirectory;
+    const std::string shown = Printable(listed.name);
+    std::printf("%s%*s  %s  %c%c  %s\n", directory ? Coloured(shown, kBlue).c_str() : shown.c_str(),
+                static_cast<int>(width - shown.size()), "", TimeText(listed.root.set).c_str(),
+                directory                                ? 'd'
+                : node.kind == store::NodeKind::kSymlink ? 'l'
+                                                         : '-',
+                listed.root.attributes ? 'm' : '-', NodeText(node).c_str());
   }
   return {};
 }
 
-// -- stat --
-
-constexpr std::array<std::pair<RecordKind, const char*>, 4> kKinds = {{{RecordKind::kChunk, "chunks"},
-                                                                       {RecordKind::kDirectory, "directories"},
-                                                                       {RecordKind::kList, "chunk_lists"},
-                                                                       {RecordKind::kListPart, "parts_of_lists"}}};
-
-double Ratio(std::uint64_t raw, std::uint64_t stored) {
-  return stored == 0 ? 1 : static_cast<double>(raw) / static_cast<double>(stored);
-}
-
-void PrintStat(const StoreStat& stat) {
-  const auto line = [](const char* what, const std::string& value) {
-    std::printf("%-24s %14s\n", what, value.c_str());
-  };
-  if (stat.logical_bytes) line("logical", BytesText(*stat.logical_bytes));
-  line("unique", BytesText(stat.UniqueBytes()));
-  line("compressed", BytesText(stat.StoredBytes()));
-  char ratio[32];
-  std::snprintf(ratio, sizeof ratio, "%.2f",
-                Ratio(stat.logical_bytes.value_or(stat.UniqueBytes()), stat.StoredBytes()));
-  line("ratio", ratio);
-  if (stat.logical_files) line("files", CountText(*stat.logical_files));
-  for (const auto& [kind, word] : kKinds) line(word, CountText(stat.Of(kind).records));
-  line("names", CountText(stat.names));
-  line("leases", CountText(stat.leases));
-  line("packs", CountText(stat.packs));
-  line("bytes on disk", BytesText(stat.pack_bytes));
-  line("indexes", CountText(stat.indexes));
-  line("not yet indexed", CountText(stat.unindexed));
-}
-
-void PrintStatAsJson(const std::string& address, const StoreStat& stat) {
-  nlohmann::ordered_json json = {{"store", address}};
-  if (stat.logical_bytes) json["logical_bytes"] = *stat.logical_bytes;
-  if (stat.logical_files) json["files"] = *stat.logical_files;
-  json["unique_bytes"] = stat.UniqueBytes();
-  json["compressed_bytes"] = stat.StoredBytes();
-  for (const auto& [kind, word] : kKinds) {
-    const StoreStat::Kind& of = stat.Of(kind);
-    json[word] = {{"records", of.records}, {"bytes", of.raw}, {"compressed_bytes", of.stored}};
+Result<void> RemoveName(const StoreArguments& arguments) {
+  STRATA_ASSIGN(const store::Store store, OpenNamedStore(arguments.store, {}));
+  if (auto removed = store.roots->Remove(arguments.name); !removed) {
+    return Fail(
+        removed.error().WithContext("removing the name " + Printable(arguments.name) + " from " + store.Describe()));
   }
-  json["names"] = stat.names;
-  json["leases"] = stat.leases;
-  json["packs"] = stat.packs;
-  json["pack_bytes"] = stat.pack_bytes;
-  json["indexes"] = stat.indexes;
-  json["unindexed"] = stat.unindexed;
-  PrintJson(json);
+  return {};
 }
 
-Result<void> StatStore(const StoreArguments& arguments) {
-  STRATA_ASSIGN(const auto packs, OpenPacks(arguments, true));
-  STRATA_ASSIGN(const StoreStat stat,
-                store::pack::StatStore(packs->engine(), {.logical = arguments.logical, .step = {}}));
+Result<void> StatAll(const StoreArguments& arguments) {
+  STRATA_ASSIGN(const store::Store store, OpenPacks(arguments, true));
+  STRATA_ASSIGN(const auto stat,
+                store::pack::StatStore(store.pack->engine(), {.logical = arguments.logical, .step = {}}));
+  struct Row {
+    const char* what;
+    const char* key;
+    store::pack::RecordKind kind;
+  };
+  static constexpr Row kRows[] = {{"chunks", "chunks", store::pack::RecordKind::kChunk},
+                                  {"chunk lists", "lists", store::pack::RecordKind::kList},
+                                  {"parts of lists", "list_parts", store::pack::RecordKind::kListPart},
+                                  {"directories", "directories", store::pack::RecordKind::kDirectory}};
+  const std::uint64_t unique = stat.UniqueBytes(), stored = stat.StoredBytes();
   if (arguments.json) {
-    PrintStatAsJson(packs->Describe(), stat);
-  } else {
-    PrintStat(stat);
+    nlohmann::ordered_json json = {{"store", store.Describe()}};
+    for (const Row& row : kRows) {
+      const auto& kind = stat.Of(row.kind);
+      json[row.key] = {{"records", kind.records}, {"raw_bytes", kind.raw}, {"stored_bytes", kind.stored}};
+    }
+    json.update({{"packs", stat.packs},
+                 {"pack_bytes", stat.pack_bytes},
+                 {"indexes", stat.indexes},
+                 {"index_entries", stat.index_entries},
+                 {"unindexed", stat.unindexed},
+                 {"names", stat.names},
+                 {"leases", stat.leases},
+                 {"unique_bytes", unique},
+                 {"stored_bytes", stored}});
+    if (stat.logical_bytes) json["logical_bytes"] = *stat.logical_bytes;
+    if (stat.logical_files) json["logical_files"] = *stat.logical_files;
+    PrintJson(json);
+    return {};
+  }
+  std::printf("store           %s\n", store.Describe().c_str());
+  for (const Row& row : kRows) {
+    const auto& kind = stat.Of(row.kind);
+    std::printf("%-15s %12s  %10s, stored as %s\n", row.what, CountText(kind.records).c_str(),
+                BytesText(kind.raw).c_str(), BytesText(kind.stored).c_str());
+  }
+  std::printf("packs           %12s  %10s\n", CountText(stat.packs).c_str(), BytesText(stat.pack_bytes).c_str());
+  std::printf("indexes         %12s  %s entries, %s records in none yet\n", CountText(stat.indexes).c_str(),
+              CountText(stat.index_entries).c_str(), CountText(stat.unindexed).c_str());
+  std::printf("names           %12s\nleases          %12s\n", CountText(stat.names).c_str(),
+              CountText(stat.leases).c_str());
+  if (stored > 0) std::printf("compression     %12.2f\n", static_cast<double>(unique) / static_cast<double>(stored));
+  if (stat.logical_bytes) {
+    std::printf("files of names  %12s  %10s\n", CountText(stat.logical_files.value_or(0)).c_str(),
+                BytesText(*stat.logical_bytes).c_str());
+    if (unique > 0) {
+      std::printf("deduplication   %12.2f\n", static_cast<double>(*stat.logical_bytes) / static_cast<double>(unique));
+    }
   }
   return {};
-}
-
-// -- verify, scrub --
-
-nlohmann::ordered_json ProblemToJson(const Problem& problem) {
-  nlohmann::ordered_json json = {{"problem", problem.message}};
-  if (problem.digest) json["digest"] = problem.digest->Text();
-  if (problem.pack) json["pack"] = store::pack::PackFileName(*problem.pack);
-  if (problem.end > problem.begin) json["begin"] = problem.begin, json["end"] = problem.end;
-  return json;
-}
-
-// Shows each thing that is found as it comes, and gathers it for JSON.
-class Problems {
- public:
-  Problems(bool json, Progress& progress) : json_(json), progress_(progress) {}
-
-  void Add(const Problem& problem) {
-    if (json_) {
-      found_.push_back(ProblemToJson(problem));
-      return;
-    }
-    progress_.Clear();
-    std::printf("%s %s\n", Coloured("damage:", kRed).c_str(), Printable(problem.message).c_str());
-  }
-  nlohmann::ordered_json Take() { return std::move(found_); }
-
- private:
-  const bool json_;
-  Progress& progress_;
-  nlohmann::ordered_json found_ = nlohmann::ordered_json::array();
-};
-
-auto ShownBy(Progress& progress) {
-  return [&progress](std::string_view doing, std::uint64_t done, std::uint64_t total) {
-    progress.Show(doing, total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total));
-    return true;
-  };
 }
 
 Result<void> Verify(const StoreArguments& arguments, bool scrub) {
-  STRATA_ASSIGN(const auto packs, OpenPacks(arguments, !scrub));
+  // A scrub keeps its place in the store's folder.
+  STRATA_ASSIGN(const store::Store store, OpenPacks(arguments, !scrub));
   Progress progress;
-  Problems problems(arguments.json, progress);
+  ProblemList problems(arguments.json, progress);
   store::pack::VerifyOptions options;
-  options.told = [&](const Problem& problem) { problems.Add(problem); };
-  options.progress = ShownBy(progress);
   if (!arguments.rate.empty()) {
     const auto rate = ParseSize(arguments.rate);
     if (!rate) return Fail(Errc::kInvalid, "--rate " + arguments.rate + ": not a size; give one such as 500K or 20M");
     options.bytes_a_second = *rate;
   }
-  auto done =
-      scrub ? store::pack::ScrubStore(packs->engine(), options) : store::pack::VerifyStore(packs->engine(), options);
+  options.told = [&](const Problem& problem) { problems.Add(problem); };
+  options.progress = [&](std::string_view doing, std::uint64_t done, std::uint64_t total) {
+    progress.Show(doing, PartDone(done, total));
+    return true;
+  };
+  STRATA_ASSIGN(const auto report, scrub ? store::pack::ScrubStore(store.pack->engine(), options)
+                                         : store::pack::VerifyStore(store.pack->engine(), options));
   progress.Clear();
-  if (!done) return Fail(done.error());
-  const VerifyReport& report = *done;
   if (arguments.json) {
-    PrintJson({{"store", packs->Describe()},
-               {"clean", report.problems == 0},
+    PrintJson({{"store", store.Describe()},
+               {"sound", report.problems == 0},
                {"packs", report.packs},
                {"records", report.records},
                {"bytes", report.bytes},
                {"torn_bytes", report.torn_bytes},
-               {"problems", problems.Take()}});
+               {"problems", report.problems},
+               {"found", problems.list()}});
   } else {
-    std::printf("%s records in %s packs, %s: %s\n", CountText(report.records).c_str(), CountText(report.packs).c_str(),
-                BytesText(report.bytes).c_str(), report.problems == 0 ? "no damage found" : "damaged");
+    std::printf("%s packs, %s records, %s read\n", CountText(report.packs).c_str(), CountText(report.records).c_str(),
+                BytesText(report.bytes).c_str());
+    if (report.torn_bytes > 0) {
+      std::printf("%s that a crash left of the last writing, of which nothing was promised\n",
+                  BytesText(report.torn_bytes).c_str());
+    }
+    if (report.problems == 0) std::printf("no damage found\n");
   }
   if (report.problems == 0) return {};
-  return Fail(Errc::kCorrupt, packs->Describe() + ": " + CountText(report.problems) +
-                                  " things are damaged or missing; import what they came from again, which puts them "
-                                  "back, and run this once more");
+  return Fail(Errc::kCorrupt, store.Describe() + " is damaged (" + std::to_string(report.problems) +
+                                  (report.problems == 1 ? " finding" : " findings") +
+                                  "); what was lost comes back by importing it again, or from a copy of the store");
 }
 
-// -- gc --
-
-void PrintCollected(const CollectReport& report, bool dry_run) {
-  const auto line = [](const char* what, const std::string& value) {
-    std::printf("%-28s %14s\n", what, value.c_str());
-  };
-  line("names", CountText(report.names));
-  line("leases", CountText(report.leases));
-  line("lives", BytesText(report.live_bytes));
-  line("dead", BytesText(report.dead_bytes));
-  line("of that: too young", BytesText(report.young_bytes));
-  line("of that: in use", BytesText(report.used_bytes));
-  line("of that: not yet worth it", BytesText(report.sparse_bytes));
-  line(dry_run ? "would be freed" : "freed", BytesText(report.freed_bytes));
-  line("packs removed", CountText(report.removed_packs));
-  line("packs rewritten", CountText(report.rewritten_packs));
-}
+Result<void> VerifyAll(const StoreArguments& arguments) { return Verify(arguments, false); }
+Result<void> Scrub(const StoreArguments& arguments) { return Verify(arguments, true); }
 
 Result<void> Collect(const StoreArguments& arguments) {
-  STRATA_ASSIGN(const auto packs, OpenPacks(arguments, false));
+  STRATA_ASSIGN(const store::Store store, OpenPacks(arguments, arguments.dry_run));
   Progress progress;
-  Problems problems(arguments.json, progress);
+  ProblemList problems(arguments.json, progress);
   store::pack::CollectOptions options;
   options.dry_run = arguments.dry_run;
   options.despite_damage = arguments.despite_damage;
   options.told = [&](const Problem& problem) { problems.Add(problem); };
-  options.progress = ShownBy(progress);
-  auto done = store::pack::CollectGarbage(packs->engine(), options);
+  options.progress = [&](std::string_view doing, std::uint64_t done, std::uint64_t total) {
+    progress.Show(doing, PartDone(done, total));
+    return true;
+  };
+  auto collected = store::pack::CollectGarbage(store.pack->engine(), options);
   progress.Clear();
-  if (!done) {
-    if (done.error().code() != Errc::kCorrupt || arguments.despite_damage) return Fail(done.error());
-    return Fail(Errc::kCorrupt,
-                std::string(done.error().message()) +
-                    "; nothing was removed: see strata store verify, or give --despite-damage to go on");
+  if (!collected) {
+    if (collected.error().code() != Errc::kCorrupt) return Fail(collected.error());
+    return Fail(
+        Status(Errc::kCorrupt, std::string(collected.error().message()) +
+                                   "; what only that leads to would be removed: see strata store verify, or go on "
+                                   "with --despite-damage"));
   }
-  const CollectReport& report = *done;
-  if (!arguments.json) {
-    PrintCollected(report, arguments.dry_run);
+  const store::pack::CollectReport& report = *collected;
+  if (arguments.json) {
+    PrintJson({{"store", store.Describe()},
+               {"dry_run", arguments.dry_run},
+               {"names", report.names},
+               {"leases", report.leases},
+               {"live_records", report.live_records},
+               {"live_bytes", report.live_bytes},
+               {"dead_records", report.dead_records},
+               {"dead_bytes", report.dead_bytes},
+               {"young_bytes", report.young_bytes},
+               {"used_bytes", report.used_bytes},
+               {"sparse_bytes", report.sparse_bytes},
+               {"freed_bytes", report.freed_bytes},
+               {"removed_packs", report.removed_packs},
+               {"rewritten_packs", report.rewritten_packs},
+               {"problems", report.problems},
+               {"found", problems.list()}});
     return {};
   }
-  PrintJson({{"store", packs->Describe()},
-             {"dry_run", arguments.dry_run},
-             {"names", report.names},
-             {"leases", report.leases},
-             {"live_bytes", report.live_bytes},
-             {"dead_bytes", report.dead_bytes},
-             {"young_bytes", report.young_bytes},
-             {"used_bytes", report.used_bytes},
-             {"sparse_bytes", report.sparse_bytes},
-             {"freed_bytes", report.freed_bytes},
-             {"removed_packs", report.removed_packs},
-             {"rewritten_packs", report.rewritten_packs},
-             {"problems", problems.Take()}});
+  std::printf("reached by %s names and %s leases: %s records, %s\n", CountText(report.names).c_str(),
+              CountText(report.leases).c_str(), CountText(report.live_records).c_str(),
+              BytesText(report.live_bytes).c_str());
+  std::printf("reached by nothing: %s records, %s\n", CountText(report.dead_records).c_str(),
+              BytesText(report.dead_bytes).c_str());
+  const auto kept = [](std::uint64_t bytes, const char* why) {
+    if (bytes > 0) std::printf("  %s stay for now: %s\n", BytesText(bytes).c_str(), why);
+  };
+  kept(report.young_bytes, "they lie beside what was put a short time ago, or since a lease began");
+  kept(report.used_bytes, "they lie in packs that are in use");
+  kept(report.sparse_bytes, "they lie in packs in which much lives");
+  std::printf("%s %s, %s packs removed, %s written anew\n", arguments.dry_run ? "would free" : "freed",
+              BytesText(report.freed_bytes).c_str(), CountText(report.removed_packs).c_str(),
+              CountText(report.rewritten_packs).c_str());
   return {};
 }
 
-CLI::App* AddPart(CLI::App& store, const char* name, const char* what, const std::shared_ptr<StoreArguments>& arguments,
-                  Action& action, Result<void> (*run)(const StoreArguments&)) {
-  CLI::App* const command = store.add_subcommand(name, what);
-  command->add_option("STORE", arguments->store, "A folder of packs, or a store's address; by default the user's own");
+CLI::App* AddStoreCommand(CLI::App* parent, Action& action, const std::shared_ptr<StoreArguments>& arguments,
+                          const char* name, const char* help, const char* footer, StoreAction run) {
+  CLI::App* command = parent->add_subcommand(name, help);
+  command->add_option("--store,STORE", arguments->store, "The store; by default the user's own")->type_name("STORE");
   command->add_flag("--json", arguments->json, "JSON, for programs");
-  command->callback([arguments, &action, run] { action = [arguments, run] { return run(*arguments); }; });
+  command->footer(footer);
+  command->callback([arguments, run, &action] { action = [arguments, run] { return run(*arguments); }; });
   return command;
 }
 
 }  // namespace
 
 void AddStore(CLI::App& app, Action& action) {
-  CLI::App* const store = app.add_subcommand("store", "Look after a store of trees");
+  auto arguments = std::make_shared<StoreArguments>();
+  CLI::App* store = app.add_subcommand("store", "Make a store, list its trees, and look after it");
   store->require_subcommand(1);
-  const auto arguments = std::make_shared<StoreArguments>();
-  AddPart(*store, "init", "Make a store where there is none", arguments, action, &InitStore)
-      ->footer(
-          "Examples:\n  strata store init                                  # the user's own\n"
-          "  strata store init /srv/store\n  strata store init objectstore+file:///srv/bucket   # as tvix and snix "
-          "have it");
-  AddPart(*store, "ls", "List the names and what they stand for", arguments, action, &ListStore)
-      ->footer("Examples:\n  strata store ls\n  strata store ls /srv/store --json");
-  CLI::App* const stat = AddPart(*store, "stat", "Count what is there", arguments, action, &StatStore);
-  stat->add_flag("--logical", arguments->logical,
-                 "Walk the trees of all names too: what they would take without sharing anything");
-  stat->footer("Example:\n  strata store stat /srv/store --logical");
-  AddPart(*store, "verify", "Read all of it, and name each hole", arguments, action, [](const StoreArguments& given) {
-    return Verify(given, false);
-  })->footer("Ends with 1 where something is damaged or missing.\nExample:\n  strata store verify /srv/store");
-  CLI::App* const scrub = AddPart(*store, "scrub", "Read all of it slowly, going on where the last scrub stopped",
-                                  arguments, action, [](const StoreArguments& given) { return Verify(given, true); });
-  scrub->add_option("--rate", arguments->rate, "Read at most so much a second, such as 50M")->type_name("SIZE");
-  scrub->footer("Example:\n  strata store scrub /srv/store --rate 20M");
-  CLI::App* const gc = AddPart(*store, "gc", "Remove what no name and no lease leads to", arguments, action, &Collect);
-  gc->add_flag("--dry-run", arguments->dry_run, "Count, and remove nothing");
-  gc->add_flag("--despite-damage", arguments->despite_damage,
-               "Go on where something is missing; what only that would have led to is removed");
-  gc->footer(
-      "What was put within the last hour, or since the oldest import or server began, stays.\n"
-      "Examples:\n  strata store gc --dry-run\n  strata store gc /srv/store");
+  const auto add = [&](const char* name, const char* help, const char* footer, StoreAction run) {
+    return AddStoreCommand(store, action, arguments, name, help, footer, run);
+  };
+  add("init", "Make a store", "Example:\n  strata store init pack:/srv/store", InitStore);
+  add("ls", "List the names of a store",
+      "Columns: name, when it was set, kind (d directory, - file, l symlink), m where metadata was kept, root.\n"
+      "Examples:\n  strata store ls\n  strata store ls pack:/srv/store --json",
+      ListNames);
+  CLI::App* remove = store->add_subcommand("rm", "Remove a name; what only it leads to goes with the next gc");
+  remove->add_option("NAME", arguments->name, "The name")->required();
+  remove->add_option("--store", arguments->store, "The store; by default the user's own")->type_name("STORE");
+  remove->footer("Example:\n  strata store rm old-project");
+  remove->callback([arguments, &action] { action = [arguments] { return RemoveName(*arguments); }; });
+  CLI::App* stat = add("stat", "Count what a store of packs holds",
+                       "Examples:\n  strata store stat\n  strata store stat --logical --json", StatAll);
+  stat->add_flag("--logical", arguments->logical, "Also what the trees of all names hold, which are walked for it");
+  const auto add_rate = [&](CLI::App* command) {
+    command->add_option("--rate", arguments->rate, "Read at most so much a second, such as 20M; by default all it can")
+        ->type_name("SIZE");
+  };
+  add_rate(add("verify", "Read all that a store of packs holds, and name what is damaged or missing",
+               "Ends with 0 if nothing is, with 1 if something is.\n"
+               "Examples:\n  strata store verify\n  strata store verify pack:/srv/store --rate 50M --json",
+               VerifyAll));
+  add_rate(add("scrub", "Read every pack once, gently, and go on where the last scrub was stopped",
+               "Ends with 0 if nothing is damaged, with 1 if something is.\n"
+               "Example:\n  strata store scrub --rate 20M",
+               Scrub));
+  CLI::App* collect = add("gc", "Remove what no name and no lease leads to",
+                          "May run while others import and serve. What was put within the last hour stays.\n"
+                          "Examples:\n  strata store gc --dry-run\n  strata store gc pack:/srv/store",
+                          Collect);
+  collect->add_flag("--dry-run", arguments->dry_run, "Say what would be freed, and change nothing");
+  collect->add_flag("--despite-damage", arguments->despite_damage,
+                    "Also where something that is reached is missing: what only that would have led to is removed");
 }
 
 }  // namespace strata::cli

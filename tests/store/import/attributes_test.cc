@@ -96,7 +96,7 @@ TEST(Attributes, WhatIsSetIsRead) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     const auto draw = [&] {
-      NodeAttributes attributes{random() % 010000,
+      NodeAttributes attributes{static_cast<std::uint32_t>(random() % 010000),
                                 static_cast<std::uint32_t>(random()),
                                 static_cast<std::uint32_t>(random()),
                                 Time{static_cast<std::int64_t>(random()) * 1'000'003 - 1'000'000'000'000},
