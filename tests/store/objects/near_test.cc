@@ -49,7 +49,7 @@ class CountingBlobs final : public BlobService {
   const std::shared_ptr<BlobService> blobs_;
 };
 
-std::vector<std::byte> AllOf(BlobService& blobs, const Digest& digest) {
+std::vector<std::byte> WholeOf(BlobService& blobs, const Digest& digest) {
   const auto reader = blobs.Open({}, digest);
   EXPECT_TRUE(reader.has_value() && *reader) << (reader ? "none" : reader.error().ToString());
   if (!reader || !*reader) return {};
@@ -70,10 +70,10 @@ class NearBlobsTest : public ::testing::Test {
 };
 
 TEST_F(NearBlobsTest, WhatWasReadOnceIsNear) {
-  EXPECT_EQ(AllOf(*blobs_, digest_), content_);
+  EXPECT_EQ(WholeOf(*blobs_, digest_), content_);
   const int chunks = static_cast<int>(objects_->Chunks({}, digest_).value()->size());
   EXPECT_EQ(far_->opens, chunks);
-  EXPECT_EQ(AllOf(*blobs_, digest_), content_);
+  EXPECT_EQ(WholeOf(*blobs_, digest_), content_);
   EXPECT_EQ(far_->opens, chunks);
   const ChunkList list = objects_->Chunks({}, digest_).value().value();
   for (const ChunkMeta& chunk : list) EXPECT_TRUE(near_->Has({}, chunk.digest).value());
@@ -91,7 +91,7 @@ TEST_F(NearBlobsTest, ManyWhoWantTheSameWaitForOneRead) {
   const Digest small = objects_->Put(AsBytes("small")).value();
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
-    threads.emplace_back([&] { EXPECT_EQ(AsText(AllOf(*blobs_, small)), "small"); });
+    threads.emplace_back([&] { EXPECT_EQ(AsText(WholeOf(*blobs_, small)), "small"); });
   }
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(far_->opens, 1);
@@ -99,7 +99,7 @@ TEST_F(NearBlobsTest, ManyWhoWantTheSameWaitForOneRead) {
 
 TEST_F(NearBlobsTest, ANearStoreThatIsFullDoesNotHideTheBlob) {
   const auto blobs = NearBlobs::Make(std::make_shared<MemoryBlobService>(1), far_);
-  EXPECT_EQ(AllOf(*blobs, digest_), content_);
+  EXPECT_EQ(WholeOf(*blobs, digest_), content_);
 }
 
 TEST_F(NearBlobsTest, WhatIsPutGoesToTheFarStore) {

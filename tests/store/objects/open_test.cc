@@ -27,7 +27,7 @@ Store Opened(const std::string& address, const StoreOptions& options = {}) {
   return store.value_or(Store());
 }
 
-std::string Refused(const std::string& address, Errc code, const StoreOptions& options = {}) {
+std::string RefusedStore(const std::string& address, Errc code, const StoreOptions& options = {}) {
   const auto store = OpenStore(Env::System(), address, options);
   EXPECT_FALSE(store.has_value()) << address << " was opened";
   if (store) return {};
@@ -64,7 +64,7 @@ TEST(OpenStore, StoresInMemoryAreOpenedEmpty) {
 TEST(OpenStore, AFolderKeepsWhatIsPut) {
   TempFolder folder;
   const std::string address = "objectstore+file://" + folder / "store";
-  EXPECT_THAT(Refused(address, Errc::kNotFound), HasSubstr("mkdir"));
+  EXPECT_THAT(RefusedStore(address, Errc::kNotFound), HasSubstr("mkdir"));
   {
     Store store = Opened(address, {.create = true, .sizes = SizeRule::kDoubled});
     ExpectWorks(store);
@@ -96,15 +96,16 @@ TEST(OpenStore, TheChunkSizeOfTheAddressIsUsed) {
 TEST(OpenStore, FarStoresComeLater) {
   for (const char* address :
        {"objectstore+s3://bucket/x", "objectstore+https://host/x", "grpc+unix:///run/x", "grpc+http://host:80"}) {
-    EXPECT_THAT(Refused(address, Errc::kNotSupported), AllOf(HasSubstr("far stores come later"), HasSubstr("use ")));
+    EXPECT_THAT(RefusedStore(address, Errc::kNotSupported),
+                AllOf(HasSubstr("far stores come later"), HasSubstr("use ")));
   }
-  EXPECT_THAT(Refused("redb:///x", Errc::kNotSupported), HasSubstr("use pack:"));
+  EXPECT_THAT(RefusedStore("redb:///x", Errc::kNotSupported), HasSubstr("use pack:"));
 }
 
 TEST(OpenStore, APackStoreIsOpenedByItsFolder) {
   TempFolder folder;
   const std::string address = "pack:" + folder / "store";
-  EXPECT_THAT(Refused(address, Errc::kNotFound), HasSubstr(folder / "store"));
+  EXPECT_THAT(RefusedStore(address, Errc::kNotFound), HasSubstr(folder / "store"));
   {
     Store store = Opened(address, {.create = true});
     ExpectWorks(store);
@@ -201,13 +202,13 @@ TEST_F(OpenComposition, NamesAreNotNeeded) {
 
 TEST_F(OpenComposition, WhatIsMissingOrWrongIsNamed) {
   const std::string file = Write(R"({"blobs": {"main": {"type": "memory"}}})");
-  EXPECT_THAT(Refused(file + "#main", Errc::kNotFound), AllOf(HasSubstr("\"main\""), HasSubstr("directories")));
-  EXPECT_THAT(Refused(file + "#other", Errc::kNotFound), AllOf(HasSubstr("\"other\""), HasSubstr("blobs")));
-  EXPECT_THAT(Refused("composition:" + folder_ / "none.json" + "#main", Errc::kNotFound), HasSubstr("none.json"));
+  EXPECT_THAT(RefusedStore(file + "#main", Errc::kNotFound), AllOf(HasSubstr("\"main\""), HasSubstr("directories")));
+  EXPECT_THAT(RefusedStore(file + "#other", Errc::kNotFound), AllOf(HasSubstr("\"other\""), HasSubstr("blobs")));
+  EXPECT_THAT(RefusedStore("composition:" + folder_ / "none.json" + "#main", Errc::kNotFound), HasSubstr("none.json"));
   Write("{");
-  EXPECT_THAT(Refused(file + "#main", Errc::kInvalid), HasSubstr("stores.json"));
+  EXPECT_THAT(RefusedStore(file + "#main", Errc::kInvalid), HasSubstr("stores.json"));
   Write(R"({"blobs": {"main": {"type": "grpc", "address": "grpc+http://host"}}})");
-  EXPECT_THAT(Refused(file + "#main", Errc::kNotSupported), HasSubstr("stores.json"));
+  EXPECT_THAT(RefusedStore(file + "#main", Errc::kNotSupported), HasSubstr("stores.json"));
 }
 
 }  // namespace
