@@ -69,7 +69,8 @@ Result<std::string> GetXattrAt(int directory, std::string_view name, std::string
   auto value = Whole([&](char* to, std::size_t size) { return lgetxattr(path.c_str(), wanted.c_str(), to, size); },
                      XATTR_SIZE_MAX);
   if (value) return *std::move(value);
-  if (value.error() == ENODATA || value.error() == ENOTSUP) return Fail(Errc::kNotFound);
+  // EINVAL: of a name that no attribute has, such as "user.".
+  if (value.error() == ENODATA || value.error() == ENOTSUP || value.error() == EINVAL) return Fail(Errc::kNotFound);
   return Fail(FailureOf(value.error()));
 }
 
