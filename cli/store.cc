@@ -210,7 +210,9 @@ Result<void> Verify(const StoreArguments& arguments, bool scrub) {
   Progress progress;
   ProblemList problems(arguments.json, progress);
   store::pack::VerifyOptions options;
-  options.bytes_a_second = arguments.rate_mib << 20;
+  if (!arguments.rate.empty()) {
+    STRATA_ASSIGN(options.bytes_a_second, ReadSize("--rate", arguments.rate));
+  }
   options.told = [&](const Problem& problem) { problems.Add(problem); };
   options.progress = [&](std::string_view doing, std::uint64_t done, std::uint64_t total) {
     progress.Show(doing, PartDone(done, total));
@@ -337,18 +339,18 @@ void AddStore(CLI::App& app, Action& action) {
                        "Examples:\n  strata store stat\n  strata store stat --logical --json", StatAll);
   stat->add_flag("--logical", arguments->logical, "Also what the trees of all names hold, which are walked for it");
   const auto add_rate = [&](CLI::App* command) {
-    command->add_option("--rate", arguments->rate_mib, "Read at most so many MiB a second; 0 is as many as can be")
-        ->type_name("MIB")
-        ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 30))
-        ->capture_default_str();
+    command
+        ->add_option("--rate", arguments->rate,
+                     "Read at most so much a second, such as 20M; by default as much as can be")
+        ->type_name("SIZE");
   };
   add_rate(add("verify", "Read all that a store of packs holds, and name what is damaged or missing",
                "Ends with 0 if nothing is, with 1 if something is.\n"
-               "Examples:\n  strata store verify\n  strata store verify pack:/srv/store --rate 50 --json",
+               "Examples:\n  strata store verify\n  strata store verify pack:/srv/store --rate 50M --json",
                VerifyAll));
   add_rate(add("scrub", "Read every pack once, gently, and go on where the last scrub was stopped",
                "Ends with 0 if nothing is damaged, with 1 if something is.\n"
-               "Example:\n  strata store scrub --rate 20",
+               "Example:\n  strata store scrub --rate 20M",
                Scrub));
   CLI::App* collect = add("gc", "Remove what no name and no lease leads to",
                           "May run while others import and serve. What was put within the last hour stays.\n"

@@ -1,6 +1,8 @@
 #include "cli/trees.h"
 
+#include <charconv>
 #include <cstdlib>
+#include <string_view>
 #include <utility>
 
 #include "cli/command.h"
@@ -68,6 +70,19 @@ nlohmann::ordered_json ToJson(const store::Node& node) {
       break;
   }
   return {{"kind", "symlink"}, {"target", node.target}};
+}
+
+Result<std::uint64_t> ReadSize(const std::string& option, const std::string& text) {
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  constexpr std::string_view kUnits = "KMGT";
+  const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
+  const std::size_t at = unit.empty() ? 1 : unit.size() == 1 ? kUnits.find(unit[0]) : std::string_view::npos;
+  if (error != std::errc() || number == 0 || at == std::string_view::npos || number > UINT64_MAX >> (10 * (at + 1))) {
+    return Fail(Errc::kInvalid, option + " " + text + ": not a size; give one such as 256M or 1G");
+  }
+  return number << (10 * (at + 1));
 }
 
 std::string TemporaryFolder() {
