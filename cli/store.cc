@@ -24,7 +24,7 @@ struct StoreArguments {
   bool json = false;
   bool logical = false;         // of stat
   std::string name;             // of rm
-  std::uint64_t rate_mib = 0;   // of verify and scrub
+  std::string rate;             // of verify and scrub
   bool dry_run = false;         // of gc
   bool despite_damage = false;  // of gc
 };
