@@ -30,6 +30,8 @@ using store::ImportOptions;
 using store::ImportProgress;
 using store::ImportReport;
 
+constexpr std::uint64_t kLeastMemory = 32 << 20;
+
 struct ImportArguments {
   std::string source;
   std::string store;
@@ -43,6 +45,7 @@ struct ImportArguments {
   bool json = false;
   bool quiet = false;
   unsigned jobs = 0;
+  std::string memory = "256M";
 };
 
 bool IsArchiveName(std::string_view name) {
@@ -170,8 +173,15 @@ Result<void> Import(const ImportArguments& arguments) {
   options.keep_metadata = arguments.keep_metadata;
   options.jobs = arguments.jobs;
   options.temporary_folder = TemporaryFolder();
+  STRATA_ASSIGN(const std::uint64_t memory, ReadSize("--memory", arguments.memory));
+  if (memory < kLeastMemory) {
+    return Fail(Errc::kInvalid, "--memory " + arguments.memory + ": too little to import with; give 32M at least");
+  }
+  // What sorts and waits, and what the store gathers.
+  options.memory = memory / 4 * 3;
   const auto begun = std::chrono::steady_clock::now();
-  STRATA_ASSIGN(const store::Store store, OpenNamedStore(arguments.store, {.create = true, .sizes = options.sizes}));
+  STRATA_ASSIGN(const store::Store store,
+                OpenNamedStore(arguments.store, {.memory_bytes = memory / 4, .create = true, .sizes = options.sizes}));
   // What is put stays until it has its name.
   const std::shared_ptr<const void> work = store.pack ? store.pack->Work() : nullptr;
   const store::ImportStore target{*store.blobs, *store.directories};
@@ -228,6 +238,13 @@ void AddImport(CLI::App& app, Action& action) {
   command->add_option("--jobs", arguments->jobs, "Threads that read, hash and store; 0 is one for each processor")
       ->type_name("N")
       ->check(CLI::Range(0U, 1024U))
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--memory", arguments->memory,
+          "What is held in memory at most; more goes to temporary files in $TMPDIR, or /var/tmp. The program itself, "
+          "4 MiB a thread, and 300 bytes for each entry of the largest directory come on top")
+      ->type_name("SIZE")
       ->capture_default_str();
   command->add_flag("--no-cache", arguments->no_cache,
                     "Read every file of a folder, also those that have not changed since they were read the last time");

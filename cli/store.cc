@@ -7,7 +7,6 @@
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "cli/serve_options.h"
 #include "cli/transfer_progress.h"
 #include "cli/trees.h"
 #include "store/pack/collect.h"
@@ -212,9 +211,7 @@ Result<void> Verify(const StoreArguments& arguments, bool scrub) {
   ProblemList problems(arguments.json, progress);
   store::pack::VerifyOptions options;
   if (!arguments.rate.empty()) {
-    const auto rate = ParseSize(arguments.rate);
-    if (!rate) return Fail(Errc::kInvalid, "--rate " + arguments.rate + ": not a size; give one such as 500K or 20M");
-    options.bytes_a_second = *rate;
+    STRATA_ASSIGN(options.bytes_a_second, ReadSize("--rate", arguments.rate));
   }
   options.told = [&](const Problem& problem) { problems.Add(problem); };
   options.progress = [&](std::string_view doing, std::uint64_t done, std::uint64_t total) {
@@ -342,7 +339,9 @@ void AddStore(CLI::App& app, Action& action) {
                        "Examples:\n  strata store stat\n  strata store stat --logical --json", StatAll);
   stat->add_flag("--logical", arguments->logical, "Also what the trees of all names hold, which are walked for it");
   const auto add_rate = [&](CLI::App* command) {
-    command->add_option("--rate", arguments->rate, "Read at most so much a second, such as 20M; by default all it can")
+    command
+        ->add_option("--rate", arguments->rate,
+                     "Read at most so much a second, such as 20M; by default as much as can be")
         ->type_name("SIZE");
   };
   add_rate(add("verify", "Read all that a store of packs holds, and name what is damaged or missing",

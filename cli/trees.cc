@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/serve_options.h"
 #include "store/castore/names.h"
 
 namespace strata::cli {
@@ -68,6 +69,11 @@ nlohmann::ordered_json ToJson(const store::Node& node) {
       break;
   }
   return {{"kind", "symlink"}, {"target", node.target}};
+}
+
+Result<std::uint64_t> ReadSize(const std::string& option, const std::string& text) {
+  if (const auto size = ParseSize(text)) return *size;
+  return Fail(Errc::kInvalid, option + " " + text + ": not a size; give a number and K, M, G or T, such as 20M");
 }
 
 std::string TemporaryFolder() {
