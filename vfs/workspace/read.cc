@@ -154,6 +154,11 @@ Result<void> WorkspaceImpl::ReadBeneath(const OpContext& context, const LowerNod
   if (got && *got == length) return {};
   if (got) sink.Trim(*got);  // of a file that was cut, which a layer copies from
   if (!got && got.error().code() != Errc::kNotSync && !IsAbsence(got.error().code())) return Fail(got.error());
+  // To ask anew is of no use.
+  if (lower_.IsImmutable(lower)) {
+    const std::string why = got ? "fewer bytes than the file has" : got.error().ToString();
+    return Fail(Errc::kIo, "a layer that never changes gave " + why + "; mend what it is kept in, or fetch it anew");
+  }
   if (!version.ctime) {
     return Fail(Errc::kIo, "the layer's file changed after it was changed here; strata diff --conflicts tells which");
   }

@@ -2,6 +2,7 @@
 // the test delivers, or fails.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -89,7 +90,9 @@ class FarStore {
     return static_cast<int>(failed_.size());
   }
 
-  bool fail_the_first_time = false;  // set while nothing is under way
+  // Set while nothing is under way.
+  bool fail_the_first_time = false;
+  std::size_t short_by = 0;  // so many bytes does each read lack
 
  private:
   // Delivers to those who wait themselves.
@@ -149,7 +152,7 @@ class FetchingLayer final : public Layer {
   Result<std::size_t> Read(const OpContext& context, const LayerNode& node, std::uint64_t offset, std::size_t length,
                            const LayerVersion* expected, ReadSink& sink) override {
     STRATA_TRY(Want(context, "file", node.id));
-    return inner_->Read(context, node, offset, length, expected, sink);
+    return inner_->Read(context, node, offset, length - std::min(length, store_.short_by), expected, sink);
   }
   Result<std::string> ReadLink(const OpContext& context, const LayerNode& node) override {
     STRATA_TRY(Want(context, "target", node.id));

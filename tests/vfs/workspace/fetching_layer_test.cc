@@ -426,6 +426,17 @@ TEST(FetchingLayersTest, WhatIsInMemoryIsServedThoughTheStoreIsGone) {
       << far.store.last() << ": an immutable layer is not asked again for what is remembered of it";
 }
 
+// Where a layer may change its file is asked for anew; where it never does, that would go on for ever.
+TEST(FetchingLayersTest, AFileThatIsShorterThanItsLayerSaysIsAnErrorWhereLayersNeverChange) {
+  for (const Manner& manner : {kFar, kFarAndChanging}) {
+    World far(manner);
+    far.store.short_by = 1;
+    EXPECT_CODE(far.client.ReadFile("d/low"), manner.immutable ? Errc::kIo : Errc::kJukebox);
+    far.store.short_by = 0;
+    EXPECT_EQ(far.client.ReadFile("d/low").value_or("failed").size(), 10'000u);
+  }
+}
+
 TEST(FetchingLayersTest, AThingThatSeveralCallsWantIsFetchedOnce) {
   World far(kFar);
   std::vector<std::shared_ptr<Fetch>> fetches(3);
