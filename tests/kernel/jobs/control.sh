@@ -33,4 +33,5 @@ must "a folder of that name can be made while nobody has looked at it" mkdir .st
 must "and holds what it is given" sh -c 'echo x >.strata/mine && test "$(ls .strata)" = mine'
 is "$(ls -A | grep -c strata)" 1 "and is listed"
 must "and goes" rm -rf .strata
+forget_caches # the client remembers that the name is gone
 is "$(cat .strata/xattr/user.note/readme)" hello "then the hidden tree is found again"
