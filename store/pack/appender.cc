@@ -272,7 +272,7 @@ Result<bool> Appender::CreatePack() {
 }
 
 void Appender::Begin(std::shared_ptr<Pack> pack, const PackRange& range) {
-  catalog_.Own(pack->header.id);
+  catalog_.Own(pack->header.id, pack->end);
   written_ = pack->end;
   buffer_.reserve(options_.buffer_bytes);
   ranges_.push_back(range);

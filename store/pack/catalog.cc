@@ -62,6 +62,12 @@ void Catalog::MarkBad(const Location& location) {
   any_bad_.store(true, std::memory_order_relaxed);
 }
 
+void Catalog::MarkGood(const Location& location) {
+  if (!any_bad_.load(std::memory_order_relaxed)) return;
+  const MutexLock lock(mutex_);
+  bad_.erase({location.pack.value, location.offset});
+}
+
 bool Catalog::IsBad(const Location& location) const {
   if (!any_bad_.load(std::memory_order_relaxed)) return false;
   const MutexLock lock(mutex_);
@@ -188,12 +194,13 @@ void Catalog::Install(std::uint64_t mark, std::span<const PackId> packs,
   view_ = std::move(fresh);
 }
 
-void Catalog::Own(PackId pack) {
+void Catalog::Own(PackId pack, std::uint64_t end) {
   const MutexLock lock(reload_mutex_);
   own_.insert(pack);
   ForgetTails(pack, kMaxPackBytes * 4);
   tail_states_.erase(pack);
   const MutexLock view_lock(mutex_);
+  absl::erase_if(bad_, [&](const auto& place) { return place.first == pack.value && place.second >= end; });
   auto fresh = std::make_shared<CatalogView>(*view_);
   fresh->packs.emplace(pack, CatalogView::Pack{});
   view_ = std::move(fresh);

@@ -75,6 +75,8 @@ class Catalog {
   // What was read there does not check: so a copy, or the same put anew, takes its place. Remembered by this process.
   void MarkBad(const Location& location) STRATA_EXCLUDES(mutex_);
   bool IsBad(const Location& location) const STRATA_EXCLUDES(mutex_);
+  // It does check: what was torn there was cut, and something else appended.
+  void MarkGood(const Location& location) STRATA_EXCLUDES(mutex_);
 
   std::shared_ptr<const CatalogView> view() const STRATA_EXCLUDES(mutex_);
   // A pack that nobody of this process appends to, and that may grow.
@@ -85,9 +87,9 @@ class Catalog {
   };
   std::vector<Tail> Growing() const STRATA_EXCLUDES(mutex_);
 
-  // A pack that this process appends to: it is not read for records. Until Disown, once an index has them or nobody of
-  // this process will append to it.
-  void Own(PackId pack) STRATA_EXCLUDES(mutex_, reload_mutex_);
+  // A pack that this process appends to, from `end` on: it is not read for records. Until Disown, once an index has
+  // them or nobody of this process will append to it.
+  void Own(PackId pack, std::uint64_t end) STRATA_EXCLUDES(mutex_, reload_mutex_);
   void Disown(PackId pack) STRATA_EXCLUDES(reload_mutex_);
 
   // Makes an index of records that are durable, in packs whose names are. `entries` are sorted by this.

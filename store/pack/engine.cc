@@ -133,6 +133,7 @@ Result<Content> Engine::Read(const Waiting& waiting, RecordKind kind, const Dige
       }
       auto content = files_.Read(waiting.may_block, digest, place.location);
       if (content) {
+        catalog_->MarkGood(place.location);
         bool preferred = true;
         if (prefer && places.size() > 1) {
           STRATA_ASSIGN(preferred, (*prefer)(*content));

@@ -165,7 +165,12 @@ class Verifier {
       holes_[id].push_back({0, kPackHeaderBytes, true});
       return {};
     }
-    if ((*pack)->header_damaged) {
+    const auto view = engine_.catalog().view();
+    const auto known = view->packs.find(id);
+    const bool indexed = known != view->packs.end() && known->second.covered > kPackHeaderBytes;
+    if ((*pack)->header_damaged && !indexed) {
+      report_.torn_bytes += kPackHeaderBytes;
+    } else if ((*pack)->header_damaged) {
       Tell({.what = Problem::What::kDamagedPack,
             .digest = {},
             .kind = {},
