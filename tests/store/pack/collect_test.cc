@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "store/leases.h"
+#include "store/pack/list_record.h"
 #include "store/pack/stat.h"
 #include "store/pack/verify.h"
 #include "tests/store/pack/pack_testing.h"
@@ -273,7 +274,9 @@ TEST_F(PackCollect, OneRunsAtATime) {
   for (std::uint64_t seed = 10; seed < 40; ++seed) Tree(*store, seed);
   MustCollect(*store, options);
   // Whether it was called depends on how much there was to do.
-  if (options.progress("", 0, 0)) EXPECT_FALSE(refused) << "it is over: " << "the second runs";
+  if (options.progress("", 0, 0)) {
+    EXPECT_FALSE(refused) << "it is over: the second runs";
+  }
 }
 
 TEST_F(PackCollect, StoppedItLeavesAStoreThatIsWhole) {

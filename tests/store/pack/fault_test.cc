@@ -14,7 +14,7 @@
 namespace strata::store::pack {
 namespace {
 
-constexpr std::int64_t kHour = 3600LL * 1'000'000'000;
+constexpr std::int64_t kLaterHour = 3600LL * 1'000'000'000;
 
 PackStoreOptions FaultOptions() {
   PackStoreOptions options = SmallOptions();
@@ -64,7 +64,7 @@ Result<void> Work(FaultEnv& env, const std::string& path, Promise& promise) {
     STRATA_TRY(store->engine().catalog().Merge(round == 2));
   }
   // Two hours later the trees that lost their names go, and the rest is rewritten.
-  env.SetClock(Time{env.Now().ns + 2 * kHour});
+  env.SetClock(Time{env.Now().ns + 2 * kLaterHour});
   {
     STRATA_ASSIGN(const auto store, PackStore::Open(env, path, FaultOptions()));
     for (auto at = promise.blobs.begin(); at != promise.blobs.end();) {

@@ -347,7 +347,7 @@ TEST_P(CallsGivenUp, ACallThatHasToComeAgainHasChangedNothing) {
     const std::string expected = step.run(plain, plain.client);
     const std::string after = ImageOf(plain, plain.client);
     // All of the first and some of the last: each costs a workspace that is opened anew.
-    for (int at = 1;; at += at < 4 ? 1 : 3) {
+    for (int at = 1;; at += at < 3 ? 1 : 4) {
       far.Reopen();
       far.give_up_at = at;
       const std::string told = step.run(far, far.client);
