@@ -65,9 +65,7 @@ TEST_F(ImportCommand, TakesArchivesFromAPipeAndByTheirNames) {
   Shell("tar -C " + dir_ + " -cf " + (folder_ / "t.tar") + " .");
   EXPECT_EQ(Text(With({"import", folder_ / "t.tar", "-q"})), root);
   EXPECT_THAT(Text(With({"import", folder_ / "t.tar", "--as", "file"})), HasSubstr("file b3:"));
-  const e2e::Finished two =
-      e2e::Run({"/bin/sh", "-c", "tar -C " + dir_ + " -c readme src | " + import + "x"}, environment_);
-  EXPECT_NE(two.status, 0);
+  EXPECT_NE(Shell("tar -C " + dir_ + " -c readme src | " + import), root) << "what holds the two of them";
   ExpectRefused(With({"import", folder_ / "t.tar", "--strict", "--as", "file", "--name", "a/b"}), 1, {"Slashes"});
 }
 

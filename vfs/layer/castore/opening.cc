@@ -15,6 +15,14 @@ namespace {
 // A store's caches do nothing with less.
 constexpr std::size_t kLeastMemory = 4 << 20;
 
+// The store's address; a path alone is that of a store of packs.
+Result<store::StoreAddress> AddressOf(const LayerSpec& spec) {
+  if (!spec.store.starts_with('/')) return store::ParseStoreAddress(spec.store);
+  store::StoreAddress address;
+  address.path = spec.store;
+  return address;
+}
+
 // The node that the spec's root names: of a digest, a directory whose size is yet to be found out.
 Result<store::Root> FindRoot(const store::Store& store, const std::string& text) {
   if (auto digest = store::Digest::Parse(text)) {
@@ -32,9 +40,9 @@ Result<store::Root> FindRoot(const store::Store& store, const std::string& text)
 }
 
 // A store that cannot be written gives no lease; then its names alone keep what is served.
-std::shared_ptr<const void> Hold(const LayerSpec& spec, const store::Root& root) {
+std::shared_ptr<const void> Hold(const LayerSpec& spec, const store::Store& store, const store::Root& root) {
   const std::string text = FormatLayerSpec(spec);
-  auto held = store::HoldTree(Env::System(), spec.store, root, "serving " + text);
+  auto held = store::HoldTree(Env::System(), store.Describe(), root, "serving " + text);
   if (held) return std::move(*held);
   log::Warning("castore_not_held", {{"layer", text},
                                     {"error", held.error()},
@@ -57,8 +65,9 @@ Result<OpenedLayer> OpenAllRoots(const store::Store& store, CastoreOptions trees
 
 Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& options) {
   const std::size_t memory = std::max(options.memory, kLeastMemory);
+  STRATA_ASSIGN(const store::StoreAddress address, AddressOf(spec));
   STRATA_ASSIGN(const store::Store store,
-                store::OpenStore(Env::System(), spec.store,
+                store::OpenStore(Env::System(), address,
                                  {.memory_bytes = memory / 2, .read_only = true, .spill_folder = options.home}));
   CastoreOptions castore;
   castore.description = FormatLayerSpec(spec);
@@ -66,7 +75,7 @@ Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& optio
   castore.show_xattr = options.show_xattr;
   if (spec.root.empty()) return OpenAllRoots(store, std::move(castore), options);
   STRATA_ASSIGN(const store::Root root, FindRoot(store, spec.root));
-  if (options.hold) castore.hold = Hold(spec, root);
+  if (options.hold) castore.hold = Hold(spec, store, root);
   OpenedLayer opened;
   STRATA_ASSIGN(opened.layer, OpenCastoreLayer(store.blobs, store.directories, root.node, root.attributes, castore));
   opened.resolution = {.kind = "digest", .value = root.node.digest.Hex()};
