@@ -27,7 +27,7 @@ const PackHeader kHeader{.pack_class = PackClass::kDirectories,
 
 TEST(PackFormat, TheHeaderOfAPackIsTheseBytes) {
   EXPECT_EQ(Hex(EncodePackHeader(kHeader)),
-            "535452415441500a0100010000000000efcdab89674523010000 2a36fe9c9717" + std::string(56, '0') + "CRC");
+            "535452415441500a0100010000000000efcdab896745230100002a36fe9c9717" + std::string(56, '0') + "f7d2bf3c");
   PackHeader header;
   ASSERT_EQ(DecodePackHeader(EncodePackHeader(kHeader), header), HeaderState::kValid);
   EXPECT_EQ(header.pack_class, kHeader.pack_class);
@@ -52,7 +52,7 @@ TEST(PackFormat, ARecordIsTheseBytes) {
             "4cbb719a"
             "00000000"
             "ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f"
-            "CRC");
+            "808832f0");
   const auto decoded = DecodeRecordHeader(bytes, kHeader.id, kPackHeaderBytes);
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->digest, header.digest);
