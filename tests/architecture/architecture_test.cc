@@ -129,6 +129,8 @@ TEST(IncludeRules, AnIncludeUpwardsIsFound) {
 
 TEST(IncludeRules, TheRoomsWithinVfsAreToldApart) {
   EXPECT_THAT(ViolationsIn("vfs/a.cc", "#include \"vfs/layer/b.h\"\n"), ElementsAre(HasSubstr("must not include")));
+  EXPECT_THAT(ViolationsIn("vfs/layer/castore/a.cc", "#include \"store/castore/b.h\"\n"), IsEmpty());
+  EXPECT_THAT(ViolationsIn("vfs/layer/a.cc", "#include \"journal/b.h\"\n"), ElementsAre(HasSubstr("must not include")));
   EXPECT_THAT(ViolationsIn("vfs/layer/a.cc", "#include \"vfs/workspace/b.h\"\n"),
               ElementsAre(HasSubstr("vfs/layer/ must not include vfs/workspace/b.h")));
   EXPECT_THAT(ViolationsIn("vfs/workspace/a.cc", "#include \"vfs/check/b.h\"\n"),
@@ -158,7 +160,8 @@ TEST(IncludeRules, LibrariesOutOfTheirRoomAreFound) {
               ElementsAre(HasSubstr("libtirpc belongs in server/ only")));
   EXPECT_THAT(ViolationsIn("store/blobs/a.cc", "#include <blake3.h>\n"),
               ElementsAre(HasSubstr("BLAKE3 belongs in store/digest.cc only")));
-  EXPECT_THAT(ViolationsIn("vfs/a.cc", "#include <zstd.h>\n"), ElementsAre(HasSubstr("libzstd belongs in store/ only")));
+  EXPECT_THAT(ViolationsIn("vfs/a.cc", "#include <zstd.h>\n"),
+              ElementsAre(HasSubstr("libzstd belongs in store/ only")));
   EXPECT_THAT(ViolationsIn("store/index/a.cc", "#include <sqlite3.h>\n"), IsEmpty());
   EXPECT_THAT(ViolationsIn("server/rpc/a.cc", "#include <boost/asio/write.hpp>\n#include <rpc/rpc.h>\n"), IsEmpty());
 }

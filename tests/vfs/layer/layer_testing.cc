@@ -12,8 +12,9 @@
 
 namespace strata::vfs {
 
-TempFolder::TempFolder() {
-  std::string pattern = ::testing::TempDir() + "strata-layer-XXXXXX";
+TempFolder::TempFolder(Place place) {
+  const bool in_memory = place == Place::kMemory && access("/dev/shm", W_OK) == 0;
+  std::string pattern = (in_memory ? "/dev/shm/" : ::testing::TempDir()) + "strata-layer-XXXXXX";
   path_ = mkdtemp(pattern.data()) != nullptr ? pattern : "";
   EXPECT_NE(path_, "") << strerror(errno);
 }

@@ -16,7 +16,9 @@ namespace strata::vfs {
 
 class TempFolder {
  public:
-  TempFolder();
+  // kMemory: in memory where the host has /dev/shm, for tests that sync a lot.
+  enum class Place : std::uint8_t { kDisk, kMemory };
+  explicit TempFolder(Place place = Place::kDisk);
   ~TempFolder();
   TempFolder(const TempFolder&) = delete;
   TempFolder& operator=(const TempFolder&) = delete;
