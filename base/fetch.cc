@@ -36,7 +36,9 @@ void Fetch::Then(std::move_only_function<void()> then) {
 }
 
 bool Fetch::WaitFor(std::chrono::nanoseconds limit) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
+  using TimePoint = std::chrono::steady_clock::time_point;
+  const TimePoint now = std::chrono::steady_clock::now();
+  const TimePoint deadline = limit < TimePoint::max() - now ? now + limit : TimePoint::max();
   MutexLock lock(mutex_);
   while (!result_) {
     if (!changed_.WaitUntil(mutex_, deadline)) return result_.has_value();

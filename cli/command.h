@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "store/address.h"
 #include "vfs/workspace/workspace.h"
 
 namespace CLI {
@@ -22,9 +23,13 @@ void AddInit(CLI::App& app, Action& action);
 void AddList(CLI::App& app, Action& action);
 void AddCat(CLI::App& app, Action& action);
 void AddStat(CLI::App& app, Action& action);
+void AddXattr(CLI::App& app, Action& action);
 void AddDiff(CLI::App& app, Action& action);
 void AddCheck(CLI::App& app, Action& action);
 void AddLocks(CLI::App& app, Action& action);
+void AddImport(CLI::App& app, Action& action);
+void AddExport(CLI::App& app, Action& action);
+void AddStore(CLI::App& app, Action& action);
 
 // realpath(3).
 Result<std::string> AbsolutePath(const std::string& path);
@@ -47,8 +52,11 @@ Result<std::string> DefaultWorkspace(const vfs::LayerSpec& spec);
 Result<std::string> DefaultHome(const std::string& spec);
 // The folder of the workspace that `text` is, or that was made over what it names.
 Result<std::string> WorkspaceOf(const std::string& text);
-// Opens that workspace for reading beside whoever serves it.
-Result<std::unique_ptr<vfs::Workspace>> OpenForReading(const std::string& text);
+// Opens that workspace for reading beside whoever serves it; of a castore tree without a workspace, the tree as it is.
+Result<std::unique_ptr<vfs::Workspace>> OpenForReading(const std::string& text,
+                                                       const vfs::WorkspaceOptions& options = {});
+// The store that `text` names (store/address.h), or a folder of packs by its path; "" is the user's own. Absolute.
+Result<store::StoreAddress> ReadStore(const std::string& text);
 // The object at `path` ("a/b", "/a/b", "" or "/" for the root); symlinks are not followed.
 Result<vfs::Entry> Walk(vfs::FileSystem& volume, std::string_view path);
 // The superuser, who looks at everything.

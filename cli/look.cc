@@ -1,13 +1,11 @@
 // strata ls, cat, stat, diff: look at a workspace without a mount, also while it is being served.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/xattr.h"
 #include "vfs/string_sink.h"
 
 namespace strata::cli {
@@ -40,16 +38,6 @@ class CollectingSink final : public vfs::DirectorySink {
  private:
   std::vector<NamedEntry>& entries_;
 };
-
-Result<void> WriteOut(ByteSpan bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return Fail(Status::FromErrno(errno, "writing to standard output"));
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return {};
-}
 
 Result<void> List(const LookArguments& arguments) {
   STRATA_ASSIGN(auto volume, OpenForReading(arguments.workspace));
@@ -88,32 +76,6 @@ Result<void> List(const LookArguments& arguments) {
   return {};
 }
 
-// JSON has no bytes: what is no UTF-8 is given in base 64 (RFC 4648 section 4).
-std::string Base64(ByteSpan bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    std::uint32_t group = 0;
-    for (std::size_t i = 0; i < 3; ++i) {
-      group = group << 8 | (at + i < bytes.size() ? std::to_integer<std::uint32_t>(bytes[at + i]) : 0);
-    }
-    for (std::size_t i = 0; i < 4; ++i) {
-      text += at + i <= bytes.size() ? kDigits[group >> (18 - 6 * i) & 63] : '=';
-    }
-  }
-  return text;
-}
-
-bool IsUtf8(std::string_view text) {
-  try {
-    (void)nlohmann::json(text).dump();
-    return true;
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
-}
-
 Result<void> Cat(const LookArguments& arguments) {
   STRATA_ASSIGN(auto volume, OpenForReading(arguments.workspace));
   STRATA_ASSIGN(vfs::Entry at, Walk(*volume, arguments.path));
@@ -132,11 +94,9 @@ Result<void> Cat(const LookArguments& arguments) {
     if (read->eof) break;
   }
   if (!arguments.json) return {};
-  const bool text = IsUtf8(whole);
-  PrintJson({{"path", arguments.path},
-             {"size", whole.size()},
-             {"encoding", text ? "utf-8" : "base64"},
-             {"content", text ? whole : Base64(AsBytes(whole))}});
+  nlohmann::ordered_json json = {{"path", arguments.path}};
+  json.update(BytesToJson(whole, "content"));
+  PrintJson(json);
   return {};
 }
 
@@ -147,10 +107,14 @@ Result<void> StatOne(const LookArguments& arguments) {
   if (at.attributes.type == FileType::kSymlink) {
     STRATA_ASSIGN(target, volume->ReadLink(LocalContext(), at.id, nullptr));
   }
+  STRATA_ASSIGN(const std::vector<Xattr> xattrs, ReadXattrs(*volume, at.id));
+  STRATA_ASSIGN(const std::vector<std::string> sources, volume->Sources(at.id));
   if (arguments.json) {
     nlohmann::ordered_json json = {{"path", arguments.path}};
     json.update(ToJson(at.attributes));
     if (!target.empty()) json["target"] = target;
+    json["xattrs"] = ToJson(xattrs);
+    json["sources"] = sources;
     PrintJson(json);
     return {};
   }
@@ -166,6 +130,10 @@ Result<void> StatOne(const LookArguments& arguments) {
   }
   std::printf("access  %s\nmodify  %s\nchange  %s\n", TimeText(a.atime).c_str(), TimeText(a.mtime).c_str(),
               TimeText(a.ctime).c_str());
+  for (const Xattr& xattr : xattrs) {
+    std::printf("xattr   %s = %s\n", Printable(xattr.name).c_str(), ShownValue(xattr).c_str());
+  }
+  for (const std::string& source : sources) std::printf("from    %s\n", Printable(source).c_str());
   return {};
 }
 
@@ -257,7 +225,8 @@ void AddCat(CLI::App& app, Action& action) {
   Add(app, action, "cat", "Print a file of a workspace", "Example:\n  strata cat ~/project src/main.cc", Cat, true);
 }
 void AddStat(CLI::App& app, Action& action) {
-  Add(app, action, "stat", "Show what is known of a file of a workspace",
+  Add(app, action, "stat",
+      "Show what is known of a file of a workspace: its attributes, extended ones too, and which layers it comes from",
       "Example:\n  strata stat ~/ws bin/tool --json", StatOne, false);
 }
 void AddDiff(CLI::App& app, Action& action) {

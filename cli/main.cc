@@ -27,9 +27,13 @@ int main(int argc, char** argv) {
   strata::cli::AddList(app, action);
   strata::cli::AddCat(app, action);
   strata::cli::AddStat(app, action);
+  strata::cli::AddXattr(app, action);
   strata::cli::AddDiff(app, action);
   strata::cli::AddCheck(app, action);
   strata::cli::AddLocks(app, action);
+  strata::cli::AddImport(app, action);
+  strata::cli::AddExport(app, action);
+  strata::cli::AddStore(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

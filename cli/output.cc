@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -97,6 +98,42 @@ nlohmann::ordered_json ToJson(const Attributes& attributes) {
           {"ctime", Decimal(attributes.ctime)}};
 }
 
+namespace {
+
+std::string Base64(ByteSpan bytes) {
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    std::uint32_t group = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      group = group << 8 | (at + i < bytes.size() ? std::to_integer<std::uint32_t>(bytes[at + i]) : 0);
+    }
+    for (std::size_t i = 0; i < 4; ++i) {
+      text += at + i <= bytes.size() ? kDigits[group >> (18 - 6 * i) & 63] : '=';
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+bool IsUtf8(std::string_view text) {
+  try {
+    (void)nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  }
+}
+
+nlohmann::ordered_json BytesToJson(std::string_view bytes, const char* field) {
+  const bool text = IsUtf8(bytes);
+  return {{"size", bytes.size()},
+          {"encoding", text ? "utf-8" : "base64"},
+          {field, text ? std::string(bytes) : Base64(AsBytes(bytes))}};
+}
+
 void PrintJson(const nlohmann::ordered_json& json) {
   const std::string text = json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   std::fwrite(text.data(), 1, text.size(), stdout);
@@ -122,6 +159,16 @@ std::string Printable(std::string_view name) {
     }
   }
   return shown;
+}
+
+Result<void> WriteOut(ByteSpan bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Fail(Status::FromErrno(errno, "writing to standard output"));
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
 }
 
 }  // namespace strata::cli

@@ -4,10 +4,13 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "base/hash.h"
 #include "cli/command.h"
+#include "store/pack/pack_store.h"
+#include "vfs/home.h"
 
 namespace strata::cli {
 namespace {
@@ -61,9 +64,8 @@ Result<vfs::LayerSpec> ReadSpec(const std::string& text, const vfs::MarkerStyles
   static constexpr std::string_view kEarlier = ",markers=";
   STRATA_ASSIGN(vfs::LayerSpec spec, vfs::ParseLayerSpec(text, markers));
   if (spec.kind == vfs::LayerKind::kCastore) {
-    // Other stores are named by a word and ':'.
-    if (spec.store.find(':') < spec.store.find('/')) return spec;
-    STRATA_ASSIGN(spec.store, AbsolutePath(spec.store));
+    STRATA_ASSIGN(const store::StoreAddress address, ReadStore(spec.store));
+    spec.store = store::FormatStoreAddress(address);
     return spec;
   }
   auto path = AbsolutePath(spec.path);
@@ -82,6 +84,24 @@ Result<vfs::LayerSpec> ReadSpec(const std::string& text, const vfs::MarkerStyles
   if (!path) return Fail(path.error());
   spec.path = std::move(*path);
   return spec;
+}
+
+Result<store::StoreAddress> ReadStore(const std::string& text) {
+  store::StoreAddress address;
+  // Stores that are no folder of packs are named by a word and ':'.
+  if (text.find(':') < text.find('/')) {
+    std::unique_ptr<char, decltype(&std::free)> here(::getcwd(nullptr, 0), &std::free);
+    STRATA_ASSIGN(address, store::ParseStoreAddress(text, here ? here.get() : ""));
+  } else if (!text.empty()) {
+    // It may be about to be made.
+    const auto path = AbsolutePath(text);
+    if (!path && path.error().code() != Errc::kNotFound) return Fail(path.error());
+    address.path = path ? *path : std::filesystem::absolute(text).lexically_normal().string();
+  }
+  if (address.kind == store::StoreKind::kPack && address.path.empty()) {
+    STRATA_ASSIGN(address.path, store::DefaultPackStorePath());
+  }
+  return address;
 }
 
 Result<std::string> DefaultWorkspace(const vfs::LayerSpec& spec) {
@@ -110,11 +130,28 @@ Result<std::string> WorkspaceOf(const std::string& text) {
                                    " makes one, or strata init");
 }
 
-Result<std::unique_ptr<vfs::Workspace>> OpenForReading(const std::string& text) {
-  STRATA_ASSIGN(std::string workspace, WorkspaceOf(text));
-  vfs::WorkspaceOptions options;
+Result<std::unique_ptr<vfs::Workspace>> OpenForReading(const std::string& text, const vfs::WorkspaceOptions& asked) {
+  Env& env = Env::System();
+  vfs::WorkspaceOptions options = asked;
   options.read_only = true;
-  return vfs::Workspace::Open(Env::System(), workspace, options);
+  STRATA_ASSIGN(const vfs::LayerSpec spec, ReadSpec(text, kAlone));
+  if (spec.kind == vfs::LayerKind::kCastore) {
+    options.list_roots = true;
+    if (spec.root.empty()) {
+      // The numbers of a store's trees are kept.
+      STRATA_ASSIGN(const std::string home, DefaultHome(vfs::FormatLayerSpec(spec)));
+      STRATA_TRY(MakeParents(home));
+      STRATA_ASSIGN(const vfs::VolumeKeys keys, vfs::OpenHome(env, home, vfs::FormatLayerSpec(spec)));
+      return vfs::Workspace::OpenAsItIs(env, spec, keys, home, options);
+    }
+    const auto made_for = DefaultWorkspace(spec);
+    // Nobody keeps a handle or a place in a listing: any keys do.
+    if (!made_for || !vfs::IsWorkspace(env, *made_for)) {
+      return vfs::Workspace::OpenAsItIs(env, spec, vfs::NewVolumeKeys(env), "", options);
+    }
+  }
+  STRATA_ASSIGN(std::string workspace, WorkspaceOf(text));
+  return vfs::Workspace::Open(env, workspace, options);
 }
 
 Result<vfs::Entry> Walk(vfs::FileSystem& volume, std::string_view path) {

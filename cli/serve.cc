@@ -17,6 +17,7 @@
 #include "cli/serving.h"
 #include "server/rpc/listener.h"
 #include "server/server.h"
+#include "store/digest.h"
 
 namespace strata::cli {
 namespace {
@@ -39,9 +40,8 @@ bool IsOver(vfs::LayerSpec layer, const vfs::LayerSpec& asked) {
 }
 
 // The workspace folder to serve, made if this is the first time and nobody's is to be taken over.
-Result<std::string> FindWorkspace(const ServeArguments& arguments) {
+Result<std::string> FindWorkspace(const ServeArguments& arguments, const vfs::LayerSpec& spec) {
   Env& env = Env::System();
-  STRATA_ASSIGN(const vfs::LayerSpec spec, ReadSpec(arguments.target, kAlone));
   const std::string target = ShownSpec(spec);
   if (IsFolderAlone(spec) && vfs::IsWorkspace(env, target)) {
     if (!arguments.workspace.empty()) {
@@ -73,6 +73,42 @@ Result<std::string> FindWorkspace(const ServeArguments& arguments) {
   return AbsolutePath(workspace);
 }
 
+// Whether a tree is served as it is, without a workspace over it: who asks for --read-only of one that cannot change
+// has no use for a workspace, and all of a store's trees side by side cannot lie beneath one.
+bool IsAsItIs(const ServeArguments& arguments, const vfs::LayerSpec& spec) {
+  if (spec.kind != vfs::LayerKind::kCastore) return false;
+  return spec.root.empty() || (arguments.read_only && arguments.workspace.empty());
+}
+
+// The home of such a tree: --state, else one of its own.
+Result<void> FindHome(const ServeArguments& arguments, Serving& serving) {
+  if (arguments.takeover) {
+    return Fail(Errc::kNotSupported,
+                "a tree that is served as it is cannot be taken over yet; end that server, and start this one: "
+                "clients wait, and their handles stay good");
+  }
+  if (!arguments.workspace.empty()) {
+    return Fail(Errc::kInvalid,
+                "all trees of a store cannot lie under a workspace; leave --workspace out, or name one tree: "
+                "castore:NAME@STORE");
+  }
+  serving.options.read_only = true;
+  if (arguments.state.empty()) {
+    STRATA_ASSIGN(serving.home, DefaultHome(vfs::FormatLayerSpec(serving.tree)));
+  } else {
+    serving.home = arguments.state;
+  }
+  return MakeParents(serving.home);
+}
+
+// What is served: a workspace, or a tree as it is.
+Result<void> FindVolume(const ServeArguments& arguments, Serving& serving) {
+  STRATA_ASSIGN(serving.tree, ReadSpec(arguments.target, kAlone));
+  if (IsAsItIs(arguments, serving.tree)) return FindHome(arguments, serving);
+  STRATA_ASSIGN(serving.workspace, FindWorkspace(arguments, serving.tree));
+  return {};
+}
+
 // Where is kept which clients have locks; empty: nowhere.
 Result<void> FindStateFolder(const ServeArguments& arguments, Serving& serving) {
   std::string& folder = serving.server.state_folder;
@@ -84,8 +120,8 @@ Result<void> FindStateFolder(const ServeArguments& arguments, Serving& serving) 
     serving.state_needed = true;
     return {};
   }
-  folder = serving.workspace;
-  if (!arguments.read_only) return {};
+  folder = serving.workspace.empty() ? serving.home : serving.workspace;
+  if (serving.workspace.empty() || !arguments.read_only) return {};
   // Nothing is written to the workspace, which then has a home as a volume without one has.
   auto home = DefaultHome(vfs::FormatLayerSpec({.path = serving.workspace}));
   const Result<void> made = home ? MakeParents(*home) : Result<void>(Fail(home.error()));
@@ -105,18 +141,35 @@ Result<void> CheckFree(const Endpoint& endpoint) {
               std::string(bound.error().message()) + "; choose another place with --listen ADDR:PORT");
 }
 
-// `locks`: whether Linux's client can lock: it finds the lock manager by port 111 alone.
-void PrintReady(const Server& server, const std::string& workspace, bool read_only, bool locks) {
+// Whether what is mounted can never be another tree: clients may keep what they know of it.
+bool IsForEver(const Serving& serving) {
+  return serving.workspace.empty() && store::Digest::Parse(serving.tree.root).has_value();
+}
+
+// Linux's client can lock where it finds the lock manager, which it does by port 111 alone.
+void PrintReady(const Server& server, const Serving& serving) {
+  const bool locks = serving.server.locks && serving.server.portmap == PortmapMode::kAuto;
   const Endpoint& endpoint = server.endpoints()[0];
   const std::string shown = Shown(endpoint);
   const std::string host = ShownHost(endpoint);
-  std::printf("ready nfs=%s mount=%s export=/ workspace=%s\n", shown.c_str(), shown.c_str(), workspace.c_str());
+  const std::string volume =
+      serving.workspace.empty() ? "tree=" + vfs::FormatLayerSpec(serving.tree) : "workspace=" + serving.workspace;
+  std::printf("ready nfs=%s mount=%s export=/ %s\n", shown.c_str(), shown.c_str(), volume.c_str());
   const std::string ports = "port=" + std::to_string(endpoint.port) + ",mountport=" + std::to_string(endpoint.port);
-  std::printf("Linux:  mount -t nfs -o vers=3,tcp,%s,mountproto=tcp%s%s %s:/ /mnt\n", ports.c_str(),
-              locks ? "" : ",nolock", read_only ? ",ro" : "", host.c_str());
+  std::string linux_options = locks ? "" : ",nolock", macos_options;
+  if (serving.options.read_only) {
+    linux_options += ",ro";
+    macos_options += ",rdonly";
+  }
+  if (IsForEver(serving)) {
+    linux_options += ",nocto,actimeo=3600";
+    macos_options += ",actimeo=3600";
+  }
+  std::printf("Linux:  mount -t nfs -o vers=3,tcp,%s,mountproto=tcp%s %s:/ /mnt\n", ports.c_str(),
+              linux_options.c_str(), host.c_str());
   std::printf(
       "macOS:  mount -t nfs -o vers=3,tcp,%s,locallocks,rsize=1048576,wsize=1048576,readahead=16%s %s:/ /private/mnt\n",
-      ports.c_str(), read_only ? ",rdonly" : "", host.c_str());
+      ports.c_str(), macos_options.c_str(), host.c_str());
   std::fflush(stdout);
 }
 
@@ -134,7 +187,7 @@ void BlockSignals() {
 Result<void> Serve(const ServeArguments& arguments, std::optional<Takeover>& takeover) {
   STRATA_ASSIGN(Serving serving, ParseServing(arguments));
   if (arguments.takeover) {
-    STRATA_ASSIGN(serving.workspace, FindWorkspace(arguments));
+    STRATA_TRY(FindVolume(arguments, serving));
     STRATA_ASSIGN(takeover, Takeover::Ask(serving.workspace));
     serving.server.listen = takeover->handover().Endpoints();
     if (serving.server.listen.empty()) return Fail(Errc::kInvalid, "the server that was taken over listens nowhere");
@@ -144,13 +197,11 @@ Result<void> Serve(const ServeArguments& arguments, std::optional<Takeover>& tak
   BecomeIoFlusher();
   if (!takeover) {
     for (const Endpoint& endpoint : serving.server.listen) STRATA_TRY(CheckFree(endpoint));
-    STRATA_ASSIGN(serving.workspace, FindWorkspace(arguments));
+    STRATA_TRY(FindVolume(arguments, serving));
   }
   STRATA_TRY(FindStateFolder(arguments, serving));
-  return ServeUntilTold(serving, takeover ? &*takeover : nullptr, [&](const Server& server) {
-    PrintReady(server, serving.workspace, arguments.read_only,
-               serving.server.locks && serving.server.portmap == PortmapMode::kAuto);
-  });
+  return ServeUntilTold(serving, takeover ? &*takeover : nullptr,
+                        [&](const Server& server) { PrintReady(server, serving); });
 }
 
 Result<void> Serve(const ServeArguments& arguments) {
@@ -174,7 +225,7 @@ void AddAccessOptions(CLI::App& command, ServeArguments& arguments) {
   command.add_flag("--insecure-ports", arguments.insecure_ports,
                    "Answer calls from ports of 1024 and above: any local user may then claim to be any user");
   CLI::Option* const read_only =
-      command.add_flag("--read-only", arguments.read_only, "Write nothing, refuse every change");
+      command.add_flag("--read-only", arguments.read_only, "Write nothing to the workspace, refuse every change");
   CLI::Option* const portmap = command
                                    .add_option("--portmap", arguments.portmap,
                                                "auto: as root on port 2049, be found through port 111. off: never")
@@ -233,6 +284,13 @@ void AddVolumeOptions(CLI::App& command, ServeArguments& arguments) {
           "the process as a whole stays within 64 MiB more")
       ->type_name("SIZE")
       ->capture_default_str();
+  command.add_flag("--no-control-tree", arguments.no_control_tree,
+                   "No hidden /.strata, in which clients find extended attributes as files, since NFSv3 has none: "
+                   "/.strata/xattr-names/PATH and /.strata/xattr/NAME/PATH");
+  command.add_flag("--list-roots", arguments.list_roots,
+                   "Of castore:@STORE: let clients list the store's names; without it they find those that they know");
+  command.add_flag("--no-show-xattr", arguments.no_show_xattr,
+                   "Of castore trees: no digests as extended attributes (user.tvix.castore...digest)");
 }
 
 }  // namespace

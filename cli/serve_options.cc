@@ -115,6 +115,8 @@ bool HasIpv6Loopback() {
 
 }  // namespace
 
+std::optional<std::uint64_t> ParseSize(const std::string& text) { return ParseQuantity(text, SizeUnits()); }
+
 std::string ShownHost(const Endpoint& endpoint) {
   const bool v6 = endpoint.address.find(':') != std::string::npos;
   return v6 ? "[" + endpoint.address + "]" : endpoint.address;
@@ -144,6 +146,9 @@ Result<Serving> ParseServing(const ServeArguments& arguments) {
   options.relaxed_interval_ns = static_cast<std::int64_t>(*interval);
   options.read_only = arguments.read_only;
   options.rebase = arguments.rebase;
+  options.list_roots = arguments.list_roots;
+  options.show_xattr = !arguments.no_show_xattr;
+  serving.control_tree = !arguments.no_control_tree;
   options.durability = arguments.durability == "relaxed" ? vfs::Durability::kRelaxed : vfs::Durability::kStrict;
   const vfs::MemoryBudget budget = vfs::MemoryBudget::Of(options.memory_bytes);
   serving.server.duplicate_cache_bytes = budget.server / 4;

@@ -1,6 +1,8 @@
 // What `strata serve` was asked for, and what that means.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,9 @@ struct ServeArguments {
   bool read_only = false;
   bool takeover = false;
   bool rebase = false;
+  bool list_roots = false;
+  bool no_control_tree = false;
+  bool no_show_xattr = false;
   std::string durability = "strict";
   std::string portmap = "auto";
   std::string locks = "on";
@@ -30,6 +35,9 @@ struct ServeArguments {
 
 // All that the options say by themselves: addresses, ranges, sizes, times. kInvalid with the option, and what to give.
 Result<Serving> ParseServing(const ServeArguments& arguments);
+
+// Bytes: "512K", "20M", "1G"; nothing for anything else, and for 0.
+std::optional<std::uint64_t> ParseSize(const std::string& text);
 
 // Who is let in, once it is known where is listened: that somebody is named where others reach, who is root, and
 // whether port 111 tells of it. Listens at the default places where none is named.

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/unique_fd.h"
 #include "server/lock_control.h"
+#include "vfs/control_tree.h"
 #include "vfs/home.h"
 
 namespace strata::cli {
@@ -54,6 +55,12 @@ auto OpenPatiently(bool again, const Open& open) {
 }
 
 Result<void> OpenWorkspace(const Serving& serving, bool again, Life& life) {
+  if (serving.workspace.empty()) {
+    Env& env = Env::System();
+    STRATA_ASSIGN(const vfs::VolumeKeys keys, vfs::OpenHome(env, serving.home, vfs::FormatLayerSpec(serving.tree)));
+    STRATA_ASSIGN(life.workspace, vfs::Workspace::OpenAsItIs(env, serving.tree, keys, serving.home, serving.options));
+    return {};
+  }
   vfs::WorkspaceOptions options = serving.options;
   // Who asked for it meant what the layers were then.
   if (again) options.rebase = false;
@@ -109,7 +116,9 @@ Result<UniqueFd> OpenSignals() {
 Result<void> StartServer(const Serving& serving, std::optional<Handover>& handover,
                          std::move_only_function<void()> taken, Life& life) {
   std::vector<Export> exports;
-  exports.push_back({serving.exported, life.workspace});
+  std::shared_ptr<vfs::FileSystem> volume = life.workspace;
+  if (serving.control_tree) volume = std::make_shared<vfs::ControlTree>(std::move(volume));
+  exports.push_back({serving.exported, std::move(volume)});
   ServerOptions options = serving.server;
   options.state_folder = life.state_folder;
   if (handover) {

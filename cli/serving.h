@@ -11,9 +11,14 @@
 namespace strata::cli {
 
 struct Serving {
-  std::string workspace;  // its folder
+  std::string workspace;  // its folder; "" where a tree is served as it is
+  // Such a tree, and its home (vfs/home.h).
+  vfs::LayerSpec tree;
+  std::string home;
   // Where server.state_folder cannot be had, as while another server has it, it ends; else locks are kept in memory.
   bool state_needed = false;
+  // Whether clients find `.strata` (vfs/control_tree.h).
+  bool control_tree = true;
   vfs::WorkspaceOptions options;
   ServerOptions server;
   ExportOptions exported;

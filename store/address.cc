@@ -92,7 +92,7 @@ class Refusal {
   std::string_view text_, example_;
 };
 
-int HexValue(char c) {
+int HexDigitValue(char c) {
   if (IsDigit(c)) return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
@@ -107,8 +107,8 @@ Result<std::string> Decode(std::string_view text, const Refusal& refuse) {
       decoded += text[i];
       continue;
     }
-    const int high = i + 2 < text.size() ? HexValue(text[i + 1]) : -1;
-    const int low = i + 2 < text.size() ? HexValue(text[i + 2]) : -1;
+    const int high = i + 2 < text.size() ? HexDigitValue(text[i + 1]) : -1;
+    const int low = i + 2 < text.size() ? HexDigitValue(text[i + 2]) : -1;
     if (high < 0 || low < 0) return refuse("a % must be followed by two hexadecimal digits (%25 is % itself)");
     const char c = static_cast<char>(high * 16 + low);
     if (c == '\0') return refuse("%00 stands in it");
@@ -119,14 +119,15 @@ Result<std::string> Decode(std::string_view text, const Refusal& refuse) {
 }
 
 std::string Encode(std::string_view text, std::string_view also_plain) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  constexpr std::string_view kAddressDigits = "0123456789ABCDEF";
   constexpr std::string_view kPlain = "-._~!$'()*,;:+";
   std::string encoded;
   for (const char c : text) {
     if (IsAlpha(c) || IsDigit(c) || kPlain.contains(c) || also_plain.contains(c)) {
       encoded += c;
     } else {
-      encoded += {'%', kDigits[static_cast<std::uint8_t>(c) >> 4], kDigits[static_cast<std::uint8_t>(c) & 15]};
+      encoded +=
+          {'%', kAddressDigits[static_cast<std::uint8_t>(c) >> 4], kAddressDigits[static_cast<std::uint8_t>(c) & 15]};
     }
   }
   return encoded;

@@ -166,7 +166,7 @@ class CompositionParser {
     }
     std::size_t& depth = depths_[{family, name}];
     path.push_back(name);
-    if (path.size() + depth > kMaxCompositionDepth) {
+    if (path.size() - 1 + std::max<std::size_t>(depth, 1) > kMaxCompositionDepth) {
       return Refuse(family + '.' + Shown(path.front()) + ": more than " + std::to_string(kMaxCompositionDepth) +
                     " instances stand one before the other");
     }

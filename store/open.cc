@@ -1,6 +1,5 @@
 #include "store/open.h"
 
-#include <cstdlib>
 #include <map>
 #include <utility>
 
@@ -9,14 +8,17 @@
 #include "store/blobs/near.h"
 #include "store/castore/combined_roots.h"
 #include "store/castore/memory_directories.h"
-#include "store/castore/memory_roots.h"
 #include "store/castore/near_directories.h"
+#include "store/castore/simple_roots.h"
 #include "store/composition.h"
+#include "store/leases.h"
 #include "store/objects/folder_bucket.h"
 #include "store/objects/memory_bucket.h"
 #include "store/objects/object_blobs.h"
 #include "store/objects/object_directories.h"
 #include "store/objects/object_roots.h"
+#include "store/pack/layout.h"
+#include "store/pack/pack_store.h"
 
 namespace strata::store {
 namespace {
@@ -25,10 +27,28 @@ Result<Store> OpenObjects(Env& env, const StoreAddress& address, const StoreOpti
                           std::shared_ptr<ObjectBucket> bucket) {
   const ChunkSizes sizes = address.avg_chunk_size ? ChunkSizes::OfAverage(*address.avg_chunk_size) : ChunkSizes();
   Store store;
-  STRATA_ASSIGN(store.blobs, ObjectBlobs::Make(bucket, sizes));
+  // Half for each.
+  STRATA_ASSIGN(store.blobs, ObjectBlobs::Make(bucket, sizes, options.memory_bytes / 2));
   store.directories = std::make_shared<ObjectDirectories>(
-      env, bucket, SpillOptions{.folder = options.spill_folder, .memory_bytes = options.memory_bytes});
+      env, bucket, SpillOptions{.folder = options.spill_folder, .memory_bytes = options.memory_bytes / 2});
   store.roots = std::make_shared<ObjectRoots>(std::move(bucket));
+  return store;
+}
+
+Result<Store> OpenPack(Env& env, const StoreAddress& address, const StoreOptions& options) {
+  std::string path = address.path;
+  if (path.empty()) {
+    STRATA_ASSIGN(path, DefaultPackStorePath());
+  }
+  PackStoreOptions pack_options;
+  pack_options.read_only = options.read_only;
+  pack_options.create = options.create;
+  pack_options.memory_bytes = options.memory_bytes;
+  Store store;
+  STRATA_ASSIGN(store.pack, PackStore::Open(env, path, pack_options));
+  store.blobs = store.pack->blobs();
+  store.directories = store.pack->directories();
+  store.roots = store.pack->roots();
   return store;
 }
 
@@ -58,6 +78,8 @@ class Composer {
     } else {
       store.roots = std::make_shared<NoRoots>(FormatStoreAddress(address_));
     }
+    auto pack = TakerOf(composition_.blobs, address_.instance);
+    if (pack == TakerOf(composition_.directories, address_.instance)) store.pack = std::move(pack);
     return store;
   }
 
@@ -68,8 +90,9 @@ class Composer {
                                           const std::string& name) const {
     const auto found = instances.find(name);
     if (found != instances.end()) return &found->second;
-    return Fail(Errc::kNotFound, "the composition file " + address_.path + " has no instance \"" + name + "\" among its " +
-                                     family + "; a store needs one among blobs and one among directories");
+    return Fail(Errc::kNotFound, "the composition file " + address_.path + " has no instance \"" + name +
+                                     "\" among its " + family +
+                                     "; a store needs one among blobs and one among directories");
   }
 
   // The store at an address, opened once for all instances that name it; each in memory is one of its own.
@@ -80,6 +103,17 @@ class Composer {
     if (!store) return Fail(store.error().WithContext("the composition file " + address_.path));
     if (address.kind != StoreKind::kMemory && address.kind != StoreKind::kObjectsInMemory) opened_[spelled] = *store;
     return store;
+  }
+
+  // The pack store that takes what is put; null where that is none. All that `name` leads to is open.
+  std::shared_ptr<PackStore> TakerOf(const Composition::Instances& instances, std::string_view name) const {
+    const auto found = instances.find(name);
+    if (found == instances.end()) return nullptr;
+    const CompositionInstance& instance = found->second;
+    if (instance.kind == Kind::kCombined) return TakerOf(instances, instance.near);
+    if (instance.kind == Kind::kCache) return TakerOf(instances, instance.far);
+    const auto opened = opened_.find(FormatStoreAddress(instance.address));
+    return opened == opened_.end() ? nullptr : opened->second.pack;
   }
 
   // Instances do not lead back to themselves, and are not deep: ParseComposition has seen to that.
@@ -128,15 +162,14 @@ class Composer {
 Result<Store> OpenByKind(Env& env, const StoreAddress& address, const StoreOptions& options) {
   switch (address.kind) {
     case StoreKind::kPack:
-      return Fail(Errc::kNotSupported, "open the store " + FormatStoreAddress(address) +
-                                           ": pack stores come later; use objectstore+file:///PATH");
+      return OpenPack(env, address, options);
     case StoreKind::kMemory:
       return OpenMemory();
     case StoreKind::kObjectsInMemory:
       return OpenObjects(env, address, options, std::make_shared<MemoryBucket>());
     case StoreKind::kObjectsInFolder: {
-      STRATA_ASSIGN(auto bucket, FolderBucket::Open(env, address.path,
-                                                    {.create = options.create, .read_only = options.read_only}));
+      STRATA_ASSIGN(auto bucket,
+                    FolderBucket::Open(env, address.path, {.create = options.create, .read_only = options.read_only}));
       return OpenObjects(env, address, options, std::move(bucket));
     }
     case StoreKind::kObjectsFar:
@@ -170,13 +203,16 @@ Result<Store> OpenStore(Env& env, std::string_view address, const StoreOptions& 
   return OpenStore(env, parsed, options);
 }
 
-Result<std::string> DefaultStoreFolder() {
-  const char* data = std::getenv("XDG_DATA_HOME");
-  if (data != nullptr && data[0] == '/') return std::string(data) + "/strata/store";
-  const char* home = std::getenv("HOME");
-  if (home != nullptr && home[0] == '/') return std::string(home) + "/.local/share/strata/store";
-  return Fail(Errc::kNotFound,
-              "there is no default store, since HOME is not set; say which one, such as pack:/srv/store");
+Result<std::shared_ptr<const void>> HoldTree(Env& env, std::string_view address, const Root& root,
+                                             const std::string& holder) {
+  STRATA_ASSIGN(const StoreAddress parsed, ParseStoreAddress(address));
+  if (parsed.kind != StoreKind::kPack) return nullptr;
+  LeaseOptions lease;
+  lease.holder = holder;
+  const bool directory = root.node.kind == NodeKind::kDirectory;
+  lease.items.push_back({directory ? LeaseItem::Kind::kDirectory : LeaseItem::Kind::kBlob, root.node.digest});
+  if (root.attributes) lease.items.push_back({LeaseItem::Kind::kBlob, *root.attributes});
+  return Lease::Take(env, pack::Layout{parsed.path}.leases(), lease);
 }
 
 }  // namespace strata::store

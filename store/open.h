@@ -29,11 +29,16 @@ struct StoreOptions {
   std::string base_folder{};
 };
 
-// Never null. All three are of the same store, and hold what they need of each other.
+class PackStore;
+
+// Never null but for `pack`. All are of the same store, and hold what they need of each other.
 struct Store {
   std::shared_ptr<BlobService> blobs{};
   std::shared_ptr<DirectoryService> directories{};
   std::shared_ptr<RootNodes> roots{};
+  // Where it is a pack store, or the one of a composition that takes what is put: for PackStore::Work while a tree is
+  // put, and for what looks after a store.
+  std::shared_ptr<PackStore> pack{};
   SizeRule sizes = SizeRule::kDocumented;
   std::string address{};  // in its one spelling, for messages
 
@@ -47,7 +52,9 @@ struct Store {
 Result<Store> OpenStore(Env& env, const StoreAddress& address, const StoreOptions& options);
 Result<Store> OpenStore(Env& env, std::string_view address, const StoreOptions& options);
 
-// Where "pack:" alone leads: $XDG_DATA_HOME/strata/store, else ~/.local/share/strata/store. kNotFound without a home.
-Result<std::string> DefaultStoreFolder();
+// A lease on a tree of the store, which no garbage collection frees while the returned thing lives, and for a day
+// after that (CA-67). `holder`: for people who look at leases. Null for a kind of store that has none.
+Result<std::shared_ptr<const void>> HoldTree(Env& env, std::string_view address, const Root& root,
+                                             const std::string& holder);
 
 }  // namespace strata::store

@@ -19,18 +19,22 @@ void WorkerPool::Queue::Unpark(const Place& place) {
     const MutexLock lock(mutex);
     const auto at = parked.find(place);
     if (at == parked.end()) return;
+    // Else one that always wants a thing more would never be answered.
+    at->second->late_ = place.first <= Clock::now();
     Append(at->second);
     parked.erase(at);
   }
   wake.NotifyOne();
 }
 
-void WorkerPool::Queue::UnparkLate(Clock::time_point now) {
+bool WorkerPool::Queue::UnparkLate(Clock::time_point now) {
+  const std::size_t before = parked.size();
   while (!parked.empty() && parked.begin()->first.first <= now) {
     parked.begin()->second->late_ = true;
     Append(parked.begin()->second);
     parked.erase(parked.begin());
   }
+  return parked.size() < before;
 }
 
 void WorkerPool::Submit(Task* task) {
@@ -64,7 +68,7 @@ void WorkerPool::Hurry(bool hurry) {
   {
     const MutexLock lock(queue_->mutex);
     queue_->hurry = hurry;
-    if (hurry) queue_->UnparkLate(Clock::time_point::max());
+    if (hurry) (void)queue_->UnparkLate(Clock::time_point::max());
   }
   queue_->wake.NotifyAll();
 }
@@ -73,7 +77,7 @@ void WorkerPool::Stop() {
   {
     const MutexLock lock(queue_->mutex);
     queue_->stop = queue_->hurry = true;
-    queue_->UnparkLate(Clock::time_point::max());
+    (void)queue_->UnparkLate(Clock::time_point::max());
   }
   queue_->wake.NotifyAll();
   threads_.clear();
@@ -88,7 +92,8 @@ WorkerPool::Task* WorkerPool::Next() {
   Queue& queue = *queue_;
   const MutexLock lock(queue.mutex);
   for (;;) {
-    if (!queue.parked.empty()) queue.UnparkLate(Clock::now());
+    // Not for this thread alone: those that wait without a deadline know nothing of it.
+    if (!queue.parked.empty() && queue.UnparkLate(Clock::now())) queue.wake.NotifyAll();
     if (queue.first != nullptr) return std::exchange(queue.first, queue.first->next_);
     if (queue.stop && queue.parked.empty()) return nullptr;
     if (queue.parked.empty()) {

@@ -44,8 +44,8 @@ class WorkerPool {
   ~WorkerPool() { Stop(); }
 
   void Submit(Task* task);
-  // Runs it again once task->fetch is done, or, late, when its patience is over. False, and it stays with the caller:
-  // it is late already, or waits for nothing.
+  // Runs it again once task->fetch is done, or when its patience is over; then it is late, even if the fetch is done at
+  // last. False, and it stays with the caller: it is late already, or waits for nothing.
   bool Park(Task* task);
   // Whether those who are parked, and who want to be, are late at once: somebody waits for all that is under way.
   void Hurry(bool hurry);
@@ -69,8 +69,8 @@ class WorkerPool {
 
     void Append(Task* task) STRATA_REQUIRES(mutex);
     void Unpark(const Place& place) STRATA_EXCLUDES(mutex);
-    // Those whose patience is over at `now`.
-    void UnparkLate(Clock::time_point now) STRATA_REQUIRES(mutex);
+    // Those whose patience is over at `now`; whether there were any.
+    bool UnparkLate(Clock::time_point now) STRATA_REQUIRES(mutex);
   };
 
   void Loop();

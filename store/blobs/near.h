@@ -9,10 +9,11 @@
 
 namespace strata::store {
 
-// Reads come from the near store, and what that lacks from the far one. A blob of several chunks is read chunk by chunk,
-// each from where it is. The near store takes each chunk that came from the far one; many who want the same wait for one
-// read. Only chunks are taken: what a blob is made of is asked of the far store each time it is opened. How much the
-// near store keeps is its own matter. What is put goes to the far store. (Combine is for stores that do not copy.)
+// Reads come from the near store, and what that lacks from the far one. A blob of several chunks is read chunk by
+// chunk, each from where it is. The near store takes each chunk that came from the far one; many who want the same wait
+// for one read. Only chunks are taken: what a blob is made of is asked of the far store each time it is opened. How
+// much the near store keeps is its own matter. What is put goes to the far store. (Combine is for stores that do not
+// copy.)
 class NearBlobs final : public BlobService, public std::enable_shared_from_this<NearBlobs> {
  public:
   static std::shared_ptr<NearBlobs> Make(std::shared_ptr<BlobService> near, std::shared_ptr<BlobService> far) {

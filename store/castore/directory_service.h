@@ -45,6 +45,9 @@ class DirectoryService {
   virtual Result<void> Sync();
   // For messages: which store this is.
   virtual std::string Describe() const = 0;
+  // For messages about a directory that somebody asked for and that it lacks: what may be the reason, if there is one
+  // of its own. Default: nothing.
+  virtual std::string WhyMissing() const { return {}; }
 };
 
 // The node at `path` beneath `root`: names with a slash between each two, nothing for the root itself (CA-7, CA-39).

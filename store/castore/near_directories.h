@@ -27,6 +27,7 @@ class NearDirectories final : public DirectoryService {
   Result<std::unique_ptr<DirectoryPutter>> PutMany() override { return Taker().PutMany(); }
   Result<void> Sync() override;
   std::string Describe() const override { return near_->Describe() + " before " + far_->Describe(); }
+  std::string WhyMissing() const override { return far_->WhyMissing(); }
 
  private:
   DirectoryService& Taker() const { return role_ == NearRole::kCache ? *far_ : *near_; }

@@ -151,8 +151,10 @@ Result<void> ForEachSpecial(RecordSorter& specials, std::uint64_t first, Visit&&
   }
 }
 
-// Tells each node that has several names how many, and the first. Those whose other names lie elsewhere have one.
-Result<void> JoinLinks(RecordSorter& links, RecordSorter& nodes) {
+// Tells each node that has several names how many, and the first; gives how many there are beyond the first ones. Those
+// whose other names lie elsewhere have one.
+Result<std::uint64_t> JoinLinks(RecordSorter& links, RecordSorter& nodes) {
+  std::uint64_t more_names = 0;
   STRATA_ASSIGN(auto ahead, links.Read());
   STRATA_ASSIGN(auto behind, links.Read());
   SortedRecord next, member;
@@ -164,6 +166,7 @@ Result<void> JoinLinks(RecordSorter& links, RecordSorter& nodes) {
     for (; more && next.key == key; ++count) {
       STRATA_ASSIGN(more, ahead->Next(next));
     }
+    more_names += count - 1;
     std::array<std::byte, 12> payload;
     StoreLe(&payload[0], first);
     StoreLe(&payload[8], static_cast<std::uint32_t>(std::min<std::uint64_t>(count, UINT32_MAX)));
@@ -172,7 +175,7 @@ Result<void> JoinLinks(RecordSorter& links, RecordSorter& nodes) {
       if (count > 1) STRATA_TRY(nodes.Add(NumberKey(member.order), kLinkPart, AsText(payload)));
     }
   }
-  return {};
+  return more_names;
 }
 
 // Gathers small pieces for a blob.
@@ -248,7 +251,7 @@ Result<void> AttributesWriter::AddSpecial(std::uint64_t parent, std::string_view
 // Nobody adds any more: no lock is held while blobs are written.
 Result<Digest> AttributesWriter::Finish(std::uint64_t first, const Digest& root,
                                         BlobService& blobs) STRATA_NO_THREAD_SAFETY_ANALYSIS {
-  STRATA_TRY(JoinLinks(links_, nodes_));
+  STRATA_ASSIGN(hard_links_, JoinLinks(links_, nodes_));
   STRATA_ASSIGN(Header header, CountRows(nodes_, specials_, first));
   header.root = root;
   STRATA_ASSIGN(const auto writer, blobs.Create());

@@ -32,8 +32,11 @@ class AttributesWriter {
   // Puts the blob of the nodes from number `first` on, which is the root. kServerFault where one was not set. Once,
   // after all else.
   Result<Digest> Finish(std::uint64_t first, const Digest& root, BlobService& blobs);
+  // Names beyond the first of what has several; known after Finish.
+  std::uint64_t hard_links() const { return hard_links_; }
 
  private:
+  std::uint64_t hard_links_ = 0;
   Mutex mutex_;
   // By number: attributes, then that there is a special entry, once for each.
   RecordSorter nodes_ STRATA_GUARDED_BY(mutex_);

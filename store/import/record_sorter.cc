@@ -24,11 +24,11 @@ constexpr std::size_t kRunBlock = 64 << 10;  // a run's bytes that have one chec
 constexpr std::size_t kMaxRunBlock = RecordSorter::kMaxRecordBytes + kRunBlock;
 
 // A record in memory: sizes of key and payload (u32 each), the order (u64), key, payload.
-constexpr std::size_t kHeadBytes = 16;
+constexpr std::size_t kFrameHeadBytes = 16;
 
 SortedRecord RecordIn(const std::byte* at) {
   const auto key_size = LoadLe<std::uint32_t>(at), payload_size = LoadLe<std::uint32_t>(at + 4);
-  const char* const text = reinterpret_cast<const char*>(at) + kHeadBytes;
+  const char* const text = reinterpret_cast<const char*>(at) + kFrameHeadBytes;
   return {{text, key_size}, LoadLe<std::uint64_t>(at + 8), {text + key_size, payload_size}};
 }
 
@@ -246,14 +246,14 @@ Result<void> RecordSorter::Add(std::string_view key, std::uint64_t order, std::s
     return Fail(Errc::kFileTooBig, "sorting an entry of " + std::to_string(key.size() + payload.size()) +
                                        " bytes: at most " + std::to_string(kMaxRecordBytes) + " are taken");
   }
-  const std::size_t size = kHeadBytes + key.size() + payload.size();
+  const std::size_t size = kFrameHeadBytes + key.size() + payload.size();
   if (held_ > 0 && held_ + size + kRecordOverhead > memory_) STRATA_TRY(Spill());
   std::byte* const at = Room(size);
   StoreLe(at, static_cast<std::uint32_t>(key.size()));
   StoreLe(at + 4, static_cast<std::uint32_t>(payload.size()));
   StoreLe(at + 8, order);
-  std::copy(key.begin(), key.end(), reinterpret_cast<char*>(at) + kHeadBytes);
-  std::copy(payload.begin(), payload.end(), reinterpret_cast<char*>(at) + kHeadBytes + key.size());
+  std::copy(key.begin(), key.end(), reinterpret_cast<char*>(at) + kFrameHeadBytes);
+  std::copy(payload.begin(), payload.end(), reinterpret_cast<char*>(at) + kFrameHeadBytes + key.size());
   sorted_ = sorted_ && (records_.empty() || !ComesBefore(RecordIn(at), RecordIn(records_.back())));
   records_.push_back(at);
   held_ += size + kRecordOverhead;

@@ -11,7 +11,7 @@ struct Field {
   std::size_t size = 0;
 };
 constexpr Field kName{0, 100}, kMode{100, 8}, kUid{108, 8}, kGid{116, 8}, kSize{124, 12}, kMtime{136, 12},
-    kChecksum{148, 8}, kType{156, 1}, kLink{157, 100}, kMagic{257, 8}, kMajor{329, 8}, kMinor{337, 8},
+    kChecksum{148, 8}, kType{156, 1}, kLink{157, 100}, kMagicField{257, 8}, kMajor{329, 8}, kMinor{337, 8},
     kPrefix{345, 155};
 // Of GNU's type 'S', and of the blocks that continue its map.
 constexpr std::size_t kSparseAt = 386, kSparseInHeader = 4, kSparseMore = 482, kExtensionEntries = 21,
@@ -90,7 +90,7 @@ bool IsZeroBlock(ByteSpan block) {
 Result<std::optional<TarHeader>> ParseTarHeader(const TarBlock& block) {
   if (!ChecksumFits(block)) return std::nullopt;
   TarHeader header;
-  const std::string_view magic = TextOf(block, kMagic);
+  const std::string_view magic = TextOf(block, kMagicField);
   if (magic.starts_with(std::string_view("ustar\0", 6))) header.dialect = TarDialect::kUstar;
   if (magic == std::string_view("ustar  \0", 8)) header.dialect = TarDialect::kGnu;
   header.type = TextOf(block, kType)[0];

@@ -94,6 +94,7 @@ class TarImport {
           return Fail(valid.error().WithContext("the symlink " + QuoteName(entry.path) + " in the archive"));
         }
         record.node = Node::OfSymlink(std::move(entry.target));
+        record.attributes.mode = 0777;  // as Linux has it, whatever is set
         break;
       case TarType::kHardLink: {
         if (options_.strict) return Unsupported(entry, "Link");

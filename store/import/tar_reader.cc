@@ -44,6 +44,17 @@ TarType TypeOf(const TarHeader& header, std::string_view path) {
   }
 }
 
+// '=' and '%' are written "%3D" and "%25" in a key.
+std::string XattrName(std::string_view key) {
+  std::string name;
+  while (!key.empty()) {
+    const bool equals = key.starts_with("%3D"), percent = key.starts_with("%25");
+    name += equals ? '=' : key.front();
+    key.remove_prefix(equals || percent ? 3 : 1);
+  }
+  return name;
+}
+
 }  // namespace
 
 // What headers before an entry's own say of it. A name of pax counts more than one of GNU.
@@ -164,7 +175,7 @@ Result<void> TarReader::ReadPax(std::string_view text, Pax& pax) const {
     } else if (key == "mtime") {
       pax.mtime = ParsePaxTime(value);
     } else if (key.starts_with(kXattr)) {
-      pax.xattrs.insert_or_assign(std::string(key.substr(kXattr.size())), std::string(value));
+      pax.xattrs.insert_or_assign(XattrName(key.substr(kXattr.size())), std::string(value));
     } else if (key == "GNU.sparse.major") {
       pax.sparse_in_body = value == "1";
       pax.sparse = true;

@@ -16,7 +16,7 @@ constexpr unsigned kOffsetBits = 40;
 constexpr std::uint64_t kMostBytes = 1ULL << kOffsetBits;
 
 // Before the canonical bytes of a directory: its digest, and their number.
-constexpr std::size_t kHeadBytes = Digest::kSize + sizeof(std::uint32_t);
+constexpr std::size_t kSpilledHeadBytes = Digest::kSize + sizeof(std::uint32_t);
 
 struct SpilledHead {
   Digest digest;
@@ -24,7 +24,7 @@ struct SpilledHead {
 };
 
 Result<SpilledHead> ReadHead(SpillFile& file, std::uint64_t offset) {
-  std::array<std::byte, kHeadBytes> bytes{};
+  std::array<std::byte, kSpilledHeadBytes> bytes{};
   STRATA_TRY(file.ReadAt(offset, bytes));
   SpilledHead head;
   std::copy_n(bytes.begin(), Digest::kSize, head.digest.bytes.begin());
@@ -36,7 +36,7 @@ Result<Directory> ReadSpilled(SpillFile& file, std::uint64_t offset) {
   STRATA_ASSIGN(const SpilledHead head, ReadHead(file, offset));
   if (head.length > file.size()) return Fail(Errc::kCorrupt, "the temporary file of directories does not check");
   std::vector<std::byte> message(head.length);
-  STRATA_TRY(file.ReadAt(offset + kHeadBytes, message));
+  STRATA_TRY(file.ReadAt(offset + kSpilledHeadBytes, message));
   return Directory::ParseVerified(message, head.digest);
 }
 
@@ -138,13 +138,13 @@ Result<bool> SpillStage::Put(const Directory& directory) {
   if (there) return false;
   const ByteSpan message = directory.canonical();
   const SpillPlace place = file_->size();
-  if (place + kHeadBytes + message.size() > limit_) {
+  if (place + kSpilledHeadBytes + message.size() > limit_) {
     return TooMuch("a tree's directories take more than " + std::to_string(limit_) + " bytes");
   }
   if (index_.size() >= kMostDirectories) {
     return TooMuch("a tree has more than " + std::to_string(kMostDirectories) + " directories");
   }
-  std::array<std::byte, kHeadBytes> head{};
+  std::array<std::byte, kSpilledHeadBytes> head{};
   std::ranges::copy(directory.digest().bytes, head.begin());
   StoreLe(head.data() + Digest::kSize, static_cast<std::uint32_t>(message.size()));
   STRATA_TRY(file_->Append(head));

@@ -37,9 +37,9 @@ std::string StagingName(Env& env) {
   std::array<std::byte, 8> random;
   env.Random(random);
   std::string name = std::to_string(env.Now().ns / 1'000'000'000) + '-';
-  constexpr std::string_view kDigits = "0123456789abcdef";
+  constexpr std::string_view kNameDigits = "0123456789abcdef";
   for (const std::byte byte : random) {
-    name += {kDigits[std::to_integer<unsigned>(byte) >> 4], kDigits[std::to_integer<unsigned>(byte) & 15]};
+    name += {kNameDigits[std::to_integer<unsigned>(byte) >> 4], kNameDigits[std::to_integer<unsigned>(byte) & 15]};
   }
   return name;
 }
@@ -60,7 +60,7 @@ class FolderBucket::Writer final : public ObjectWriter {
     return {};
   }
   Result<void> Close() override {
-    STRATA_ASSIGN(const bool there, bucket_.Has({}, key_));
+    STRATA_ASSIGN(const bool there, bucket_.RelyOn(key_));
     if (there) return {};
     file_.reset();
     return bucket_.Take(key_, staged_, false);
@@ -172,7 +172,7 @@ Result<void> FolderBucket::Stage(const std::string& key, ObjectRank rank, ByteSp
 
 Result<void> FolderBucket::PutIfAbsent(const std::string& key, ObjectRank rank, ByteSpan bytes) {
   STRATA_TRY(CheckWritable(key));
-  STRATA_ASSIGN(const bool there, Has({}, key));
+  STRATA_ASSIGN(const bool there, RelyOn(key));
   return there ? Result<void>{} : Stage(key, rank, bytes, false);
 }
 
@@ -243,6 +243,20 @@ Result<bool> FolderBucket::Has(const Waiting& waiting, const std::string& key) {
   return file != nullptr;
 }
 
+Result<bool> FolderBucket::RelyOn(const std::string& key) {
+  if (StagedPath(key)) return true;
+  STRATA_ASSIGN(const bool there, Has({}, key));
+  if (!there) return false;
+  bool full = false;
+  {
+    MutexLock lock(mutex_);
+    relied_on_.insert(DirectoryOf(PathOf(key)));
+    full = relied_on_.size() >= kMostStaged;
+  }
+  if (full) STRATA_TRY(Sync());
+  return true;
+}
+
 Result<void> FolderBucket::ListFolder(const std::string& folder, std::set<std::string>& keys) {
   const auto names = env_.ListDirectory(PathOf(folder));
   if (!names) return names.error().code() == Errc::kNotFound ? Result<void>{} : Fail(names.error());
@@ -279,15 +293,17 @@ Result<void> FolderBucket::List(const Waiting& waiting, const std::string& folde
 Result<void> FolderBucket::Sync() {
   MutexLock publish_lock(publish_mutex_);
   Batch batch;
+  std::set<std::string> relied_on;
   {
     MutexLock lock(mutex_);
     if (failed_) return Fail(*failed_);
-    if (staged_.empty()) return {};
+    if (staged_.empty() && relied_on_.empty()) return {};
+    relied_on = std::exchange(relied_on_, {});
     publishing_ = std::exchange(staged_, {});
     staged_bytes_ = 0;
     batch = publishing_;
   }
-  auto published = Publish(batch);
+  auto published = Publish(batch, relied_on);
   MutexLock lock(mutex_);
   if (published) {
     publishing_.clear();
@@ -297,8 +313,8 @@ Result<void> FolderBucket::Sync() {
   return published;
 }
 
-Result<void> FolderBucket::Publish(const Batch& batch) {
-  bool together = batch.size() > kSyncedByThemselves;
+Result<void> FolderBucket::Publish(const Batch& batch, const std::set<std::string>& relied_on) {
+  bool together = batch.size() + relied_on.size() > kSyncedByThemselves;
   if (together) {
     if (auto synced = env_.SyncFileSystem(folder_); !synced) {
       if (synced.error().code() != Errc::kNotSupported) return synced;
@@ -310,6 +326,7 @@ Result<void> FolderBucket::Publish(const Batch& batch) {
       STRATA_ASSIGN(const auto file, env_.Open(staged.path, OpenMode::kReadWrite));
       STRATA_TRY(file->SyncData());
     }
+    for (const std::string& folder : relied_on) STRATA_TRY(env_.SyncDirectory(folder));
   }
   for (std::size_t rank = 0; rank < kObjectRanks; ++rank) {
     std::set<std::string> changed;

@@ -65,7 +65,10 @@ class FolderBucket final : public ObjectBucket {
   std::optional<std::string> StagedPath(const std::string& key) STRATA_EXCLUDES(mutex_);
   // The file of an object, staged or not; null where there is none.
   Result<std::unique_ptr<File>> OpenFile(const std::string& key);
-  Result<void> Publish(const Batch& batch) STRATA_REQUIRES(publish_mutex_);
+  // Whether the object is there; then its name is made durable by the next Sync, since who put it may not have come to
+  // that yet.
+  Result<bool> RelyOn(const std::string& key) STRATA_EXCLUDES(mutex_);
+  Result<void> Publish(const Batch& batch, const std::set<std::string>& relied_on) STRATA_REQUIRES(publish_mutex_);
   Result<void> MakeFolderOf(const std::string& key, std::set<std::string>& changed) STRATA_REQUIRES(publish_mutex_);
   Result<void> ListFolder(const std::string& folder, std::set<std::string>& keys);
 
@@ -80,6 +83,7 @@ class FolderBucket final : public ObjectBucket {
   Batch staged_ STRATA_GUARDED_BY(mutex_);
   Batch publishing_ STRATA_GUARDED_BY(mutex_);
   std::uint64_t staged_bytes_ STRATA_GUARDED_BY(mutex_) = 0;
+  std::set<std::string> relied_on_ STRATA_GUARDED_BY(mutex_);  // folders of objects that were there
   std::optional<Status> failed_ STRATA_GUARDED_BY(mutex_);
 };
 

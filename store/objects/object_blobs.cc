@@ -17,11 +17,6 @@ namespace {
 // zstd makes nothing larger than this of a chunk.
 constexpr std::size_t kMaxChunkObject = kMaxChunkBytes + kMaxChunkBytes / 128 + 1024;
 
-std::shared_ptr<BlobReader> InMemory(std::shared_ptr<const std::vector<std::byte>> bytes) {
-  const ByteSpan span(*bytes);
-  return ReadBytes({span, std::move(bytes)});
-}
-
 }  // namespace
 
 // The chunks alone: a list of chunks does not lead to another list.
@@ -32,9 +27,7 @@ class ObjectBlobs::ChunksAlone final : public BlobService {
     return blobs_->bucket_->Has(waiting, ChunkKey(digest));
   }
   Result<std::shared_ptr<BlobReader>> Open(const Waiting& waiting, const Digest& digest) override {
-    STRATA_ASSIGN(auto chunk, blobs_->ReadChunk(waiting, digest));
-    if (chunk) return InMemory(std::move(chunk));
-    return nullptr;
+    return blobs_->OpenChunk(waiting, digest);
   }
   std::string Describe() const override { return blobs_->Describe(); }
 
@@ -86,15 +79,23 @@ class ObjectBlobs::Writer final : public BlobWriter {
   Digest digest_;
 };
 
-Result<std::shared_ptr<ObjectBlobs>> ObjectBlobs::Make(std::shared_ptr<ObjectBucket> bucket, const ChunkSizes& sizes) {
+Result<std::shared_ptr<ObjectBlobs>> ObjectBlobs::Make(std::shared_ptr<ObjectBucket> bucket, const ChunkSizes& sizes,
+                                                       std::size_t cache_bytes) {
   STRATA_ASSIGN(Chunker chunker, Chunker::Make(sizes));
-  return std::shared_ptr<ObjectBlobs>(new ObjectBlobs(std::move(bucket), std::move(chunker)));
+  return std::shared_ptr<ObjectBlobs>(new ObjectBlobs(std::move(bucket), std::move(chunker), cache_bytes));
 }
 
-Result<std::shared_ptr<const std::vector<std::byte>>> ObjectBlobs::ReadChunk(const Waiting& waiting, const Digest& digest) {
+Result<std::shared_ptr<BlobReader>> ObjectBlobs::OpenChunk(const Waiting& waiting, const Digest& digest) {
+  auto bytes = cache_.Get(waiting, digest, [&] { return ReadChunk(waiting, digest); });
+  if (bytes) return ReadBytes(std::move(*bytes));
+  if (bytes.error().code() == Errc::kNotFound) return nullptr;
+  return Fail(std::move(bytes.error()));
+}
+
+Result<BlobBytes> ObjectBlobs::ReadChunk(const Waiting& waiting, const Digest& digest) {
   const std::string key = ChunkKey(digest);
   STRATA_ASSIGN(const auto object, bucket_->Get(waiting, key, kMaxChunkObject));
-  if (!object) return nullptr;
+  if (!object) return Fail(Errc::kNotFound);
   const auto damaged = [&](std::string_view why) {
     return Fail(Errc::kCorrupt, "the chunk " + digest.Text() + " of " + Describe() + " is damaged (" +
                                     bucket_->DescribeObject(key) + "): " + std::string(why) +
@@ -105,7 +106,9 @@ Result<std::shared_ptr<const std::vector<std::byte>>> ObjectBlobs::ReadChunk(con
     return content.error().code() == Errc::kCorrupt ? damaged(content.error().message()) : Fail(content.error());
   }
   if (const Digest found = Digest::Of(*content); found != digest) return damaged("its bytes hash to " + found.Text());
-  return std::make_shared<const std::vector<std::byte>>(std::move(*content));
+  auto held = std::make_shared<const std::vector<std::byte>>(std::move(*content));
+  const ByteSpan bytes(*held);
+  return BlobBytes{bytes, std::move(held)};
 }
 
 Result<std::optional<ChunkList>> ObjectBlobs::ReadList(const Waiting& waiting, const Digest& digest) {
@@ -131,11 +134,9 @@ Result<bool> ObjectBlobs::Has(const Waiting& waiting, const Digest& digest) {
 }
 
 Result<std::shared_ptr<BlobReader>> ObjectBlobs::Open(const Waiting& waiting, const Digest& digest) {
-  if (digest == Digest::OfEmpty()) {
-    return InMemory(std::make_shared<const std::vector<std::byte>>());
-  }
-  STRATA_ASSIGN(auto chunk, ReadChunk(waiting, digest));
-  if (chunk) return InMemory(std::move(chunk));
+  if (digest == Digest::OfEmpty()) return ReadBytes({});
+  STRATA_ASSIGN(auto chunk, OpenChunk(waiting, digest));
+  if (chunk) return chunk;
   STRATA_ASSIGN(auto chunks, ReadList(waiting, digest));
   if (!chunks) return nullptr;
   if (chunks->empty() || (chunks->size() == 1 && chunks->front().digest == digest)) {

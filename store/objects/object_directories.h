@@ -35,6 +35,9 @@ class ObjectDirectories final : public DirectoryService {
   Result<std::unique_ptr<DirectoryPutter>> PutMany() override;
   Result<void> Sync() override { return bucket_->Sync(); }
   std::string Describe() const override { return bucket_->Describe(); }
+  std::string WhyMissing() const override {
+    return "an object store has directories only together with their tree's root: give the digest of a root";
+  }
   // The same store with another near one.
   std::shared_ptr<ObjectDirectories> WithNear(std::shared_ptr<DirectoryService> near) const {
     return std::make_shared<ObjectDirectories>(env_, bucket_, spill_options_, std::move(near));

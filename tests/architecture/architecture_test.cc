@@ -162,6 +162,8 @@ TEST(IncludeRules, LibrariesOutOfTheirRoomAreFound) {
               ElementsAre(HasSubstr("BLAKE3 belongs in store/digest.cc only")));
   EXPECT_THAT(ViolationsIn("vfs/a.cc", "#include <zstd.h>\n"),
               ElementsAre(HasSubstr("libzstd belongs in store/ only")));
+  EXPECT_THAT(ViolationsIn("store/import/tar_reader.cc", "#include <archive.h>\n"),
+              ElementsAre(HasSubstr("libarchive belongs in store/import/unpack only")));
   EXPECT_THAT(ViolationsIn("store/index/a.cc", "#include <sqlite3.h>\n"), IsEmpty());
   EXPECT_THAT(ViolationsIn("server/rpc/a.cc", "#include <boost/asio/write.hpp>\n#include <rpc/rpc.h>\n"), IsEmpty());
 }

@@ -34,11 +34,15 @@ struct Confined {
 };
 
 constexpr std::array kConfined = {
-    Confined{"sqlite3", "store/index/", "SQLite"},  Confined{"boost/asio", "server/", "Boost.Asio"},
-    Confined{"rpc/", "server/", "libtirpc"},        Confined{"tirpc/", "server/", "libtirpc"},
-    Confined{"netconfig.h", "server/", "libtirpc"}, Confined{"CLI/", "cli/", "CLI11"},
+    Confined{"sqlite3", "store/index/", "SQLite"},
+    Confined{"boost/asio", "server/", "Boost.Asio"},
+    Confined{"rpc/", "server/", "libtirpc"},
+    Confined{"tirpc/", "server/", "libtirpc"},
+    Confined{"netconfig.h", "server/", "libtirpc"},
+    Confined{"CLI/", "cli/", "CLI11"},
     Confined{"zstd", "store/", "libzstd"},
     Confined{"blake3.h", "store/digest.cc", "BLAKE3"},
+    Confined{"archive", "store/import/unpack", "libarchive"},
 };
 
 const Room* FindRoom(std::string_view name) {

@@ -81,7 +81,7 @@ TEST_F(Refusal, ASpecThatIsNoneIsRefusedAlikeByAllCommands) {
            {"host:" + dir_ + "?markers=nonsense", {"markers are files, chardev and xattr"}},
            {"host:" + dir_ + "#1", {"%23"}},
            {"host:" + folder_ / "missing", {"missing"}},
-           {"castore:web", {"castore:NAME@STORE"}},
+           {"castore:", {"castore:NAME@STORE"}},
            {"castore:web@" + folder_ / "missing", {"missing"}},
            {"rafs:image", {"no layers of kind rafs", "./rafs:image"}},
            {"catsore:web@store", {"catsore:web@store", "host: and castore:"}}}) {
@@ -90,7 +90,8 @@ TEST_F(Refusal, ASpecThatIsNoneIsRefusedAlikeByAllCommands) {
     for (const std::string command : {"ls", "stat", "diff", "check"}) ExpectRefused({command, spec}, 1, words);
     ExpectRefused({"cat", spec, "a"}, 1, words);
   }
-  ExpectRefused({"init", workspace_, "--layer", "castore:web@" + dir_}, 1, {"castore:web@" + dir_, "no castore trees"});
+  ExpectRefused({"init", workspace_, "--layer", "castore:web@" + dir_}, 1,
+                {"castore:web@pack:" + dir_, "holds no store"});
 }
 
 TEST_F(Refusal, ARebaseThatMayWriteNothing) {

@@ -28,10 +28,12 @@ mkdir "$scratch/layer" "$scratch/share"
 layer=$scratch/layer workspace=$scratch/workspace log=$scratch/server.log
 server=
 
-# start_server [OPTIONS...]: serves the layer on the namespace's 127.0.0.1:2049 and returns once it is ready.
+served=() # what a case serves in place of the layer
+# start_server [OPTIONS...]: serves the layer, or what `served` says, on the namespace's 127.0.0.1:2049 and returns once it is ready.
 start_server() {
-  local line=
-  exec {ready}< <(exec "$strata" serve "$layer" --workspace "$workspace" --listen 127.0.0.1:2049 --portmap off "$@" 2>>"$log")
+  local line= what=("$layer" --workspace "$workspace")
+  [ ${#served[@]} = 0 ] || what=("${served[@]}")
+  exec {ready}< <(exec "$strata" serve "${what[@]}" --listen 127.0.0.1:2049 --portmap off "$@" 2>>"$log")
   server=$!
   if ! read -r -t 30 line <&"$ready" || [[ $line != ready\ nfs=127.0.0.1:2049* ]]; then
     tail -n 20 "$log"

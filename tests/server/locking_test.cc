@@ -117,7 +117,7 @@ class LockingServer : public ::testing::Test {
   void SetUp() override {
     std::filesystem::create_directory(folder_ / "lower");
     std::filesystem::create_directory(folder_ / "state");
-    ASSERT_TRUE(vfs::InitWorkspace(Env::System(), folder_ / "workspace", {{folder_ / "lower", {}}}));
+    ASSERT_TRUE(vfs::InitWorkspace(Env::System(), folder_ / "workspace", {{.path = folder_ / "lower", .markers = {}}}));
     auto opened = vfs::Workspace::Open(Env::System(), folder_ / "workspace", {});
     ASSERT_TRUE(opened) << opened.error().ToString();
     volume_ = std::move(*opened);

@@ -6,6 +6,7 @@ target_link_libraries(strata_nfs_harness PUBLIC strata_server)
 strata_test(server_nfs_test
   SOURCES
     ${STRATA_NFS_TEST_DIR}/nfs3/attributes_test.cc
+    ${STRATA_NFS_TEST_DIR}/nfs3/control_tree_test.cc
     ${STRATA_NFS_TEST_DIR}/nfs3/data_test.cc
     ${STRATA_NFS_TEST_DIR}/nfs3/directory_test.cc
     ${STRATA_NFS_TEST_DIR}/nfs3/exports_test.cc

@@ -10,10 +10,6 @@
 namespace strata::vfs::host {
 namespace {
 
-bool IsOverlays(std::string_view attribute) {
-  return attribute.starts_with("trusted.overlay.") || attribute.starts_with("user.overlay.");
-}
-
 // There is no listxattrat(2) before Linux 6.13.
 std::string PathThrough(int directory, std::string_view name) {
   std::string path = "/proc/self/fd/" + std::to_string(directory);
@@ -36,7 +32,16 @@ std::expected<std::string, int> Whole(Call call, std::size_t most) {
   }
 }
 
+Status FailureOf(int error) {
+  // The file was there when it was located.
+  return Status(error == ENOENT ? Errc::kStale : ErrcFromErrno(error));
+}
+
 }  // namespace
+
+bool IsOverlayAttribute(std::string_view attribute) {
+  return attribute.starts_with("trusted.overlay.") || attribute.starts_with("user.overlay.");
+}
 
 Result<std::vector<std::string>> ListXattrAt(int directory, std::string_view name) {
   const std::string path = PathThrough(directory, name);
@@ -44,11 +49,11 @@ Result<std::vector<std::string>> ListXattrAt(int directory, std::string_view nam
       Whole([&](char* to, std::size_t size) { return llistxattr(path.c_str(), to, size); }, XATTR_LIST_MAX);
   std::vector<std::string> names;
   if (!list && list.error() == ENOTSUP) return names;
-  if (!list) return Fail(ErrcFromErrno(list.error()));
+  if (!list) return Fail(FailureOf(list.error()));
   for (std::size_t at = 0; at < list->size();) {
     const std::string_view one = list->c_str() + at;
     at += one.size() + 1;
-    if (!IsOverlays(one)) names.emplace_back(one);
+    if (!IsOverlayAttribute(one)) names.emplace_back(one);
   }
   std::ranges::sort(names);
   return names;
@@ -56,7 +61,7 @@ Result<std::vector<std::string>> ListXattrAt(int directory, std::string_view nam
 
 Result<std::string> GetXattrAt(int directory, std::string_view name, std::string_view attribute) {
   if (attribute.empty() || attribute.size() > XATTR_NAME_MAX || attribute.find('\0') != attribute.npos ||
-      IsOverlays(attribute)) {
+      IsOverlayAttribute(attribute)) {
     return Fail(Errc::kNotFound);
   }
   const std::string path = PathThrough(directory, name);
@@ -64,8 +69,9 @@ Result<std::string> GetXattrAt(int directory, std::string_view name, std::string
   auto value = Whole([&](char* to, std::size_t size) { return lgetxattr(path.c_str(), wanted.c_str(), to, size); },
                      XATTR_SIZE_MAX);
   if (value) return *std::move(value);
-  if (value.error() == ENODATA || value.error() == ENOTSUP) return Fail(Errc::kNotFound);
-  return Fail(ErrcFromErrno(value.error()));
+  // EINVAL: of a name that no attribute has, such as "user.".
+  if (value.error() == ENODATA || value.error() == ENOTSUP || value.error() == EINVAL) return Fail(Errc::kNotFound);
+  return Fail(FailureOf(value.error()));
 }
 
 }  // namespace strata::vfs::host

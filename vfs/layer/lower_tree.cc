@@ -131,6 +131,12 @@ struct LowerTree::Candidate {
 LowerTree::LowerTree(std::vector<std::unique_ptr<Layer>> layers, SipHashKey name_key)
     : layers_(std::move(layers)), name_key_(name_key) {}
 
+void LowerTree::Describe(const LowerNode& node, std::vector<std::string>& descriptions) const {
+  for (const Origin::Source& source : node.sources) {
+    if (const Layer* layer = LayerAt(source.layer)) descriptions.push_back(layer->Describe());
+  }
+}
+
 bool LowerTree::IsImmutable(const LowerNode& node) const {
   return std::ranges::all_of(node.sources, [&](const Origin::Source& source) {
     const Layer* layer = LayerAt(source.layer);

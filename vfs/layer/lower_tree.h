@@ -118,6 +118,8 @@ class LowerTree {
   Result<std::vector<std::string>> ListXattr(const OpContext& context, const LowerNode& node);
   Result<std::string> GetXattr(const OpContext& context, const LowerNode& node, std::string_view name);
 
+  // Adds Layer::Describe of each layer that contributes to the node, highest first.
+  void Describe(const LowerNode& node, std::vector<std::string>& descriptions) const;
   // Whether no layer that contributes to the node ever changes.
   bool IsImmutable(const LowerNode& node) const;
   // Whether each layer that contributes to the directory tells its names (LayerTraits::unlisted).

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "vfs/file_system.h"
+#include "vfs/layer/host_xattr.h"
 
 namespace strata::vfs {
 namespace {
@@ -150,6 +151,7 @@ Result<void> MemoryLayer::Add(const MemoryEntry& entry) {
   node.attributes.rdev = entry.rdev;
   node.opaque = entry.opaque;
   node.xattrs = entry.xattrs;
+  std::erase_if(node.xattrs, [](const auto& attribute) { return host::IsOverlayAttribute(attribute.first); });
   if (entry.type == FileType::kRegular || entry.type == FileType::kSymlink) {
     node.content = std::make_shared<const std::string>(entry.content);
     node.attributes.size = entry.content.size();

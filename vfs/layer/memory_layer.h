@@ -24,7 +24,7 @@ struct MemoryEntry {
   std::string link_to;    // not empty: the path of an earlier entry, no directory, of which this is one more link
   bool whiteout = false;  // the path is deleted in the layers below; the layer may hold it all the same
   bool opaque = false;    // the directory hides those of the layers below
-  std::map<std::string, std::string, std::less<>> xattrs = {};
+  std::map<std::string, std::string, std::less<>> xattrs = {};  // those of an overlay's own are left out
 };
 
 MemoryEntry MemoryFile(std::string_view path, std::string_view content, std::uint32_t mode = 0644);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "vfs/layer/at_layer.h"
+#include "vfs/layer/castore/opening.h"
 #include "vfs/layer/host_layer.h"
 
 namespace strata::vfs {
@@ -23,14 +24,9 @@ Result<OpenedLayer> OpenHost(const LayerSpec& spec, const LayerOptions& options)
   return OpenedLayer{std::move(layer), {}};
 }
 
-// The layer over a tree of a store comes in here: its resolution is {"digest", the root's Hex()}.
-Result<OpenedLayer> OpenCastoreLayer(const LayerSpec&, const LayerOptions&) {
-  return Fail(Errc::kNotSupported, "this version of strata serves no castore trees; give a folder");
-}
-
 }  // namespace
 
-LayerOpeners::LayerOpeners() : openers_{{LayerKind::kHost, OpenHost}, {LayerKind::kCastore, OpenCastoreLayer}} {}
+LayerOpeners::LayerOpeners() : openers_{{LayerKind::kHost, OpenHost}, {LayerKind::kCastore, OpenCastore}} {}
 
 const LayerOpeners& LayerOpeners::Default() {
   static const LayerOpeners openers;

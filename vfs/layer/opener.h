@@ -35,6 +35,11 @@ struct LayerOptions {
   std::size_t memory = 0;                         // bytes for what it remembers
   std::size_t layers = 1;                         // how many divide the descriptors that may stay open
   std::int64_t recheck_after_ns = 1'000'000'000;  // HostLayerOptions
+  // Of castore:
+  bool show_xattr = true;   // digests as extended attributes (CA-63)
+  bool list_roots = false;  // a store's names can be listed where all of them are served (CA-58)
+  std::string home{};       // where what must be the same each time is kept; "" for nowhere
+  bool hold = false;        // it is held against the store's garbage collection while it is open (CA-67)
 };
 
 // How each kind is opened. Programs that embed Strata, and tests, may bring openers of their own.

@@ -30,6 +30,8 @@ constexpr std::array kStyles = {Style{&MarkerStyles::files, "files"}, Style{&Mar
 constexpr std::string_view kReserved = "?#%";
 constexpr std::string_view kReservedInName = "?#%@";
 constexpr std::string_view kReservedInOption = "&#%";
+// The user's own (store/address.h).
+constexpr std::string_view kDefaultStore = "pack:";
 
 int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -136,11 +138,11 @@ class SpecParser {
       return TakePart(std::move(path), "the folder's path", spec_.path);
     }
     const std::size_t sign = place.find('@');
-    if (sign == std::string_view::npos) return Wrong("where the store is is missing; write castore:NAME@STORE");
+    if (place.empty()) return Wrong("which tree is missing; write castore:NAME@STORE, or castore:@STORE for all");
     STRATA_ASSIGN(std::string root, Decode(place.substr(0, sign)));
-    STRATA_TRY(TakePart(std::move(root), "the name or digest before '@'", spec_.root));
-    STRATA_ASSIGN(std::string store, Decode(place.substr(sign + 1)));
-    return TakePart(std::move(store), "the store behind '@'", spec_.store);
+    if (!root.empty()) STRATA_TRY(TakePart(std::move(root), "the name or digest before '@'", spec_.root));
+    STRATA_ASSIGN(std::string store, Decode(sign == place.npos ? std::string_view() : place.substr(sign + 1)));
+    return TakePart(store.empty() ? std::string(kDefaultStore) : std::move(store), "the store behind '@'", spec_.store);
   }
 
   Result<void> TakeOptions(std::string_view options) {

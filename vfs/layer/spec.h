@@ -3,6 +3,8 @@
 //     /srv/base                                     a folder of the host; all of it is the path
 //     host:/srv/base?markers=files&at=/usr/local    the same with options
 //     castore:NAME@/srv/store?at=/app               a tree of a store, by its name there or by its digest
+//     castore:NAME                                  the same of the user's own store
+//     castore:@/srv/store                           all of a store's trees that have names, side by side
 //
 // Options follow '?', joined by '&':
 //     at=/a/b       the tree lies at this directory, which is made up with all above it (vfs/layer/at_layer.h)
@@ -36,7 +38,7 @@ struct LayerSpec {
   // Of kHost:
   std::string path{};
   MarkerStyles markers = kDefaultMarkers;
-  // Of kCastore: a name or a digest, and where the store is.
+  // Of kCastore: a name or a digest, "" for all names, and the store's address.
   std::string root{};
   std::string store{};
   // "/a/b", without "." and ".." and with one '/' before each name; "" for the root.

@@ -14,13 +14,9 @@ Result<void> CheckResolution(const std::string& workspace, const WorkspaceLayer&
                                   workspace + " --rebase");
 }
 
-Result<OpenedLayers> OpenLayers(const WorkspaceConfig& config, const std::string& workspace,
-                                const LayerOpeners& openers, std::size_t memory, std::int64_t recheck_after_ns) {
-  const std::size_t count = config.layers.size();
-  const LayerOptions options{.hidden = workspace,
-                             .memory = memory / std::max<std::size_t>(count, 1),
-                             .layers = count,
-                             .recheck_after_ns = recheck_after_ns};
+Result<OpenedLayers> OpenLayers(const WorkspaceConfig& config, const LayerOpeners& openers, LayerOptions options) {
+  options.layers = config.layers.size();
+  options.memory /= std::max<std::size_t>(options.layers, 1);
   OpenedLayers all;
   for (const WorkspaceLayer& layer : config.layers) {
     STRATA_ASSIGN(OpenedLayer opened, openers.Open(layer.spec, options));

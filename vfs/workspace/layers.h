@@ -20,9 +20,7 @@ struct OpenedLayers {
   std::vector<Resolution> resolutions;
 };
 
-// All layers of the workspace folder, in their order, with `memory` and descriptors divided among them. They are not to
-// show the folder. Resolutions are not looked at.
-Result<OpenedLayers> OpenLayers(const WorkspaceConfig& config, const std::string& workspace,
-                                const LayerOpeners& openers, std::size_t memory, std::int64_t recheck_after_ns);
+// All layers, in their order, with `options.memory` and descriptors divided among them. Resolutions are not looked at.
+Result<OpenedLayers> OpenLayers(const WorkspaceConfig& config, const LayerOpeners& openers, LayerOptions options);
 
 }  // namespace strata::vfs

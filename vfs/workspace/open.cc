@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "journal/empty_journal.h"
 #include "vfs/workspace/index_file.h"
 #include "vfs/workspace/layers.h"
 #include "vfs/workspace/opening.h"
@@ -23,13 +24,25 @@ MemoryBudget BudgetOf(const WorkspaceOptions& options) {
   return budget;
 }
 
+LayerOptions LayerOptionsOf(const WorkspaceOptions& options) {
+  LayerOptions of_layers;
+  of_layers.recheck_after_ns = options.layer_recheck_ns;
+  of_layers.show_xattr = options.show_xattr;
+  of_layers.list_roots = options.list_roots;
+  of_layers.hold = !options.read_only;
+  return of_layers;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Workspace>> Workspace::Open(Env& env, const std::string& path, const WorkspaceOptions& options) {
   STRATA_ASSIGN(WorkspaceConfig config, LoadWorkspaceConfig(env, path));
   const LayerOpeners& openers = options.openers != nullptr ? *options.openers : LayerOpeners::Default();
   const std::size_t memory = MemoryBudget::Of(options.memory_bytes).host;
-  STRATA_ASSIGN(OpenedLayers opened, OpenLayers(config, path, openers, memory, options.layer_recheck_ns));
+  LayerOptions of_layers = LayerOptionsOf(options);
+  of_layers.hidden = path;
+  of_layers.memory = memory;
+  STRATA_ASSIGN(OpenedLayers opened, OpenLayers(config, openers, of_layers));
   if (!options.rebase || options.read_only) {
     for (std::size_t i = 0; i < config.layers.size(); ++i) {
       STRATA_TRY(CheckResolution(path, config.layers[i], opened.resolutions[i]));
@@ -45,6 +58,33 @@ Result<std::unique_ptr<Workspace>> Workspace::OpenOver(Env& env, const std::stri
                                                        const WorkspaceOptions& options) {
   STRATA_ASSIGN(WorkspaceConfig config, LoadWorkspaceConfig(env, path));
   auto workspace = std::make_unique<WorkspaceImpl>(env, path, std::move(config), std::move(layers), options);
+  STRATA_TRY(workspace->Start(nullptr));
+  return workspace;
+}
+
+Result<std::unique_ptr<Workspace>> Workspace::OpenAsItIs(Env& env, const LayerSpec& spec, const VolumeKeys& keys,
+                                                         const std::string& home, const WorkspaceOptions& options) {
+  const LayerOpeners& openers = options.openers != nullptr ? *options.openers : LayerOpeners::Default();
+  const MemoryBudget budget = MemoryBudget::Of(options.memory_bytes);
+  LayerOptions of_layer = LayerOptionsOf(options);
+  // There is no journal and no index.
+  of_layer.memory =
+      budget.host + budget.journal_pages + budget.index_batch + budget.index_written_pages + budget.index_read_pages;
+  of_layer.home = home;
+  of_layer.hold = !home.empty();
+  STRATA_ASSIGN(OpenedLayer opened, openers.Open(spec, of_layer));
+  return OpenAsItIs(env, std::move(opened.layer), keys, options);
+}
+
+Result<std::unique_ptr<Workspace>> Workspace::OpenAsItIs(Env& env, std::unique_ptr<Layer> layer, const VolumeKeys& keys,
+                                                         const WorkspaceOptions& options) {
+  std::vector<std::unique_ptr<Layer>> layers;
+  layers.push_back(std::move(layer));
+  WorkspaceOptions as_it_is = options;
+  as_it_is.read_only = true;
+  WorkspaceConfig config;
+  static_cast<VolumeKeys&>(config) = keys;
+  auto workspace = std::make_unique<WorkspaceImpl>(env, "", std::move(config), std::move(layers), as_it_is);
   STRATA_TRY(workspace->Start(nullptr));
   return workspace;
 }
@@ -82,7 +122,12 @@ Result<void> WorkspaceImpl::Start(const std::vector<Resolution>* resolutions) {
   std::memcpy(verifier_.data(), &random[0], sizeof verifier_);
   generation_ = Generation(static_cast<std::uint32_t>(random[1]) | 1);
 
-  STRATA_ASSIGN(Opened opened, Opening(env_, path_, config_, options_, budget_, loader_.copied_up()).Run());
+  Opened opened;
+  if (path_.empty()) {
+    opened.journal = journal::EmptyJournal();
+  } else {
+    STRATA_ASSIGN(opened, Opening(env_, path_, config_, options_, budget_, loader_.copied_up()).Run());
+  }
   journal_ = std::move(opened.journal);
   index_ = std::move(opened.index);
   keeper_ = std::move(opened.keeper);

@@ -154,6 +154,11 @@ Result<void> WorkspaceImpl::ReadBeneath(const OpContext& context, const LowerNod
   if (got && *got == length) return {};
   if (got) sink.Trim(*got);  // of a file that was cut, which a layer copies from
   if (!got && got.error().code() != Errc::kNotSync && !IsAbsence(got.error().code())) return Fail(got.error());
+  // To ask anew is of no use.
+  if (lower_.IsImmutable(lower)) {
+    const std::string why = got ? "fewer bytes than the file has" : got.error().ToString();
+    return Fail(Errc::kIo, "a layer that never changes gave " + why + "; mend what it is kept in, or fetch it anew");
+  }
   if (!version.ctime) {
     return Fail(Errc::kIo, "the layer's file changed after it was changed here; strata diff --conflicts tells which");
   }
@@ -245,14 +250,16 @@ Result<WorkspaceImpl::XattrPlace> WorkspaceImpl::FindXattrs(const OpContext& con
   return Run(context, [&](StripeLock& lock, Need& need) -> Result<XattrPlace> {
     lock.Lock({id.ino});
     STRATA_ASSIGN(Inode * inode, Get(id, need));
-    return XattrPlace{inode->attributes(), inode->lower};
+    return XattrPlace{inode->attributes(), inode->lower, inode->upper};
   });
 }
 
 Result<std::vector<std::string>> WorkspaceImpl::ListXattr(const OpContext& context, const ObjectId& id) {
   STRATA_ASSIGN(const XattrPlace place, FindXattrs(context, id));
   if (!place.lower) return std::vector<std::string>();
-  STRATA_ASSIGN(std::vector<std::string> names, lower_.ListXattr(context, *place.lower));
+  auto listed = lower_.ListXattr(context, *place.lower);
+  if (!listed && place.upper && IsAbsence(listed.error().code())) return std::vector<std::string>();
+  STRATA_ASSIGN(std::vector<std::string> names, std::move(listed));
   std::erase_if(names,
                 [&](const std::string& name) { return !MayReadXattr(place.attributes, context.credentials, name); });
   return names;
@@ -262,11 +269,31 @@ Result<std::string> WorkspaceImpl::GetXattr(const OpContext& context, const Obje
   STRATA_ASSIGN(const XattrPlace place, FindXattrs(context, id));
   if (!MayReadXattr(place.attributes, context.credentials, name)) return Fail(Errc::kAccess);
   if (!place.lower) return Fail(Errc::kNotFound);
-  return lower_.GetXattr(context, *place.lower, name);
+  auto value = lower_.GetXattr(context, *place.lower, name);
+  if (!value && place.upper && IsAbsence(value.error().code())) return Fail(Errc::kNotFound);
+  return value;
+}
+
+Result<std::vector<std::string>> WorkspaceImpl::Sources(const ObjectId& id) {
+  struct Parts {
+    bool upper = false;
+    std::shared_ptr<const LowerNode> lower;
+  };
+  STRATA_ASSIGN(const Parts parts, Run(kBackground, [&](StripeLock& lock, Need& need) -> Result<Parts> {
+                  lock.Lock({id.ino});
+                  STRATA_ASSIGN(const Inode* inode, Get(id, need));
+                  const bool hides = inode->is_directory() && inode->directory->upper_only;
+                  return Parts{inode->upper, hides ? nullptr : inode->lower};
+                }));
+  std::vector<std::string> sources;
+  if (parts.upper) sources.push_back("workspace " + path_);
+  if (parts.lower) lower_.Describe(*parts.lower, sources);
+  return sources;
 }
 
 Result<SpaceUsage> WorkspaceImpl::Usage(const OpContext& context, const ObjectId& id) {
   STRATA_TRY(GetAttributes(context, id));
+  if (path_.empty()) return SpaceUsage();  // there is no room for anything
   STRATA_ASSIGN(Env::Space space, env_.SpaceOf(path_));
   SpaceUsage usage;
   usage.total_bytes = space.total;

@@ -74,6 +74,9 @@ struct WorkspaceOptions {
   // Without, they are refused.
   bool rebase = false;
   const LayerOpeners* openers = nullptr;  // null: LayerOpeners::Default()
+  // Of castore trees (LayerOptions).
+  bool show_xattr = true;
+  bool list_roots = false;
   Durability durability = Durability::kStrict;
   std::int64_t relaxed_interval_ns = 1'000'000'000;
   // What it may take in memory, in all (MemoryBudget says what for). Changes wait where what is not yet in the index
@@ -131,6 +134,13 @@ class Workspace : public FileSystem {
   static Result<std::unique_ptr<Workspace>> OpenOver(Env& env, const std::string& path,
                                                      std::vector<std::unique_ptr<Layer>> layers,
                                                      const WorkspaceOptions& options);
+  // What `spec` names, as it is and for good: nothing is kept anywhere but in `home`, a folder where the volume's kind
+  // keeps what must be the same each time (vfs/home.h; "" where nothing is to be kept). Always read-only.
+  static Result<std::unique_ptr<Workspace>> OpenAsItIs(Env& env, const LayerSpec& spec, const VolumeKeys& keys,
+                                                       const std::string& home, const WorkspaceOptions& options);
+  // The same of a layer that the caller has made.
+  static Result<std::unique_ptr<Workspace>> OpenAsItIs(Env& env, std::unique_ptr<Layer> layer, const VolumeKeys& keys,
+                                                       const WorkspaceOptions& options);
   // Ends with a checkpoint; errors are logged.
   ~Workspace() override = default;
 
@@ -150,6 +160,9 @@ class Workspace : public FileSystem {
   // What was changed both here and, since then, in a layer, ordered by path. Of a file's bytes those that lie in the
   // layer cannot be read; what was written here can.
   virtual Result<std::vector<Conflict>> Conflicts() = 0;
+  // For people: what the object comes from, the highest first. The workspace itself ("workspace PATH") where it holds
+  // something of it, then the layers that have a part in what is shown of it (Layer::Describe).
+  virtual Result<std::vector<std::string>> Sources(const ObjectId& id) = 0;
 };
 
 }  // namespace strata::vfs

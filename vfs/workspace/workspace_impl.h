@@ -118,6 +118,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   std::size_t cache_bytes() const override { return table_.bytes(); }
   Result<std::vector<PathChange>> Changes() override;
   Result<std::vector<Conflict>> Conflicts() override;
+  Result<std::vector<std::string>> Sources(const ObjectId& id) override;
 
  private:
   // Who writes to a file of more than kFewExtents waits for a checkpoint at so much of what makes all others wait: they
@@ -146,6 +147,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   struct XattrPlace {
     Attributes attributes;
     std::shared_ptr<const LowerNode> lower;
+    bool upper = false;  // it lives on where the layer no longer has it, then without any
   };
   Result<XattrPlace> FindXattrs(const OpContext& context, const ObjectId& id);
 

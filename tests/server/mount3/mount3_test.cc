@@ -66,6 +66,30 @@ TEST_F(Mount3Test, Rule2_1_MntOfASubDirectoryGivesItsHandle) {
             harness_.Handle(other_->Root(), other_.get()));
 }
 
+TEST_F(Mount3Test, MntWaitsForWhatIsElsewhereAndHoldsNoThread) {
+  for (const bool at_the_root : {true, false}) {
+    volume_->fetch = std::make_shared<Fetch>("thing");
+    volume_->attributes_in_memory = !at_the_root;
+    const Bytes path = Path(at_the_root ? "/export" : "/export/sub/deep");
+    for (const bool may_block : {false, true}) {
+      harness_.may_block = may_block;
+      const Reply parked = harness_.Call(Harness::kMount, 3, 1, path);
+      EXPECT_TRUE(parked.would_block);
+      EXPECT_TRUE(parked.bytes.empty());
+      EXPECT_EQ(harness_.fetch, volume_->fetch);
+    }
+    EXPECT_TRUE(Dumped().empty()) << "nothing is mounted yet";
+    harness_.late = true;
+    EXPECT_EQ(Decoded<mountres3>(zdr_mountres3, Call(1, path).bytes)->fhs_status, MNT3ERR_IO)
+        << "the protocol has no word for later";
+    harness_.late = false;
+    volume_->fetch->Complete({});
+    EXPECT_EQ(Decoded<mountres3>(zdr_mountres3, Call(1, path).bytes)->fhs_status, MNT3_OK);
+    EXPECT_EQ(Dumped().size(), 1u);
+    harness_.Call(Harness::kMount, 3, 4, {});
+  }
+}
+
 TEST_F(Mount3Test, Rule2_2_WhatCannotBeMountedSaysWhy) {
   EXPECT_EQ(StatusOfMount("/export/none"), MNT3ERR_NOENT);
   EXPECT_EQ(StatusOfMount("/elsewhere"), MNT3ERR_NOENT);

@@ -55,8 +55,13 @@ Result<FakeFileSystem::Node*> FakeFileSystem::Begin(const vfs::OpContext& contex
   ++calls;
   last_credentials = context.credentials;
   if (must_wait && !context.may_block) return Fail(Errc::kWouldBlock);
+  if (fetch && !fetch->done()) {
+    if (context.fetch != nullptr) *context.fetch = fetch;
+    return Fail(Errc::kWouldBlock);
+  }
   const auto at = nodes_.find(id.ino.value);
-  if (at == nodes_.end() || IdOf(id.ino.value) != id) return Fail(Errc::kStale);
+  const vfs::ObjectId given{id.ino, id.generation, id.locator == 0 ? id.ino.value * 1000 : id.locator};
+  if (at == nodes_.end() || IdOf(id.ino.value) != given) return Fail(Errc::kStale);
   if (change != nullptr && !hide_attributes) *change = {Wcc(at->second.attributes), at->second.attributes};
   if (failure) return Fail(*failure);
   return &at->second;
@@ -72,8 +77,10 @@ void FakeFileSystem::End(Node& node, vfs::Change& change, vfs::Mutation& mutatio
 
 Result<Attributes> FakeFileSystem::GetAttributes(const vfs::OpContext& context, const vfs::ObjectId& id) {
   const auto saved = std::exchange(failure, attributes_fail ? std::optional(Errc::kIo) : std::nullopt);
+  const auto saved_fetch = attributes_in_memory ? std::exchange(fetch, nullptr) : fetch;
   const auto node = Begin(context, id);
   failure = saved;
+  fetch = saved_fetch;
   if (!node) return Fail(node.error());
   return (*node)->attributes;
 }
@@ -155,6 +162,25 @@ Result<std::string> FakeFileSystem::ReadLink(const vfs::OpContext& context, cons
   Give(*node, after);
   if (node->attributes.type != FileType::kSymlink) return Fail(Errc::kInvalid);
   return node->content;
+}
+
+Result<std::vector<std::string>> FakeFileSystem::ListXattr(const vfs::OpContext& context, const vfs::ObjectId& id) {
+  STRATA_ASSIGN(const Node* node, Begin(context, id));
+  std::vector<std::string> names;
+  for (const auto& [name, value] : xattrs[id.ino.value]) {
+    if (vfs::MayReadXattr(node->attributes, context.credentials, name)) names.push_back(name);
+  }
+  return names;
+}
+
+Result<std::string> FakeFileSystem::GetXattr(const vfs::OpContext& context, const vfs::ObjectId& id,
+                                             std::string_view name) {
+  STRATA_ASSIGN(const Node* node, Begin(context, id));
+  if (!vfs::MayReadXattr(node->attributes, context.credentials, name)) return Fail(Errc::kAccess);
+  const auto& of_object = xattrs[id.ino.value];
+  const auto found = of_object.find(name);
+  if (found == of_object.end()) return Fail(Errc::kNotFound);
+  return found->second;
 }
 
 Result<vfs::SpaceUsage> FakeFileSystem::Usage(const vfs::OpContext& context, const vfs::ObjectId& id) {

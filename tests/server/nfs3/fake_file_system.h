@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,7 +11,7 @@
 
 namespace strata::testing {
 
-// No permissions are checked. Times are a counter of nanoseconds. Not thread-safe.
+// No permissions are checked, but those of extended attributes. Times are a counter of nanoseconds. Not thread-safe.
 class FakeFileSystem : public vfs::FileSystem {
  public:
   explicit FakeFileSystem(std::uint64_t volume_id = 7, SipHashKey key = {1, 2});
@@ -18,11 +19,14 @@ class FakeFileSystem : public vfs::FileSystem {
   // -- What a test sets. --
   std::optional<Errc> failure;                             // of every call but GetAttributes
   bool must_wait = false;                                  // kWouldBlock for calls that may not
+  std::shared_ptr<Fetch> fetch;                            // what every call waits for until it is done
+  bool attributes_in_memory = false;                       // GetAttributes does not wait for it
   bool attributes_fail = false;                            // GetAttributes fails with kIo
   bool hide_attributes = false;                            // optional attributes are not given
   bool pairs = false;                                      // entries of a listing leave two by two or not at all
   bool reference_data = false;                             // READ gives pinned memory rather than a copy
   vfs::Commitment commitment = vfs::Commitment::kWritten;  // of changes that succeed
+  std::map<std::uint64_t, std::map<std::string, std::string, std::less<>>> xattrs;  // of each object by its number
   vfs::WriteVerifier verifier{9, 8, 7, 6, 5, 4, 3, 2};
 
   // -- What a test reads. --
@@ -57,6 +61,8 @@ class FakeFileSystem : public vfs::FileSystem {
                                std::optional<Attributes>* after) override;
   Result<std::string> ReadLink(const vfs::OpContext& context, const vfs::ObjectId& id,
                                std::optional<Attributes>* after) override;
+  Result<std::vector<std::string>> ListXattr(const vfs::OpContext& context, const vfs::ObjectId& id) override;
+  Result<std::string> GetXattr(const vfs::OpContext& context, const vfs::ObjectId& id, std::string_view name) override;
   Result<vfs::SpaceUsage> Usage(const vfs::OpContext& context, const vfs::ObjectId& id) override;
   Result<void> SetAttributesOf(const vfs::OpContext& context, const vfs::ObjectId& id, const vfs::SetAttributes& set,
                                std::optional<Time> guard, vfs::Mutation& mutation) override;

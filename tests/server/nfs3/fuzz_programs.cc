@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "tests/server/nfs3/harness.h"
+#include "vfs/control_tree.h"
 
 namespace {
 
@@ -16,15 +17,37 @@ void Require(bool condition) {
   if (!condition) std::abort();
 }
 
+// Two of each kind that the control tree has.
+std::vector<strata::vfs::ObjectId> ControlIds(std::shared_ptr<FakeFileSystem> volume) {
+  strata::vfs::ControlTree tree(std::move(volume));
+  std::vector<strata::vfs::ObjectId> ids;
+  const auto find = [&](const strata::vfs::ObjectId& directory, std::string_view name) {
+    ids.push_back(tree.Lookup({}, directory, name, nullptr).value().id);
+    return ids.back();
+  };
+  const auto top = find(tree.Root(), ".strata");
+  const auto names = find(top, "xattr-names"), note = find(find(top, "xattr"), "user.note");
+  for (const auto& place : {names, note}) {
+    find(place, "f");
+    find(find(place, "d"), ".self");
+  }
+  return ids;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2 || size > 70'000) return 0;
-  Harness harness;
+  std::vector<Harness::ExportRules> exports(1);
+  exports[0].volume = std::make_shared<FakeFileSystem>();
+  exports[0].control_tree = (data[1] & 16) != 0;
+  Harness harness(exports);
   FakeFileSystem& volume = harness.volume();
   volume.Make(volume.Root(), "f", FileType::kRegular, "content");  // 2
   volume.Make(volume.Root(), "l", FileType::kSymlink, "target");   // 3
   volume.Make(volume.Root(), "d", FileType::kDirectory);           // 4
+  volume.xattrs[2] = volume.xattrs[4] = {{"user.note", "value"}};
+  if (exports[0].control_tree) harness.others = ControlIds(exports[0].volume);
   harness.may_block = (data[1] & 1) != 0;
   volume.must_wait = (data[1] & 2) != 0;
   volume.hide_attributes = (data[1] & 4) != 0;

@@ -9,6 +9,7 @@
 #include "server/nfs3/program.h"
 #include "server/nlm4/program.h"
 #include "server/portmap/program.h"
+#include "vfs/control_tree.h"
 
 namespace strata::testing {
 
@@ -74,6 +75,7 @@ Harness::Harness(std::vector<ExportRules> exports, bool locks) : impl_(std::make
     entry.options.insecure_ports = rules.insecure_ports;
     entry.options.squash = static_cast<Squash>(rules.squash);
     entry.volume = rules.volume;
+    if (rules.control_tree) entry.volume = std::make_shared<vfs::ControlTree>(rules.volume);
     impl_->exports.Add(std::move(entry)).value();
   }
   impl_->nfs = MakeNfs3Program(impl_->exports);
@@ -107,8 +109,11 @@ Bytes Harness::WithHandles(std::string_view input) const {
   Bytes bytes;
   for (std::size_t at = 0; at < input.size();) {
     if (input.substr(at).starts_with(kPlaceholder) && at + kPlaceholder.size() < input.size()) {
-      const std::uint64_t ino = static_cast<unsigned char>(input[at + kPlaceholder.size()]) & 7;
-      const Bytes handle = Handle({InodeNumber(ino), Generation(static_cast<std::uint32_t>(ino * 10)), ino * 1000});
+      const auto choice = static_cast<unsigned char>(input[at + kPlaceholder.size()]);
+      const std::uint64_t ino = choice & 7;
+      vfs::ObjectId id{InodeNumber(ino), Generation(static_cast<std::uint32_t>(ino * 10)), ino * 1000};
+      if (choice >= 0x80 && !others.empty()) id = others[(choice - 0x80) % others.size()];
+      const Bytes handle = Handle(id);
       bytes.insert(bytes.end(), {0, 0, 0, 40});
       bytes.insert(bytes.end(), handle.begin(), handle.end());
       at += kPlaceholder.size() + 1;
@@ -154,6 +159,8 @@ Reply Harness::Call(std::uint32_t program, std::uint32_t version, std::uint32_t 
   call.anonymous = anonymous;
   call.peer = &peer;
   call.may_block = may_block;
+  call.fetch = &fetch;
+  call.late = late;
   rpc::ReplyBuffer reply;
   std::memset(reply.Reserve(already_in_reply), 0x55, already_in_reply);
   reply.Commit(already_in_reply);

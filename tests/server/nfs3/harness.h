@@ -47,6 +47,7 @@ class Harness {
     bool insecure_ports = false;
     int squash = 0;  // Squash, by value
     std::shared_ptr<FakeFileSystem> volume = nullptr;
+    bool control_tree = false;  // around the volume
   };
   // One export "/" of `volume` where none are given. `locks`: whether NLM grants any.
   explicit Harness(std::vector<ExportRules> exports = {}, bool locks = true);
@@ -57,8 +58,10 @@ class Harness {
   Bytes Handle(const vfs::ObjectId& id, const FakeFileSystem* of = nullptr) const;
 
   // `input`, of a fuzzer, with good handles in it: each run of the bytes "HANDLE" and a digit becomes the handle, with
-  // its length before it, of the object of that number (0 to 7).
+  // its length before it, of the object of that number (0 to 7). A byte of 0x80 and above in place of the digit chooses
+  // one of `others`, while there are any.
   Bytes WithHandles(std::string_view input) const;
+  std::vector<vfs::ObjectId> others;
 
   bool Admits(std::uint32_t program) const;
   Reply Call(std::uint32_t program, std::uint32_t version, std::uint32_t procedure, const Bytes& arguments);
@@ -106,6 +109,9 @@ class Harness {
   // How the calls come.
   From from;
   bool may_block = false;
+  // What the call waits for is put here; and whether it is one that is answered whatever comes.
+  std::shared_ptr<Fetch> fetch;
+  bool late = false;
   bool anonymous = false;
   vfs::Credentials credentials;
   // Bytes that stand in the reply buffer before the results do.

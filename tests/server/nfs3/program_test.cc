@@ -169,6 +169,56 @@ TEST_F(Nfs3ProgramTest, ACallThatMustWaitWritesNothingAndSucceedsWhereItMay) {
   });
 }
 
+TEST_F(Nfs3ProgramTest, ACallThatWaitsForWhatIsElsewhereParksWhereverItRunsAndSucceedsOnceThatHasCome) {
+  ForEach([](World& world, std::uint32_t procedure, const Sample& sample) {
+    const auto fetch = std::make_shared<Fetch>("thing");
+    world.harness.volume().fetch = fetch;
+    for (const bool may_block : {false, true}) {
+      world.harness.may_block = may_block;
+      const Reply parked = world.harness.Nfs(procedure, sample.call);
+      EXPECT_TRUE(parked.would_block);
+      EXPECT_TRUE(parked.bytes.empty());
+      EXPECT_EQ(world.harness.fetch, fetch);
+    }
+    fetch->Complete({});
+    const Reply reply = world.harness.Nfs(procedure, sample.call);
+    EXPECT_FALSE(reply.would_block);
+    EXPECT_EQ(reply.status(), 0u);
+    sample.check(reply.bytes);
+  });
+}
+
+TEST_F(Nfs3ProgramTest, ALateCallIsToldToComeAgainLaterWithTheAttributesThatAreAtHand) {
+  ForEach([](World& world, std::uint32_t procedure, const Sample& sample) {
+    const bool attributes_alone = procedure == 1 || procedure == 19 || procedure == 20;
+    world.harness.volume().fetch = std::make_shared<Fetch>("thing");
+    world.harness.may_block = world.harness.late = true;
+    for (const bool in_memory : {false, true}) {
+      if (in_memory && attributes_alone) continue;  // there is nothing to wait for
+      world.harness.volume().attributes_in_memory = in_memory;
+      const Reply reply = world.harness.Nfs(procedure, sample.call);
+      EXPECT_FALSE(reply.would_block);
+      EXPECT_EQ(reply.accept, kAccepted);
+      EXPECT_EQ(reply.status(), 10008u);
+      EXPECT_EQ(reply.commitment, vfs::Commitment::kNone);
+      sample.check(reply.bytes);
+      // A status, and a post_op_attr or wcc_data: with 84 bytes of attributes, or without.
+      if (in_memory) {
+        EXPECT_GE(reply.bytes.size(), 4u + 4u + 84u);
+      } else {
+        EXPECT_LT(reply.bytes.size(), 4u + 84u);
+      }
+    }
+  });
+}
+
+TEST_F(Nfs3ProgramTest, ALateCallThatFindsAllItNeedsSucceeds) {
+  ForEach([](World& world, std::uint32_t procedure, const Sample& sample) {
+    world.harness.may_block = world.harness.late = true;
+    EXPECT_EQ(world.harness.Nfs(procedure, sample.call).status(), 0u);
+  });
+}
+
 TEST_F(Nfs3ProgramTest, AVolumeThatWouldBlockThoughItMayIsAskedAgainLater) {
   ForEach([](World& world, std::uint32_t procedure, const Sample& sample) {
     if (procedure == 1 || procedure == 19 || procedure == 20) return;  // they ask for attributes alone

@@ -375,6 +375,28 @@ TEST_F(Nlm4Test, WaitsForTheDiskWhereItMay) {
   EXPECT_EQ(Lock({}), NLM4_GRANTED);
 }
 
+TEST_F(Nlm4Test, WaitsForWhatIsElsewhereAndHoldsNoThread) {
+  const auto fetch = std::make_shared<Fetch>("thing");
+  harness_.volume().fetch = fetch;
+  for (const bool may_block : {false, true}) {
+    harness_.may_block = may_block;
+    for (const std::uint32_t procedure : {kLock, kNmLock}) {
+      const Reply parked = harness_.Call(Harness::kNlm, 4, procedure, LockArguments({}));
+      EXPECT_TRUE(parked.would_block);
+      EXPECT_TRUE(parked.bytes.empty());
+      EXPECT_EQ(std::exchange(harness_.fetch, nullptr), fetch);
+    }
+  }
+  EXPECT_TRUE(harness_.NothingIsLocked());
+  harness_.late = true;
+  EXPECT_NE(Lock({}), NLM4_GRANTED);
+  EXPECT_TRUE(harness_.NothingIsLocked());
+  EXPECT_EQ(Unlock({}), NLM4_GRANTED) << "which asks for no file";
+  harness_.late = false;
+  fetch->Complete({});
+  EXPECT_EQ(Lock({}), NLM4_GRANTED);
+}
+
 TEST_F(Nlm4Test, InGraceOnlyWhatWasHeldIsGranted) {
   harness_.SetGrace(true);
   EXPECT_EQ(Lock({}), NLM4_DENIED_GRACE_PERIOD);

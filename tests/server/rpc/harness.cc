@@ -119,7 +119,7 @@ MappedFile::~MappedFile() {
 }
 void MappedFile::Cut(std::size_t size) { EXPECT_EQ(::ftruncate(fd_, static_cast<off_t>(size)), 0); }
 
-FakeProgram::FakeProgram() : own_file_(4 << 20, std::byte{'f'}), procedures_(13) {
+FakeProgram::FakeProgram() : own_file_(4 << 20, std::byte{'f'}), procedures_(15) {
   const auto set = [this](std::uint32_t number, auto handler) {
     procedures_[number].number = number;
     procedures_[number].handler = handler;
@@ -191,7 +191,14 @@ FakeProgram::FakeProgram() : own_file_(4 << 20, std::byte{'f'}), procedures_(13)
     for (std::uint32_t i = 0; i < call.credentials.group_count; ++i) reply.U32(call.credentials.groups[i]);
     return Outcome{};
   });
-  for (const std::uint32_t cached : {kCached, kCachedBlocking, kWritten, kDurable}) procedures_[cached].cached = true;
+  set(kFetching, [](Program& program, const Call& call, XdrReader& arguments, ReplyBuffer& reply) {
+    const std::uint32_t word = arguments.U32();
+    return arguments.Finished() ? Fake(program).fetching(call, word, reply) : Outcome::Garbage();
+  });
+  set(kCachedFetching, procedures_[kFetching].handler);
+  procedures_[kFetching].failure = nullptr;
+  for (const std::uint32_t cached : {kCached, kCachedBlocking, kWritten, kDurable, kCachedFetching})
+    procedures_[cached].cached = true;
   procedures_[kAlways].always_blocks = true;
   file = own_file_;
 }

@@ -114,8 +114,10 @@ class FakeProgram final : public Program {
     kAlways = 8,          // -> whether may_block was true from the first
     kWhoAmI = 9,          // -> anonymous, uid, gid, gids
     kBlockingDurable = 10,
-    kGap = 11,            // no handler
-    kSizedBlocking = 12,  // as kBlocking; its largest reply is 1 MiB
+    kGap = 11,             // no handler
+    kSizedBlocking = 12,   // as kBlocking; its largest reply is 1 MiB
+    kFetching = 13,        // word -> what `fetching` answers
+    kCachedFetching = 14,  // the same; cached, and with a failure of its own
   };
 
   FakeProgram();
@@ -131,6 +133,8 @@ class FakeProgram final : public Program {
   Gate gate;
   std::atomic<int> runs{0};
   ByteSpan file;  // what kBig refers to
+  // Set before the first call; called by any thread.
+  std::function<Outcome(const Call&, std::uint32_t, ReplyBuffer&)> fetching;
 
  private:
   const Bytes own_file_;

@@ -135,7 +135,7 @@ TEST_F(Wire, AnUnknownVersionIsAnsweredWithTheTrueRange) {
 }
 
 TEST_F(Wire, AnUnknownProcedureIsUnavailable) {
-  for (const std::uint32_t procedure : {FakeProgram::kGap + 0u, 13u, 1000u, ~0u}) {
+  for (const std::uint32_t procedure : {FakeProgram::kGap + 0u, 15u, 1000u, ~0u}) {
     EXPECT_EQ(Answer(Message(1, procedure)).status, static_cast<std::uint32_t>(PROC_UNAVAIL)) << procedure;
   }
   ExpectServing();

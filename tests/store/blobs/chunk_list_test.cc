@@ -3,6 +3,7 @@
 #include <castore.pb.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <filesystem>
 #include <fstream>
@@ -103,7 +104,15 @@ TEST(ChunkList, WhatIsNoMessageIsRefused) {
   }
   EXPECT_THAT(WhyRefused("\x10\x01"), HasSubstr("not a StatBlobResponse"));         // a number where a chunk belongs
   EXPECT_THAT(WhyRefused("\x12\x02\x0a\x05"), HasSubstr("chunk 0 is no message"));  // past its end
-  EXPECT_THAT(WhyRefused(std::string(kMaxChunkListBytes + 1, 'x')), HasSubstr("the most are"));
+}
+
+TEST(ChunkList, AMessageThatIsTooLargeIsNotLookedAt) {
+  // Memory that must not be touched.
+  constexpr std::size_t kSize = kMaxChunkListBytes + 1;
+  void* const memory = mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  EXPECT_THAT(WhyRefused({static_cast<const char*>(memory), kSize}), HasSubstr("the most are"));
+  munmap(memory, kSize);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <map>
@@ -156,6 +157,17 @@ TEST(Directory, CA18_BytesThatDoNotHashToTheNameAreCorrupt) {
   ASSERT_FALSE(damaged);
   EXPECT_EQ(damaged.error().code(), Errc::kCorrupt);
   EXPECT_THAT(std::string(damaged.error().message()), HasSubstr(directory.digest().Text()));
+}
+
+TEST(Directory, CA37_AMessageThatIsTooLargeIsNotLookedAt) {
+  // Memory that must not be touched.
+  constexpr std::size_t kSize = kMaxDirectoryBytes + 1;
+  void* const memory = mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  const auto refused = Directory::Parse({static_cast<const std::byte*>(memory), kSize});
+  munmap(memory, kSize);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::kInvalid);
 }
 
 TEST(Directory, ARefusalNamesTheEntryButNotAllOfALongName) {

@@ -76,6 +76,10 @@ void TestBlobs::Forget(const Digest& digest) {
   blobs_.erase(digest);
 }
 
+Result<ImportReport> TestStore::Import(const std::string& path, const ImportOptions& options) {
+  return ImportPath(Env::System(), store(), path, options);
+}
+
 Result<ImportReport> TestStore::ImportBytes(std::string_view tar, const ImportOptions& options) {
   MemorySource source(AsBytes(tar));
   return ImportTar(Env::System(), store(), source, "test.tar", options);

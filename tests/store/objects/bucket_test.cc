@@ -307,6 +307,19 @@ TEST(FolderBucket, ManyObjectsAreSyncedTogether) {
   EXPECT_EQ(KeysIn(*bucket, "chunks").size(), 100u);
 }
 
+TEST(FolderBucket, TheNameOfAnObjectThatAnotherPutIsMadeDurableToo) {
+  TempFolder folder;
+  ASSERT_TRUE(OpenFolder(folder.path())->PutIfAbsent("chunks/1", ObjectRank::kChunk, AsBytes("x")));
+  CountingEnv env;
+  const auto bucket = OpenFolder(folder.path(), {.create = true}, env);
+  ASSERT_TRUE(bucket->PutIfAbsent("chunks/1", ObjectRank::kChunk, AsBytes("x")));
+  EXPECT_EQ(env.directory_syncs, 0);
+  ASSERT_TRUE(bucket->Sync());
+  EXPECT_EQ(env.directory_syncs, 1);
+  ASSERT_TRUE(bucket->Sync());
+  EXPECT_EQ(env.directory_syncs, 1);
+}
+
 TEST(FolderBucket, WhatACrashLeftStagedIsRemovedADayLater) {
   TempFolder folder;
   const auto seconds = Env::System().Now().ns / 1'000'000'000;

@@ -14,7 +14,7 @@ using Kind = CompositionInstance::Kind;
 
 constexpr const char* kFile = "/srv/stores.json";
 
-std::string Refused(std::string_view text, Errc code = Errc::kInvalid) {
+std::string RefusedComposition(std::string_view text, Errc code = Errc::kInvalid) {
   const auto composition = ParseComposition(text, kFile);
   EXPECT_FALSE(composition.has_value()) << text << " was taken";
   if (composition) return {};
@@ -54,58 +54,68 @@ TEST(CA38_Composition, NamesInstancesOfBlobsDirectoriesAndRoots) {
 }
 
 TEST(CA38_Composition, WhatIsUnknownIsRefused) {
-  EXPECT_THAT(Refused(R"({"blob": {}})"), HasSubstr("\"blob\""));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "memory", "size": "1"}}})"),
+  EXPECT_THAT(RefusedComposition(R"({"blob": {}})"), HasSubstr("\"blob\""));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "memory", "size": "1"}}})"),
               AllOf(HasSubstr("blobs.a"), HasSubstr("\"size\"")));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "combined", "near": "a", "far": "a", "address": "x"}}})"),
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "combined", "near": "a", "far": "a", "address": "x"}}})"),
               HasSubstr("\"address\""));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "disk"}}})"), HasSubstr("no type \"disk\""));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "memory"}, "a": {"type": "memory"}}})"), HasSubstr("\"a\" is given twice"));
-  EXPECT_THAT(Refused(R"({"blobs": {}, "blobs": {}})"), HasSubstr("\"blobs\" is given twice"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "memory", "type": "pack"}}})"), HasSubstr("\"type\" is given twice"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "disk"}}})"), HasSubstr("no type \"disk\""));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "memory"}, "a": {"type": "memory"}}})"),
+              HasSubstr("\"a\" is given twice"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {}, "blobs": {}})"), HasSubstr("\"blobs\" is given twice"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "memory", "type": "pack"}}})"),
+              HasSubstr("\"type\" is given twice"));
 }
 
 TEST(CA38_Composition, StoresThatAreKnownElsewhereAreRefusedWithWhatToUseInstead) {
   for (const char* type : {"redb", "bigtable", "sled", "simplefs"}) {
-    EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": ")" + std::string(type) + R"("}}})", Errc::kNotSupported),
-                AllOf(HasSubstr("blobs.a"), HasSubstr("; use ")));
+    EXPECT_THAT(
+        RefusedComposition(R"({"blobs": {"a": {"type": ")" + std::string(type) + R"("}}})", Errc::kNotSupported),
+        AllOf(HasSubstr("blobs.a"), HasSubstr("; use ")));
   }
 }
 
 TEST(CA38_Composition, WhatIsMissingOrOfTheWrongKindIsRefused) {
-  EXPECT_THAT(Refused(""), HasSubstr("parse error"));
-  EXPECT_THAT(Refused("[]"), HasSubstr("no JSON object"));
-  EXPECT_THAT(Refused(R"({"blobs": []})"), HasSubstr("blobs is no object"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": 1}})"), HasSubstr("blobs.a is no object"));
-  EXPECT_THAT(Refused(R"({"blobs": {"": {"type": "memory"}}})"), HasSubstr("without a name"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {}}})"), HasSubstr("has no type"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": 1}}})"), HasSubstr("has no type"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "pack"}}})"), HasSubstr("must begin with pack:"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "pack", "address": 7}}})"), HasSubstr("address is no string"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "pack", "address": "memory://"}}})"), HasSubstr("must begin with pack:"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "pack", "address": "pack:/"}}})"), HasSubstr("must not be /"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "cache", "near": "a"}}})"), HasSubstr("needs near and far"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "composition", "address": "composition:/x#y"}}})"),
+  EXPECT_THAT(RefusedComposition(""), HasSubstr("parse error"));
+  EXPECT_THAT(RefusedComposition("[]"), HasSubstr("no JSON object"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": []})"), HasSubstr("blobs is no object"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": 1}})"), HasSubstr("blobs.a is no object"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"": {"type": "memory"}}})"), HasSubstr("without a name"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {}}})"), HasSubstr("has no type"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": 1}}})"), HasSubstr("has no type"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "pack"}}})"), HasSubstr("must begin with pack:"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "pack", "address": 7}}})"),
+              HasSubstr("address is no string"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "pack", "address": "memory://"}}})"),
+              HasSubstr("must begin with pack:"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "pack", "address": "pack:/"}}})"),
+              HasSubstr("must not be /"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "cache", "near": "a"}}})"),
+              HasSubstr("needs near and far"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "composition", "address": "composition:/x#y"}}})"),
               HasSubstr("no type \"composition\""));
-  EXPECT_THAT(Refused(R"({"roots": {"a": {"type": "cache", "near": "a", "far": "b"}}})"), HasSubstr("names change"));
+  EXPECT_THAT(RefusedComposition(R"({"roots": {"a": {"type": "cache", "near": "a", "far": "b"}}})"),
+              HasSubstr("names change"));
 }
 
 TEST(CA38_Composition, AnInstanceThatLeadsBackToItselfIsRefused) {
   const std::string memory = R"("m": {"type": "memory"})";
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "cache", "near": "a", "far": "m"}, )" + memory + "}}"),
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "cache", "near": "a", "far": "m"}, )" + memory + "}}"),
               HasSubstr("blobs.a leads back to itself"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "cache", "near": "m", "far": "b"},
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "cache", "near": "m", "far": "b"},
                                    "b": {"type": "combined", "near": "a", "far": "m"}, )" +
-                      memory + "}}"),
+                                 memory + "}}"),
               HasSubstr("leads back to itself"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": "cache", "near": "m", "far": "x"}, )" + memory + "}}"),
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": "cache", "near": "m", "far": "x"}, )" + memory + "}}"),
               HasSubstr("no such instance in blobs"));
   // One of another family does not count.
-  EXPECT_THAT(Refused(R"({"blobs": {)" + memory + R"(}, "directories": {"a": {"type": "cache", "near": "m", "far": "m"}}})"),
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {)" + memory +
+                                 R"(}, "directories": {"a": {"type": "cache", "near": "m", "far": "m"}}})"),
               HasSubstr("no such instance in directories"));
   // Two ways to the same are no way back.
-  EXPECT_TRUE(ParseComposition(R"({"blobs": {"a": {"type": "combined", "near": "m", "far": "m"}, )" + memory + "}}", kFile)
-                  .has_value());
+  EXPECT_TRUE(
+      ParseComposition(R"({"blobs": {"a": {"type": "combined", "near": "m", "far": "m"}, )" + memory + "}}", kFile)
+          .has_value());
 }
 
 TEST(CA38_Composition, DepthNumberAndSizeAreBounded) {
@@ -113,9 +123,7 @@ TEST(CA38_Composition, DepthNumberAndSizeAreBounded) {
   const auto chain = [](std::size_t length, bool rising) {
     std::string text = R"({"blobs": {)";
     for (std::size_t i = 0; i < length; ++i) {
-      const auto name = [&](std::size_t at) {
-        return std::string(1, static_cast<char>(rising ? 'a' + at : 'z' - at));
-      };
+      const auto name = [&](std::size_t at) { return std::string(1, static_cast<char>(rising ? 'a' + at : 'z' - at)); };
       text += i == 0 ? "" : ", ";
       text += '"' + name(i) + R"(": )";
       text += i == 0 ? R"({"type": "memory"})"
@@ -125,19 +133,19 @@ TEST(CA38_Composition, DepthNumberAndSizeAreBounded) {
   };
   for (const bool rising : {false, true}) {
     EXPECT_TRUE(ParseComposition(chain(kMaxCompositionDepth, rising), kFile).has_value());
-    EXPECT_THAT(Refused(chain(kMaxCompositionDepth + 1, rising)), HasSubstr("more than 16 instances"));
+    EXPECT_THAT(RefusedComposition(chain(kMaxCompositionDepth + 1, rising)), HasSubstr("more than 16 instances"));
   }
   std::string many = R"({"blobs": {"0": {"type": "memory"})";
   for (std::size_t i = 1; i <= kMaxInstances; ++i) many += ", \"" + std::to_string(i) + R"(": {"type": "memory"})";
-  EXPECT_THAT(Refused(many + "}}"), HasSubstr("more than 1024 instances"));
-  EXPECT_THAT(Refused(std::string(kMaxCompositionBytes + 1, ' ')), HasSubstr("more than 1 MiB"));
-  EXPECT_THAT(Refused(R"({"blobs": {"a": {"type": {"x": {}}}}})"), HasSubstr("nested too deep"));
-  EXPECT_THAT(Refused(std::string(500'000, '[')), HasSubstr("nested too deep"));
+  EXPECT_THAT(RefusedComposition(many + "}}"), HasSubstr("more than 1024 instances"));
+  EXPECT_THAT(RefusedComposition(std::string(kMaxCompositionBytes + 1, ' ')), HasSubstr("more than 1 MiB"));
+  EXPECT_THAT(RefusedComposition(R"({"blobs": {"a": {"type": {"x": {}}}}})"), HasSubstr("nested too deep"));
+  EXPECT_THAT(RefusedComposition(std::string(500'000, '[')), HasSubstr("nested too deep"));
 }
 
 TEST(CA38_Composition, ARefusalShowsNothingThatATerminalWouldObey) {
-  EXPECT_THAT(Refused("{\"\x1b[2J\": 1}"), testing::Not(HasSubstr("\x1b")));
-  EXPECT_THAT(Refused(R"({"\u001b[2J": 1})"), testing::Not(HasSubstr("\x1b")));
+  EXPECT_THAT(RefusedComposition("{\"\x1b[2J\": 1}"), testing::Not(HasSubstr("\x1b")));
+  EXPECT_THAT(RefusedComposition(R"({"\u001b[2J": 1})"), testing::Not(HasSubstr("\x1b")));
 }
 
 }  // namespace

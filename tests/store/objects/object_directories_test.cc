@@ -109,6 +109,7 @@ TEST(ObjectDirectories, CA69_ADirectoryComesOnlyInItsRootsClosure) {
   PutTree(store.directories, {DirectoryA(), DirectoryB()});
   ObjectDirectories other(Env::System(), store.bucket, {});
   EXPECT_EQ(other.Get({}, DirectoryA().digest()).value(), std::nullopt);
+  EXPECT_THAT(other.WhyMissing(), HasSubstr("give the digest of a root"));
   EXPECT_EQ(other.Get({}, DirectoryB().digest()).value(), DirectoryB());
   EXPECT_EQ(other.Get({}, DirectoryA().digest()).value(), DirectoryA());
 }

@@ -299,7 +299,7 @@ TEST_F(CheckTest, ALayerThatIsMissingIsDamageWithItsName) {
   TempFolder temp;
   const std::string layer = temp.path() + "/layer", path = temp.path() + "/ws";
   fs::create_directory(layer);
-  ASSERT_OK(InitWorkspace(Env::System(), path, {{layer, {}}}));
+  ASSERT_OK(InitWorkspace(Env::System(), path, {{.path = layer, .markers = {}}}));
   fs::remove(layer);
   const auto report = CheckWorkspace(Env::System(), path, {});
   ASSERT_OK(report);

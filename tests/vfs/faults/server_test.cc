@@ -69,7 +69,7 @@ class SyncFailure : public ::testing::Test {
   void SetUp() override {
     spdlog::set_level(spdlog::level::off);  // what is made to fail here need not be told
     std::filesystem::create_directory(folder_ / "lower");
-    ASSERT_TRUE(vfs::InitWorkspace(env_, folder_ / "workspace", {{folder_ / "lower", {}}}));
+    ASSERT_TRUE(vfs::InitWorkspace(env_, folder_ / "workspace", {{.path = folder_ / "lower", .markers = {}}}));
     Open();
   }
   void Open() {
@@ -193,7 +193,7 @@ TEST_F(SyncFailure, GivesEachProcedureThatWaitsIoErrorInAWholeReply) {
     EXPECT_EQ(Call(16, Xdr().Opaque(root_).Long(0).Long(0).Word(4096).bytes()).Word(0), kOk);
     End();
     std::filesystem::remove_all(folder_ / "workspace");
-    ASSERT_TRUE(vfs::InitWorkspace(env_, folder_ / "workspace", {{folder_ / "lower", {}}}));
+    ASSERT_TRUE(vfs::InitWorkspace(env_, folder_ / "workspace", {{.path = folder_ / "lower", .markers = {}}}));
   }
 }
 

@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-constexpr SipHashKey kKey{1, 2};
+constexpr SipHashKey kMergedKey{1, 2};
 
 std::unique_ptr<Layer> Memory(const std::vector<MemoryEntry>& entries) {
   auto layer = MakeMemoryLayer(entries);
@@ -181,7 +181,7 @@ TEST(AtLayers, TheOpenerPutsALayerWhereItsSpecSays) {
 // Merged; highest first.
 class Merged {
  public:
-  explicit Merged(std::vector<std::unique_ptr<Layer>> layers) : tree_(std::move(layers), kKey) {}
+  explicit Merged(std::vector<std::unique_ptr<Layer>> layers) : tree_(std::move(layers), kMergedKey) {}
 
   Result<LowerFound> Find(std::string_view path) {
     auto found = tree_.Root(kBackground);

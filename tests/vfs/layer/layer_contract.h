@@ -8,6 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -28,6 +29,7 @@ struct LayerBackend {
   // Modes, hard links and special files are kept. Where they are not, a file or symlink has the mode 0444, a directory,
   // or a file that is executable for its owner, 0555.
   bool keeps_all = true;
+  bool waits_for_disk = false;
 
   std::uint32_t ModeOf(const MemoryEntry& entry) const {
     if (keeps_all) return entry.mode;
@@ -273,6 +275,50 @@ TEST_P(LayerContract, AReadThatMayNotWaitGivesAllOrSaysSo) {
     EXPECT_EQ(sink.data, waited);
   } else {
     EXPECT_EQ(got.error().code(), Errc::kWouldBlock);
+  }
+}
+
+// Every method: what lies in memory is told at once, and no disk is asked by who may not wait.
+TEST_P(LayerContract, WhoMayNotWaitIsToldWhatMemoryHoldsAndAsksNoDisk) {
+  Fill(Tree());
+  std::map<std::string, LayerStat> nodes;
+  {
+    auto other = Open();
+    nodes = WalkLayer(*other);
+  }
+  auto layer = Open();
+  constexpr OpContext kAtOnce{.credentials = {}, .may_block = false};
+  // The second time of a layer that has just been asked for all of it.
+  for (const bool warm : {false, true}) {
+    if (warm) WalkLayer(*layer);
+    for (const auto& [path, stat] : nodes) {
+      SCOPED_TRACE(path);
+      const LayerNode node = stat.node;
+      const auto code = [](const auto& result) { return result ? std::optional<Errc>() : result.error().code(); };
+      const auto expect = [&](std::optional<Errc> got) {
+        EXPECT_EQ(got, GetParam().waits_for_disk ? std::optional(Errc::kWouldBlock) : std::nullopt);
+      };
+      expect(code(layer->Stat(kAtOnce, node)));
+      expect(code(layer->PathOf(kAtOnce, node)));
+      expect(code(layer->ListXattr(kAtOnce, node)));
+      EXPECT_EQ(code(layer->GetXattr(kAtOnce, node, "user.none")),
+                GetParam().waits_for_disk ? Errc::kWouldBlock : Errc::kNotFound);
+      switch (stat.attributes.type) {
+        case FileType::kDirectory:
+          expect(code(layer->ReadDirectory(kAtOnce, node, [](const LayerEntry&) { return true; })));
+          EXPECT_EQ(code(layer->Lookup(kAtOnce, node, "none")),
+                    GetParam().waits_for_disk ? Errc::kWouldBlock : Errc::kNotFound);
+          break;
+        case FileType::kSymlink:
+          expect(code(layer->ReadLink(kAtOnce, node)));
+          break;
+        case FileType::kRegular:
+          expect(code(SizeOfRead(*layer, node, 0, 100, false, nullptr)));
+          break;
+        default:
+          break;
+      }
+    }
   }
 }
 

@@ -15,13 +15,13 @@ LayerBackend Memory() {
   return {.name = "Memory", .make = make};
 }
 
-LayerBackend Host(const char* name, const HostLayerOptions& options) {
+LayerBackend HostBackend(const char* name, const HostLayerOptions& options) {
   const auto make = [options](const std::vector<MemoryEntry>& entries) {
     auto folder = std::make_shared<TempFolder>();
     WriteTree(folder->path(), entries);
     return [folder, options] { return OpenFolder(folder->path(), options); };
   };
-  return {.name = name, .make = make};
+  return {.name = name, .make = make, .waits_for_disk = true};
 }
 
 std::vector<LayerBackend> Backends() {
@@ -31,7 +31,8 @@ std::vector<LayerBackend> Backends() {
   forgetful.max_cached_nodes = forgetful.max_open_files = 1;
   HostLayerOptions old = plain;
   old.avoid_openat2 = true;
-  return {Memory(), Host("Host", plain), Host("HostThatRemembersOneNode", forgetful), Host("HostWithoutOpenat2", old)};
+  return {Memory(), HostBackend("Host", plain), HostBackend("HostThatRemembersOneNode", forgetful),
+          HostBackend("HostWithoutOpenat2", old)};
 }
 
 INSTANTIATE_TEST_SUITE_P(Layers, LayerContract, ::testing::ValuesIn(Backends()), LayerContract::Name);

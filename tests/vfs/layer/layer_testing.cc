@@ -12,9 +12,8 @@
 
 namespace strata::vfs {
 
-TempFolder::TempFolder(Place place) {
-  const bool in_memory = place == Place::kMemory && access("/dev/shm", W_OK) == 0;
-  std::string pattern = (in_memory ? "/dev/shm/" : ::testing::TempDir()) + "strata-layer-XXXXXX";
+TempFolder::TempFolder(const std::string& base) {
+  std::string pattern = (base.empty() ? ::testing::TempDir() : base + '/') + "strata-layer-XXXXXX";
   path_ = mkdtemp(pattern.data()) != nullptr ? pattern : "";
   EXPECT_NE(path_, "") << strerror(errno);
 }

@@ -16,9 +16,8 @@ namespace strata::vfs {
 
 class TempFolder {
  public:
-  // kMemory: in memory where the host has /dev/shm, for tests that sync a lot.
-  enum class Place : std::uint8_t { kDisk, kMemory };
-  explicit TempFolder(Place place = Place::kDisk);
+  // In the folder for tests, or in `base`, which exists.
+  explicit TempFolder(const std::string& base = {});
   ~TempFolder();
   TempFolder(const TempFolder&) = delete;
   TempFolder& operator=(const TempFolder&) = delete;
@@ -30,7 +29,7 @@ class TempFolder {
 };
 
 // Writes what `entries` say into the host folder, whiteouts and opaque directories as marker files. Devices are left
-// out.
+// out, and extended attributes.
 void WriteTree(const std::string& folder, const std::vector<MemoryEntry>& entries);
 void WriteFile(const std::string& path, std::string_view content);
 

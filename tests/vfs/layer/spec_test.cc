@@ -53,6 +53,14 @@ TEST(LayerSpecs, ACastoreTreeHasANameAndAStore) {
               Castore("a@b", "grpc+http://me@host:1?wait-connect=1"));
 }
 
+TEST(LayerSpecs, WithoutAStoreItIsTheUsersOwnAndWithoutANameAllOfThem) {
+  ExpectMeans("castore:web", Castore("web", "pack:"));
+  ExpectMeans("castore:web@", Castore("web", "pack:"));
+  ExpectMeans("castore:web?at=/a", Castore("web", "pack:", "/a"));
+  ExpectMeans("castore:@/srv/store", Castore("", "/srv/store"));
+  EXPECT_EQ(FormatLayerSpec(Castore("", "/srv/store")), "castore:@/srv/store");
+}
+
 TEST(LayerSpecs, APlaceIsMadeOfNames) {
   for (const char* none : {"/", "//", "///"}) ExpectMeans("host:/l?at=" + std::string(none), Host("/l"));
   for (const char* same : {"/a/b", "/a/b/", "//a///b//"}) {
@@ -107,9 +115,9 @@ TEST(LayerSpecs, WhatIsWrongIsRefusedWithWhatToWrite) {
            {"host:/" + long_path, "4096"},
            {"/" + long_path, "4096"},
            {"/" + std::string(kMaxSpecBytes, 'p'), "64 KiB"},
-           {"castore:web", "castore:NAME@STORE"},
-           {"castore:@/store", "before '@' is missing"},
-           {"castore:web@", "store behind '@' is missing"},
+           {"castore:", "castore:NAME@STORE"},
+           {"castore:?at=/a", "castore:NAME@STORE"},
+           {"castore:a%00@/s", "NUL"},
            {"castore:web@/s?markers=files", "no option 'markers'; castore: has at=..."},
        }) {
     const auto parsed = ParseLayerSpec(text);

@@ -34,7 +34,7 @@ class ChangingLayer : public ::testing::TestWithParam<bool>, public FileSystemHo
   }
   // Makes the workspace over what the folder holds now.
   void Serve() {
-    EXPECT_OK(InitWorkspace(Env::System(), workspace_path_, {{layer_, {}}}, 4 << 20));
+    EXPECT_OK(InitWorkspace(Env::System(), workspace_path_, {{.path = layer_, .markers = {}}}, 4 << 20));
     Restart();
   }
   void Restart() {

@@ -157,7 +157,7 @@ void KillAndReopen(const std::string& durability, std::uint64_t checkpoint_recor
   const std::string folder = temporary.path() + "/workspace";
   BuildHostFolder(temporary.path() + "/layer", Base());
   const std::string layer = HostFolderImage(temporary.path() + "/layer");
-  ASSERT_OK(InitWorkspace(Env::System(), folder, {{temporary.path() + "/layer", {}}}));
+  ASSERT_OK(InitWorkspace(Env::System(), folder, {LayerSpec{.path = temporary.path() + "/layer", .markers = {}}}));
   ModelFileSystem model;
   HolderOf<ModelFileSystem> model_holder(model);
   Client modeled(model_holder);

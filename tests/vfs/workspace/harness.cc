@@ -71,28 +71,42 @@ Result<void> Settle(FileSystem& fs, const Mutation& mutation) {
 }
 
 template <typename F>
+auto Client::Run(F&& call) {
+  std::shared_ptr<Fetch> fetch;
+  OpContext context{who_, false};
+  if (park_) context.fetch = &fetch;
+  for (;;) {
+    auto result = call(context);
+    if (result || result.error().code() != Errc::kWouldBlock) return result;
+    if (fetch != nullptr && !fetch->done()) {
+      ++parked_;
+      if (!park_(*fetch)) return result;
+    } else {
+      // Who may wait waits, unless for something from elsewhere.
+      if (context.may_block) return result;
+      ++blocked_;
+    }
+    context.may_block = true;
+  }
+}
+
+template <typename F>
 auto Client::Ask(F&& call) {
   FileSystem& fs = holder_->fs();
-  OpContext context{who_, false};
-  auto result = call(fs, context);
-  if (result || result.error().code() != Errc::kWouldBlock) return result;
-  ++blocked_;
-  context.may_block = true;
-  return call(fs, context);
+  return Run([&](const OpContext& context) { return call(fs, context); });
 }
 
 template <typename F>
 auto Client::Change(F&& call) {
   FileSystem& fs = holder_->fs();
-  OpContext context{who_, false};
-  mutation_ = {};
-  auto result = call(fs, context, mutation_);
-  if (!result && result.error().code() == Errc::kWouldBlock) {
-    ++blocked_;
+  auto result = Run([&](const OpContext& context) {
     mutation_ = {};
-    context.may_block = true;
-    result = call(fs, context, mutation_);
-  }
+    auto changed = call(fs, context, mutation_);
+    if (!changed && changed.error().code() == Errc::kWouldBlock) {
+      EXPECT_EQ(mutation_.commitment, Commitment::kNone) << "a call that has to come again has changed nothing";
+    }
+    return changed;
+  });
   if (auto settled = Settle(fs, mutation_); !settled && result) {
     return decltype(result)(std::unexpected(settled.error()));
   }
@@ -113,6 +127,14 @@ Result<std::uint32_t> Client::Access(const ObjectId& id, std::uint32_t wanted) {
 
 Result<std::string> Client::ReadLink(const ObjectId& id) {
   return Ask([&](FileSystem& fs, const OpContext& context) { return fs.ReadLink(context, id, nullptr); });
+}
+
+Result<std::vector<std::string>> Client::ListXattr(const ObjectId& id) {
+  return Ask([&](FileSystem& fs, const OpContext& context) { return fs.ListXattr(context, id); });
+}
+
+Result<std::string> Client::GetXattr(const ObjectId& id, std::string_view name) {
+  return Ask([&](FileSystem& fs, const OpContext& context) { return fs.GetXattr(context, id, name); });
 }
 
 Result<ReadAnswer> Client::Read(const ObjectId& id, std::uint64_t offset, std::uint32_t count) {

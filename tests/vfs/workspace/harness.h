@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <string>
@@ -75,12 +76,21 @@ class FileSystemHolder {
 class Client {
  public:
   explicit Client(FileSystemHolder& holder, Credentials who = {}) : holder_(&holder), who_(who) {}
-  Client As(const Credentials& who) const { return Client(*holder_, who); }
+  Client As(const Credentials& who) const {
+    Client client(*holder_, who);
+    client.park_ = park_;
+    return client;
+  }
+  // From now on a call that waits for something from elsewhere parks, as on the server: `park` sees to it that the
+  // Fetch is done, and the call is run again. False: the call is given up, and fails with kWouldBlock.
+  void Parks(std::function<bool(Fetch&)> park) { park_ = std::move(park); }
 
   // What the last changing call reported.
   const Mutation& mutation() const { return mutation_; }
   // How many calls had to be repeated with may_block.
   std::uint64_t blocked() const { return blocked_; }
+  // How often a call parked.
+  std::uint64_t parked() const { return parked_; }
 
   // -- By object, as FileSystem has them. --
   ObjectId Root() const { return holder_->fs().Root(); }
@@ -89,6 +99,8 @@ class Client {
   // Of the bits asked for, those granted.
   Result<std::uint32_t> Access(const ObjectId& id, std::uint32_t wanted = 0x3f);
   Result<std::string> ReadLink(const ObjectId& id);
+  Result<std::vector<std::string>> ListXattr(const ObjectId& id);
+  Result<std::string> GetXattr(const ObjectId& id, std::string_view name);
   Result<ReadAnswer> Read(const ObjectId& id, std::uint64_t offset, std::uint32_t count);
   Result<Page> ListPage(const ObjectId& directory, Cookie cookie, std::size_t limit, bool want_attributes = true);
   Result<void> Set(const ObjectId& id, const SetAttributes& set, std::optional<Time> guard = {});
@@ -125,6 +137,8 @@ class Client {
   Result<ObjectId> Mkdir(std::string_view path, std::uint32_t mode = 0755);
   Result<ObjectId> Symlink(std::string_view target, std::string_view path);
   Result<std::string> ReadLinkAt(std::string_view path);
+  Result<std::vector<std::string>> ListXattrAt(std::string_view path);
+  Result<std::string> GetXattrAt(std::string_view path, std::string_view name);
   Result<void> LinkAt(std::string_view existing, std::string_view path);
   Result<void> RenameAt(std::string_view from, std::string_view to);
   Result<void> Unlink(std::string_view path);
@@ -145,6 +159,9 @@ class Client {
     std::string_view name;
   };
   Result<Place> Parent(std::string_view path);
+  // Calls until it neither blocks nor parks; `call(context)`.
+  template <typename F>
+  auto Run(F&& call);
   template <typename F>
   auto Ask(F&& call);
   template <typename F>
@@ -153,7 +170,8 @@ class Client {
   FileSystemHolder* holder_;
   Credentials who_;
   Mutation mutation_;
-  std::uint64_t blocked_ = 0;
+  std::function<bool(Fetch&)> park_;
+  std::uint64_t blocked_ = 0, parked_ = 0;
 };
 
 // Waits until the answer to `mutation` may leave.

@@ -116,6 +116,16 @@ Result<std::string> Client::ReadLinkAt(std::string_view path) {
   return ReadLink(id);
 }
 
+Result<std::vector<std::string>> Client::ListXattrAt(std::string_view path) {
+  STRATA_ASSIGN(ObjectId id, Id(path));
+  return ListXattr(id);
+}
+
+Result<std::string> Client::GetXattrAt(std::string_view path, std::string_view name) {
+  STRATA_ASSIGN(ObjectId id, Id(path));
+  return GetXattr(id, name);
+}
+
 Result<void> Client::LinkAt(std::string_view existing, std::string_view path) {
   STRATA_ASSIGN(ObjectId id, Id(existing));
   STRATA_ASSIGN(Place place, Parent(path));

@@ -81,7 +81,7 @@ class LayerCalls : public ::testing::Test, public FileSystemHolder {
     if (anew) {
       std::filesystem::remove_all(path_);
       std::filesystem::create_directories(none_);
-      EXPECT_OK(InitWorkspace(Env::System(), path_, {{none_, {}}}, 4 << 20));
+      EXPECT_OK(InitWorkspace(Env::System(), path_, {{.path = none_, .markers = {}}}, 4 << 20));
     }
     const Tree high{DirNode("d"), FileNode("d/high", "high"), DirNode("d/sub"), FileNode("d/sub/x", "x")};
     const Tree low{DirNode("d"),

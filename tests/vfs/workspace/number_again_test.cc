@@ -160,7 +160,7 @@ class NumberAgain : public ::testing::TestWithParam<bool>, public FileSystemHold
       options_.whole_directory_names = 1;
     }
     std::filesystem::create_directory(none_);
-    EXPECT_OK(InitWorkspace(Env::System(), path_, {{none_, {}}}, 4 << 20));
+    EXPECT_OK(InitWorkspace(Env::System(), path_, {{.path = none_, .markers = {}}}, 4 << 20));
   }
   void Restart() {
     workspace_.reset();

@@ -227,11 +227,13 @@ TEST_F(Rebase, ALayerThatCannotBeOpenedIsNamed) {
   EXPECT_THAT(std::string(opened.error().message()), HasSubstr("castore:base@/shelf"));
 }
 
-TEST(Openers, ThisVersionSaysThatItHasNoCastoreTrees) {
-  const auto opened = LayerOpeners::Default().Open({.kind = LayerKind::kCastore, .root = "a", .store = "/s"}, {});
+TEST(Openers, ALayerThatCannotBeOpenedIsNamedByItsSpec) {
+  TempFolder folder;
+  const LayerSpec spec{.kind = LayerKind::kCastore, .root = "a", .store = folder.path() + "/missing", .at = "/x"};
+  const auto opened = LayerOpeners::Default().Open(spec, {});
   ASSERT_FALSE(opened);
-  EXPECT_CODE(opened, Errc::kNotSupported);
-  EXPECT_THAT(std::string(opened.error().message()), HasSubstr("castore:a@/s"));
+  EXPECT_CODE(opened, Errc::kNotFound);
+  EXPECT_THAT(std::string(opened.error().message()), HasSubstr(FormatLayerSpec(spec)));
 }
 
 }  // namespace

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <optional>
 
 #include "model.h"
+#include "vfs/control_tree.h"
 
 namespace strata::vfs::testing {
 namespace {
@@ -16,6 +18,28 @@ class ModelSubject final : public Subject {
 
  private:
   ModelFileSystem model_;
+};
+
+// A workspace as clients see it where they are shown the control tree.
+class ControlTreeSubject final : public Subject {
+ public:
+  explicit ControlTreeSubject(std::vector<Tree> layers) : workspace_(std::move(layers), TestOptions()) {}
+  FileSystem& fs() override {
+    if (!tree_) tree_.emplace(std::shared_ptr<FileSystem>(std::shared_ptr<void>(), &workspace_.fs()));
+    return *tree_;
+  }
+  void Restart() override {
+    tree_.reset();
+    workspace_.Restart();
+  }
+  void Reopen(bool read_only) override {
+    tree_.reset();
+    workspace_.Reopen(read_only);
+  }
+
+ private:
+  WorkspaceSubject workspace_;
+  std::optional<ControlTree> tree_;
 };
 
 // Spreads the tree over three layers: each directory is in all of them, the rest in turn. The highest copy of what is
@@ -215,6 +239,8 @@ std::vector<SubjectKind> SubjectKinds() {
        [](const Tree& given) { return std::make_unique<WorkspaceSubject>(std::vector<Tree>{given}, TestOptions()); }},
       {"ThreeLayers",
        [](const Tree& given) { return std::make_unique<WorkspaceSubject>(SpreadOverThree(given), TestOptions()); }},
+      {"ThreeLayersUnderAControlTree",
+       [](const Tree& given) { return std::make_unique<ControlTreeSubject>(SpreadOverThree(given)); }},
       {"ThreeLayersRestarted",
        [](const Tree& given) {
          return std::make_unique<WorkspaceSubject>(SpreadOverThree(given), TestOptions(), AtPause::kRestart);

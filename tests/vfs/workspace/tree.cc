@@ -72,6 +72,10 @@ TreeNode WhiteoutNode(std::string path) {
   node.whiteout = true;
   return node;
 }
+TreeNode WithXattrs(TreeNode node, std::map<std::string, std::string, std::less<>> xattrs) {
+  node.xattrs = std::move(xattrs);
+  return node;
+}
 
 std::unique_ptr<Layer> MakeLayer(const Tree& tree) {
   std::vector<MemoryEntry> entries;
@@ -89,6 +93,7 @@ std::unique_ptr<Layer> MakeLayer(const Tree& tree) {
     entry.link_to = node.same_as;
     entry.whiteout = node.whiteout;
     entry.opaque = node.opaque;
+    entry.xattrs = node.xattrs;
   }
   auto layer = MakeMemoryLayer(entries);
   if (!layer) {

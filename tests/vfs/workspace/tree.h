@@ -1,6 +1,7 @@
 // What a test is given: a list of files, made ready in a layer, in a host folder, or through a FileSystem.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct TreeNode {
   std::string same_as;    // a hard link of that path; nothing else counts then
   bool whiteout = false;  // of a layer: the name is deleted below; nothing else counts then
   bool opaque = false;    // of a layer's directory: those below are hidden
+  std::map<std::string, std::string, std::less<>> xattrs = {};  // of a layer in memory
 };
 using Tree = std::vector<TreeNode>;
 
@@ -35,6 +37,7 @@ TreeNode SparseNode(std::string path, std::uint64_t size);
 TreeNode SymlinkNode(std::string path, std::string target);
 TreeNode LinkNode(std::string path, std::string same_as);
 TreeNode WhiteoutNode(std::string path);
+TreeNode WithXattrs(TreeNode node, std::map<std::string, std::string, std::less<>> xattrs);
 
 // The tree as a layer in memory; its nodes' ids depend on the tree alone.
 std::unique_ptr<Layer> MakeLayer(const Tree& tree);

@@ -25,6 +25,8 @@ struct CastoreOptions {
   std::string description = "castore";  // Layer::Describe
   std::size_t memory_bytes = 16 << 20;  // for directories, and blobs that are open
   bool show_xattr = true;               // user.tvix.castore.{directory,blob}.digest (CA-63)
+  // Kept for as long as the layer lives, such as a lease.
+  std::shared_ptr<const void> hold{};
 };
 
 // A tree by its root node and, perhaps, the blob of what castore cannot say of it (docs/formats/attributes.md).

@@ -1,0 +1,122 @@
+#include "store/pack/roots.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "store/castore/names.h"
+#include "store/castore/root_message.h"
+#include "store/pack/closure_walk.h"
+
+namespace strata::store::pack {
+namespace {
+
+// What a collection does to one pack is over in less.
+constexpr auto kMostWaiting = std::chrono::seconds(120);
+constexpr auto kLookEvery = std::chrono::milliseconds(20);
+
+// Waits while a collection has condemned a pack. Whether there was anything to wait for.
+Result<bool> WaitForCollection(Engine& engine) {
+  Env& env = engine.env();
+  const auto deadline = std::chrono::steady_clock::now() + kMostWaiting;
+  Mutex mutex;
+  CondVar never;
+  for (bool waited = false;; waited = true) {
+    STRATA_ASSIGN(const auto marks, env.ListDirectory(engine.layout().condemned()));
+    if (marks.empty()) return waited;
+    STRATA_ASSIGN(const bool running, CollectionIsRunning(env, engine.layout()));
+    if (!running) return waited;
+    if (std::chrono::steady_clock::now() > deadline) {
+      return Fail(Errc::kBusy, engine.Describe() + ": a garbage collection is at work; try again later");
+    }
+    const MutexLock lock(mutex);
+    (void)never.WaitUntil(mutex, std::chrono::steady_clock::now() + kLookEvery);
+  }
+}
+
+Result<void> WriteRootFile(Engine& engine, const std::string& path, ByteSpan bytes) {
+  Env& env = engine.env();
+  const std::string temporary = engine.layout().NewTemporary(env);
+  auto written = [&]() -> Result<void> {
+    STRATA_ASSIGN(const auto file, env.Open(temporary, OpenMode::kCreateExclusive));
+    STRATA_TRY(file->Lock());
+    const ByteSpan pieces[] = {bytes};
+    STRATA_TRY(file->WriteAt(0, pieces));
+    STRATA_TRY(file->SyncData());
+    return env.Rename(temporary, path);
+  }();
+  if (!written) {
+    (void)env.Remove(temporary);
+    return Fail(written.error().WithContext("set a name in " + engine.Describe()));
+  }
+  return env.SyncDirectory(engine.layout().roots());
+}
+
+}  // namespace
+
+Result<std::optional<Root>> PackRoots::Get(const Waiting& waiting, std::string_view name) {
+  if (!NodeNameFault(name).empty()) return std::nullopt;
+  if (!waiting.may_block) return Fail(Errc::kWouldBlock);
+  const std::string path = PathOf(name);
+  auto content = ReadWholeFile(engine_.env(), path, kMaxRootBytes);
+  if (!content && content.error().code() == Errc::kNotFound) return std::nullopt;
+  if (!content) return Fail(content.error());
+  auto root = ParseRoot(AsBytes(*content));
+  if (!root) return Fail(root.error().WithContext(path + ", which must be set anew or removed"));
+  return *std::move(root);
+}
+
+Result<void> PackRoots::List(const Waiting& waiting,
+                             const std::function<bool(std::string_view name, const Root& root)>& visit) {
+  if (!waiting.may_block) return Fail(Errc::kWouldBlock);
+  STRATA_ASSIGN(auto names, engine_.env().ListDirectory(engine_.layout().roots()));
+  std::ranges::sort(names);
+  for (const std::string& name : names) {
+    STRATA_ASSIGN(const auto root, Get(waiting, name));
+    if (root && !visit(name, *root)) return {};
+  }
+  return {};
+}
+
+Result<void> PackRoots::Set(std::string_view name, const Root& root) {
+  STRATA_TRY(engine_.CheckWritable());
+  STRATA_TRY(CheckNodeName(name));
+  STRATA_TRY(engine_.Sync());
+  const std::string path = PathOf(name);
+  auto before = ReadWholeFile(engine_.env(), path, kMaxRootBytes);
+  if (!before && before.error().code() != Errc::kNotFound) return Fail(before.error());
+  STRATA_TRY(WriteRootFile(engine_, path, EncodeRoot(root)));
+  // A collection that begins now sees the name. One that is at work may have looked at the names before: what it
+  // condemned is waited for, and then looked whether all is still there.
+  STRATA_ASSIGN(const bool waited, WaitForCollection(engine_));
+  if (!waited) return {};
+  const auto whole = CheckIsThere(root);
+  if (whole) return {};
+  if (before) {
+    STRATA_TRY(WriteRootFile(engine_, path, AsBytes(*before)));
+  } else {
+    STRATA_TRY(Remove(name));
+  }
+  return Fail(Errc::kNotFound, "set " + QuoteName(name) + ": a garbage collection has just removed some of it (" +
+                                   std::string(whole.error().message()) + "); import it again");
+}
+
+Result<void> PackRoots::CheckIsThere(const Root& root) {
+  ClosureWalk walk(engine_);
+  STRATA_TRY(walk.AddRoot(root));
+  return walk.CheckWhole();
+}
+
+Result<void> PackRoots::Remove(std::string_view name) {
+  STRATA_TRY(engine_.CheckWritable());
+  STRATA_TRY(CheckNodeName(name));
+  auto removed = engine_.env().Remove(PathOf(name));
+  if (!removed && removed.error().code() == Errc::kNotFound) {
+    return Fail(Errc::kNotFound, engine_.Describe() + " has no name " + QuoteName(name));
+  }
+  STRATA_TRY(removed);
+  return engine_.env().SyncDirectory(engine_.layout().roots());
+}
+
+}  // namespace strata::store::pack

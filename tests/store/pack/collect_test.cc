@@ -1,0 +1,557 @@
+// Garbage collection: what goes, what stays, and who may be at work meanwhile. And scrub, and the counts.
+#include "store/pack/collect.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <thread>
+
+#include "store/leases.h"
+#include "store/pack/list_record.h"
+#include "store/pack/stat.h"
+#include "store/pack/verify.h"
+#include "tests/store/pack/pack_testing.h"
+
+namespace strata::store::pack {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr std::int64_t kHour = 3600LL * 1'000'000'000;
+
+class PackCollect : public ::testing::Test {
+ protected:
+  PackCollect() {
+    env_.SetClock(Time{1'700'000'000LL * 1'000'000'000});
+    options_.pack_bytes = 8192;
+  }
+  void Pass(std::int64_t ns) { env_.SetClock(Time{env_.Now().ns + ns}); }
+  std::shared_ptr<PackStore> Open() { return MustOpen(env_, path_, options_); }
+
+  // A directory of a small blob and one of several chunks, all its own.
+  Directory Tree(PackStore& store, std::uint64_t seed) {
+    std::vector<std::pair<std::string, Node>> entries;
+    for (const std::string& blob : {Words(200, seed), Noise(5000, seed)}) {
+      entries.emplace_back("f" + std::to_string(entries.size()), Node::OfFile(MustPut(store, blob), blob.size()));
+    }
+    const Directory directory = DirectoryOf(entries);
+    EXPECT_OK(store.directories()->Put(directory));
+    return directory;
+  }
+  void Name(PackStore& store, const std::string& name, const Directory& directory) {
+    EXPECT_OK(
+        store.roots()->Set(name, {.node = Node::OfDirectory(directory.digest(), 2), .attributes = {}, .set = {}}));
+  }
+  void ExpectTree(PackStore& store, std::uint64_t seed, bool there) {
+    for (const std::string& blob : {Words(200, seed), Noise(5000, seed)}) {
+      EXPECT_EQ(Get(store, Digest::Of(AsBytes(blob))), there ? blob : "(none)") << seed;
+    }
+  }
+  CollectReport MustCollect(PackStore& store, const CollectOptions& options = {}) {
+    const auto report = CollectGarbage(store.engine(), options);
+    EXPECT_TRUE(report) << report.error().ToString();
+    return report.value_or(CollectReport{});
+  }
+  std::uint64_t Bytes() const {
+    std::uint64_t sum = 0;
+    for (const std::string& path : FilesOf(path_, ".pack")) sum += std::filesystem::file_size(path);
+    return sum;
+  }
+
+  QuickFolder folder_;
+  const std::string path_ = folder_ / "s";
+  FaultEnv env_;
+  PackStoreOptions options_ = SmallOptions();
+};
+
+TEST_F(PackCollect, WhatNoNameReachesGoesAfterAnHourAndTheRestStays) {
+  {
+    const auto store = Open();
+    for (std::uint64_t seed = 0; seed < 10; ++seed) Name(*store, "n" + std::to_string(seed), Tree(*store, seed));
+    for (std::uint64_t seed = 0; seed < 10; seed += 2) EXPECT_OK(store->roots()->Remove("n" + std::to_string(seed)));
+  }
+  const std::uint64_t before = Bytes();
+  {
+    const auto store = Open();
+    const CollectReport young = MustCollect(*store);
+    EXPECT_EQ(young.removed_packs + young.rewritten_packs, 0U);
+    EXPECT_GT(young.young_bytes, 20000U);
+    EXPECT_EQ(young.names, 5U);
+  }
+  EXPECT_EQ(Bytes(), before);
+  Pass(2 * kHour);
+  const auto store = Open();
+  CollectOptions dry;
+  dry.dry_run = true;
+  const CollectReport planned = MustCollect(*store, dry);
+  EXPECT_EQ(Bytes(), before);
+  EXPECT_GT(planned.freed_bytes, 20000U);
+  EXPECT_EQ(planned.live_bytes + planned.dead_bytes, before - 64 * FilesOf(path_, ".pack").size());
+  const CollectReport done = MustCollect(*store);
+  EXPECT_GE(done.freed_bytes, planned.freed_bytes);
+  EXPECT_EQ(done.rewritten_packs + done.removed_packs, planned.rewritten_packs + planned.removed_packs);
+  EXPECT_LT(Bytes(), before - 20000);
+  for (std::uint64_t seed = 0; seed < 10; ++seed) ExpectTree(*store, seed, seed % 2 == 1);
+  const auto verified = VerifyStore(store->engine());
+  ASSERT_OK(verified);
+  EXPECT_EQ(verified->problems, 0U);
+  // There is nothing more to do.
+  Pass(2 * kHour);
+  const CollectReport again = MustCollect(*store);
+  EXPECT_EQ(again.dead_records, 0U);
+  // And another process sees the same.
+  const auto other = Open();
+  for (std::uint64_t seed = 0; seed < 10; ++seed) ExpectTree(*other, seed, seed % 2 == 1);
+}
+
+TEST_F(PackCollect, AStoreWithoutNamesBecomesEmpty) {
+  {
+    const auto store = Open();
+    for (std::uint64_t seed = 0; seed < 5; ++seed) Tree(*store, seed);
+  }
+  Pass(2 * kHour);
+  {
+    const auto store = Open();
+    MustCollect(*store);
+    ExpectTree(*store, 1, false);
+    EXPECT_EQ(StatStore(store->engine())->UniqueBytes(), 0U);
+  }
+  EXPECT_TRUE(FilesOf(path_, ".pack").empty());
+  EXPECT_TRUE(FilesOf(path_, ".index").empty());
+}
+
+TEST_F(PackCollect, TheAttributesOfANameStay) {
+  {
+    const auto store = Open();
+    const Digest attributes = MustPut(*store, "attributes");
+    EXPECT_OK(store->roots()->Set("n", {.node = Node::OfSymlink("x"), .attributes = attributes, .set = {}}));
+    MustPut(*store, "garbage");
+  }
+  Pass(2 * kHour);
+  const auto store = Open();
+  MustCollect(*store);
+  EXPECT_EQ(Get(*store, Digest::Of(AsBytes("attributes"))), "attributes");
+  EXPECT_EQ(Get(*store, Digest::Of(AsBytes("garbage"))), "(none)");
+}
+
+// CA-67
+TEST_F(PackCollect, WhatALeaseHoldsStaysAndGoesWhenItHasEnded) {
+  Digest tree;
+  {
+    const auto store = Open();
+    tree = Tree(*store, 1).digest();
+    ASSERT_OK(store->Sync());
+  }
+  ASSERT_OK(Lease::Take(env_, path_ + "/leases",
+                        {.id = "w", .holder = "", .items = {{.kind = LeaseItem::Kind::kDirectory, .digest = tree}}}));
+  Pass(20 * kHour);
+  {
+    const auto store = Open();
+    EXPECT_EQ(MustCollect(*store).leases, 1U);
+    ExpectTree(*store, 1, true);
+  }
+  Pass(10 * kHour);
+  const auto store = Open();
+  EXPECT_EQ(MustCollect(*store).leases, 0U);
+  ExpectTree(*store, 1, false);
+}
+
+// CA-67
+TEST_F(PackCollect, WhatWasPutSinceTheOldestLeaseBeganStays) {
+  const auto lease = Lease::Take(env_, path_ + "-", {.id = "w", .holder = "", .items = {}});
+  EXPECT_FALSE(lease) << "there is no such folder";
+  Open();
+  const auto held = Lease::Take(env_, path_ + "/leases", {.id = "w", .holder = "", .items = {}});
+  ASSERT_OK(held);
+  {
+    Tree(*Open(), 1);
+  }
+  Pass(5 * kHour);
+  ExpectTree(*Open(), 1, true);
+  EXPECT_GT(MustCollect(*Open()).young_bytes, 0U);
+  ExpectTree(*Open(), 1, true);
+  ASSERT_OK((*held)->Release());
+  EXPECT_GT(MustCollect(*Open()).freed_bytes, 0U);
+  ExpectTree(*Open(), 1, false);
+}
+
+TEST_F(PackCollect, ALeaseThatDoesNotCheckStopsIt) {
+  {
+    Tree(*Open(), 1);
+  }
+  Pass(2 * kHour);
+  Spill(path_ + "/leases/w", "nonsense");
+  const auto report = CollectGarbage(Open()->engine());
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().ToString(), HasSubstr("leases/w"));
+  ExpectTree(*Open(), 1, true);
+}
+
+TEST_F(PackCollect, ANameThatDoesNotCheckStopsIt) {
+  {
+    const auto store = Open();
+    Name(*store, "n", Tree(*store, 1));
+  }
+  Pass(2 * kHour);
+  Spill(path_ + "/roots/n", "nonsense");
+  const auto report = CollectGarbage(Open()->engine());
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().ToString(), HasSubstr("roots/n"));
+  ExpectTree(*Open(), 1, true);
+}
+
+TEST_F(PackCollect, WhereSomethingIsMissingNothingGoesUnlessThatIsAskedFor) {
+  {
+    const auto store = Open();
+    Tree(*store, 2);
+    // A name may be set before what it stands for is there.
+    EXPECT_OK(store->roots()->Set(
+        "n", {.node = Node::OfDirectory(Digest::Of(AsBytes("none")), 2), .attributes = {}, .set = {}}));
+  }
+  Pass(2 * kHour);
+  const auto store = Open();
+  std::vector<std::string> told;
+  CollectOptions options;
+  options.told = [&](const Problem& problem) { told.push_back(problem.message); };
+  const auto report = CollectGarbage(store->engine(), options);
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().code(), Errc::kCorrupt);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_THAT(told[0], HasSubstr(Digest::Of(AsBytes("none")).Text()));
+  ExpectTree(*store, 2, true);
+  options.despite_damage = true;
+  EXPECT_EQ(MustCollect(*store, options).problems, 1U);
+  ExpectTree(*store, 2, false);
+}
+
+TEST_F(PackCollect, APackWhoseLiveRecordsAreDamagedIsLeftAsItIs) {
+  options_.pack_bytes = 1 << 20;
+  {
+    const auto store = Open();
+    Name(*store, "n", Tree(*store, 1));
+    Tree(*store, 2);
+    ASSERT_OK(store->engine().PublishIndexes());
+  }
+  std::string path;
+  for (const std::string& pack : FilesOf(path_, ".pack")) {
+    if (Slurp(pack)[10] == 0) path = pack;
+  }
+  for (const std::size_t at : {kPackHeaderBytes + 3, kPackHeaderBytes + kRecordHeaderBytes + 3}) {
+    const std::string whole = Slurp(path);
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    Spill(path, damaged);
+    Pass(2 * kHour);
+    const auto store = Open();
+    CollectOptions options;
+    options.least_dead = 0.01;
+    const CollectReport report = MustCollect(*store, options);
+    EXPECT_EQ(report.problems, 1U) << at;
+    EXPECT_EQ(Slurp(path), damaged);
+    Spill(path, whole);
+  }
+}
+
+TEST_F(PackCollect, OneRunsAtATime) {
+  const auto store = Open();
+  Tree(*store, 1);
+  CollectOptions options;
+  bool refused = false;
+  options.progress = [&](std::string_view, std::uint64_t, std::uint64_t) {
+    const auto second = CollectGarbage(Open()->engine());
+    refused = !second && second.error().code() == Errc::kBusy;
+    return true;
+  };
+  Pass(2 * kHour);
+  {
+    const auto other = Open();
+  }
+  store->roots()
+      ->Set("n", {.node = Node::OfDirectory(Tree(*store, 3).digest(), 2), .attributes = {}, .set = {}})
+      .value();
+  for (std::uint64_t seed = 10; seed < 40; ++seed) Tree(*store, seed);
+  MustCollect(*store, options);
+  // Whether it was called depends on how much there was to do.
+  if (options.progress("", 0, 0)) {
+    EXPECT_FALSE(refused) << "it is over: the second runs";
+  }
+}
+
+TEST_F(PackCollect, StoppedItLeavesAStoreThatIsWhole) {
+  {
+    const auto store = Open();
+    for (std::uint64_t seed = 0; seed < 12; ++seed) {
+      const Directory tree = Tree(*store, seed);
+      if (seed % 3 == 0) Name(*store, "n" + std::to_string(seed), tree);
+    }
+  }
+  Pass(2 * kHour);
+  for (int calls = 0; calls < 40; ++calls) {
+    const auto store = Open();
+    CollectOptions options;
+    options.least_dead = 0.01;
+    int left = calls;
+    options.progress = [&](std::string_view, std::uint64_t, std::uint64_t) { return left-- > 0; };
+    const auto report = CollectGarbage(store->engine(), options);
+    for (std::uint64_t seed = 0; seed < 12; seed += 3) ExpectTree(*store, seed, true);
+    EXPECT_TRUE(std::filesystem::is_empty(path_ + "/condemned"));
+    if (report) break;
+    EXPECT_EQ(report.error().code(), Errc::kInvalid);
+    ASSERT_LT(calls, 39);
+  }
+}
+
+// An import finds what is garbage, so far, and relies on it.
+TEST_F(PackCollect, WhatAnImportFoundStays) {
+  {
+    Tree(*Open(), 1);
+  }
+  Pass(5 * kHour);
+  const auto importer = Open();
+  const Directory tree = Tree(*importer, 1);
+  ASSERT_OK(importer->Sync());
+  EXPECT_EQ(FilesOf(path_, ".pack").size(), 3U) << "nothing was put again";
+  const auto collector = Open();
+  const CollectReport report = MustCollect(*collector);
+  EXPECT_GT(report.used_bytes + report.young_bytes, 0U);
+  EXPECT_EQ(report.freed_bytes, 0U);
+  Name(*importer, "n", tree);
+  Pass(5 * kHour);
+  MustCollect(*collector);
+  ExpectTree(*importer, 1, true);
+}
+
+// What is found in a pack while that is condemned is put again.
+TEST_F(PackCollect, WhatIsCondemnedIsNotReliedOn) {
+  options_.pack_bytes = 1 << 20;
+  {
+    const auto store = Open();
+    MustPut(*store, Noise(500, 1));
+    ASSERT_OK(store->engine().PublishIndexes());
+  }
+  const auto view = Open()->engine().catalog().view();
+  ASSERT_EQ(view->packs.size(), 1U);
+  const PackId pack = view->packs.begin()->first;
+  Spill(path_ + "/condemned/" + Hex16(pack.value), "");
+  const Digest digest = Digest::Of(AsBytes(Noise(500, 1)));
+  {
+    // The collection that left the mark is over: it says nothing.
+    const auto store = Open();
+    EXPECT_TRUE(store->blobs()->Has({}, digest).value());
+  }
+  const auto lock = env_.Open(path_ + "/gc.lock", OpenMode::kCreate);
+  ASSERT_OK(lock);
+  ASSERT_OK((*lock)->Lock());
+  const auto store = Open();
+  EXPECT_FALSE(store->blobs()->Has({}, digest).value());
+  EXPECT_EQ(Get(*store, digest), Noise(500, 1)) << "it is read all the same";
+  // The pack is held by this store once it appends: so that another has to be made.
+  MustPut(*store, Noise(500, 1));
+  ASSERT_OK(store->Sync());
+  EXPECT_TRUE(store->blobs()->Has({}, digest).value());
+}
+
+TEST_F(PackCollect, ANameThatIsSetWhileACollectionRemovesSomeOfItIsRefused) {
+  Directory tree;
+  {
+    const auto store = Open();
+    tree = Tree(*store, 1);
+    ASSERT_OK(store->engine().PublishIndexes());
+  }
+  Pass(5 * kHour);
+  const auto namer = Open();
+  const auto collector = Open();
+  std::thread naming;
+  CollectOptions options;
+  std::atomic<bool> condemned = false;
+  Result<void> set;
+  options.progress = [&](std::string_view, std::uint64_t, std::uint64_t) {
+    if (!condemned && !std::filesystem::is_empty(path_ + "/condemned")) {
+      condemned = true;
+      naming = std::thread([&] {
+        set = namer->roots()->Set("n", {.node = Node::OfDirectory(tree.digest(), 2), .attributes = {}, .set = {}});
+      });
+    }
+    return true;
+  };
+  // Something lives in the pack, so that there is a step while it is condemned.
+  {
+    const auto store = Open();
+    Name(*store, "other", Tree(*store, 7));
+  }
+  Pass(5 * kHour);
+  MustCollect(*collector, options);
+  if (!naming.joinable()) GTEST_SKIP() << "nothing was rewritten";
+  naming.join();
+  // Either the collection saw the name, or the name was refused.
+  const auto root = namer->roots()->Get({}, "n");
+  ASSERT_OK(root);
+  EXPECT_EQ(root->has_value(), set.has_value());
+  ExpectTree(*Open(), 1, set.has_value());
+}
+
+TEST_F(PackCollect, ReadersOfPacksThatGoLookAgain) {
+  {
+    const auto store = Open();
+    for (std::uint64_t seed = 0; seed < 12; ++seed) {
+      const Directory tree = Tree(*store, seed);
+      if (seed % 2 == 0) Name(*store, "n" + std::to_string(seed), tree);
+    }
+  }
+  Pass(2 * kHour);
+  PackStoreOptions reading = options_;
+  reading.read_only = true;
+  const auto reader = MustOpen(env_, path_, reading);
+  const auto open = reader->blobs()->Open({}, Digest::Of(AsBytes(Noise(5000, 2))));
+  ASSERT_OK(open);
+  CollectOptions options;
+  options.least_dead = 0.01;
+  EXPECT_GT(MustCollect(*Open(), options).rewritten_packs, 0U);
+  std::string all(5000, '\0');
+  ASSERT_OK((*open)->ReadAt({}, 0, std::as_writable_bytes(std::span(all.data(), all.size()))));
+  EXPECT_EQ(all, Noise(5000, 2));
+  for (std::uint64_t seed = 0; seed < 12; ++seed) ExpectTree(*reader, seed, seed % 2 == 0);
+}
+
+TEST_F(PackCollect, BesideAnImportAndAReaderNothingThatIsNamedGoes) {
+  {
+    const auto store = Open();
+    for (std::uint64_t seed = 0; seed < 10; ++seed) Tree(*store, seed);
+    Name(*store, "base", Tree(*store, 100));
+  }
+  Pass(2 * kHour);
+  std::atomic<bool> stop = false;
+  std::atomic<int> collections = 0;
+  std::thread collecting([&] {
+    while (!stop) {
+      const auto store = Open();
+      CollectOptions options;
+      options.least_dead = 0.01;
+      const auto report = CollectGarbage(store->engine(), options);
+      EXPECT_TRUE(report || report.error().code() == Errc::kBusy) << report.error().ToString();
+      ++collections;
+    }
+  });
+  std::thread reading([&] {
+    const auto store = Open();
+    while (!stop) ExpectTree(*store, 100, true);
+  });
+  // Each round finds some garbage and some that is new, and names it.
+  int rounds = 0;
+  while (rounds < 30 || collections < 3) {
+    const auto store = Open();
+    const std::uint64_t seed = static_cast<std::uint64_t>(rounds) % 20;
+    const Directory tree = Tree(*store, seed);
+    const auto set = store->roots()->Set("n" + std::to_string(seed),
+                                         {.node = Node::OfDirectory(tree.digest(), 2), .attributes = {}, .set = {}});
+    ASSERT_TRUE(set) << set.error().ToString();
+    ExpectTree(*store, seed, true);
+    if (rounds % 3 == 2) EXPECT_OK(store->roots()->Remove("n" + std::to_string(seed)));
+    ++rounds;
+  }
+  stop = true;
+  collecting.join();
+  reading.join();
+  const auto store = Open();
+  const auto report = VerifyStore(store->engine());
+  ASSERT_OK(report);
+  EXPECT_EQ(report->problems, 0U);
+  ExpectTree(*store, 100, true);
+}
+
+TEST_F(PackCollect, AScrubGoesOnWhereItStopped) {
+  {
+    const auto store = Open();
+    for (std::uint64_t seed = 0; seed < 10; ++seed) Tree(*store, seed);
+  }
+  const auto store = Open();
+  const std::uint64_t packs = FilesOf(path_, ".pack").size();
+  ASSERT_GT(packs, 3U);
+  std::uint64_t records = 0, rounds = 0;
+  while (true) {
+    VerifyOptions options;
+    int left = 10;
+    options.progress = [&](std::string_view, std::uint64_t, std::uint64_t) { return --left > 0; };
+    const auto report = ScrubStore(store->engine(), options);
+    ASSERT_OK(report);
+    EXPECT_EQ(report->problems, 0U);
+    records += report->records;
+    ++rounds;
+    if (!report->stopped) break;
+    ASSERT_LE(report->records, 10U);
+  }
+  const auto whole = VerifyStore(store->engine());
+  ASSERT_OK(whole);
+  EXPECT_EQ(records, whole->records);
+  EXPECT_GT(rounds, 3U);
+}
+
+TEST_F(PackCollect, AScrubReadsNoFasterThanItMay) {
+  {
+    const auto store = Open();
+    for (std::uint64_t seed = 0; seed < 4; ++seed) Tree(*store, seed);
+  }
+  VerifyOptions options;
+  options.bytes_a_second = 200'000;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto report = ScrubStore(Open()->engine(), options);
+  ASSERT_OK(report);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  EXPECT_GE(took.count(), static_cast<double>(report->bytes) / 200'000 * 0.99);
+}
+
+TEST_F(PackCollect, AVerificationFindsAListOfSoundChunksThatMakeAnotherBlob) {
+  const auto store = Open();
+  const Digest one = MustPut(*store, Noise(5000, 1));
+  const auto chunks = store->blobs()->Chunks({}, one);
+  ASSERT_OK(chunks);
+  ChunkList others = **chunks;
+  std::ranges::reverse(others);
+  const Digest claimed = Digest::Of(AsBytes("another blob"));
+  ASSERT_OK(store->engine().PutAnew(RecordKind::kList, claimed, EncodeList(false, others)));
+  ASSERT_OK(store->Sync());
+  std::vector<Problem> problems;
+  VerifyOptions options;
+  options.told = [&](const Problem& problem) { problems.push_back(problem); };
+  ASSERT_OK(VerifyStore(store->engine(), options));
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_EQ(problems[0].what, Problem::What::kWrongBlob);
+  EXPECT_EQ(problems[0].digest, claimed);
+}
+
+TEST_F(PackCollect, TheCountsAreThoseOfWhatWasPut) {
+  const auto store = Open();
+  const Directory one = Tree(*store, 1);
+  const Directory two =
+      DirectoryOf({{"a", Node::OfDirectory(one.digest(), 2)}, {"b", Node::OfDirectory(one.digest(), 2)}});
+  ASSERT_OK(store->directories()->Put(two));
+  Name(*store, "n", two);
+  Name(*store, "m", one);
+  for (const bool indexed : {false, true}) {
+    if (indexed) ASSERT_OK(store->engine().PublishIndexes());
+    StatOptions options;
+    options.logical = true;
+    const auto stat = StatStore(store->engine(), options);
+    ASSERT_OK(stat);
+    EXPECT_EQ(stat->Of(RecordKind::kDirectory).records, 2U);
+    EXPECT_EQ(stat->Of(RecordKind::kList).records, 1U);
+    EXPECT_EQ(stat->Of(RecordKind::kChunk).raw, 5200U);
+    EXPECT_LT(stat->Of(RecordKind::kChunk).stored, 5200U);
+    EXPECT_EQ(stat->names, 2U);
+    EXPECT_EQ(stat->logical_files, 6U);
+    EXPECT_EQ(stat->logical_bytes, 3 * 5200U);
+    EXPECT_EQ(stat->unindexed == 0, indexed);
+    std::uint64_t listed = 0;
+    ASSERT_OK(ListRecords(store->engine(), [&](const IndexEntry&) -> Result<bool> {
+      ++listed;
+      return true;
+    }));
+    EXPECT_EQ(listed, stat->Of(RecordKind::kDirectory).records + stat->Of(RecordKind::kList).records +
+                          stat->Of(RecordKind::kChunk).records);
+  }
+}
+
+}  // namespace
+}  // namespace strata::store::pack
