@@ -129,6 +129,8 @@ TEST(IncludeRules, AnIncludeUpwardsIsFound) {
 
 TEST(IncludeRules, TheRoomsWithinVfsAreToldApart) {
   EXPECT_THAT(ViolationsIn("vfs/a.cc", "#include \"vfs/layer/b.h\"\n"), ElementsAre(HasSubstr("must not include")));
+  EXPECT_THAT(ViolationsIn("vfs/layer/castore/a.cc", "#include \"store/castore/b.h\"\n"), IsEmpty());
+  EXPECT_THAT(ViolationsIn("vfs/layer/a.cc", "#include \"journal/b.h\"\n"), ElementsAre(HasSubstr("must not include")));
   EXPECT_THAT(ViolationsIn("vfs/layer/a.cc", "#include \"vfs/workspace/b.h\"\n"),
               ElementsAre(HasSubstr("vfs/layer/ must not include vfs/workspace/b.h")));
   EXPECT_THAT(ViolationsIn("vfs/workspace/a.cc", "#include \"vfs/check/b.h\"\n"),

@@ -32,8 +32,8 @@ struct CastoreOptions {
 // A tree by its root node and, perhaps, the blob of what castore cannot say of it (docs/formats/attributes.md).
 //
 // kNotDirectory where the node is a file or symlink; kNotFound where the store does not have the root directory, or the
-// attributes. The message says what to do. `root.size` 0 with a digest that is not the empty directory's means that the
-// size is not known, as of a bare digest.
+// attributes; kIo for those that are damaged or do not fit together. The message says what to do. `root.size` 0 with a
+// digest that is not the empty directory's means that the size is not known, as of a bare digest.
 Result<std::unique_ptr<Layer>> OpenCastoreLayer(std::shared_ptr<store::BlobService> blobs,
                                                 std::shared_ptr<store::DirectoryService> directories,
                                                 const store::Node& root, const std::optional<store::Digest>& attributes,

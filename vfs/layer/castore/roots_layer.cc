@@ -308,7 +308,7 @@ Result<void> RootsLayer::ReadDirectory(const OpContext& context, const LayerNode
     STRATA_ASSIGN(const OpenRootRef root, TreeOf(context.waiting(), directory));
     return root->tree.ReadDirectory(context, directory, visit);
   }
-  if (!options_.list_roots) return Fail(Errc::kPermission);
+  if (!options_.list_roots) return Fail(Errc::kPermission, "the names of " + Describe() + " are not listed");
   return ListTop(context.waiting(), visit);
 }
 

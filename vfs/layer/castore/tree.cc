@@ -48,9 +48,12 @@ Result<OpenDirectoryRef> Tree::Load(const Waiting& waiting, const Place& place) 
   if (!waiting.may_block && (*got)->count() > kFewEntries) return Fail(Errc::kWouldBlock);
   Span span = span_.load(std::memory_order_relaxed);
   if (span == Span::kUnknown) {
-    // Only the root tells, and is read before all else.
-    if (place.number != 0) return Fail(Errc::kServerFault, "a directory was read before the root of its tree");
-    STRATA_ASSIGN(span, SpanOf(**got));
+    // Only the root tells. It may be kept from when the tree was open before.
+    OpenDirectoryRef root;
+    if (place.number != 0) {
+      STRATA_ASSIGN(root, Load(waiting, Place{0, 0, root_.node}));
+    }
+    STRATA_ASSIGN(span, SpanOf(root ? root->content.directory() : **got));
     span_.store(span, std::memory_order_relaxed);
   }
   auto content = NumberedDirectory::Make(std::move(**got), place.node.size, span);

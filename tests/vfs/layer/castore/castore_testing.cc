@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -202,6 +203,8 @@ CapturedLog::CapturedLog() : state_(std::make_shared<State>()) {
 }
 CapturedLog::~CapturedLog() { spdlog::set_default_logger(std::move(state_->before)); }
 std::vector<std::string> CapturedLog::lines() const { return state_->Copy(); }
+
+std::string FolderInMemory() { return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ""; }
 
 std::vector<Errc> ErrorsOf(Layer& layer, const LayerNode& node) {
   StringSink sink;

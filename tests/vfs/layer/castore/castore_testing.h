@@ -158,6 +158,9 @@ class CountingSink final : public ReadSink {
   std::string scratch_;
 };
 
+// Where a TempFolder lies in memory, if the host has that: for tests that sync a lot.
+std::string FolderInMemory();
+
 inline LayerNode Bare(std::uint64_t id) { return {id, 0}; }
 // The errors of all calls that a node can be asked.
 std::vector<Errc> ErrorsOf(Layer& layer, const LayerNode& node);

@@ -412,6 +412,28 @@ TEST_F(RootsLayerTest, WithAttributesDevicesAndLinksAreNumberedWithinTheRange) {
   }
 }
 
+TEST_F(RootsLayerTest, ATreeThatIsOpenedAgainGoesOnWithWhatIsKeptOfIt) {
+  constexpr int kCount = 20;
+  kept_.options.trees.memory_bytes = 64 << 10;  // of trees that are open, for seven
+  for (int i = 0; i < kCount; ++i) {
+    const store::Root root = StoreRoot(kept_.store, {MemoryFile("a/b/f" + std::to_string(i), "f", 0640)}, Keep::kAll,
+                                       i % 2 == 0 ? store::SizeRule::kDocumented : store::SizeRule::kDoubled);
+    kept_.Set("t" + std::to_string(i), root.node, root.attributes);
+  }
+  Open();
+  std::vector<LayerNode> inner;
+  for (int i = 0; i < kCount; ++i) inner.push_back(FindInLayer(*layer_, "t" + std::to_string(i) + "/a")->node);
+  const int opens = kept_.blobs->opens;
+  for (int i = 0; i < kCount; ++i) {
+    const auto b = layer_->Lookup(kBackground, inner[static_cast<std::size_t>(i)], "b");
+    ASSERT_TRUE(b) << i << ' ' << b.error().ToString();
+    const auto file = layer_->Lookup(kBackground, b->node, "f" + std::to_string(i));
+    ASSERT_TRUE(file) << i;
+    EXPECT_EQ(file->attributes.mode, 0640u);
+  }
+  EXPECT_GT(kept_.blobs->opens, opens + kCount / 2) << "their attributes were opened again";
+}
+
 TEST_F(RootsLayerTest, ATableThatCannotBeWrittenIsEioForNewRootsAndKnownOnesAreServed) {
   CapturedLog log;
   Open();

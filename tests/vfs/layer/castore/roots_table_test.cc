@@ -40,7 +40,7 @@ class RootsTableTest : public ::testing::Test {
   }
   std::string file() const { return home_ / "roots.table"; }
 
-  TempFolder home_;
+  TempFolder home_{FolderInMemory()};
 };
 
 Result<void> AddOne(RootsTable& table, const RootRange& wanted) { return table.Add({&wanted, 1}); }
@@ -217,7 +217,7 @@ TEST_F(RootsTableTest, WhatFailsIsNotGivenOutAndALaterTrySucceeds) {
        {FaultEnv::kOpen, FaultEnv::kWrite, FaultEnv::kSync, FaultEnv::kSyncDirectory, FaultEnv::kTruncate}) {
     for (int successes = 0; successes < 4; ++successes) {
       SCOPED_TRACE(std::to_string(call) + " " + std::to_string(successes));
-      const TempFolder home;
+      const TempFolder home(FolderInMemory());
       FaultEnv env;
       auto table = RootsTable::Open(env, home.path());
       ASSERT_TRUE(table);
@@ -260,7 +260,7 @@ TEST_F(RootsTableTest, WhatCannotBeTakenBackStopsTheTable) {
 TEST_F(RootsTableTest, APowerCutLosesNothingThatWasGivenOut) {
   for (std::uint32_t seed = 0; seed < 30; ++seed) {
     SCOPED_TRACE(seed);
-    const TempFolder home;
+    const TempFolder home(FolderInMemory());
     FaultEnv env;
     CapturedLog log;
     std::vector<std::pair<int, std::uint64_t>> given;

@@ -69,7 +69,7 @@ struct RootStore {
   std::shared_ptr<HookedRoots> roots = std::make_shared<HookedRoots>(names);
   std::shared_ptr<HookedDirectories> directories = std::make_shared<HookedDirectories>(store.directories);
   std::shared_ptr<HookedBlobs> blobs = std::make_shared<HookedBlobs>(store.blobs);
-  TempFolder home;
+  TempFolder home{FolderInMemory()};
   ClockedEnv env;
   RootsOptions options{.trees = {.description = "castore:@memory"}, .home = home.path(), .list_roots = true};
 
