@@ -28,8 +28,11 @@ must "a file is renamed" mv src/deep/file src/deep/renamed
 is "$(cat <&5)" deep "its open attribute is read on"
 exec 5<&-
 is "$(cat .strata/xattr/user.note/src/deep/renamed)" deep "and found under the new name"
-forget_caches
-must "a folder of that name can be made while nobody has looked at it" mkdir .strata
+must_fail "a folder of that name cannot be made where the client knows the hidden one" mkdir .strata
+must "but moved there" sh -c 'mkdir own && echo x >own/mine && mv -T own .strata && test "$(ls .strata)" = mine'
+must "and removed" rm -rf .strata
+forget_caches # the client remembers that the name is gone
+must "one can be made while nobody has looked at it" mkdir .strata
 must "and holds what it is given" sh -c 'echo x >.strata/mine && test "$(ls .strata)" = mine'
 is "$(ls -A | grep -c strata)" 1 "and is listed"
 must "and goes" rm -rf .strata
