@@ -212,7 +212,10 @@ Result<std::shared_ptr<const void>> HoldTree(Env& env, std::string_view address,
   const bool directory = root.node.kind == NodeKind::kDirectory;
   lease.items.push_back({directory ? LeaseItem::Kind::kDirectory : LeaseItem::Kind::kBlob, root.node.digest});
   if (root.attributes) lease.items.push_back({LeaseItem::Kind::kBlob, *root.attributes});
-  return Lease::Take(env, pack::Layout{parsed.path}.leases(), lease);
+  STRATA_ASSIGN(auto taken, Lease::Take(env, pack::Layout{parsed.path}.leases(), lease));
+  // It needs that tree and nothing else: what is put while it lasts, perhaps for months, may go.
+  STRATA_TRY(taken->Renew(Time{INT64_MAX}));
+  return std::shared_ptr<const void>(std::move(taken));
 }
 
 }  // namespace strata::store

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "store/leases.h"
 #include "store/pack/pack_store.h"
 #include "tests/base/temp_folder.h"
 #include "tests/store/castore/castore_testing.h"
@@ -115,6 +116,32 @@ TEST(OpenStore, APackStoreIsOpenedByItsFolder) {
   const Store store = Opened("pack:store", {.read_only = true, .base_folder = folder.path()});
   EXPECT_TRUE(store.blobs->Has({}, Digest::Of(AsBytes("content"))).value());
   EXPECT_EQ(store.blobs->Put(AsBytes("more")).error().code(), Errc::kReadOnly);
+}
+
+// CA-67. Otherwise a server that runs for months would keep all that was put meanwhile.
+TEST(HoldTree, HoldsTheTreeAndItsAttributesAndNothingThatIsPutMeanwhile) {
+  TempFolder folder;
+  const std::string address = "pack:" + folder / "store";
+  Opened(address, {.create = true});
+  const Digest attributes = Digest::Of(AsBytes("attributes"));
+  {
+    const auto held = HoldTree(Env::System(), address, {NodeTo(DirectoryB()), attributes, Time{1}}, "a test");
+    ASSERT_TRUE(held.has_value()) << held.error().ToString();
+    const auto leases = ReadLeases(Env::System(), folder / "store/leases");
+    ASSERT_TRUE(leases.has_value()) << leases.error().ToString();
+    ASSERT_EQ(leases->size(), 1U);
+    const LeaseState& lease = leases->front();
+    EXPECT_TRUE(lease.held);
+    EXPECT_EQ(lease.holder, "a test");
+    EXPECT_EQ(lease.times.since.ns, INT64_MAX);
+    EXPECT_EQ(lease.items, (std::vector<LeaseItem>{{LeaseItem::Kind::kDirectory, DirectoryB().digest()},
+                                                   {LeaseItem::Kind::kBlob, attributes}}));
+  }
+  const auto after = ReadLeases(Env::System(), folder / "store/leases");
+  ASSERT_TRUE(after.has_value()) << after.error().ToString();
+  ASSERT_EQ(after->size(), 1U);
+  EXPECT_FALSE(after->front().held);
+  EXPECT_FALSE(after->front().ended) << "it lasts for a day";
 }
 
 TEST(OpenStore, TheDefaultStoreIsAPackStoreInTheUsersDataFolder) {

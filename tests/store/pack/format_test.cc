@@ -21,13 +21,13 @@ std::string Hex(ByteSpan bytes) {
   return text;
 }
 
-const PackHeader kHeader{.pack_class = PackClass::kDirectories,
+const PackHeader kHeader{.pack_class = PackClass::kData,
                          .id = PackId(0x0123456789abcdef),
                          .created = Time{1'700'000'000'000'000'000}};
 
 TEST(PackFormat, TheHeaderOfAPackIsTheseBytes) {
   EXPECT_EQ(Hex(EncodePackHeader(kHeader)),
-            "535452415441500a0100010000000000efcdab896745230100002a36fe9c9717" + std::string(56, '0') + "f7d2bf3c");
+            "535452415441500a0100000000000000efcdab896745230100002a36fe9c9717" + std::string(56, '0') + "be2443dd");
   PackHeader header;
   ASSERT_EQ(DecodePackHeader(EncodePackHeader(kHeader), header), HeaderState::kValid);
   EXPECT_EQ(header.pack_class, kHeader.pack_class);
