@@ -249,7 +249,8 @@ Result<void> VerifyAll(const StoreArguments& arguments) { return Verify(argument
 Result<void> Scrub(const StoreArguments& arguments) { return Verify(arguments, true); }
 
 Result<void> Collect(const StoreArguments& arguments) {
-  STRATA_ASSIGN(const store::Store store, OpenPacks(arguments, arguments.dry_run));
+  // A dry run writes too: indexes, without which nobody can say what each record is.
+  STRATA_ASSIGN(const store::Store store, OpenPacks(arguments, false));
   Progress progress;
   ProblemList problems(arguments.json, progress);
   store::pack::CollectOptions options;
@@ -356,7 +357,7 @@ void AddStore(CLI::App& app, Action& action) {
                           "May run while others import and serve. What was put within the last hour stays.\n"
                           "Examples:\n  strata store gc --dry-run\n  strata store gc pack:/srv/store",
                           Collect);
-  collect->add_flag("--dry-run", arguments->dry_run, "Say what would be freed, and change nothing");
+  collect->add_flag("--dry-run", arguments->dry_run, "Say what would be freed, and free nothing");
   collect->add_flag("--despite-damage", arguments->despite_damage,
                     "Also where something that is reached is missing: what only that would have led to is removed");
 }
