@@ -68,10 +68,10 @@ Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& optio
   STRATA_ASSIGN(const store::StoreAddress address, AddressOf(spec));
   STRATA_ASSIGN(const store::Store store,
                 store::OpenStore(Env::System(), address,
-                                 {.memory_bytes = memory / 2, .read_only = true, .spill_folder = options.home}));
+                                 {.memory_bytes = memory / 3 * 2, .read_only = true, .spill_folder = options.home}));
   CastoreOptions castore;
   castore.description = FormatLayerSpec(spec);
-  castore.memory_bytes = memory / 2;
+  castore.memory_bytes = memory / 3;
   castore.show_xattr = options.show_xattr;
   if (spec.root.empty()) return OpenAllRoots(store, std::move(castore), options);
   STRATA_ASSIGN(const store::Root root, FindRoot(store, spec.root));
