@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "store/locked_file.h"
 
 namespace strata::store {
 namespace {
@@ -162,10 +163,9 @@ Result<std::unique_ptr<Lease>> Lease::Take(Env& env, const std::string& folder, 
   state.items = options.items;
   // Written under another name, so that nobody reads a half of it. The lock goes along.
   const std::string unfinished = folder + "/." + RandomName(env) + std::string(kUnfinished);
-  STRATA_ASSIGN(auto file, env.Open(unfinished, OpenMode::kCreateExclusive));
+  STRATA_ASSIGN(auto file, CreateLocked(env, unfinished));
   const std::vector<std::byte> bytes = EncodeLease(state);
-  auto written = file->Lock();
-  if (written) written = WriteOne(*file, 0, bytes);
+  auto written = WriteOne(*file, 0, bytes);
   if (written) written = file->SyncData();
   if (written) written = env.Rename(unfinished, path);
   if (written) written = env.SyncDirectory(folder);

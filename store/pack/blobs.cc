@@ -97,17 +97,33 @@ Result<bool> PackBlobs::Has(const Waiting& waiting, const Digest& digest) {
   return HoldsAll(engine_, waiting, **list, Ask::kRelyOn);
 }
 
-Result<std::shared_ptr<BlobReader>> PackBlobs::Open(const Waiting& waiting, const Digest& digest) {
+Result<std::optional<PackBlobs::Known>> PackBlobs::Look(const Waiting& waiting, const Digest& digest) {
   STRATA_ASSIGN(const Engine::Places places, engine_.Find(waiting, PackClass::kData, digest, true));
   bool listed = false;
   for (const Engine::Place& place : places) {
-    if (place.location.kind == RecordKind::kChunk) return ReaderOfChunk(engine_, {digest, place.location.raw});
+    if (place.location.kind == RecordKind::kChunk) return Known{.chunk = place.location.raw, .list = {}};
     listed = listed || place.location.kind == RecordKind::kList;
   }
-  if (!listed) return std::shared_ptr<BlobReader>();
+  if (!listed) return std::nullopt;
   STRATA_ASSIGN(auto list, ReadBlobList(engine_, waiting, digest));
-  if (!list) return std::shared_ptr<BlobReader>();
-  return ReaderOfList(engine_, digest, *std::move(list));
+  if (!list) return std::nullopt;
+  // A list may have outlived what it names: a collection removes packs, not blobs. What is there and does not check is
+  // for who reads it to be told.
+  const RecordKind kind = list->of_parts ? RecordKind::kListPart : RecordKind::kChunk;
+  for (const ChunkMeta& entry : list->entries) {
+    STRATA_ASSIGN(const Engine::Places there, engine_.Find(waiting, PackClass::kData, entry.digest, true));
+    if (std::ranges::none_of(there, [&](const Engine::Place& place) { return place.location.kind == kind; })) {
+      return std::nullopt;
+    }
+  }
+  return Known{.chunk = 0, .list = *std::move(list)};
+}
+
+Result<std::shared_ptr<BlobReader>> PackBlobs::Open(const Waiting& waiting, const Digest& digest) {
+  STRATA_ASSIGN(auto known, Look(waiting, digest));
+  if (!known) return std::shared_ptr<BlobReader>();
+  if (known->list) return ReaderOfList(engine_, digest, *std::move(known->list));
+  return ReaderOfChunk(engine_, {digest, known->chunk});
 }
 
 Result<std::unique_ptr<BlobWriter>> PackBlobs::Create() {
@@ -123,17 +139,11 @@ Result<Digest> PackBlobs::Put(ByteSpan blob) {
 }
 
 Result<std::optional<ChunkList>> PackBlobs::Chunks(const Waiting& waiting, const Digest& digest) {
-  STRATA_ASSIGN(const Engine::Places places, engine_.Find(waiting, PackClass::kData, digest, true));
-  bool listed = false;
-  for (const Engine::Place& place : places) {
-    if (place.location.kind == RecordKind::kChunk) return ChunkList();
-    listed = listed || place.location.kind == RecordKind::kList;
-  }
-  if (!listed) return std::nullopt;
-  STRATA_ASSIGN(const auto list, ReadBlobList(engine_, waiting, digest));
-  if (!list) return std::nullopt;
+  STRATA_ASSIGN(const auto known, Look(waiting, digest));
+  if (!known) return std::nullopt;
   ChunkList chunks;
-  STRATA_TRY(VisitChunks(engine_, waiting, *list, [&](const ChunkMeta& chunk) -> Result<bool> {
+  if (!known->list) return chunks;
+  STRATA_TRY(VisitChunks(engine_, waiting, *known->list, [&](const ChunkMeta& chunk) -> Result<bool> {
     chunks.push_back(chunk);
     return true;
   }));

@@ -18,6 +18,7 @@ class PackBlobs final : public BlobService {
 
   // A blob of several chunks is there when all of its chunks are: so what was lost of one is put again.
   Result<bool> Has(const Waiting& waiting, const Digest& digest) override;
+  // Of one of several chunks it asks the indexes for each, or for each part of its list, and reads none.
   Result<std::shared_ptr<BlobReader>> Open(const Waiting& waiting, const Digest& digest) override;
   Result<std::unique_ptr<BlobWriter>> Create() override;
   Result<Digest> Put(ByteSpan blob) override;
@@ -26,6 +27,13 @@ class PackBlobs final : public BlobService {
   std::string Describe() const override { return engine_.Describe(); }
 
  private:
+  // A blob that is there: a chunk of so many bytes, or a list.
+  struct Known {
+    std::uint64_t chunk = 0;
+    std::optional<ListContent> list;
+  };
+  Result<std::optional<Known>> Look(const Waiting& waiting, const Digest& digest);
+
   Engine& engine_;
 };
 

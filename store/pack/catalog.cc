@@ -74,6 +74,12 @@ bool Catalog::IsBad(const Location& location) const {
   return bad_.contains({location.pack.value, location.offset});
 }
 
+Result<bool> Catalog::IsCurrent(bool may_block) {
+  const auto mark = changes_.Read(may_block);
+  if (!mark && mark.error().code() == Errc::kWouldBlock) return Fail(mark.error());
+  return !mark || *mark == view()->mark;
+}
+
 Result<bool> Catalog::Look() {
   std::shared_ptr<const std::vector<Tail>> growing;
   std::uint64_t mark = 0;

@@ -1,8 +1,8 @@
 // Catalog: which packs a store has and where its records lie, as the packs' folder says: what indexes have, and what
 // other processes have appended since. What this process appends itself is its appenders' matter until an index has it.
 //
-// A lookup never asks the folder. What is not found is looked for again after Look(), which costs little while nothing
-// has changed.
+// A lookup never asks the folder. Whether the folder is as it was, IsCurrent says; what is not found is looked for
+// again after Look(). Both cost little while nothing has changed.
 #pragma once
 
 #include <array>
@@ -68,6 +68,9 @@ class Catalog {
   using Places = absl::InlinedVector<Place, 2>;
   // Where records of this class with the digest lie, as far as is known; those that were bad only `with_bad`.
   Result<void> Find(bool may_block, PackClass pack_class, const Digest& digest, bool with_bad, Places& places);
+  // Whether no pack and no index has come or gone since the folder was read, as far as `changes` says; where that
+  // cannot be read, yes. kWouldBlock where it is not in memory and `may_block` is false.
+  Result<bool> IsCurrent(bool may_block) STRATA_EXCLUDES(mutex_);
   // Whether anything has changed, which is then known. Asks the disk.
   Result<bool> Look() STRATA_EXCLUDES(mutex_, reload_mutex_);
   // Reads the folder anew.
@@ -97,7 +100,8 @@ class Catalog {
       STRATA_EXCLUDES(mutex_, reload_mutex_);
   // Puts what others appended into an index of its own.
   Result<void> PublishTails() STRATA_EXCLUDES(mutex_, reload_mutex_);
-  // Makes one index of several where there are many, or of all with `all`; drops what is of packs that are gone.
+  // Makes one index of several where there are many, or of all with `all`; drops what is of packs that are gone, and an
+  // index of which nothing else is left.
   // Does nothing while another process does it.
   Result<void> Merge(bool all) STRATA_EXCLUDES(mutex_, reload_mutex_);
 

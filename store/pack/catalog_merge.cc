@@ -16,8 +16,9 @@ int SizeStep(const IndexFile& index) {
   return static_cast<int>(std::bit_width(std::max(index.entries(), kSmallIndex) / kSmallIndex) - 1) / 3;
 }
 
-// Whether a quarter of what it has is of packs that are gone.
+// Whether a quarter of what it has is of packs that are gone, or all packs are.
 bool IsStale(const CatalogView::Index& index) {
+  if (std::ranges::find(index.alive, true) == index.alive.end()) return true;
   std::uint64_t gone = 0, all = 0;
   const auto ranges = index.file->ranges();
   for (std::size_t i = 0; i < ranges.size(); ++i) {
@@ -45,7 +46,7 @@ std::vector<std::shared_ptr<IndexFile>> Catalog::ChooseToMerge(bool all) {
     if (std::ranges::find(spilled_, index.file) != spilled_.end() || index.file->damaged()) continue;
     for (const PackRange& range : index.file->ranges()) packs.insert(range.pack);
     if (packs.size() > kMaxIndexRanges) break;
-    stale = stale || std::ranges::find(index.alive, false) != index.alive.end();
+    stale = stale || index.alive.empty() || std::ranges::find(index.alive, false) != index.alive.end();
     chosen.push_back(index.file);
   }
   if (chosen.size() < 2 && !stale) chosen.clear();
@@ -55,6 +56,8 @@ std::vector<std::shared_ptr<IndexFile>> Catalog::ChooseToMerge(bool all) {
 Result<void> Catalog::Merge(bool all) {
   if (options_.read_only) return {};
   const MutexLock lock(reload_mutex_);
+  STRATA_ASSIGN(const bool current, IsCurrent(true));
+  if (!current) STRATA_TRY(ReloadLocked());
   if (ChooseToMerge(all).empty()) return {};
   STRATA_ASSIGN(const auto merging, env_.Open(layout_.merge_lock(), OpenMode::kCreate));
   if (auto locked = merging->Lock(); !locked) {
@@ -69,20 +72,25 @@ Result<void> Catalog::MergeLocked(bool all) {
   const std::vector<std::shared_ptr<IndexFile>> sources = ChooseToMerge(all);
   if (sources.empty()) return {};
   const auto view = this->view();
-  const std::uint64_t id = RandomId(env_);
-  const std::string temporary = layout_.NewTemporary(env_);
-  const auto merged =
-      MergeIndexes(env_, temporary, id, sources, [&](PackId pack) { return view->packs.contains(pack); });
-  Result<void> moved;
-  if (merged) moved = env_.Rename(temporary, layout_.packs() + '/' + IndexFileName(id));
-  if (!merged || !moved) {
-    (void)env_.Remove(temporary);
-    const Status& status = merged ? moved.error() : merged.error();
-    // A source that does not check is left out from now on, and what it had is read from the packs.
-    if (status.code() == Errc::kCorrupt) return ReloadLocked();
-    return Fail(status.WithContext("merge the indexes of packs"));
+  const auto is_there = [&](PackId pack) { return view->packs.contains(pack); };
+  const bool any = std::ranges::any_of(
+      sources, [&](const auto& source) { return std::ranges::any_of(source->ranges(), is_there, &PackRange::pack); });
+  // Of indexes whose packs are all gone nothing is left to be written.
+  if (any) {
+    const std::uint64_t id = RandomId(env_);
+    const std::string temporary = layout_.NewTemporary(env_);
+    const auto merged = MergeIndexes(env_, temporary, id, sources, is_there);
+    Result<void> moved;
+    if (merged) moved = env_.Rename(temporary, layout_.packs() + '/' + IndexFileName(id));
+    if (!merged || !moved) {
+      (void)env_.Remove(temporary);
+      const Status& status = merged ? moved.error() : merged.error();
+      // A source that does not check is left out from now on, and what it had is read from the packs.
+      if (status.code() == Errc::kCorrupt) return ReloadLocked();
+      return Fail(status.WithContext("merge the indexes of packs"));
+    }
+    STRATA_TRY(env_.SyncDirectory(layout_.packs()));
   }
-  STRATA_TRY(env_.SyncDirectory(layout_.packs()));
   // Who lists the folder while files come and go may miss both: the mark changes between.
   changes_.Put();
   for (const auto& source : sources) {

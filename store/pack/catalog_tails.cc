@@ -125,11 +125,12 @@ Result<void> Catalog::PublishLocked(std::vector<PackRange> ranges, std::vector<I
   const std::string temporary =
       spill ? options_.spill_folder + "/strata-index-" + Hex16(id) : layout_.NewTemporary(env_);
   const std::string path = spill ? temporary : layout_.packs() + '/' + IndexFileName(id);
-  auto written = WriteIndex(env_, temporary, id, std::move(ranges), entries);
-  if (written && !spill) written = env_.Rename(temporary, path);
-  if (!written) {
+  const auto written = WriteIndex(env_, temporary, id, std::move(ranges), entries);
+  Result<void> moved;
+  if (written && !spill) moved = env_.Rename(temporary, path);
+  if (!written || !moved) {
     (void)env_.Remove(temporary);
-    return Fail(written.error().WithContext("write an index of packs"));
+    return Fail((written ? moved.error() : written.error()).WithContext("write an index of packs"));
   }
   auto opened = IndexFile::Open(env_, path, options_.filter_bytes);
   if (spill) (void)env_.Remove(path);

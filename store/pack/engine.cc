@@ -107,6 +107,11 @@ Result<void> Engine::FindKnown(bool may_block, PackClass pack_class, const Diges
 }
 
 Result<Engine::Places> Engine::Find(const Waiting& waiting, PackClass pack_class, const Digest& digest, bool with_bad) {
+  // Packs that are gone would be found where they are still known. Where the folder cannot be read anew, what is known
+  // has to do.
+  STRATA_ASSIGN(const bool current, catalog_->IsCurrent(waiting.may_block));
+  if (!current && !waiting.may_block) return Fail(Errc::kWouldBlock);
+  if (!current) (void)catalog_->Reload();
   for (int lookup = 0;; ++lookup) {
     Places places;
     const auto found = FindKnown(waiting.may_block, pack_class, digest, with_bad, places);

@@ -53,8 +53,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
     Origin origin = Origin::kIndexed;
   };
   using Places = absl::InlinedVector<Place, 2>;
-  // Where its records are; none: the store does not have it. kWouldBlock also where nobody has looked for it yet. Those
-  // that were found bad are there only `with_bad`.
+  // Where its records are; none: the store does not have it, or a collection that is over has removed it. kWouldBlock
+  // also where nobody has looked for it yet. Those that were found bad are there only `with_bad`.
   Result<Places> Find(const Waiting& waiting, PackClass pack_class, const Digest& digest, bool with_bad = false);
   // The content of a record of this kind: of several, the first that checks and that `prefer` says yes to, where it is
   // given, or else the first that checks. kNotFound where there is none; kCorrupt, with digest and place, where none

@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "base/hash.h"
+#include "store/locked_file.h"
 
 namespace strata::store::pack {
 namespace {
@@ -41,9 +42,7 @@ void Join(PackRange& range, const PackRange& other) {
 Result<std::unique_ptr<IndexWriter>> IndexWriter::Create(Env& env, const std::string& path, std::uint64_t id,
                                                          std::vector<PackRange> ranges, std::uint64_t most) {
   if (ranges.size() > kMaxIndexRanges) return Fail(Errc::kInvalid, "an index of too many packs");
-  STRATA_ASSIGN(auto file, env.Open(path, OpenMode::kCreateExclusive));
-  // So nobody takes it for one that a crash has left.
-  STRATA_TRY(file->Lock());
+  STRATA_ASSIGN(auto file, CreateLocked(env, path));
   return std::unique_ptr<IndexWriter>(new IndexWriter(std::move(file), id, std::move(ranges), most));
 }
 
@@ -83,7 +82,7 @@ Result<void> IndexWriter::WriteOut() {
   return {};
 }
 
-Result<void> IndexWriter::Finish() {
+Result<std::unique_ptr<File>> IndexWriter::Finish() {
   while (number_ < header_.home_pages || count_ > 0) STRATA_TRY(EndPage());
   STRATA_TRY(WriteOut());
   header_.pages = number_;
@@ -97,11 +96,12 @@ Result<void> IndexWriter::Finish() {
   const auto head = EncodeIndexHeader(header_);
   const ByteSpan head_pieces[] = {head};
   STRATA_TRY(file_->WriteAt(0, head_pieces));
-  return file_->SyncData();
+  STRATA_TRY(file_->SyncData());
+  return std::move(file_);
 }
 
-Result<void> WriteIndex(Env& env, const std::string& path, std::uint64_t id, std::vector<PackRange> ranges,
-                        std::vector<IndexEntry>& entries) {
+Result<std::unique_ptr<File>> WriteIndex(Env& env, const std::string& path, std::uint64_t id,
+                                         std::vector<PackRange> ranges, std::vector<IndexEntry>& entries) {
   std::ranges::sort(entries, Less);
   absl::flat_hash_map<PackId, std::size_t> slots;
   for (std::size_t i = 0; i < ranges.size(); ++i) slots.emplace(ranges[i].pack, i);
@@ -167,7 +167,7 @@ Result<MergeResult> MergeIndexes(Env& env, const std::string& path, std::uint64_
     }
     STRATA_ASSIGN(least->more, least->cursor.Next());
   }
-  STRATA_TRY(writer->Finish());
+  STRATA_ASSIGN(result.file, writer->Finish());
   return result;
 }
 

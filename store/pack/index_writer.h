@@ -23,15 +23,16 @@ class IndexWriter {
 
   // `range`: of which one its pack is.
   Result<void> Add(const Digest& digest, std::size_t range, const Location& location);
-  // Synced when it returns; the name is not.
-  Result<void> Finish();
+  // Synced when it returns; the name is not. The file is locked while what it gives lives: so nobody takes it for one
+  // that a crash has left, until it has its name.
+  Result<std::unique_ptr<File>> Finish();
 
  private:
   IndexWriter(std::unique_ptr<File> file, std::uint64_t id, std::vector<PackRange> ranges, std::uint64_t most);
   Result<void> EndPage();
   Result<void> WriteOut();
 
-  const std::unique_ptr<File> file_;
+  std::unique_ptr<File> file_;
   IndexHeader header_;
   const std::vector<PackRange> ranges_;
   DigestFilter filter_;
@@ -43,9 +44,9 @@ class IndexWriter {
 };
 
 // Writes an index of `entries` (which are sorted by this) to `path`. An entry whose pack is not of `ranges` is left
-// out.
-Result<void> WriteIndex(Env& env, const std::string& path, std::uint64_t id, std::vector<PackRange> ranges,
-                        std::vector<IndexEntry>& entries);
+// out. What it gives: as IndexWriter::Finish.
+Result<std::unique_ptr<File>> WriteIndex(Env& env, const std::string& path, std::uint64_t id,
+                                         std::vector<PackRange> ranges, std::vector<IndexEntry>& entries);
 
 // One index of what several have, without what `keeps` says no to. Entries that are the same are one. Stretches of one
 // pack are one where they meet or overlap; where they do not, all that is kept is the longest (whoever opens the store
@@ -53,6 +54,7 @@ Result<void> WriteIndex(Env& env, const std::string& path, std::uint64_t id, std
 struct MergeResult {
   std::uint64_t entries = 0;
   std::uint64_t dropped = 0;
+  std::unique_ptr<File> file;  // as IndexWriter::Finish gives it
 };
 Result<MergeResult> MergeIndexes(Env& env, const std::string& path, std::uint64_t id,
                                  std::span<const std::shared_ptr<IndexFile>> sources,

@@ -96,21 +96,27 @@ std::uint64_t RandomId(Env& env) {
   return LoadLe<std::uint64_t>(bytes.data());
 }
 
-std::uint64_t ChangeMark::Look() {
+Result<std::uint64_t> ChangeMark::Read(bool may_block) {
   std::shared_ptr<File> file;
   {
     const MutexLock lock(mutex_);
-    if (!file_) {
-      if (auto opened = env_.Open(path_, OpenMode::kRead)) file_ = std::move(*opened);
-    }
     file = file_;
   }
-  std::array<std::byte, 8> bytes{};
-  if (file) {
-    const auto got = file->ReadAt(0, bytes);
-    if (got && *got == bytes.size()) return LoadLe<std::uint64_t>(bytes.data());
+  if (!file) {
+    if (!may_block) return Fail(Errc::kWouldBlock);
+    STRATA_ASSIGN(file, env_.Open(path_, OpenMode::kRead));
+    const MutexLock lock(mutex_);
+    file_ = file;
   }
-  return RandomId(env_);
+  std::array<std::byte, 8> bytes{};
+  STRATA_ASSIGN(const std::size_t got, may_block ? file->ReadAt(0, bytes) : file->ReadCached(0, bytes));
+  if (got != bytes.size()) return Fail(Errc::kCorrupt, path_ + " has no 8 bytes");
+  return LoadLe<std::uint64_t>(bytes.data());
+}
+
+std::uint64_t ChangeMark::Look() {
+  const auto mark = Read(true);
+  return mark ? *mark : RandomId(env_);
 }
 
 void ChangeMark::Put() {

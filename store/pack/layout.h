@@ -52,7 +52,10 @@ class ChangeMark {
  public:
   ChangeMark(Env& env, std::string path) : env_(env), path_(std::move(path)) {}
 
-  // Of two that differ, something may have changed between. Where it cannot be read, they always differ.
+  // Of two that differ, something may have changed between. kWouldBlock where it is not in memory and `may_block` is
+  // false.
+  Result<std::uint64_t> Read(bool may_block);
+  // The same; where it cannot be read, they always differ.
   std::uint64_t Look();
   // To be called when what was changed can be seen. A failure is of no matter: others see it later.
   void Put();

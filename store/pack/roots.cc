@@ -7,6 +7,7 @@
 
 #include "store/castore/names.h"
 #include "store/castore/root_message.h"
+#include "store/locked_file.h"
 #include "store/pack/closure_walk.h"
 
 namespace strata::store::pack {
@@ -16,17 +17,18 @@ namespace {
 constexpr auto kMostWaiting = std::chrono::seconds(120);
 constexpr auto kLookEvery = std::chrono::milliseconds(20);
 
-// Waits while a collection has condemned a pack. Whether there was anything to wait for.
-Result<bool> WaitForCollection(Engine& engine) {
+// Waits until the packs that a collection has condemned by now are gone, or are condemned no more.
+Result<void> WaitForCollection(Engine& engine) {
   Env& env = engine.env();
   const auto deadline = std::chrono::steady_clock::now() + kMostWaiting;
   Mutex mutex;
   CondVar never;
-  for (bool waited = false;; waited = true) {
+  STRATA_ASSIGN(const auto condemned, env.ListDirectory(engine.layout().condemned()));
+  while (true) {
     STRATA_ASSIGN(const auto marks, env.ListDirectory(engine.layout().condemned()));
-    if (marks.empty()) return waited;
+    if (std::ranges::find_first_of(marks, condemned) == marks.end()) return {};
     STRATA_ASSIGN(const bool running, CollectionIsRunning(env, engine.layout()));
-    if (!running) return waited;
+    if (!running) return {};
     if (std::chrono::steady_clock::now() > deadline) {
       return Fail(Errc::kBusy, engine.Describe() + ": a garbage collection is at work; try again later");
     }
@@ -39,8 +41,7 @@ Result<void> WriteRootFile(Engine& engine, const std::string& path, ByteSpan byt
   Env& env = engine.env();
   const std::string temporary = engine.layout().NewTemporary(env);
   auto written = [&]() -> Result<void> {
-    STRATA_ASSIGN(const auto file, env.Open(temporary, OpenMode::kCreateExclusive));
-    STRATA_TRY(file->Lock());
+    STRATA_ASSIGN(const auto file, CreateLocked(env, temporary));
     const ByteSpan pieces[] = {bytes};
     STRATA_TRY(file->WriteAt(0, pieces));
     STRATA_TRY(file->SyncData());
@@ -83,14 +84,17 @@ Result<void> PackRoots::Set(std::string_view name, const Root& root) {
   STRATA_TRY(engine_.CheckWritable());
   STRATA_TRY(CheckNodeName(name));
   STRATA_TRY(engine_.Sync());
+  STRATA_ASSIGN(const bool before_running, CollectionIsRunning(engine_.env(), engine_.layout()));
+  const std::uint64_t mark = engine_.catalog().changes().Look();
   const std::string path = PathOf(name);
   auto before = ReadWholeFile(engine_.env(), path, kMaxRootBytes);
   if (!before && before.error().code() != Errc::kNotFound) return Fail(before.error());
   STRATA_TRY(WriteRootFile(engine_, path, EncodeRoot(root)));
-  // A collection that begins now sees the name. One that is at work may have looked at the names before: what it
-  // condemned is waited for, and then looked whether all is still there.
-  STRATA_ASSIGN(const bool waited, WaitForCollection(engine_));
-  if (!waited) return {};
+  // A collection that begins now sees the name. One that was at work meanwhile may have looked at the names before:
+  // what it condemned is waited for, and then looked whether all is still there. If it has ended, packs have changed.
+  STRATA_ASSIGN(const bool running, CollectionIsRunning(engine_.env(), engine_.layout()));
+  if (!running && !before_running && engine_.catalog().changes().Look() == mark) return {};
+  STRATA_TRY(WaitForCollection(engine_));
   const auto whole = CheckIsThere(root);
   if (whole) return {};
   if (before) {
@@ -103,6 +107,8 @@ Result<void> PackRoots::Set(std::string_view name, const Root& root) {
 }
 
 Result<void> PackRoots::CheckIsThere(const Root& root) {
+  // What was known before the collection may be gone.
+  STRATA_TRY(engine_.catalog().Reload());
   ClosureWalk walk(engine_);
   STRATA_TRY(walk.AddRoot(root));
   return walk.CheckWhole();
