@@ -36,7 +36,7 @@ TreeSource::TreeSource(std::shared_ptr<store::BlobService> blob_service,
       blobs(std::move(blob_service)),
       directories(std::move(directory_service)),
       kept(options.memory_bytes / 4 * 3),
-      files(blobs, options.memory_bytes / 4) {}
+      files(blobs, options.memory_bytes / 4, options.ahead) {}
 
 void TreeSource::Tell(std::string_view path, const Status& error) {
   if (!told_.Allow()) return;
