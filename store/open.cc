@@ -11,6 +11,7 @@
 #include "store/castore/near_directories.h"
 #include "store/castore/simple_roots.h"
 #include "store/composition.h"
+#include "store/kept_lease.h"
 #include "store/leases.h"
 #include "store/objects/folder_bucket.h"
 #include "store/objects/memory_bucket.h"
@@ -274,7 +275,7 @@ Result<std::shared_ptr<const void>> HoldTree(Env& env, std::string_view address,
   STRATA_ASSIGN(auto taken, Lease::Take(env, pack::Layout{parsed.path}.leases(), lease));
   // It needs that tree and nothing else: what is put while it lasts, perhaps for months, may go.
   STRATA_TRY(taken->Renew(Time{INT64_MAX}));
-  return std::shared_ptr<const void>(std::move(taken));
+  return std::make_shared<const KeptLease>(std::move(taken));
 }
 
 }  // namespace strata::store
