@@ -32,7 +32,8 @@ Result<Store> OpenObjects(Env& env, const StoreAddress& address, const StoreOpti
   STRATA_ASSIGN(store.blobs, ObjectBlobs::Make(bucket, sizes, options.memory_bytes / 2));
   store.directories = std::make_shared<ObjectDirectories>(
       env, bucket, SpillOptions{.folder = options.spill_folder, .memory_bytes = options.memory_bytes / 2});
-  store.roots = std::make_shared<ObjectRoots>(std::move(bucket));
+  store.roots = std::make_shared<ObjectRoots>(bucket);
+  store.bucket = std::move(bucket);
   return store;
 }
 
