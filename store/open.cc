@@ -33,7 +33,18 @@ Result<Store> OpenObjects(Env& env, const StoreAddress& address, const StoreOpti
   STRATA_ASSIGN(store.blobs, ObjectBlobs::Make(bucket, sizes, options.memory_bytes / 2));
   store.directories = std::make_shared<ObjectDirectories>(
       env, bucket, SpillOptions{.folder = options.spill_folder, .memory_bytes = options.memory_bytes / 2});
-  store.roots = std::make_shared<ObjectRoots>(std::move(bucket));
+  store.roots = std::make_shared<ObjectRoots>(bucket);
+  store.bucket = std::move(bucket);
+  return store;
+}
+
+Result<Store> OpenNearPack(Env& env, const StoreAddress& address, const StoreOptions& options) {
+  Store store;
+  STRATA_ASSIGN(const auto cache, NearCache::Open(env, address.path,
+                                                  {.bytes = options.near_bytes, .memory_bytes = options.memory_bytes}));
+  store.blobs = cache->blobs();
+  store.directories = cache->directories();
+  store.roots = std::make_shared<NoRoots>(FormatStoreAddress(address));
   return store;
 }
 

@@ -32,9 +32,10 @@ struct StoreOptions {
   std::string base_folder{};
 };
 
+class ObjectBucket;
 class PackStore;
 
-// Never null but for `pack`. All are of the same store, and hold what they need of each other.
+// Never null but for `pack` and `bucket`. All are of the same store, and hold what they need of each other.
 struct Store {
   std::shared_ptr<BlobService> blobs{};
   std::shared_ptr<DirectoryService> directories{};
@@ -42,6 +43,8 @@ struct Store {
   // Where it is a pack store, or the one of a composition that takes what is put: for PackStore::Work while a tree is
   // put, and for what looks after a store.
   std::shared_ptr<PackStore> pack{};
+  // Where it is a store of objects: for what looks after one (store/objects/verify.h).
+  std::shared_ptr<ObjectBucket> bucket{};
   SizeRule sizes = SizeRule::kDocumented;
   std::string address{};  // in its one spelling, for messages
 

@@ -170,7 +170,11 @@ Result<bool> ObjectDirectories::LoadClosure(const Waiting& waiting, const Digest
   STRATA_ASSIGN(auto object, bucket_->Open(waiting, key));
   if (!object) return false;
   SpillStage stage = spill_.NewStage();
-  if (auto read = ReadClosure(root, std::move(object), stage); !read) {
+  const auto keep = [&](const Directory& directory) -> Result<void> {
+    STRATA_TRY(stage.Put(directory));
+    return {};
+  };
+  if (auto read = ReadWholeClosure(root, std::move(object), keep); !read) {
     const bool damaged = read.error().code() == Errc::kCorrupt || read.error().code() == Errc::kInvalid;
     const std::string message = "the tree " + root.Text() + " of " + Describe() + " cannot be read from " +
                                 bucket_->DescribeObject(key) + ": " + std::string(read.error().message()) +
@@ -185,29 +189,6 @@ Result<bool> ObjectDirectories::LoadClosure(const Waiting& waiting, const Digest
   }
   STRATA_TRY(spill_.Publish(std::move(stage)));
   return true;
-}
-
-Result<void> ObjectDirectories::ReadClosure(const Digest& root, std::unique_ptr<ObjectReader> object,
-                                            SpillStage& stage) {
-  RootToLeaves closure(root);
-  ClosureReader reader(std::move(object));
-  while (true) {
-    STRATA_ASSIGN(const auto frame, reader.Next({}));
-    if (!frame) break;
-    const Digest digest = Digest::Of(*frame);
-    if (!closure.Expects(digest)) {
-      return Fail(Errc::kCorrupt,
-                  "a directory stands in it, " + digest.Text() + ", that none before it names: it is damaged");
-    }
-    STRATA_ASSIGN(const Directory directory, Directory::Parse(*frame));
-    if (directory.digest() != digest) {
-      return Fail(Errc::kCorrupt, "the directory " + digest.Text() + " is not in its canonical form");
-    }
-    STRATA_ASSIGN(const bool is_new, closure.Add(directory));
-    if (is_new) STRATA_TRY(stage.Put(directory));
-  }
-  if (closure.count() == 0) return Fail(Errc::kCorrupt, "no directory stands in it");
-  return closure.Finish();
 }
 
 Result<void> ObjectDirectories::FillNear(const Digest& root, SpillStage& stage) {

@@ -63,7 +63,6 @@ class ObjectDirectories final : public DirectoryService {
   // Whether there is such a root; then it is at hand.
   Result<bool> Load(const Waiting& waiting, const Digest& root, To to) STRATA_EXCLUDES(roots_mutex_);
   Result<bool> LoadClosure(const Waiting& waiting, const Digest& root, To to);
-  Result<void> ReadClosure(const Digest& root, std::unique_ptr<ObjectReader> object, SpillStage& stage);
   Result<void> FillNear(const Digest& root, SpillStage& stage);
   // What the near store should have beneath one of the roots, and does not.
   Result<std::optional<Directory>> GetLost(const Waiting& waiting, const Digest& digest) STRATA_EXCLUDES(roots_mutex_);

@@ -17,7 +17,6 @@ namespace {
 
 using pack::PackClass;
 using pack::PackId;
-using pack::RecordKind;
 
 constexpr std::uint64_t kPacksOfABound = 32;
 constexpr std::uint64_t kLeastNearPack = 32 << 10, kMostNearPack = 256 << 20;
@@ -51,10 +50,10 @@ class NearCache::Blobs final : public BlobService {
   Result<std::shared_ptr<BlobReader>> Open(const Waiting& waiting, const Digest& digest) override {
     STRATA_ASSIGN(const auto place, Find(waiting, digest));
     if (!place) return nullptr;
-    if (waiting.may_block && cache_.GoesSoon(RecordKind::kChunk, digest)) {
+    if (waiting.may_block && cache_.GoesSoon(pack::RecordKind::kChunk, digest)) {
       // A second chance. Where it cannot be read, whoever reads finds that.
       if (const auto chunk = cache_.engine_.Chunk(waiting, digest, place->raw)) {
-        (void)cache_.Take(RecordKind::kChunk, digest, chunk->bytes);
+        (void)cache_.Take(pack::RecordKind::kChunk, digest, chunk->bytes);
       }
     }
     return pack::ReaderOfChunk(cache_.engine_, {digest, place->raw});
@@ -62,7 +61,7 @@ class NearCache::Blobs final : public BlobService {
   Result<Digest> Put(ByteSpan blob) override {
     const Digest digest = Digest::Of(blob);
     STRATA_ASSIGN(const auto place, Find({}, digest));
-    if (!place) STRATA_TRY(cache_.Take(RecordKind::kChunk, digest, blob));
+    if (!place) STRATA_TRY(cache_.Take(pack::RecordKind::kChunk, digest, blob));
     return digest;
   }
   std::string Describe() const override { return cache_.engine_.Describe(); }
@@ -72,7 +71,7 @@ class NearCache::Blobs final : public BlobService {
   Result<std::optional<pack::Location>> Find(const Waiting& waiting, const Digest& digest) {
     STRATA_ASSIGN(const auto places, cache_.engine_.Find(waiting, PackClass::kData, digest));
     for (const pack::Engine::Place& place : places) {
-      if (place.location.kind == RecordKind::kChunk) return place.location;
+      if (place.location.kind == pack::RecordKind::kChunk) return place.location;
     }
     return std::nullopt;
   }
@@ -91,7 +90,7 @@ class NearCache::Directories final : public DirectoryService {
     const Digest digest = directory.digest();
     STRATA_ASSIGN(const auto places, cache_.engine_.Find({}, PackClass::kDirectories, digest));
     if (!places.empty()) return digest;
-    STRATA_ASSIGN(const bool taken, cache_.Take(RecordKind::kDirectory, digest, directory.canonical()));
+    STRATA_ASSIGN(const bool taken, cache_.Take(pack::RecordKind::kDirectory, digest, directory.canonical()));
     if (taken) return digest;
     return Fail(Errc::kNoSpace, cache_.engine_.Describe() + ": directories take no more than half of a near store's " +
                                     "bound; let it have more, or stop all who use it, so that the next one who opens "
@@ -189,8 +188,8 @@ Result<void> NearCache::DropDirectoriesIfAlone() {
   return engine_.catalog().Reload();
 }
 
-bool NearCache::Reserve(RecordKind kind, std::uint64_t bytes) {
-  const bool directory = kind == RecordKind::kDirectory;
+bool NearCache::Reserve(pack::RecordKind kind, std::uint64_t bytes) {
+  const bool directory = kind == pack::RecordKind::kDirectory;
   const std::size_t records = engine_.appender(pack::ClassOf(kind)).tail_records();
   const MutexLock lock(mutex_);
   if (bytes > pack_bytes_) return false;
@@ -209,7 +208,7 @@ bool NearCache::Reserve(RecordKind kind, std::uint64_t bytes) {
   return true;
 }
 
-Result<bool> NearCache::Take(RecordKind kind, const Digest& digest, ByteSpan content) {
+Result<bool> NearCache::Take(pack::RecordKind kind, const Digest& digest, ByteSpan content) {
   if (!pack::SizesAreValid(kind, pack::Method::kRaw, content.size(), content.size())) {
     return Fail(Errc::kFileTooBig, engine_.Describe() + ": " + std::to_string(content.size()) + " bytes are too many");
   }
@@ -229,7 +228,7 @@ Result<bool> NearCache::Take(RecordKind kind, const Digest& digest, ByteSpan con
   return true;
 }
 
-bool NearCache::GoesSoon(RecordKind kind, const Digest& digest) {
+bool NearCache::GoesSoon(pack::RecordKind kind, const Digest& digest) {
   std::shared_ptr<const PackSet> old;
   {
     const MutexLock lock(mutex_);
