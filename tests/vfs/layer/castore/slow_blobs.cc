@@ -42,7 +42,7 @@ Result<std::shared_ptr<store::BlobReader>> SlowBlobs::Open(const Waiting&, const
 }
 
 Result<void> SlowBlobs::Take(const Chunk& chunk) {
-  if (chunk.second >= failing_from_) return Fail(Errc::kIo, "the disk is on fire");
+  if (fails_ && fails_(chunk)) return Fail(Errc::kIo, "the disk is on fire");
   there_.insert(chunk);
   changed_.NotifyAll();
   return {};

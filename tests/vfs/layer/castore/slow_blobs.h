@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -49,10 +50,13 @@ class SlowBlobs final : public store::BlobService, public std::enable_shared_fro
     held_from_ = index;
   }
   void Release() STRATA_EXCLUDES(mutex_);
-  // From this chunk of each blob on, reading fails; SIZE_MAX: no more.
-  void FailFrom(std::size_t index) STRATA_EXCLUDES(mutex_) {
+  // Reading the chunks for which it is true fails; null: no more.
+  void FailWhere(std::function<bool(const Chunk&)> fails) STRATA_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
-    failing_from_ = index;
+    fails_ = std::move(fails);
+  }
+  void FailFrom(std::size_t index) {
+    FailWhere([index](const Chunk& chunk) { return chunk.second >= index; });
   }
   // Until so many chunks have been asked of the disk, or of elsewhere; false after a minute.
   bool WaitForLoads(std::size_t count) STRATA_EXCLUDES(mutex_) {
@@ -99,7 +103,7 @@ class SlowBlobs final : public store::BlobService, public std::enable_shared_fro
   std::vector<Chunk> loads_ STRATA_GUARDED_BY(mutex_);
   std::map<Chunk, std::shared_ptr<Fetch>> fetches_ STRATA_GUARDED_BY(mutex_);
   std::size_t held_from_ STRATA_GUARDED_BY(mutex_) = SIZE_MAX;
-  std::size_t failing_from_ STRATA_GUARDED_BY(mutex_) = SIZE_MAX;
+  std::function<bool(const Chunk&)> fails_ STRATA_GUARDED_BY(mutex_);
   bool far_ = false;
 };
 
