@@ -200,6 +200,12 @@ void Catalog::Install(std::uint64_t mark, std::span<const PackId> packs,
   view_ = std::move(fresh);
 }
 
+Result<void> Catalog::SyncFolder() {
+  auto synced = env_.SyncDirectory(layout_.packs());
+  if (synced) return synced;
+  return failure_.Set(synced.error().WithContext("make the names in " + layout_.packs() + " durable"));
+}
+
 void Catalog::Own(PackId pack, std::uint64_t end) {
   const MutexLock lock(reload_mutex_);
   own_.insert(pack);
