@@ -190,7 +190,7 @@ TEST_F(PackSync, WhereASyncFailsWhoeverIsToldThatSomethingIsDurableHasIt) {
   int failed = 0, promised = 0;
   for (const auto call : {FaultEnv::kSync, FaultEnv::kSyncDirectory}) {
     for (const bool ends : {false, true}) {
-      for (int nth = 0; nth < 14; ++nth) {
+      for (int nth = 0; nth < 10; ++nth) {
         SCOPED_TRACE(testing::Message() << call << ", it " << (ends ? "ends" : "lives") << ", sync " << nth);
         Anew();
         std::map<std::uint64_t, bool> durable;
