@@ -80,6 +80,13 @@ Result<bool> Catalog::IsCurrent(bool may_block) {
   return !mark || *mark == view()->mark;
 }
 
+Result<void> Catalog::Follow() {
+  const MutexLock lock(reload_mutex_);
+  // Of several threads that saw the change one is enough.
+  STRATA_ASSIGN(const bool current, IsCurrent(true));
+  return current ? Result<void>{} : ReloadLocked();
+}
+
 Result<bool> Catalog::Look() {
   std::shared_ptr<const std::vector<Tail>> growing;
   std::uint64_t mark = 0;

@@ -72,6 +72,8 @@ class Catalog {
   // Whether no pack and no index has come or gone since the folder was read, as far as `changes` says; where that
   // cannot be read, yes. kWouldBlock where it is not in memory and `may_block` is false.
   Result<bool> IsCurrent(bool may_block) STRATA_EXCLUDES(mutex_);
+  // Reads the folder anew unless it is as it was.
+  Result<void> Follow() STRATA_EXCLUDES(mutex_, reload_mutex_);
   // Whether anything has changed, which is then known. Asks the disk.
   Result<bool> Look() STRATA_EXCLUDES(mutex_, reload_mutex_);
   // Reads the folder anew.

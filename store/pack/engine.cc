@@ -111,7 +111,7 @@ Result<Engine::Places> Engine::Find(const Waiting& waiting, PackClass pack_class
   // has to do.
   STRATA_ASSIGN(const bool current, catalog_->IsCurrent(waiting.may_block));
   if (!current && !waiting.may_block) return Fail(Errc::kWouldBlock);
-  if (!current) (void)catalog_->Reload();
+  if (!current) (void)catalog_->Follow();
   for (int lookup = 0;; ++lookup) {
     Places places;
     const auto found = FindKnown(waiting.may_block, pack_class, digest, with_bad, places);

@@ -8,7 +8,7 @@
 namespace strata::store::pack {
 namespace {
 
-constexpr std::size_t kWrittenAtOnce = 1 << 20;
+constexpr std::size_t kReadAtOnce = 1 << 20;
 
 std::string MarkOf(const Layout& layout, PackId pack) { return layout.packs() + '/' + UnsyncedFileName(pack); }
 
@@ -51,7 +51,7 @@ Result<bool> IsUnsynced(Env& env, const Layout& layout, PackId pack) {
 
 Result<void> WriteAnew(File& file, std::uint64_t begin, std::uint64_t end) {
   if (begin <= kPackHeaderBytes) begin = 0;
-  std::vector<std::byte> bytes(std::min<std::uint64_t>(kWrittenAtOnce, end - std::min(begin, end)));
+  std::vector<std::byte> bytes(std::min<std::uint64_t>(kReadAtOnce, end - std::min(begin, end)));
   for (std::uint64_t at = begin; at < end;) {
     const MutableByteSpan piece = MutableByteSpan(bytes).first(std::min<std::uint64_t>(bytes.size(), end - at));
     STRATA_ASSIGN(const std::size_t got, file.ReadAt(at, piece));

@@ -153,6 +153,27 @@ TEST_F(PackSync, ACollectionWritesAnewWhatItPutsIntoAnIndex) {
   for (const std::string& blob : BlobsOf(1)) EXPECT_EQ(Get(*after, Digest::Of(AsBytes(blob))), blob);
 }
 
+// The system tells a file of a failure once: the sync that comes later would hear of nothing.
+TEST_F(PackSync, AFailureToWriteBackEarlyEndsWritingToo) {
+  options_.average_chunk = 256 << 10;
+  options_.pack_bytes = 1 << 30;
+  const auto store = Open();
+  const Digest before = MustPut(*store, "before");
+  ASSERT_OK(store->Sync());
+  // The store writes back by itself as well.
+  env_->FailAfter(FaultEnv::kSync, 0, Errc::kIo);
+  bool all = true;
+  for (std::uint64_t i = 0; all && i < 10; ++i) all = store->blobs()->Put(AsBytes(Noise(2 << 20, i))).has_value();
+  if (all) {
+    (void)store->engine().appender(PackClass::kData).Flush();
+    (void)store->engine().appender(PackClass::kData).WriteBack();
+  }
+  const auto synced = store->Sync();
+  ASSERT_FALSE(synced);
+  EXPECT_THAT(synced.error().ToString(), HasSubstr("write back"));
+  EXPECT_EQ(Get(*store, before), "before");
+}
+
 // Who made the pack had not synced its name.
 TEST_F(PackSync, TheNameOfAPackThatIsTakenOverIsMadeDurable) {
   {
