@@ -21,17 +21,19 @@ Result<void> SyncFailure::Check() const {
 }
 
 std::unexpected<Status> SyncFailure::Set(const Status& status) {
-  const MutexLock lock(mutex_);
-  if (!first_) {
-    // Room does not help: what was to be written then is gone.
-    const Errc code = status.IsOutOfSpace() ? Errc::kIo : status.code();
-    first_ = Status(code, std::string(status.message()) +
-                              "; a sync failed, so this process writes nothing more to the store: look after the disk, "
-                              "open the store anew, and put again what was not synced before");
-    log::Error("pack_sync_failed", {{"error", *first_}});
+  // Room does not help: what was to be written then is gone.
+  const Status ended(status.IsOutOfSpace() ? Errc::kIo : status.code(),
+                     std::string(status.message()) +
+                         "; a sync failed, so this process writes nothing more to the store: look after the disk, open "
+                         "the store anew, and put again what was not synced before");
+  {
+    const MutexLock lock(mutex_);
+    if (first_) return Fail(*first_);
+    first_ = ended;
+    failed_.store(true, std::memory_order_release);
   }
-  failed_.store(true, std::memory_order_release);
-  return Fail(*first_);
+  log::Error("pack_sync_failed", {{"error", ended}});
+  return Fail(ended);
 }
 
 void MarkUnsynced(Env& env, const Layout& layout, PackId pack) {
