@@ -155,11 +155,10 @@ Result<void> Appender::PublishIndex() {
     const MutexLock tables(tables_mutex_);
     frozen_.reset();
     // Packs that were left, and whose last record an index has by now.
-    const std::vector<PackRange>& ranges = ranges_;
+    absl::flat_hash_set<PackId> waiting;
+    for (const PackRange& range : ranges_) waiting.insert(range.pack);
     std::erase_if(packs_, [&, current = pack_](const std::shared_ptr<Pack>& pack) {
-      const bool more =
-          std::ranges::any_of(ranges, [&](const PackRange& range) { return range.pack == pack->header.id; });
-      if (pack == current || more) return false;
+      if (pack == current || waiting.contains(pack->header.id)) return false;
       left.push_back(pack->header.id);
       return true;
     });
