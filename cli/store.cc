@@ -9,6 +9,8 @@
 #include "cli/progress.h"
 #include "cli/transfer_progress.h"
 #include "cli/trees.h"
+#include "store/objects/stat.h"
+#include "store/objects/verify.h"
 #include "store/pack/collect.h"
 #include "store/pack/pack_store.h"
 #include "store/pack/stat.h"
@@ -31,13 +33,31 @@ struct StoreArguments {
 
 using StoreAction = Result<void> (*)(const StoreArguments&);
 
-// The store that is looked after must be one of packs: others are looked after by what they lie in.
-Result<store::Store> OpenPacks(const StoreArguments& arguments, bool read_only) {
-  STRATA_ASSIGN(store::Store store, OpenNamedStore(arguments.store, {.read_only = read_only}));
-  if (!store.pack) {
-    return Fail(Errc::kNotSupported,
-                "looking after " + store.Describe() + ": only stores of packs (pack:PATH) need it and can");
+// Why something is not done with a store that is not one of packs, and what to do instead where it is one of objects.
+struct Instead {
+  const char* doing;
+  const char* of_objects;
+};
+constexpr Instead kInsteadOfScrub{"scrubbing", "use strata store verify, with --rate to go slowly"};
+constexpr Instead kInsteadOfCollecting{"removing garbage from",
+                                       "a bucket may be shared with programs whose trees have no name in it. Put what "
+                                       "is to stay into another store (strata "
+                                       "export, strata import), and remove this one"};
+constexpr Instead kInsteadOfLooking{"looking after", "name it by its own address"};
+
+std::unexpected<Status> NotOfPacks(const store::Store& store, const Instead& instead) {
+  const std::string begin = std::string(instead.doing) + ' ' + store.Describe() + ": ";
+  if (store.bucket) {
+    return Fail(Errc::kNotSupported, begin + "that is for stores of packs (pack:PATH) only; " + instead.of_objects);
   }
+  return Fail(Errc::kNotSupported, begin +
+                                       "it is neither a store of packs nor one of objects; name each store that it "
+                                       "is made of by itself (pack:PATH, objectstore+file:///PATH)");
+}
+
+Result<store::Store> OpenPacks(const StoreArguments& arguments, bool read_only, const Instead& instead) {
+  STRATA_ASSIGN(store::Store store, OpenNamedStore(arguments.store, {.read_only = read_only}));
+  if (!store.pack) return NotOfPacks(store, instead);
   return store;
 }
 
@@ -149,9 +169,12 @@ Result<void> RemoveName(const StoreArguments& arguments) {
 }
 
 Result<void> StatAll(const StoreArguments& arguments) {
-  STRATA_ASSIGN(const store::Store store, OpenPacks(arguments, true));
-  STRATA_ASSIGN(const auto stat,
-                store::pack::StatStore(store.pack->engine(), {.logical = arguments.logical, .step = {}}));
+  STRATA_ASSIGN(const store::Store store, OpenNamedStore(arguments.store, {.read_only = true}));
+  if (!store.pack && !store.bucket) return NotOfPacks(store, kInsteadOfLooking);
+  const store::pack::StatOptions options{.logical = arguments.logical, .step = {}};
+  STRATA_ASSIGN(const auto stat, store.pack
+                                     ? store::pack::StatStore(store.pack->engine(), options)
+                                     : store::StatObjects(*store.bucket, *store.directories, *store.roots, options));
   struct Row {
     const char* what;
     const char* key;
@@ -188,11 +211,13 @@ Result<void> StatAll(const StoreArguments& arguments) {
     std::printf("%-15s %12s  %10s, stored as %s\n", row.what, CountText(kind.records).c_str(),
                 BytesText(kind.raw).c_str(), BytesText(kind.stored).c_str());
   }
-  std::printf("packs           %12s  %10s\n", CountText(stat.packs).c_str(), BytesText(stat.pack_bytes).c_str());
-  std::printf("indexes         %12s  %s entries, %s records in none yet\n", CountText(stat.indexes).c_str(),
-              CountText(stat.index_entries).c_str(), CountText(stat.unindexed).c_str());
-  std::printf("names           %12s\nleases          %12s\n", CountText(stat.names).c_str(),
-              CountText(stat.leases).c_str());
+  if (store.pack) {
+    std::printf("packs           %12s  %10s\n", CountText(stat.packs).c_str(), BytesText(stat.pack_bytes).c_str());
+    std::printf("indexes         %12s  %s entries, %s records in none yet\n", CountText(stat.indexes).c_str(),
+                CountText(stat.index_entries).c_str(), CountText(stat.unindexed).c_str());
+  }
+  std::printf("names           %12s\n", CountText(stat.names).c_str());
+  if (store.pack) std::printf("leases          %12s\n", CountText(stat.leases).c_str());
   if (stored > 0) std::printf("compression     %12.2f\n", static_cast<double>(unique) / static_cast<double>(stored));
   if (stat.logical_bytes) {
     std::printf("files of names  %12s  %10s\n", CountText(stat.logical_files.value_or(0)).c_str(),
@@ -206,7 +231,9 @@ Result<void> StatAll(const StoreArguments& arguments) {
 
 Result<void> Verify(const StoreArguments& arguments, bool scrub) {
   // A scrub keeps its place in the store's folder.
-  STRATA_ASSIGN(const store::Store store, OpenPacks(arguments, !scrub));
+  STRATA_ASSIGN(const store::Store store, OpenNamedStore(arguments.store, {.read_only = !scrub}));
+  const bool of_objects = !scrub && store.bucket;
+  if (!store.pack && !of_objects) return NotOfPacks(store, scrub ? kInsteadOfScrub : kInsteadOfLooking);
   Progress progress;
   ProblemList problems(arguments.json, progress);
   store::pack::VerifyOptions options;
@@ -218,8 +245,9 @@ Result<void> Verify(const StoreArguments& arguments, bool scrub) {
     progress.Show(doing, PartDone(done, total));
     return true;
   };
-  STRATA_ASSIGN(const auto report, scrub ? store::pack::ScrubStore(store.pack->engine(), options)
-                                         : store::pack::VerifyStore(store.pack->engine(), options));
+  STRATA_ASSIGN(const auto report, of_objects ? store::VerifyObjects(store.bucket, *store.directories, options)
+                                   : scrub    ? store::pack::ScrubStore(store.pack->engine(), options)
+                                              : store::pack::VerifyStore(store.pack->engine(), options));
   progress.Clear();
   if (arguments.json) {
     PrintJson({{"store", store.Describe()},
@@ -231,8 +259,12 @@ Result<void> Verify(const StoreArguments& arguments, bool scrub) {
                {"problems", report.problems},
                {"found", problems.list()}});
   } else {
-    std::printf("%s packs, %s records, %s read\n", CountText(report.packs).c_str(), CountText(report.records).c_str(),
-                BytesText(report.bytes).c_str());
+    if (of_objects) {
+      std::printf("%s objects, %s read\n", CountText(report.records).c_str(), BytesText(report.bytes).c_str());
+    } else {
+      std::printf("%s packs, %s records, %s read\n", CountText(report.packs).c_str(), CountText(report.records).c_str(),
+                  BytesText(report.bytes).c_str());
+    }
     if (report.torn_bytes > 0) {
       std::printf("%s that a crash left of the last writing, of which nothing was promised\n",
                   BytesText(report.torn_bytes).c_str());
@@ -249,7 +281,8 @@ Result<void> VerifyAll(const StoreArguments& arguments) { return Verify(argument
 Result<void> Scrub(const StoreArguments& arguments) { return Verify(arguments, true); }
 
 Result<void> Collect(const StoreArguments& arguments) {
-  STRATA_ASSIGN(const store::Store store, OpenPacks(arguments, arguments.dry_run));
+  // A dry run writes too: indexes, without which nobody can say what each record is.
+  STRATA_ASSIGN(const store::Store store, OpenPacks(arguments, false, kInsteadOfCollecting));
   Progress progress;
   ProblemList problems(arguments.json, progress);
   store::pack::CollectOptions options;
@@ -335,7 +368,7 @@ void AddStore(CLI::App& app, Action& action) {
   remove->add_option("--store", arguments->store, "The store; by default the user's own")->type_name("STORE");
   remove->footer("Example:\n  strata store rm old-project");
   remove->callback([arguments, &action] { action = [arguments] { return RemoveName(*arguments); }; });
-  CLI::App* stat = add("stat", "Count what a store of packs holds",
+  CLI::App* stat = add("stat", "Count what a store holds",
                        "Examples:\n  strata store stat\n  strata store stat --logical --json", StatAll);
   stat->add_flag("--logical", arguments->logical, "Also what the trees of all names hold, which are walked for it");
   const auto add_rate = [&](CLI::App* command) {
@@ -344,9 +377,10 @@ void AddStore(CLI::App& app, Action& action) {
                      "Read at most so much a second, such as 20M; by default as much as can be")
         ->type_name("SIZE");
   };
-  add_rate(add("verify", "Read all that a store of packs holds, and name what is damaged or missing",
+  add_rate(add("verify", "Read all that a store holds, and name what is damaged or missing",
                "Ends with 0 if nothing is, with 1 if something is.\n"
-               "Examples:\n  strata store verify\n  strata store verify pack:/srv/store --rate 50M --json",
+               "Examples:\n  strata store verify\n  strata store verify pack:/srv/store --rate 50M --json\n"
+               "  strata store verify objectstore+file:///srv/bucket",
                VerifyAll));
   add_rate(add("scrub", "Read every pack once, gently, and go on where the last scrub was stopped",
                "Ends with 0 if nothing is damaged, with 1 if something is.\n"
@@ -356,7 +390,7 @@ void AddStore(CLI::App& app, Action& action) {
                           "May run while others import and serve. What was put within the last hour stays.\n"
                           "Examples:\n  strata store gc --dry-run\n  strata store gc pack:/srv/store",
                           Collect);
-  collect->add_flag("--dry-run", arguments->dry_run, "Say what would be freed, and change nothing");
+  collect->add_flag("--dry-run", arguments->dry_run, "Say what would be freed, and free nothing");
   collect->add_flag("--despite-damage", arguments->despite_damage,
                     "Also where something that is reached is missing: what only that would have led to is removed");
 }

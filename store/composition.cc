@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "store/near_spec.h"
 
 namespace strata::store {
 namespace {
@@ -79,6 +80,7 @@ class CompositionParser {
         return Refuse("it has a member \"" + Shown(family) + "\"; there are blobs, directories and roots");
       }
     }
+    STRATA_TRY(CheckBounds(composition));
     return composition;
   }
 
@@ -141,7 +143,13 @@ class CompositionParser {
       return Refuse(where_ + ": there is no type \"" + Shown(type) +
                     "\"; there are memory, pack, objectstore, grpc, combined and cache");
     }
-    STRATA_TRY(CheckMembers(instance, {"address"}));
+    const bool may_be_near = type == "pack" && family != "roots";
+    STRATA_TRY(may_be_near ? CheckMembers(instance, {"address", "size"}) : CheckMembers(instance, {"address"}));
+    if (instance.contains("size")) {
+      const auto bytes = ParseNearSize(Member(instance, "size"));
+      if (!bytes) return Refuse(where_ + ": its size is none; it is written like 512M or 10G");
+      taken.near_bytes = *bytes;
+    }
     std::string address = Member(instance, "address");
     if (address.empty() && type == "memory") address = "memory://";
     if (!address.starts_with(known->schemes)) {
@@ -151,6 +159,36 @@ class CompositionParser {
     if (!parsed) return Refuse(where_ + ": " + std::string(parsed.error().message()), parsed.error().code());
     taken.address = std::move(*parsed);
     return taken;
+  }
+
+  // A near store with a bound drops what is old: so it has one bound wherever it stands, and that is before a far
+  // store.
+  Result<void> CheckBounds(const Composition& composition) const {
+    std::map<std::string, std::pair<std::uint64_t, std::string>> bounds;  // by address; with the first that says so
+    for (const auto& [family, instances] :
+         {std::pair("blobs", &composition.blobs), std::pair("directories", &composition.directories),
+          std::pair("roots", &composition.roots)}) {
+      const std::string prefix = std::string(family) + '.';
+      for (const auto& [name, instance] : *instances) {
+        if (instance.kind == CompositionInstance::Kind::kStore) {
+          const std::string who = prefix + Shown(name);
+          const auto [at, is_new] = bounds.try_emplace(FormatStoreAddress(instance.address), instance.near_bytes, who);
+          if (!is_new && at->second.first != instance.near_bytes) {
+            return Refuse(who + " and " + at->second.second + " are one store and give it different sizes");
+          }
+          continue;
+        }
+        const bool is_cache = instance.kind == CompositionInstance::Kind::kCache;
+        for (const std::string* taker : {&instance.far, is_cache ? nullptr : &instance.near}) {
+          if (taker == nullptr || instances->find(*taker)->second.near_bytes == 0) continue;
+          return Refuse(prefix + Shown(*taker) +
+                        " has a size, beyond which it drops what is old; it can only be near in a "
+                        "cache, and " +
+                        prefix + Shown(name) + " is none that has it there");
+        }
+      }
+    }
+    return {};
   }
 
   // How many instances stand one before the other from `name` on; `path` has led there.

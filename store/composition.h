@@ -27,6 +27,8 @@ struct CompositionInstance {
   };
   Kind kind = Kind::kStore;
   StoreAddress address{};
+  // Of a pack store that is a near store with a bound, which stands in `near` of a cache alone: the most that it holds.
+  std::uint64_t near_bytes = 0;
   std::string near{}, far{};
   friend bool operator==(const CompositionInstance&, const CompositionInstance&) = default;
 };

@@ -11,6 +11,7 @@
 #include "store/castore/near_directories.h"
 #include "store/castore/simple_roots.h"
 #include "store/composition.h"
+#include "store/kept_lease.h"
 #include "store/leases.h"
 #include "store/objects/folder_bucket.h"
 #include "store/objects/memory_bucket.h"
@@ -18,6 +19,7 @@
 #include "store/objects/object_directories.h"
 #include "store/objects/object_roots.h"
 #include "store/pack/layout.h"
+#include "store/pack/near_cache.h"
 #include "store/pack/pack_store.h"
 
 namespace strata::store {
@@ -31,7 +33,18 @@ Result<Store> OpenObjects(Env& env, const StoreAddress& address, const StoreOpti
   STRATA_ASSIGN(store.blobs, ObjectBlobs::Make(bucket, sizes, options.memory_bytes / 2));
   store.directories = std::make_shared<ObjectDirectories>(
       env, bucket, SpillOptions{.folder = options.spill_folder, .memory_bytes = options.memory_bytes / 2});
-  store.roots = std::make_shared<ObjectRoots>(std::move(bucket));
+  store.roots = std::make_shared<ObjectRoots>(bucket);
+  store.bucket = std::move(bucket);
+  return store;
+}
+
+Result<Store> OpenNearPack(Env& env, const StoreAddress& address, const StoreOptions& options) {
+  Store store;
+  STRATA_ASSIGN(const auto cache, NearCache::Open(env, address.path,
+                                                  {.bytes = options.near_bytes, .memory_bytes = options.memory_bytes}));
+  store.blobs = cache->blobs();
+  store.directories = cache->directories();
+  store.roots = std::make_shared<NoRoots>(FormatStoreAddress(address));
   return store;
 }
 
@@ -39,6 +52,15 @@ Result<Store> OpenPack(Env& env, const StoreAddress& address, const StoreOptions
   std::string path = address.path;
   if (path.empty()) {
     STRATA_ASSIGN(path, DefaultPackStorePath());
+  }
+  if (!options.read_only) {
+    STRATA_ASSIGN(const bool is_near, IsNearCache(env, path));
+    if (is_near) {
+      return Fail(Errc::kInvalid,
+                  "pack:" + path +
+                      " is a near store, which drops what is old and looks after itself; put what is to "
+                      "stay into another, and give this one a size where it stands before a far store");
+    }
   }
   PackStoreOptions pack_options;
   pack_options.read_only = options.read_only;
@@ -70,6 +92,13 @@ class Composer {
     auto text = ReadWholeFile(env_, address_.path, kMaxCompositionBytes);
     if (!text) return Fail(text.error().WithContext("open the store " + FormatStoreAddress(address_)));
     STRATA_ASSIGN(composition_, ParseComposition(*text, address_.path));
+    for (const auto* instances : {&composition_.blobs, &composition_.directories}) {
+      const auto found = instances->find(address_.instance);
+      if (found == instances->end() || found->second.near_bytes == 0) continue;
+      return Fail(Errc::kInvalid,
+                  "the composition file " + address_.path + ": \"" + address_.instance +
+                      "\" has a size, beyond which it drops what is old; name a cache in which it is near");
+    }
     Store store;
     STRATA_ASSIGN(store.blobs, Blobs(address_.instance));
     STRATA_ASSIGN(store.directories, Directories(address_.instance));
@@ -85,6 +114,14 @@ class Composer {
 
  private:
   using Kind = CompositionInstance::Kind;
+  enum class Use : std::uint8_t {
+    kItself,
+    kForCopies,  // near, in a cache
+  };
+
+  static bool CannotBeWritten(const Status& status) {
+    return status.code() == Errc::kReadOnly || status.code() == Errc::kAccess || status.code() == Errc::kPermission;
+  }
 
   Result<const CompositionInstance*> Find(const Composition::Instances& instances, const char* family,
                                           const std::string& name) const {
@@ -96,12 +133,21 @@ class Composer {
   }
 
   // The store at an address, opened once for all instances that name it; each in memory is one of its own.
-  Result<Store> At(const StoreAddress& address) {
-    const std::string spelled = FormatStoreAddress(address);
-    if (const auto known = opened_.find(spelled); known != opened_.end()) return known->second;
-    auto store = OpenStore(env_, address, options_);
+  Result<Store> At(const CompositionInstance& instance, Use use = Use::kItself) {
+    const StoreAddress& address = instance.address;
+    StoreOptions options = options_;
+    options.near_bytes = instance.near_bytes;
+    // Copies are no change of what the store is for.
+    options.read_only = options.read_only && use == Use::kItself;
+    const std::pair key(FormatStoreAddress(address), options.read_only);
+    if (const auto known = opened_.find(key); known != opened_.end()) return known->second;
+    auto store = OpenStore(env_, address, options);
+    if (!store && options_.read_only && !options.read_only && CannotBeWritten(store.error())) {
+      options.read_only = true;
+      store = OpenStore(env_, address, options);
+    }
     if (!store) return Fail(store.error().WithContext("the composition file " + address_.path));
-    if (address.kind != StoreKind::kMemory && address.kind != StoreKind::kObjectsInMemory) opened_[spelled] = *store;
+    if (address.kind != StoreKind::kMemory && address.kind != StoreKind::kObjectsInMemory) opened_[key] = *store;
     return store;
   }
 
@@ -112,30 +158,34 @@ class Composer {
     const CompositionInstance& instance = found->second;
     if (instance.kind == Kind::kCombined) return TakerOf(instances, instance.near);
     if (instance.kind == Kind::kCache) return TakerOf(instances, instance.far);
-    const auto opened = opened_.find(FormatStoreAddress(instance.address));
+    const auto opened = opened_.find({FormatStoreAddress(instance.address), options_.read_only});
     return opened == opened_.end() ? nullptr : opened->second.pack;
   }
 
+  static Use UseOfNear(const CompositionInstance& instance) {
+    return instance.kind == Kind::kCache ? Use::kForCopies : Use::kItself;
+  }
+
   // Instances do not lead back to themselves, and are not deep: ParseComposition has seen to that.
-  Result<std::shared_ptr<BlobService>> Blobs(const std::string& name) {
+  Result<std::shared_ptr<BlobService>> Blobs(const std::string& name, Use use = Use::kItself) {
     STRATA_ASSIGN(const auto* instance, Find(composition_.blobs, "blobs", name));
     if (instance->kind == Kind::kStore) {
-      STRATA_ASSIGN(Store store, At(instance->address));
+      STRATA_ASSIGN(Store store, At(*instance, use));
       return store.blobs;
     }
-    STRATA_ASSIGN(auto near, Blobs(instance->near));
+    STRATA_ASSIGN(auto near, Blobs(instance->near, UseOfNear(*instance)));
     STRATA_ASSIGN(auto far, Blobs(instance->far));
     if (instance->kind == Kind::kCombined) return Combine(std::move(near), std::move(far));
     return NearBlobs::Make(std::move(near), std::move(far));
   }
 
-  Result<std::shared_ptr<DirectoryService>> Directories(const std::string& name) {
+  Result<std::shared_ptr<DirectoryService>> Directories(const std::string& name, Use use = Use::kItself) {
     STRATA_ASSIGN(const auto* instance, Find(composition_.directories, "directories", name));
     if (instance->kind == Kind::kStore) {
-      STRATA_ASSIGN(Store store, At(instance->address));
+      STRATA_ASSIGN(Store store, At(*instance, use));
       return store.directories;
     }
-    STRATA_ASSIGN(auto near, Directories(instance->near));
+    STRATA_ASSIGN(auto near, Directories(instance->near, UseOfNear(*instance)));
     STRATA_ASSIGN(auto far, Directories(instance->far));
     return PutBefore(std::move(near), std::move(far),
                      instance->kind == Kind::kCache ? NearRole::kCache : NearRole::kCombined);
@@ -144,7 +194,7 @@ class Composer {
   Result<std::shared_ptr<RootNodes>> Roots(const std::string& name) {
     STRATA_ASSIGN(const auto* instance, Find(composition_.roots, "roots", name));
     if (instance->kind == Kind::kStore) {
-      STRATA_ASSIGN(Store store, At(instance->address));
+      STRATA_ASSIGN(Store store, At(*instance));
       return store.roots;
     }
     STRATA_ASSIGN(auto near, Roots(instance->near));
@@ -156,13 +206,17 @@ class Composer {
   const StoreAddress& address_;
   const StoreOptions& options_;
   Composition composition_;
-  std::map<std::string, Store> opened_;
+  std::map<std::pair<std::string, bool>, Store> opened_;  // by address, and whether it is only read
 };
 
 Result<Store> OpenByKind(Env& env, const StoreAddress& address, const StoreOptions& options) {
+  if (options.near_bytes > 0 && (address.kind != StoreKind::kPack || address.path.empty())) {
+    return Fail(Errc::kInvalid, "the near store " + FormatStoreAddress(address) +
+                                    ": only a pack store with a path can have a bound (pack:/PATH)");
+  }
   switch (address.kind) {
     case StoreKind::kPack:
-      return OpenPack(env, address, options);
+      return options.near_bytes > 0 ? OpenNearPack(env, address, options) : OpenPack(env, address, options);
     case StoreKind::kMemory:
       return OpenMemory();
     case StoreKind::kObjectsInMemory:
@@ -191,6 +245,13 @@ Result<void> Store::Sync() const {
   return directories->Sync();
 }
 
+Store PutNear(const Store& near, const Store& far) {
+  Store both = far;
+  both.blobs = NearBlobs::Make(near.blobs, far.blobs);
+  both.directories = PutBefore(near.directories, far.directories, NearRole::kCache);
+  return both;
+}
+
 Result<Store> OpenStore(Env& env, const StoreAddress& address, const StoreOptions& options) {
   STRATA_ASSIGN(Store store, OpenByKind(env, address, options));
   store.sizes = options.sizes;
@@ -215,7 +276,7 @@ Result<std::shared_ptr<const void>> HoldTree(Env& env, std::string_view address,
   STRATA_ASSIGN(auto taken, Lease::Take(env, pack::Layout{parsed.path}.leases(), lease));
   // It needs that tree and nothing else: what is put while it lasts, perhaps for months, may go.
   STRATA_TRY(taken->Renew(Time{INT64_MAX}));
-  return std::shared_ptr<const void>(std::move(taken));
+  return std::make_shared<const KeptLease>(std::move(taken));
 }
 
 }  // namespace strata::store

@@ -21,6 +21,9 @@ struct StoreOptions {
   bool read_only = false;
   // Make it where it is missing.
   bool create = false;
+  // Not 0: it is a pack store that holds copies of what a far one has, and at most so many bytes (NearCache). It is
+  // made where it is missing, and written whatever `read_only` says.
+  std::uint64_t near_bytes = 0;
   // Which sizes the trees bear that are written here (CA-70); those that are read may bear either.
   SizeRule sizes = SizeRule::kDocumented;
   // A folder for temporary files, such as that of a volume's home; empty: what would lie there stays in memory.
@@ -29,9 +32,10 @@ struct StoreOptions {
   std::string base_folder{};
 };
 
+class ObjectBucket;
 class PackStore;
 
-// Never null but for `pack`. All are of the same store, and hold what they need of each other.
+// Never null but for `pack` and `bucket`. All are of the same store, and hold what they need of each other.
 struct Store {
   std::shared_ptr<BlobService> blobs{};
   std::shared_ptr<DirectoryService> directories{};
@@ -39,6 +43,8 @@ struct Store {
   // Where it is a pack store, or the one of a composition that takes what is put: for PackStore::Work while a tree is
   // put, and for what looks after a store.
   std::shared_ptr<PackStore> pack{};
+  // Where it is a store of objects: for what looks after one (store/objects/verify.h).
+  std::shared_ptr<ObjectBucket> bucket{};
   SizeRule sizes = SizeRule::kDocumented;
   std::string address{};  // in its one spelling, for messages
 
@@ -51,6 +57,9 @@ struct Store {
 // later, with what to use instead.
 Result<Store> OpenStore(Env& env, const StoreAddress& address, const StoreOptions& options);
 Result<Store> OpenStore(Env& env, std::string_view address, const StoreOptions& options);
+
+// `far` with `near` before it: what is read is kept there. Names, and what is put, are the far one's.
+Store PutNear(const Store& near, const Store& far);
 
 // A lease on a tree of the store, which no garbage collection frees while the returned thing lives, and for a day
 // after that (CA-67). `holder`: for people who look at leases. Null for a kind of store that has none.

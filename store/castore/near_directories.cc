@@ -5,15 +5,29 @@
 namespace strata::store {
 
 Result<std::optional<Directory>> NearDirectories::Get(const Waiting& waiting, const Digest& digest) {
-  STRATA_ASSIGN(auto near, near_->Get(waiting, digest));
-  if (near || role_ == NearRole::kCombined) return near ? near : far_->Get(waiting, digest);
+  auto near = near_->Get(waiting, digest);
+  if (near ? near->has_value() : (role_ == NearRole::kCombined || near.error().code() == Errc::kWouldBlock))
+    return near;
+  // A copy that cannot be read is had from where it came.
+  if (!near) Complain("get the directory " + digest.Text(), near.error());
+  if (role_ == NearRole::kCombined) return far_->Get(waiting, digest);
   STRATA_ASSIGN(auto far, far_->Get(waiting, digest));
   if (!far || near_refuses_.load(std::memory_order_relaxed)) return far;
   const auto copied = copies_.Do(waiting, digest, [&] { return CopyTree(waiting, digest); });
   if (copied) return far;
   if (copied.error().code() == Errc::kWouldBlock) return Fail(copied.error());
+  Complain("copy the tree " + digest.Text() + ", and any other from now on", copied.error());
   near_refuses_.store(true, std::memory_order_relaxed);
   return far;
+}
+
+void NearDirectories::Complain(std::string_view doing, const Status& why) {
+  if (!complaints_.Allow()) return;
+  log::Warning("near_store_passed_over",
+               {{"near", near_->Describe()},
+                {"doing", doing},
+                {"error", why},
+                {"hint", "the far store is asked instead; the error says what to look after"}});
 }
 
 Result<void> NearDirectories::CopyTree(const Waiting& waiting, const Digest& root) {
@@ -31,8 +45,10 @@ Result<void> NearDirectories::CopyTree(const Waiting& waiting, const Digest& roo
 }
 
 Result<void> NearDirectories::Sync() {
-  STRATA_TRY(near_->Sync());
-  return role_ == NearRole::kCache ? far_->Sync() : Result<void>{};
+  const auto synced = near_->Sync();
+  if (role_ == NearRole::kCombined) return synced;
+  if (!synced) Complain("make durable what was kept", synced.error());
+  return far_->Sync();
 }
 
 std::shared_ptr<DirectoryService> PutBefore(std::shared_ptr<DirectoryService> near,

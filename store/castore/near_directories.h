@@ -4,7 +4,9 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <string_view>
 
+#include "base/log.h"
 #include "store/castore/directory_service.h"
 #include "store/single_flight.h"
 
@@ -16,7 +18,7 @@ enum class NearRole : std::uint8_t {
 };
 
 // As a cache, it has the whole tree beneath a directory that only the far one has copied, children first. So what the
-// near one has, it has with all beneath. A near one that cannot take it is passed over.
+// near one has, it has with all beneath. A near one that cannot take it, or fails, is passed over.
 class NearDirectories final : public DirectoryService {
  public:
   NearDirectories(std::shared_ptr<DirectoryService> near, std::shared_ptr<DirectoryService> far, NearRole role)
@@ -33,10 +35,13 @@ class NearDirectories final : public DirectoryService {
   DirectoryService& Taker() const { return role_ == NearRole::kCache ? *far_ : *near_; }
   // The tree beneath `root`, and that, from the far store.
   Result<void> CopyTree(const Waiting& waiting, const Digest& root);
+  // The near store failed at something that the far one does, a few lines a minute.
+  void Complain(std::string_view doing, const Status& why);
 
   const std::shared_ptr<DirectoryService> near_, far_;
   const NearRole role_;
   SingleFlight copies_;
+  log::RateLimit complaints_;
   std::atomic<bool> near_refuses_ = false;  // it failed to take a tree: no more are copied
 };
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
+
+#include "store/castore/closure.h"
 
 namespace strata::store {
 namespace {
@@ -38,6 +41,29 @@ Result<std::optional<ByteSpan>> ClosureReader::Next(const Waiting& waiting) {
   STRATA_ASSIGN(const bool whole, Fill(waiting, length));
   if (!whole) return Fail(Errc::kCorrupt, "a frame is cut behind its length");
   return ByteSpan(frame_);
+}
+
+Result<void> ReadWholeClosure(const Digest& root, std::unique_ptr<ObjectReader> object,
+                              const std::function<Result<void>(const Directory&)>& visit) {
+  RootToLeaves closure(root);
+  ClosureReader reader(std::move(object));
+  while (true) {
+    STRATA_ASSIGN(const auto frame, reader.Next({}));
+    if (!frame) break;
+    const Digest digest = Digest::Of(*frame);
+    if (!closure.Expects(digest)) {
+      return Fail(Errc::kCorrupt,
+                  "a directory stands in it, " + digest.Text() + ", that none before it names: it is damaged");
+    }
+    STRATA_ASSIGN(const Directory directory, Directory::Parse(*frame));
+    if (directory.digest() != digest) {
+      return Fail(Errc::kCorrupt, "the directory " + digest.Text() + " is not in its canonical form");
+    }
+    STRATA_ASSIGN(const bool is_new, closure.Add(directory));
+    if (is_new) STRATA_TRY(visit(directory));
+  }
+  if (closure.count() == 0) return Fail(Errc::kCorrupt, "no directory stands in it");
+  return closure.Finish();
 }
 
 Result<void> ClosureWriter::Write(ByteSpan directory) {

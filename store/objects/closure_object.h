@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "store/castore/directory.h"
 #include "store/objects/bucket.h"
 #include "store/objects/zstd.h"
 
@@ -34,6 +36,11 @@ class ClosureReader {
   ZstdObjectReader stream_;
   std::vector<std::byte> frame_;
 };
+
+// Reads the whole closure of `root`, checked as it comes (CA-41, CA-42): `visit` gets each directory once. kCorrupt or
+// kInvalid, with what is wrong, for what is none, or of another root; what was visited by then is part of one.
+Result<void> ReadWholeClosure(const Digest& root, std::unique_ptr<ObjectReader> object,
+                              const std::function<Result<void>(const Directory&)>& visit);
 
 // Not thread-safe.
 class ClosureWriter {

@@ -257,17 +257,41 @@ Result<bool> FolderBucket::RelyOn(const std::string& key) {
   return true;
 }
 
-Result<void> FolderBucket::ListFolder(const std::string& folder, std::set<std::string>& keys) {
+Result<bool> FolderBucket::ListFolder(const std::string& folder, std::set<std::string>& staged,
+                                      const std::function<bool(std::string_view key)>& visit) {
   const auto names = env_.ListDirectory(PathOf(folder));
-  if (!names) return names.error().code() == Errc::kNotFound ? Result<void>{} : Fail(names.error());
+  if (!names) {
+    if (names.error().code() == Errc::kNotFound) return true;
+    return Fail(names.error());
+  }
+  // A folder stands where its keys do: "a/b" behind "a-b".
+  std::vector<std::string> keys;
   for (const std::string& name : *names) {
-    const std::string key = folder + '/' + name;
-    if (auto beneath = ListFolder(key, keys); !beneath) {
-      if (beneath.error().code() != Errc::kNotDirectory) return beneath;
-      keys.insert(key);
+    keys.push_back(folder + '/' + name);
+    const auto beneath = env_.ListDirectory(PathOf(keys.back()));
+    if (beneath) {
+      keys.back() += '/';
+    } else if (beneath.error().code() == Errc::kNotFound) {
+      keys.pop_back();
+    } else if (beneath.error().code() != Errc::kNotDirectory) {
+      return Fail(beneath.error());
     }
   }
-  return {};
+  std::ranges::sort(keys);
+  for (std::string& key : keys) {
+    while (!staged.empty() && *staged.begin() < key) {
+      if (!visit(staged.extract(staged.begin()).value())) return false;
+    }
+    if (!key.ends_with('/')) {
+      staged.erase(key);
+      if (!visit(key)) return false;
+      continue;
+    }
+    key.pop_back();
+    STRATA_ASSIGN(const bool more, ListFolder(key, staged, visit));
+    if (!more) return false;
+  }
+  return true;
 }
 
 Result<void> FolderBucket::List(const Waiting& waiting, const std::string& folder,
@@ -283,7 +307,9 @@ Result<void> FolderBucket::List(const Waiting& waiting, const std::string& folde
       }
     }
   }
-  STRATA_TRY(ListFolder(folder, keys));
+  // A folder at a time: there may be millions of objects.
+  STRATA_ASSIGN(const bool more, ListFolder(folder, keys, visit));
+  if (!more) return {};
   for (const std::string& key : keys) {
     if (!visit(key)) break;
   }

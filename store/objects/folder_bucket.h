@@ -70,7 +70,10 @@ class FolderBucket final : public ObjectBucket {
   Result<bool> RelyOn(const std::string& key) STRATA_EXCLUDES(mutex_);
   Result<void> Publish(const Batch& batch, const std::set<std::string>& relied_on) STRATA_REQUIRES(publish_mutex_);
   Result<void> MakeFolderOf(const std::string& key, std::set<std::string>& changed) STRATA_REQUIRES(publish_mutex_);
-  Result<void> ListFolder(const std::string& folder, std::set<std::string>& keys);
+  // Visits the keys below `folder` in their order, those of `staged` where they belong, which are then taken out of it.
+  // False: `visit` has said so.
+  Result<bool> ListFolder(const std::string& folder, std::set<std::string>& staged,
+                          const std::function<bool(std::string_view key)>& visit);
 
   Env& env_;
   const std::string folder_;

@@ -1,5 +1,6 @@
 #include "store/objects/object_directories.h"
 
+#include <algorithm>
 #include <deque>
 #include <utility>
 #include <vector>
@@ -11,6 +12,8 @@
 
 namespace strata::store {
 namespace {
+
+constexpr std::size_t kMostAsked = 64;
 
 // The directories of a stage as a service, for who walks them.
 class StagedDirectories final : public DirectoryService {
@@ -85,47 +88,93 @@ class ObjectDirectories::Putter final : public DirectoryPutter {
   bool closed_ = false;
 };
 
+void ObjectDirectories::Complain(std::string_view doing, const Status& why) {
+  if (!complaints_.Allow()) return;
+  log::Warning("near_store_passed_over", {{"near", near_->Describe()},
+                                          {"doing", doing},
+                                          {"error", why},
+                                          {"hint", "the far store is asked instead; look after the near one's disk"}});
+}
+
+void ObjectDirectories::Remember(const Digest& digest) {
+  const MutexLock lock(roots_mutex_);
+  if (asked_.size() < kMostAsked && std::ranges::find(asked_, digest, &Asked::digest) == asked_.end())
+    asked_.push_back({digest});
+}
+
 Result<std::optional<Directory>> ObjectDirectories::GetNear(const Waiting& waiting, const Digest& digest) {
   if (near_) {
-    STRATA_ASSIGN(auto directory, near_->Get(waiting, digest));
-    if (directory) return directory;
+    auto directory = near_->Get(waiting, digest);
+    if (!directory && directory.error().code() == Errc::kWouldBlock) return directory;
+    if (!directory) Complain("get the directory " + digest.Text(), directory.error());
+    if (directory && *directory) return directory;
   }
   return spill_.Get(digest);
 }
 
 Result<std::optional<Directory>> ObjectDirectories::Get(const Waiting& waiting, const Digest& digest) {
+  if (near_) Remember(digest);
   STRATA_ASSIGN(auto directory, GetNear(waiting, digest));
   if (directory) return directory;
-  STRATA_ASSIGN(const bool loaded, Load(waiting, digest));
-  if (!loaded) return std::nullopt;
-  return GetNear(waiting, digest);
+  STRATA_ASSIGN(const bool loaded, Load(waiting, digest, To::kNear));
+  if (loaded) {
+    STRATA_ASSIGN(directory, GetNear(waiting, digest));
+    if (directory) return directory;
+  }
+  return near_ ? GetLost(waiting, digest) : std::nullopt;
 }
 
-Result<bool> ObjectDirectories::Load(const Waiting& waiting, const Digest& root) {
+Result<std::optional<Directory>> ObjectDirectories::GetLost(const Waiting& waiting, const Digest& digest) {
+  std::vector<Digest> roots;
+  {
+    const MutexLock lock(roots_mutex_);
+    for (const Asked& asked : asked_) {
+      if (!asked.spilled) roots.push_back(asked.digest);
+    }
+  }
+  for (const Digest& root : roots) {
+    STRATA_TRY(Load(waiting, root, To::kSpill));
+    {
+      const MutexLock lock(roots_mutex_);
+      const auto at = std::ranges::find(asked_, root, &Asked::digest);
+      if (at != asked_.end()) at->spilled = true;
+    }
+    STRATA_ASSIGN(auto directory, spill_.Get(digest));
+    if (directory) return directory;
+  }
+  return std::nullopt;
+}
+
+Result<bool> ObjectDirectories::Load(const Waiting& waiting, const Digest& root, To to) {
+  const auto at_hand = [&] { return to == To::kNear ? GetNear(waiting, root) : spill_.Get(root); };
   while (true) {
     bool loaded = false;
     STRATA_ASSIGN(const bool done_here, loads_.Do(waiting, root, [&]() -> Result<void> {
       // It may have come since the caller looked.
-      STRATA_ASSIGN(const auto there, GetNear(waiting, root));
+      STRATA_ASSIGN(const auto there, at_hand());
       if (there) {
         loaded = true;
         return {};
       }
-      STRATA_ASSIGN(loaded, LoadClosure(waiting, root));
+      STRATA_ASSIGN(loaded, LoadClosure(waiting, root, to));
       return {};
     }));
     if (done_here) return loaded;
-    STRATA_ASSIGN(const auto there, GetNear(waiting, root));
+    STRATA_ASSIGN(const auto there, at_hand());
     if (there) return true;
   }
 }
 
-Result<bool> ObjectDirectories::LoadClosure(const Waiting& waiting, const Digest& root) {
+Result<bool> ObjectDirectories::LoadClosure(const Waiting& waiting, const Digest& root, To to) {
   const std::string key = DirectoryKey(root);
   STRATA_ASSIGN(auto object, bucket_->Open(waiting, key));
   if (!object) return false;
   SpillStage stage = spill_.NewStage();
-  if (auto read = ReadClosure(root, std::move(object), stage); !read) {
+  const auto keep = [&](const Directory& directory) -> Result<void> {
+    STRATA_TRY(stage.Put(directory));
+    return {};
+  };
+  if (auto read = ReadWholeClosure(root, std::move(object), keep); !read) {
     const bool damaged = read.error().code() == Errc::kCorrupt || read.error().code() == Errc::kInvalid;
     const std::string message = "the tree " + root.Text() + " of " + Describe() + " cannot be read from " +
                                 bucket_->DescribeObject(key) + ": " + std::string(read.error().message()) +
@@ -133,32 +182,13 @@ Result<bool> ObjectDirectories::LoadClosure(const Waiting& waiting, const Digest
     return Fail(damaged ? Errc::kCorrupt : read.error().code(), message);
   }
   // A near store that cannot take it costs memory, and not the answer.
-  if (near_ && FillNear(root, stage)) return true;
+  if (near_ && to == To::kNear) {
+    const auto filled = FillNear(root, stage);
+    if (filled) return true;
+    Complain("keep the tree " + root.Text(), filled.error());
+  }
   STRATA_TRY(spill_.Publish(std::move(stage)));
   return true;
-}
-
-Result<void> ObjectDirectories::ReadClosure(const Digest& root, std::unique_ptr<ObjectReader> object,
-                                            SpillStage& stage) {
-  RootToLeaves closure(root);
-  ClosureReader reader(std::move(object));
-  while (true) {
-    STRATA_ASSIGN(const auto frame, reader.Next({}));
-    if (!frame) break;
-    const Digest digest = Digest::Of(*frame);
-    if (!closure.Expects(digest)) {
-      return Fail(Errc::kCorrupt,
-                  "a directory stands in it, " + digest.Text() + ", that none before it names: it is damaged");
-    }
-    STRATA_ASSIGN(const Directory directory, Directory::Parse(*frame));
-    if (directory.digest() != digest) {
-      return Fail(Errc::kCorrupt, "the directory " + digest.Text() + " is not in its canonical form");
-    }
-    STRATA_ASSIGN(const bool is_new, closure.Add(directory));
-    if (is_new) STRATA_TRY(stage.Put(directory));
-  }
-  if (closure.count() == 0) return Fail(Errc::kCorrupt, "no directory stands in it");
-  return closure.Finish();
 }
 
 Result<void> ObjectDirectories::FillNear(const Digest& root, SpillStage& stage) {

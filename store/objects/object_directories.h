@@ -5,11 +5,18 @@
 //
 // Memory while a closure is read or put: some 120 bytes for each of its directories (1,000,000: 120 MB); afterwards 17
 // to 40, or none where there is a near store.
+//
+// The near store never fails a read: what it cannot take, or has lost, is read into temporary files, beneath the roots
+// that were asked for first. (A directory by itself cannot be had from an object store.)
 #pragma once
 
 #include <memory>
+#include <string_view>
+#include <vector>
 
 #include "base/env.h"
+#include "base/log.h"
+#include "base/mutex.h"
 #include "store/castore/directory_service.h"
 #include "store/objects/bucket.h"
 #include "store/objects/directory_spill.h"
@@ -46,13 +53,22 @@ class ObjectDirectories final : public DirectoryService {
  private:
   class Putter;
 
-  // Of what is at hand.
+  enum class To : std::uint8_t {
+    kNear,   // where it takes them
+    kSpill,  // temporary files
+  };
+
+  // Of what is at hand. A near store that fails counts as one that has nothing.
   Result<std::optional<Directory>> GetNear(const Waiting& waiting, const Digest& digest);
-  // Whether there is such a root; then GetNear has its directories.
-  Result<bool> Load(const Waiting& waiting, const Digest& root);
-  Result<bool> LoadClosure(const Waiting& waiting, const Digest& root);
-  Result<void> ReadClosure(const Digest& root, std::unique_ptr<ObjectReader> object, SpillStage& stage);
+  // Whether there is such a root; then it is at hand.
+  Result<bool> Load(const Waiting& waiting, const Digest& root, To to) STRATA_EXCLUDES(roots_mutex_);
+  Result<bool> LoadClosure(const Waiting& waiting, const Digest& root, To to);
   Result<void> FillNear(const Digest& root, SpillStage& stage);
+  // What the near store should have beneath one of the roots, and does not.
+  Result<std::optional<Directory>> GetLost(const Waiting& waiting, const Digest& digest) STRATA_EXCLUDES(roots_mutex_);
+  // Of the first that were asked for: a tree is entered by its root.
+  void Remember(const Digest& digest) STRATA_EXCLUDES(roots_mutex_);
+  void Complain(std::string_view doing, const Status& why);
 
   Env& env_;
   const SpillOptions spill_options_;
@@ -61,6 +77,13 @@ class ObjectDirectories final : public DirectoryService {
   DirectorySpill spill_;
 
   SingleFlight loads_;
+  struct Asked {
+    Digest digest;
+    bool spilled = false;  // or it is no root
+  };
+  Mutex roots_mutex_;
+  std::vector<Asked> asked_ STRATA_GUARDED_BY(roots_mutex_);
+  log::RateLimit complaints_;
 };
 
 }  // namespace strata::store

@@ -83,6 +83,12 @@ Result<std::vector<std::byte>> ZstdDecompress(ByteSpan compressed, std::size_t l
   return content;
 }
 
+std::optional<std::uint64_t> ZstdContentSize(ByteSpan beginning) {
+  const unsigned long long size = ZSTD_getFrameContentSize(beginning.data(), beginning.size());
+  if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN) return std::nullopt;
+  return size;
+}
+
 struct ZstdObjectWriter::State {
   std::unique_ptr<ObjectWriter> object;
   Compressor context{ZSTD_createCCtx()};

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
@@ -18,6 +20,10 @@ Result<std::vector<std::byte>> ZstdCompress(ByteSpan bytes);
 // The content of a whole object of exactly one frame. kCorrupt for anything else, and for a content of more than
 // `limit` bytes. Whatever the frame says of itself, it takes no more memory than `limit`, twice.
 Result<std::vector<std::byte>> ZstdDecompress(ByteSpan compressed, std::size_t limit);
+
+// As many bytes of a frame's beginning say how long its content is, if the frame says it.
+inline constexpr std::size_t kZstdHeaderBytes = 18;
+std::optional<std::uint64_t> ZstdContentSize(ByteSpan beginning);
 
 // Compresses a stream into an object, level 3. Not thread-safe.
 class ZstdObjectWriter {

@@ -254,18 +254,22 @@ Result<void> ClosureWalk::CheckWhole() {
 
 Result<bool> ClosureWalk::IsMarked(const Digest& digest, const Location& location) {
   IndexFile::FoundList found;
-  bool known = false;
+  bool known = false, elsewhere = false, lives = false;
   for (std::size_t i = 0; i < view_->indexes.size(); ++i) {
     if (!view_->indexes[i].file->MayHold(digest)) continue;
     found.clear();
     STRATA_TRY(view_->indexes[i].file->Find(true, digest, found));
     for (const IndexFile::Found& one : found) {
-      if (one.location != location) continue;
-      if (Bit(marks_[i].live, one.place)) return true;
-      known = true;
+      const bool marked = Bit(marks_[i].live, one.place);
+      known = known || one.location == location;
+      elsewhere = elsewhere || one.location != location;
+      if (one.location == location && marked) return true;
+      lives = lives || marked;
     }
   }
-  return !known;
+  // Of two records that two processes put at once an index may have one. The other is a copy that lives where the one
+  // does: that may be damaged.
+  return !known && (lives || !elsewhere);
 }
 
 }  // namespace strata::store::pack

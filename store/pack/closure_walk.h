@@ -35,7 +35,8 @@ class ClosureWalk {
   // Runs; kNotFound where anything is missing, and says what.
   Result<void> CheckWhole();
 
-  // Whether a record that the indexes have is marked; of one that they did not have, true.
+  // Whether a record that the indexes have is marked; of one that they do not have, whether another of its digest is,
+  // and true where there is no other.
   Result<bool> IsMarked(const Digest& digest, const Location& location);
   // The same by its number in an index of the view.
   bool IsMarked(std::size_t index, std::uint64_t place) const { return Bit(marks_[index].live, place); }

@@ -12,13 +12,16 @@ namespace {
 
 // How the memory of a store is divided (docs/formats/pack.md, "Memory").
 struct Shares {
-  explicit Shares(std::uint64_t memory)
-      : chunks(memory / 8 * 3),
-        filters(memory / 8),
-        buffer(std::clamp<std::uint64_t>(memory / 64, 64 << 10, 4 << 20)),
+  // Who only reads puts nothing: chunks take that share.
+  explicit Shares(const EngineOptions& options)
+      : chunks(options.memory_bytes / 8 * (options.read_only ? 6 : 3)),
+        filters(options.memory_bytes / 8),
+        buffer(std::clamp<std::uint64_t>(options.memory_bytes / 64, 64 << 10, 4 << 20)),
         // Of two classes a table that is filled, up to twice over, one that is made an index, and that sorted.
-        own_records(std::max<std::uint64_t>(memory / 4 / 2 / (3 * TailTable::kRecordBytes + sizeof(IndexEntry)), 256)),
-        foreign_records(std::max<std::uint64_t>(memory / 8 / (TailTable::kRecordBytes + sizeof(IndexEntry)), 256)) {}
+        own_records(std::max<std::uint64_t>(
+            options.memory_bytes / 4 / 2 / (3 * TailTable::kRecordBytes + sizeof(IndexEntry)), 256)),
+        foreign_records(
+            std::max<std::uint64_t>(options.memory_bytes / 8 / (TailTable::kRecordBytes + sizeof(IndexEntry)), 256)) {}
 
   std::uint64_t chunks, filters, buffer, own_records, foreign_records;
 };
@@ -40,14 +43,14 @@ Engine::Engine(Env& env, const Layout& layout, const StoreFormat& format, Engine
       options_(std::move(options)),
       name_("pack:" + layout.root),
       files_(env, layout.packs(), kMostOpenPacks),
-      cache_(Shares(options_.memory_bytes).chunks),
+      cache_(Shares(options_).chunks),
       session_(env, layout, options_.holder),
       pool_(std::max(options_.threads, 1U)) {}
 
 Result<std::shared_ptr<Engine>> Engine::Open(Env& env, const Layout& layout, const StoreFormat& format,
                                              EngineOptions options) {
   std::shared_ptr<Engine> engine(new Engine(env, layout, format, std::move(options)));
-  const Shares shares(engine->options_.memory_bytes);
+  const Shares shares(engine->options_);
   STRATA_ASSIGN(engine->catalog_, Catalog::Open(env, layout, engine->files_,
                                                 {.read_only = engine->options_.read_only,
                                                  .pack_bytes = format.pack_bytes,
@@ -321,7 +324,7 @@ void Engine::Wake(bool index, std::uint64_t bytes) {
 }
 
 void Engine::Keep() {
-  const std::size_t most = Shares(options_.memory_bytes).own_records;
+  const std::size_t most = Shares(options_).own_records;
   const auto say = [this](const Result<void>& done, std::string_view what) {
     if (!done) log::Warning("pack_store_keeper", {{"store", name_}, {"doing", what}, {"error", done.error()}});
   };

@@ -11,6 +11,7 @@
 
 namespace strata::store::pack {
 
+// Also of a store of objects (store/objects/stat.h), which has no packs, indexes and leases.
 struct StoreStat {
   struct Kind {
     std::uint64_t records = 0;

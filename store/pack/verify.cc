@@ -1,7 +1,6 @@
 #include "store/pack/verify.h"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include "store/pack/blob_reader.h"
 #include "store/pack/blobs.h"
 #include "store/pack/closure_walk.h"
+#include "store/pack/pace.h"
 #include "store/pack/roots.h"
 #include "store/pack/scan.h"
 
@@ -44,27 +44,6 @@ std::optional<Position> DecodePosition(ByteSpan bytes) {
   }
   return Position{PackId(LoadLe<std::uint64_t>(bytes.data() + 8)), LoadLe<std::uint64_t>(bytes.data() + 16)};
 }
-
-// Waits so that no more than so many bytes a second go by.
-class Pace {
- public:
-  explicit Pace(std::uint64_t bytes_a_second) : rate_(bytes_a_second), begun_(std::chrono::steady_clock::now()) {}
-  void Spend(std::uint64_t bytes) {
-    if (rate_ == 0) return;
-    spent_ += bytes;
-    const auto due = begun_ + std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(spent_) /
-                                                                                 static_cast<double>(rate_) * 1e9));
-    Mutex mutex;
-    CondVar never;
-    const MutexLock lock(mutex);
-    while (std::chrono::steady_clock::now() < due) (void)never.WaitUntil(mutex, due);
-  }
-
- private:
-  const std::uint64_t rate_;
-  const std::chrono::steady_clock::time_point begun_;
-  std::uint64_t spent_ = 0;
-};
 
 class Verifier {
  public:

@@ -11,6 +11,7 @@
 #include "tests/bench/memory.h"
 #include "tests/bench/metrics.h"
 #include "tests/bench/options.h"
+#include "tests/bench/prepared.h"
 #include "tests/bench/report.h"
 #include "tests/bench/restart.h"
 #include "tests/bench/support.h"
@@ -49,7 +50,7 @@ int SuiteMain(const std::vector<std::string>& arguments) {
   std::deque<Target> targets;
   for (const TargetSpec& spec : options.targets) targets.emplace_back(spec, options);
   for (const auto& name : options.metrics) MeasureOne(*FindMetric(name), targets, options);
-  if (!options.keep) {
+  if (!options.keep && !options.prepared) {
     for (Target& target : targets) target.CleanUp(options);
   }
   return 0;
@@ -68,6 +69,8 @@ int main(int argc, char** argv) {
   if (command == "floor") return nfsbench::FloorMain(arguments);
   if (command == "disk") return nfsbench::DiskFloorMain(arguments);
   if (command == "memory") return nfsbench::MemoryMain(arguments);
+  if (command == "prepare") return nfsbench::PrepareMain(arguments);
+  if (command == "walk") return nfsbench::WalkMain(arguments);
   if (command == "checkpoint") return nfsbench::CheckpointMain(arguments);
   if (command == "restart") return nfsbench::RestartMain(arguments);
   nfsbench::PrintUsage();

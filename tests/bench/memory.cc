@@ -80,12 +80,6 @@ std::uint64_t TakeDirectories(std::vector<std::string>& arguments) {
   return directories;
 }
 
-Handle MustLookUp(Pool& pool, const Handle& parent, const std::string& name) {
-  const Reply reply = LookUp(pool, parent, name);
-  if (!reply.ok()) Die("LOOKUP %s: status %u", name.c_str(), reply.status);
-  return reply.handle;
-}
-
 }  // namespace
 
 int MemoryMain(std::vector<std::string> arguments) {

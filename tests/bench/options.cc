@@ -82,8 +82,8 @@ Options ParseOptions(const std::vector<std::string>& arguments) {
       {"--lat-samples", number(o.latency_samples)},
   };
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i] == "--keep") {
-      o.keep = true;
+    if (arguments[i] == "--keep" || arguments[i] == "--prepared") {
+      (arguments[i] == "--keep" ? o.keep : o.prepared) = true;
       continue;
     }
     const auto option = known.find(arguments[i]);
@@ -129,6 +129,7 @@ void PrintUsage() {
       "  --file-mb N (512) --files N (2000) --dir-entries N (50000) --dircount N --maxcount N (65536)\n"
       "  --locks N (100000, held at a time by the metrics of many locks)\n"
       "  --xfer BYTES (1048576) --seq-depth N (8) --lat-samples N (5000) --keep (leave the files)\n"
+      "  --prepared            the files are there (nfsbench prepare): for servers that cannot be written to\n"
       "nfsbench floor [--port P] [--threads N] [--entries N]\n"
       "    A server of constant replies: the ceiling of this machine. Prints `ready nfs=ADDRESS:PORT` when it "
       "listens.\n"
@@ -137,6 +138,10 @@ void PrintUsage() {
       "nfsbench memory create|lookup --target LABEL,URL,SERVER_PID [--files N] [--dirs D (1)] [--conns N] [--depth N]\n"
       "    Makes N files over D folders of the root, or looks up those that are there; the server's largest RSS "
       "meanwhile.\n"
+      "nfsbench prepare FOLDER [--file-mb N] [--dir-entries N]\n"
+      "    Makes what the metrics that only read need, for --prepared.\n"
+      "nfsbench walk --target LABEL,URL[,SERVER_PID]\n"
+      "    Lists every directory, as find does: the time and the server's CPU time.\n"
       "nfsbench checkpoint --target LABEL,URL --log FILE [--creators N (64)] [--secs S]\n"
       "    Files per second and latencies with and without a checkpoint under way, which the server's log tells.\n"
       "nfsbench restart --target LABEL,URL --log FILE [--files N] [--dirs D (1000)] [--file-bytes B (1024)] [--reps R] "

@@ -32,6 +32,7 @@ struct Options {
   std::uint32_t sequential_depth = 8;
   std::uint32_t latency_samples = 5000;
   bool keep = false;
+  bool prepared = false;  // what the metrics need is there (prepared.h): nothing is made
 };
 
 // Ends the program with a message if they cannot be understood.

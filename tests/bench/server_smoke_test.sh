@@ -12,6 +12,7 @@ cleanup() {
 }
 trap cleanup EXIT
 mkdir "$work/layer"
+"$nfsbench" prepare "$work/layer" --file-mb 2 --dir-entries 3000
 # So little memory that checkpoints come often.
 command=("$strata" --log-level debug serve "$work/layer" --workspace "$work/workspace" --portmap off --insecure-ports --memory 16M)
 fail() { echo "$*"; cat "$work/log"; exit 1; }
@@ -22,6 +23,13 @@ read -r -t 30 line <&"$out" || fail "strata was not ready"
 port=${line#ready nfs=127.0.0.1:}
 port=${port%% *}
 target="strata,nfs://127.0.0.1/?nfsport=$port&mountport=$port&version=3"
+results=$("$nfsbench" suite --prepared --metrics getattr,lookup,seq_read,rand_read4k,readdirplus,readdir --file-mb 2 --dir-entries 3000 --reps 1 \
+  --secs 0.1 --target "$target,$pid")
+echo "$results"
+[ "$(grep -c '"errors":0,' <<<"$results")" = 6 ] || fail "not every metric of what was prepared has a line without errors"
+results=$("$nfsbench" walk --target "$target,$pid")
+echo "$results"
+grep -q '"files":4001,"directories":4,' <<<"$results" || fail "the walk missed something"
 results=$("$nfsbench" checkpoint --target "$target,$pid" --log "$work/log" --secs 2 --file-mb 1)
 echo "$results"
 [ "$(grep -c '"errors":0' <<<"$results")" = 9 ] || fail "not every line of the checkpoints is there without errors"

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "tests/bench/prepared.h"
 #include "tests/bench/support.h"
 
 namespace nfsbench {
@@ -19,6 +20,12 @@ Reply LookUp(Pool& pool, const Handle& parent, const std::string& name) {
   call.handle = &parent;
   call.name = name;
   return pool.One(call);
+}
+
+Handle MustLookUp(Pool& pool, const Handle& parent, const std::string& name) {
+  const Reply reply = LookUp(pool, parent, name);
+  if (!reply.ok()) Die("LOOKUP %s: status %u", name.c_str(), reply.status);
+  return reply.handle;
 }
 
 Handle MakeDirectory(Pool& pool, const Handle& parent, const std::string& name) {
@@ -95,7 +102,7 @@ std::uint64_t WriteLargeFile(const Target& target, Pool& pool, const Options& op
 Target::Target(const TargetSpec& spec, const Options& options)
     : spec_(spec),
       root_(MountRoot(spec.host, spec.mount_port, spec.path)),
-      work_name_("nfsbench." + std::to_string(getpid())) {
+      work_name_(options.prepared ? kPreparedFolder : "nfsbench." + std::to_string(getpid())) {
   Pool pool(spec_, options, 1);
   Call call;
   call.procedure = Procedure::kFsinfo;
@@ -104,7 +111,7 @@ Target::Target(const TargetSpec& spec, const Options& options)
   if (!reply.ok()) Die("%s: FSINFO: status %u", spec_.label.c_str(), reply.status);
   rtmax_ = reply.rtmax;
   wtmax_ = reply.wtmax;
-  work_ = MakeDirectory(pool, root_, work_name_);
+  work_ = options.prepared ? MustLookUp(pool, root_, work_name_) : MakeDirectory(pool, root_, work_name_);
   std::fprintf(stderr, "# %s: rtmax %u wtmax %u dtpref %u\n", spec_.label.c_str(), rtmax_, wtmax_, reply.dtpref);
 }
 
@@ -118,11 +125,11 @@ std::uint32_t Target::write_size(const Options& options) const {
 
 void Target::NeedNames(Pool& pool, const Options& options) {
   if (has_names_) return;
-  names_directory_ = MakeDirectory(pool, work_, "names");
+  names_directory_ = options.prepared ? MustLookUp(pool, work_, "names") : MakeDirectory(pool, work_, "names");
   const auto errors = pool.Batch(
       options.depth, kNames,
       [&](std::uint64_t i, Call& call) {
-        call.procedure = Procedure::kCreate;
+        call.procedure = options.prepared ? Procedure::kLookup : Procedure::kCreate;
         call.handle = &names_directory_;
         call.name = NumberedName("name", i);
       },
@@ -134,7 +141,9 @@ void Target::NeedNames(Pool& pool, const Options& options) {
 
 const Handle& Target::NeedLargeFile(Pool& pool, const Options& options) {
   if (has_large_file_) return large_file_;
-  large_file_ = MakeFile(pool, work_, "large");
+  has_large_file_ = options.prepared;
+  large_file_ = options.prepared ? MustLookUp(pool, work_, "large") : MakeFile(pool, work_, "large");
+  if (options.prepared) return large_file_;
   const auto errors = WriteLargeFile(*this, pool, options, large_file_, nullptr);
   if (errors > 0)
     Die("%s: writing the large file: %llu errors", spec_.label.c_str(), static_cast<unsigned long long>(errors));
@@ -144,7 +153,9 @@ const Handle& Target::NeedLargeFile(Pool& pool, const Options& options) {
 
 const Handle& Target::NeedLargeDirectory(Pool& pool, const Options& options) {
   if (has_large_directory_) return large_directory_;
-  large_directory_ = MakeDirectory(pool, work_, "directory");
+  has_large_directory_ = options.prepared;
+  large_directory_ = options.prepared ? MustLookUp(pool, work_, "directory") : MakeDirectory(pool, work_, "directory");
+  if (options.prepared) return large_directory_;
   const auto errors = pool.Batch(options.depth, options.directory_entries, [&](std::uint64_t i, Call& call) {
     call.procedure = Procedure::kCreate;
     call.handle = &large_directory_;

@@ -54,6 +54,7 @@ class Target {
 
 Reply LookUp(Pool& pool, const Handle& parent, const std::string& name);
 // These end the program if they fail. MakeDirectory and MakeFile take an object that is there.
+Handle MustLookUp(Pool& pool, const Handle& parent, const std::string& name);
 Handle MakeDirectory(Pool& pool, const Handle& parent, const std::string& name);
 Handle MakeFile(Pool& pool, const Handle& parent, const std::string& name);
 bool Remove(Pool& pool, Procedure procedure, const Handle& parent, const std::string& name);

@@ -15,7 +15,7 @@ constexpr std::string_view kEmptyText = "b3:rxNJufX5oaagQE3qNtzJSZvLJcmtwRK3zJqT
 
 std::string DigestHexOf(std::string_view content) { return Digest::Of(AsBytes(content)).Hex(); }
 
-TEST(Digest, CA19_TheVectorsOfBlobs) {
+TEST(Digest, CA17_CA19_TheVectorsOfBlobs) {
   EXPECT_EQ(DigestHexOf(""), kEmptyHex);
   EXPECT_EQ(Digest::OfEmpty().Hex(), kEmptyHex);
   EXPECT_EQ(DigestHexOf(std::string_view("\0\1", 2)),

@@ -68,7 +68,7 @@ class Check {
   // Nothing where one cannot be opened; what is wrong is told by Look.
   std::optional<std::vector<std::unique_ptr<Layer>>> OpenLayers() {
     const LayerOpeners& openers = options_.openers != nullptr ? *options_.openers : LayerOpeners::Default();
-    const std::size_t memory = MemoryBudget::Of(options_.memory_bytes).host;
+    const std::size_t memory = MemoryBudget::Of(options_.memory_bytes).layers;
     std::vector<std::unique_ptr<Layer>> layers;
     for (const WorkspaceLayer& kept : config_.layers) {
       auto opened = openers.Open(

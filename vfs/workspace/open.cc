@@ -1,4 +1,5 @@
 // Opening and closing.
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -16,8 +17,16 @@ namespace {
 // For the last checkpoint; the next start replays what does not fit in.
 constexpr std::chrono::milliseconds kClosingTime(1000);
 
-MemoryBudget BudgetOf(const WorkspaceOptions& options) {
-  MemoryBudget budget = MemoryBudget::Of(options.memory_bytes);
+LayersBelow BelowOf(const WorkspaceConfig& config) {
+  const bool stores = std::ranges::any_of(
+      config.layers, [](const WorkspaceLayer& layer) { return layer.spec.kind == LayerKind::kCastore; });
+  return stores ? LayersBelow::kStores : LayersBelow::kFolders;
+}
+
+// `path`: of the workspace; empty for what is served as it is.
+MemoryBudget BudgetOf(const std::string& path, const WorkspaceConfig& config, const WorkspaceOptions& options) {
+  MemoryBudget budget =
+      MemoryBudget::Of(options.memory_bytes, path.empty() ? LayersBelow::kNothingAbove : BelowOf(config));
   if (options.whole_directory_names != 0)
     budget.whole_directory_names = budget.shed_names = options.whole_directory_names;
   if (options.whole_file_extents != 0) budget.whole_file_extents = budget.shed_extents = options.whole_file_extents;
@@ -38,7 +47,7 @@ LayerOptions LayerOptionsOf(const WorkspaceOptions& options) {
 Result<std::unique_ptr<Workspace>> Workspace::Open(Env& env, const std::string& path, const WorkspaceOptions& options) {
   STRATA_ASSIGN(WorkspaceConfig config, LoadWorkspaceConfig(env, path));
   const LayerOpeners& openers = options.openers != nullptr ? *options.openers : LayerOpeners::Default();
-  const std::size_t memory = MemoryBudget::Of(options.memory_bytes).host;
+  const std::size_t memory = MemoryBudget::Of(options.memory_bytes, BelowOf(config)).layers;
   LayerOptions of_layers = LayerOptionsOf(options);
   of_layers.hidden = path;
   of_layers.memory = memory;
@@ -65,11 +74,8 @@ Result<std::unique_ptr<Workspace>> Workspace::OpenOver(Env& env, const std::stri
 Result<std::unique_ptr<Workspace>> Workspace::OpenAsItIs(Env& env, const LayerSpec& spec, const VolumeKeys& keys,
                                                          const std::string& home, const WorkspaceOptions& options) {
   const LayerOpeners& openers = options.openers != nullptr ? *options.openers : LayerOpeners::Default();
-  const MemoryBudget budget = MemoryBudget::Of(options.memory_bytes);
   LayerOptions of_layer = LayerOptionsOf(options);
-  // There is no journal and no index.
-  of_layer.memory =
-      budget.host + budget.journal_pages + budget.index_batch + budget.index_written_pages + budget.index_read_pages;
+  of_layer.memory = MemoryBudget::Of(options.memory_bytes, LayersBelow::kNothingAbove).layers;
   of_layer.home = home;
   of_layer.hold = !home.empty();
   STRATA_ASSIGN(OpenedLayer opened, openers.Open(spec, of_layer));
@@ -95,7 +101,7 @@ WorkspaceImpl::WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config,
       path_(std::move(path)),
       config_(std::move(config)),
       options_(options),
-      budget_(BudgetOf(options)),
+      budget_(BudgetOf(path_, config_, options)),
       lower_(std::move(layers), config_.name_key),
       table_(budget_),
       loader_(env_, path_, config_.name_key, budget_, lower_, table_) {

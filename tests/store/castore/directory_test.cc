@@ -201,7 +201,17 @@ TEST(Directory, CA8_CA9_CA10_RefusedMessagesAreRefusedForTheReason) {
   }
 }
 
-TEST(Directory, CA16_StoredDirectoriesReadAndWrittenAgainAreTheSame) {
+TEST(Directory, CA12_OneListMayBeginBehindAnother) {
+  const Directory made =
+      Directory::Make({{"a", Node::OfSymlink("t")}, {"b", SomeDirectory(0)}, {"c", SomeDirectory(0)}}).value();
+  // The directories come first in the message, whatever their names.
+  EXPECT_TRUE(ToHex(made.canonical()).starts_with("0a250a0162"));
+  const auto parsed = Directory::Parse(made.canonical());
+  ASSERT_TRUE(parsed) << parsed.error().ToString();
+  EXPECT_EQ(NamesOf(*parsed), (std::vector<std::string>{"a", "b", "c"}));
+}
+
+TEST(Directory, CA15_CA16_StoredDirectoriesReadAndWrittenAgainAreTheSame) {
   STRATA_FIXTURE(directories, "directories.json");
   ASSERT_FALSE(directories.empty());
   for (const auto& [digest, hex] : directories.items()) {

@@ -93,7 +93,7 @@ TEST(Node, CA13_RootsAreReadAsTvixReadsThem) {
   }
 }
 
-TEST(Node, ATreesRootIsWrittenAsTvixWritesIt) {
+TEST(Node, CA1_ATreesRootIsWrittenAsTvixWritesIt) {
   STRATA_FIXTURE(large, "tvix/large.json");
   ASSERT_FALSE(large.empty());
   for (const auto& [name, input] : large.items()) {

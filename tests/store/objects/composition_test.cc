@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "store/near_spec.h"
+
 namespace strata::store {
 namespace {
 
@@ -96,6 +98,52 @@ TEST(CA38_Composition, WhatIsMissingOrOfTheWrongKindIsRefused) {
               HasSubstr("no type \"composition\""));
   EXPECT_THAT(RefusedComposition(R"({"roots": {"a": {"type": "cache", "near": "a", "far": "b"}}})"),
               HasSubstr("names change"));
+}
+
+TEST(CA38_Composition, ANearStoreMayHaveASize) {
+  const auto text = [](const std::string& local, const std::string& local_directories, const std::string& more = "") {
+    return R"({"blobs": {"main": {"type": "cache", "near": "local", "far": "m"}, "m": {"type": "memory"},
+                         "local": )" +
+           local + more + R"(},
+               "directories": {"main": {"type": "cache", "near": "local", "far": "m"}, "m": {"type": "memory"},
+                               "local": )" +
+           local_directories + "}}";
+  };
+  const std::string sized = R"({"type": "pack", "address": "pack:/near", "size": "10G"})";
+  const auto composition = ParseComposition(text(sized, sized), kFile);
+  ASSERT_TRUE(composition.has_value()) << composition.error().ToString();
+  EXPECT_EQ(composition->blobs.at("local").near_bytes, 10ULL << 30);
+  EXPECT_EQ(composition->directories.at("local").near_bytes, 10ULL << 30);
+  EXPECT_EQ(composition->blobs.at("m").near_bytes, 0u);
+  for (const char* size : {"", "0G", "10", "G", "-1G", "1.5G", "10g", "99999999999T", " 1G"}) {
+    const std::string wrong = R"({"type": "pack", "address": "pack:/near", "size": ")" + std::string(size) + "\"}";
+    EXPECT_THAT(RefusedComposition(text(wrong, wrong)), AllOf(HasSubstr("blobs.local"), HasSubstr("512M or 10G")));
+  }
+  const std::string other = R"({"type": "pack", "address": "pack:/near", "size": "9G"})";
+  const std::string none = R"({"type": "pack", "address": "pack:/near"})";
+  EXPECT_THAT(RefusedComposition(text(sized, other)), HasSubstr("different sizes"));
+  EXPECT_THAT(RefusedComposition(text(sized, none)), HasSubstr("different sizes"));
+  // What drops things is no place for what is put.
+  EXPECT_THAT(RefusedComposition(text(sized, sized, R"(, "x": {"type": "cache", "near": "m", "far": "local"})")),
+              AllOf(HasSubstr("blobs.local has a size"), HasSubstr("blobs.x")));
+  EXPECT_THAT(RefusedComposition(text(sized, sized, R"(, "x": {"type": "combined", "near": "local", "far": "m"})")),
+              AllOf(HasSubstr("blobs.local has a size"), HasSubstr("blobs.x")));
+  EXPECT_THAT(RefusedComposition(R"({"roots": {"a": )" + sized + "}}"), HasSubstr("\"size\""));
+}
+
+TEST(NearSpec, IsAPackStoreAndASize) {
+  const auto spec = ParseNearSpec("pack:near,x,512M", "/srv");
+  ASSERT_TRUE(spec.has_value()) << spec.error().ToString();
+  EXPECT_EQ(spec->address.path, "/srv/near,x");
+  EXPECT_EQ(spec->bytes, 512ULL << 20);
+  EXPECT_EQ(ParseNearSpec("pack:/a,65536K")->bytes, 64ULL << 20);
+  EXPECT_EQ(ParseNearSpec("pack:/a,2T")->bytes, 2ULL << 40);
+  for (const char* text : {"", "pack:/a", "pack:/a,", "pack:/a,10", "pack:/a,10G ", "memory://,1G", "pack:,1G", ",1G",
+                           "objectstore+file:///a,1G", "pack:relative,1G"}) {
+    const auto refused = ParseNearSpec(text);
+    EXPECT_FALSE(refused.has_value()) << text;
+  }
+  EXPECT_THAT(ParseNearSpec("pack:/a").error().ToString(), HasSubstr("written like pack:/var/cache/strata,10G"));
 }
 
 TEST(CA38_Composition, AnInstanceThatLeadsBackToItselfIsRefused) {

@@ -218,6 +218,43 @@ TEST_F(OpenComposition, OnePackStoreServesAllInstancesThatNameIt) {
   EXPECT_EQ(Opened(file + "#memory").pack, nullptr);
 }
 
+TEST_F(OpenComposition, ACacheFillsItsNearStoreAlsoWhereTheStoreIsOnlyRead) {
+  const std::string far_address = "objectstore+file://" + folder_ / "far";
+  Digest digest;
+  {
+    Store far = Opened(far_address, {.create = true});
+    ExpectWorks(far);
+    digest = Digest::Of(AsBytes("content"));
+  }
+  for (const std::string size : {R"(, "size": "64M")", ""}) {
+    SCOPED_TRACE(size.empty() ? "without a bound" : "with a bound");
+    const std::string near_path = folder_ / (size.empty() ? "near" : "bounded");
+    if (size.empty()) Opened("pack:" + near_path, {.create = true});
+    const std::string instances = R"({"main": {"type": "cache", "near": "near", "far": "far"},
+      "near": {"type": "pack", "address": "pack:)" +
+                                  near_path + '"' + size + R"(},
+      "far": {"type": "objectstore", "address": ")" +
+                                  far_address + "\"}}";
+    const std::string file = Write(R"({"blobs": )" + instances + R"(, "directories": )" + instances + "}");
+    {
+      const Store store = Opened(file + "#main", {.read_only = true});
+      EXPECT_EQ(store.pack, nullptr);
+      const auto reader = store.blobs->Open({}, digest).value();
+      ASSERT_NE(reader, nullptr);
+      std::byte byte[1];
+      EXPECT_EQ(reader->ReadAt({}, 0, byte).value(), 1u);
+      EXPECT_EQ(Recursive(*store.directories, DirectoryB().digest())->size(), 2u);
+      EXPECT_EQ(store.blobs->Put(AsBytes("more")).error().code(), Errc::kReadOnly);
+    }
+    const Store near = Opened("pack:" + near_path, {.read_only = true});
+    EXPECT_TRUE(near.blobs->Has({}, digest).value());
+    EXPECT_EQ(Recursive(*near.directories, DirectoryB().digest())->size(), 2u);
+    if (!size.empty()) {
+      EXPECT_THAT(RefusedStore(file + "#near", Errc::kInvalid), HasSubstr("name a cache in which it is near"));
+    }
+  }
+}
+
 TEST_F(OpenComposition, NamesAreNotNeeded) {
   const std::string file =
       Write(R"({"blobs": {"main": {"type": "memory"}}, "directories": {"main": {"type": "memory"}}})");

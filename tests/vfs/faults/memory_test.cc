@@ -49,17 +49,19 @@ std::size_t LookAtAll(FaultySubject& subject, std::size_t* files) {
 
 TEST(MemoryBudget, ItsSharesAddUpToTheWhole) {
   for (const std::size_t mebibytes : {16, 17, 256, 1000, 65536}) {
-    const std::size_t whole = mebibytes << 20;
-    const MemoryBudget b = MemoryBudget::Of(whole);
-    const std::size_t sum =
-        b.inodes + b.index_batch + b.index_written_pages + b.index_read_pages + b.journal_pages + b.host + b.server;
-    EXPECT_LE(sum, whole) << mebibytes;
-    EXPECT_GT(sum, whole / 10 * 9) << mebibytes;
-    EXPECT_LE(b.dirty, b.inodes) << mebibytes;
-    EXPECT_LE(b.name_filter, b.inodes) << mebibytes;
-    EXPECT_LE(b.dirty + b.locks, b.inodes) << "what cannot be dropped has room beside what is lent: " << mebibytes;
-    EXPECT_LE(b.whole_directory_names * 256, b.inodes)
-        << "a directory that is loaded whole is a small part of all: " << mebibytes;
+    for (const LayersBelow below : {LayersBelow::kFolders, LayersBelow::kStores, LayersBelow::kNothingAbove}) {
+      SCOPED_TRACE(std::to_string(mebibytes) + " MiB over " + std::to_string(static_cast<int>(below)));
+      const std::size_t whole = mebibytes << 20;
+      const MemoryBudget b = MemoryBudget::Of(whole, below);
+      const std::size_t sum =
+          b.inodes + b.index_batch + b.index_written_pages + b.index_read_pages + b.journal_pages + b.layers + b.server;
+      EXPECT_LE(sum, whole);
+      EXPECT_GT(sum, whole / 10 * 9);
+      EXPECT_LE(b.dirty, b.inodes);
+      EXPECT_LE(b.name_filter, b.inodes);
+      EXPECT_LE(b.dirty + b.locks, b.inodes) << "what cannot be dropped has room beside what is lent";
+      EXPECT_LE(b.whole_directory_names * 256, b.inodes) << "a directory that is loaded whole is a small part of all";
+    }
   }
 }
 

@@ -21,10 +21,20 @@
 
 namespace strata::vfs {
 
+// What is brought into memory before a client asks for it, where it is likely to: what follows in a file that is read
+// in order, and the other small files of a directory whose small files are being read.
+struct AheadOptions {
+  // So much may be on its way at once, and half of it may have come for files that are read in order without being read
+  // yet. The blob service must keep in memory what it has read, several times as much. 0: nothing is brought.
+  std::size_t bytes = 0;
+  unsigned threads = 2;  // made when they are needed
+};
+
 struct CastoreOptions {
   std::string description = "castore";  // Layer::Describe
   std::size_t memory_bytes = 16 << 20;  // for directories, and blobs that are open
   bool show_xattr = true;               // user.tvix.castore.{directory,blob}.digest (CA-63)
+  AheadOptions ahead{};
   // Kept for as long as the layer lives, such as a lease.
   std::shared_ptr<const void> hold{};
 };

@@ -12,6 +12,8 @@ namespace {
 constexpr std::size_t kReaderBytes = 256;
 constexpr std::size_t kChunkEntryBytes = 48;
 constexpr std::uint64_t kLikelyChunkBytes = 256 << 10;
+// What is brought is asked for by so much at once. A reader that has no chunks copies that much.
+constexpr std::uint64_t kMostPinned = 1 << 20;
 
 // The store's word, as the client's: whatever fails there, the bytes cannot be had.
 Status Unreadable(const store::BlobService& blobs, const store::Digest& digest, std::string_view why) {
@@ -19,6 +21,19 @@ Status Unreadable(const store::BlobService& blobs, const store::Digest& digest, 
 }
 
 }  // namespace
+
+Files::Files(std::shared_ptr<store::BlobService> blobs, std::size_t bytes, const AheadOptions& ahead)
+    : blobs_(std::move(blobs)),
+      fetches_(ahead.bytes > 0),
+      readers_(bytes),
+      ahead_(ahead.bytes / 2),
+      background_(
+          ahead.threads, ahead.bytes,
+          [this](const Waiting& waiting, Piece& piece) { return BringPiece(waiting, piece); },
+          [this](const Piece& piece, bool well) {
+            const auto came = piece.loaded ? ReadAhead::Outcome::kLoaded : ReadAhead::Outcome::kWasThere;
+            ahead_.Fetched(piece.run, piece.at, well ? came : ReadAhead::Outcome::kFailed);
+          }) {}
 
 Result<Files::OpenBlobRef> Files::Open(const Waiting& waiting, const store::Digest& digest) {
   if (auto known = readers_.Get(digest)) return known;
@@ -35,8 +50,18 @@ Result<Files::OpenBlobRef> Files::Open(const Waiting& waiting, const store::Dige
   return readers_.Put(digest, std::make_shared<const OpenBlob>(std::move(*opened)), bytes);
 }
 
+Result<store::BlobBytes> Files::Pin(const Waiting& waiting, store::BlobReader& reader, std::uint64_t offset,
+                                    std::size_t length, bool& waited) {
+  if (fetches_ && waiting.may_block) {
+    auto there = reader.Pin({.may_block = false, .fetch = nullptr}, offset, length);
+    if (there || there.error().code() != Errc::kWouldBlock) return there;
+    waited = true;
+  }
+  return reader.Pin(waiting, offset, length);
+}
+
 Result<std::size_t> Files::Read(const Waiting& waiting, const store::Digest& digest, std::uint64_t size,
-                                std::uint64_t offset, std::size_t length, ReadSink& sink) {
+                                std::uint64_t offset, std::size_t length, ReadSink& sink, bool* waited) {
   if (size == 0 && digest != store::Digest::OfEmpty()) {
     return Fail(Unreadable(*blobs_, digest, "it is not empty, and the tree says that it is"));
   }
@@ -52,9 +77,10 @@ Result<std::size_t> Files::Read(const Waiting& waiting, const store::Digest& dig
   if (reader.size() != size) {
     return failed("it has " + std::to_string(reader.size()) + " bytes, and the tree says " + std::to_string(size));
   }
+  bool had_to_wait = false;
   absl::InlinedVector<store::BlobBytes, 8> pieces;
   for (std::size_t done = 0; done < length;) {
-    auto piece = reader.Pin(waiting, offset + done, length - done);
+    auto piece = Pin(waiting, reader, offset + done, length - done, had_to_wait);
     if (!piece) {
       if (piece.error().code() == Errc::kWouldBlock) return Fail(piece.error());
       return failed(piece.error().message());
@@ -65,7 +91,39 @@ Result<std::size_t> Files::Read(const Waiting& waiting, const store::Digest& dig
     pieces.push_back(std::move(*piece));
   }
   for (store::BlobBytes& piece : pieces) sink.Reference(piece.bytes, std::move(piece.pin));
+  if (const auto range = ahead_.Read(digest, size, offset, length, had_to_wait)) FetchAhead(digest, size, *range);
+  if (waited != nullptr) *waited = had_to_wait;
   return length;
+}
+
+void Files::FetchAhead(const store::Digest& digest, std::uint64_t size, const ReadAhead::Range& range) {
+  for (std::uint64_t begin = range.begin; begin < range.end; begin += ReadAhead::kPiece) {
+    const std::uint64_t end = std::min(range.end, begin + ReadAhead::kPiece);
+    const bool added = background_.Add({.blob = digest, .size = size, .begin = begin, .end = end, .run = range.run});
+    if (!added) ahead_.Fetched(range.run, begin, ReadAhead::Outcome::kFailed);
+  }
+}
+
+bool Files::Bring(const store::Digest& digest, std::uint64_t size) {
+  return background_.Add({.blob = digest, .size = size, .begin = 0, .end = size});
+}
+
+Result<void> Files::BringPiece(const Waiting& waiting, Piece& piece) {
+  piece.at = std::max(piece.at, piece.begin);
+  STRATA_ASSIGN(const OpenBlobRef open, Open(waiting, piece.blob));
+  if (open->reader->size() != piece.size) return Fail(Errc::kIo);
+  while (piece.at < piece.end) {
+    // As far as the chunk goes: what is read next begins there.
+    const auto length = static_cast<std::size_t>(std::min(piece.size - piece.at, kMostPinned));
+    const auto bytes = Pin(waiting, *open->reader, piece.at, length, piece.loaded);
+    if (!bytes || bytes->bytes.empty()) {
+      const Status error = bytes ? Status(Errc::kIo) : bytes.error();
+      if (error.code() != Errc::kWouldBlock) readers_.Drop(piece.blob, open);
+      return Fail(error);
+    }
+    piece.at += std::min(bytes->bytes.size(), length);
+  }
+  return {};
 }
 
 }  // namespace strata::vfs::castore

@@ -14,6 +14,9 @@ namespace {
 
 // A store's caches do nothing with less.
 constexpr std::size_t kLeastMemory = 4 << 20;
+// Of a store's memory, what is brought there before it is asked for. Its cache of chunks is three times as large and
+// more (store/pack/engine.cc, store/open.cc).
+constexpr std::size_t kAheadPart = 8;
 
 // The store's address; a path alone is that of a store of packs.
 Result<store::StoreAddress> AddressOf(const LayerSpec& spec) {
@@ -68,11 +71,12 @@ Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& optio
   STRATA_ASSIGN(const store::StoreAddress address, AddressOf(spec));
   STRATA_ASSIGN(const store::Store store,
                 store::OpenStore(Env::System(), address,
-                                 {.memory_bytes = memory / 2, .read_only = true, .spill_folder = options.home}));
+                                 {.memory_bytes = memory / 3 * 2, .read_only = true, .spill_folder = options.home}));
   CastoreOptions castore;
   castore.description = FormatLayerSpec(spec);
-  castore.memory_bytes = memory / 2;
+  castore.memory_bytes = memory / 3;
   castore.show_xattr = options.show_xattr;
+  castore.ahead.bytes = memory / 2 / kAheadPart;
   if (spec.root.empty()) return OpenAllRoots(store, std::move(castore), options);
   STRATA_ASSIGN(const store::Root root, FindRoot(store, spec.root));
   if (options.hold) castore.hold = Hold(spec, store, root);

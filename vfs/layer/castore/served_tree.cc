@@ -9,6 +9,8 @@ namespace {
 constexpr std::uint64_t kBlock = 512;
 // Listing so many entries takes longer than others should wait for.
 constexpr std::size_t kFewListed = 1024;
+// Of a directory whose small files are brought, so many entries are looked at.
+constexpr std::size_t kMostSiblings = 1024;
 constexpr std::string_view kDirectoryDigest = "user.tvix.castore.directory.digest";
 constexpr std::string_view kBlobDigest = "user.tvix.castore.blob.digest";
 
@@ -36,7 +38,7 @@ TreeSource::TreeSource(std::shared_ptr<store::BlobService> blob_service,
       blobs(std::move(blob_service)),
       directories(std::move(directory_service)),
       kept(options.memory_bytes / 4 * 3),
-      files(blobs, options.memory_bytes / 4) {}
+      files(blobs, options.memory_bytes / 4, options.ahead) {}
 
 void TreeSource::Tell(std::string_view path, const Status& error) {
   if (!told_.Allow()) return;
@@ -290,6 +292,7 @@ Result<void> ServedTree::ReadDirectory(const OpContext& context, const LayerNode
   bool go_on = true;
   auto visited = VisitNodes(waiting, **opened, visit, go_on);
   if (visited && go_on) visited = VisitSpecials(waiting, **opened, visit);
+  if (visited && source_.options.ahead.bytes > 0) source_.siblings.Listed(directory.id);
   return Told(std::move(visited), directory);
 }
 
@@ -307,7 +310,28 @@ Result<std::size_t> ServedTree::Read(const OpContext& context, const LayerNode& 
     const Attributes& now = stat->attributes;
     if (!expected->Matches(now.size, now.mtime, now.ctime)) return Fail(Errc::kNotSync);
   }
-  return Told(source_.files.Read(waiting, place->node.digest, place->node.size, offset, length, sink), node);
+  bool waited = false;
+  auto got = source_.files.Read(waiting, place->node.digest, place->node.size, offset, length, sink, &waited);
+  if (got && waited && place->number != 0 && place->node.size <= Siblings::kSmall) BringSiblings(*place);
+  return Told(std::move(got), node);
+}
+
+void ServedTree::BringSiblings(const Place& file) {
+  const auto opened = tree_.Open({.may_block = false, .fetch = nullptr}, file.parent);
+  if (!opened) return;  // it made room for others
+  const NumberedDirectory& content = (*opened)->content;
+  const std::size_t count = content.directory().count(), index = content.IndexAt(file.number - file.parent);
+  if (!source_.siblings.Read(IdOf(file.parent), index)) return;
+  // Half of what may be brought, and as many as are looked at in no time.
+  std::uint64_t left = source_.options.ahead.bytes / 2;
+  std::size_t next = index + 1;
+  for (const std::size_t end = index + std::min(count, kMostSiblings); next < end; ++next) {
+    const store::Directory::Entry entry = content.directory().At(next % count);
+    if (entry.kind != store::NodeKind::kFile || entry.size == 0 || entry.size > Siblings::kSmall) continue;
+    if (entry.size > left || !source_.files.Bring(*entry.digest, entry.size)) break;
+    left -= entry.size;
+  }
+  source_.siblings.Brought(IdOf(file.parent), next % count);
 }
 
 Result<std::string> ServedTree::ReadLink(const OpContext& context, const LayerNode& node) {

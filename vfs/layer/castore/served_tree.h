@@ -17,6 +17,7 @@
 #include "vfs/layer.h"
 #include "vfs/layer/castore/castore_layer.h"
 #include "vfs/layer/castore/files.h"
+#include "vfs/layer/castore/siblings.h"
 #include "vfs/layer/castore/tree.h"
 
 namespace strata::vfs::castore {
@@ -31,6 +32,7 @@ struct TreeSource {
   const std::shared_ptr<store::DirectoryService> directories;
   Directories kept;
   Files files;
+  Siblings siblings;
 
   // Says once in a while in the log what the store could not give for `path`.
   void Tell(std::string_view path, const Status& error);
@@ -111,6 +113,9 @@ class ServedTree {
                           const std::function<bool(const LayerEntry&)>& visit, bool& go_on);
   Result<void> VisitSpecials(const Waiting& waiting, const OpenDirectory& directory,
                              const std::function<bool(const LayerEntry&)>& visit);
+  // The file was read, and was not in memory: has the small files that follow it in its directory brought, where it
+  // looks as if they were read next.
+  void BringSiblings(const Place& file);
   // Of the node, those that the attributes have and that of its digest, in the order of their names.
   Result<std::vector<store::Xattr>> Xattrs(const Waiting& waiting, const LayerNode& node);
 
