@@ -5,7 +5,7 @@
 namespace strata::store {
 
 Result<std::unique_ptr<File>> CreateLocked(Env& env, const std::string& path) {
-  constexpr int kAttempts = 1000;
+  constexpr int kTries = 1000;
   for (int attempt = 0;; ++attempt) {
     auto file = env.Open(path, OpenMode::kCreateExclusive);
     if (file) {
@@ -19,7 +19,7 @@ Result<std::unique_ptr<File>> CreateLocked(Env& env, const std::string& path) {
     } else if (file.error().code() != Errc::kExists || attempt == 0) {
       return file;
     }
-    if (attempt == kAttempts) return Fail(Errc::kExists, path + " is there, and another has it");
+    if (attempt == kTries) return Fail(Errc::kExists, path + " is there, and another has it");
     // Who has it locked is about to remove it.
     std::this_thread::yield();
   }

@@ -48,16 +48,6 @@ Result<Store> OpenNearPack(Env& env, const StoreAddress& address, const StoreOpt
   return store;
 }
 
-Result<Store> OpenNearPack(Env& env, const StoreAddress& address, const StoreOptions& options) {
-  Store store;
-  STRATA_ASSIGN(const auto cache, NearCache::Open(env, address.path,
-                                                  {.bytes = options.near_bytes, .memory_bytes = options.memory_bytes}));
-  store.blobs = cache->blobs();
-  store.directories = cache->directories();
-  store.roots = std::make_shared<NoRoots>(FormatStoreAddress(address));
-  return store;
-}
-
 Result<Store> OpenPack(Env& env, const StoreAddress& address, const StoreOptions& options) {
   std::string path = address.path;
   if (path.empty()) {

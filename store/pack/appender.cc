@@ -59,6 +59,7 @@ Result<Location> Appender::Append(const RecordHeader& header, ByteSpan stored) {
 
 Result<void> Appender::MakeRoom(std::size_t bytes) {
   while (true) {
+    STRATA_TRY(catalog_.failure().Check());
     if (!pack_) {
       STRATA_TRY(OpenPack());
       continue;
@@ -123,7 +124,7 @@ Result<void> Appender::WriteFull() {
 
 Result<void> Appender::FlushLocked() {
   const std::shared_ptr<Pack> pack = pack_;
-  if (!pack) return {};
+  if (!pack) return catalog_.failure().Check();
   const std::uint64_t target = pack->end;
   // A pack that was left was flushed before.
   while (pack_ == pack && written_ < target) {
@@ -134,7 +135,8 @@ Result<void> Appender::FlushLocked() {
     if (full_.empty()) full_.swap(buffer_);
     STRATA_TRY(WriteFull());
   }
-  return {};
+  // Or all was abandoned meanwhile.
+  return catalog_.failure().Check();
 }
 
 Result<void> Appender::Flush() {
@@ -145,7 +147,9 @@ Result<void> Appender::Flush() {
 Result<void> Appender::FlushFor(const Location& location) {
   const MutexLock lock(mutex_);
   if (!pack_ || pack_->header.id != location.pack || location.end() <= written_) return {};
-  return FlushLocked();
+  auto flushed = FlushLocked();
+  // What was abandoned is not found again.
+  return flushed || catalog_.failure().failed() ? Result<void>{} : flushed;
 }
 
 std::optional<Location> Appender::Find(const Digest& digest) const {
@@ -214,6 +218,8 @@ Result<bool> Appender::TakeOver(const Catalog::Tail& tail) {
   if (DecodePackHeader(ByteSpan(bytes).first(got), pack->header) != HeaderState::kValid) return false;
   STRATA_ASSIGN(const std::uint64_t size, pack->file->Size());
   if (size >= pack_bytes_ || size < covered) return false;
+  STRATA_ASSIGN(const bool unsynced, IsUnsynced(env_, catalog_.layout(), id));
+  if (unsynced && !WriteAnew(*pack->file, covered, size)) return false;
 
   PackScan scan(*pack->file, id, covered, size, PackScan::Depth::kStored);
   PackRange range{.pack = id, .begin = static_cast<std::uint32_t>(covered)};
@@ -240,6 +246,15 @@ Result<bool> Appender::TakeOver(const Catalog::Tail& tail) {
     log::Info("pack_tail_cut", {{"file", pack->path}, {"from", pack->end}, {"bytes", size - pack->end}});
     STRATA_TRY(pack->file->Truncate(pack->end));
   }
+  // An index promises the name as well. Whoever made the pack may have died before it made that durable.
+  pack->named = covered > kPackHeaderBytes && !unsynced;
+  new_name_ = new_name_ || !pack->named;
+  if (unsynced) {
+    if (!pack->file->SyncData()) return false;
+    pack->synced = pack->end;
+    STRATA_TRY(ClearUnsynced(env_, catalog_.layout(), id));
+  }
+  if (!entries.empty()) pack->found = tail.pack;
   {
     const MutexLock tables(tables_mutex_);
     for (const IndexEntry& entry : entries) table_->Put(entry.digest, entry.location);

@@ -3,7 +3,7 @@
 //
 // Records gather in a buffer. A full one is written while the next fills. Where the disk is full it stays, and is
 // written once there is room: nothing that was put is lost while the process lives. A sync that fails loses what it was
-// to make durable; that is then forgotten, so that it is put again.
+// to make durable, and ends the writing of this process (SyncFailure); what is not durable is then forgotten.
 #pragma once
 
 #include <cstddef>
@@ -58,7 +58,9 @@ class Appender {
   // None of these packs is taken over.
   void Avoid(absl::flat_hash_set<PackId> packs) STRATA_EXCLUDES(mutex_);
   // Sends what was written to the disk, so that a sync finds little to do; waits for it.
-  Result<void> WriteBack() STRATA_EXCLUDES(mutex_);
+  Result<void> WriteBack() STRATA_EXCLUDES(mutex_, tables_mutex_);
+  // After a sync of this process has failed, of whatever: what is not durable is forgotten. Does nothing but once.
+  void Abandon() STRATA_EXCLUDES(mutex_, tables_mutex_);
 
  private:
   struct Pack {
@@ -68,7 +70,9 @@ class Appender {
     std::uint64_t end = 0;     // of its records, those in the buffers included
     std::uint64_t synced = 0;  // what lies before is durable
     std::uint64_t back = 0;    // what lies before was sent to the disk
-    bool failed = false;       // a sync failed: nobody appends to it any more
+    bool named = false;        // its name is durable
+    // Of one that was taken over with records: as it was open before those were read. See Catalog::TailState.
+    std::shared_ptr<OpenPack> found;
   };
 
   Result<void> OpenPack() STRATA_REQUIRES(mutex_) STRATA_EXCLUDES(tables_mutex_);
@@ -81,7 +85,8 @@ class Appender {
   Result<void> FlushLocked() STRATA_REQUIRES(mutex_);
   Result<void> SyncPack(const std::shared_ptr<Pack>& pack, std::uint64_t end) STRATA_REQUIRES(sync_mutex_)
       STRATA_EXCLUDES(mutex_, tables_mutex_);
-  void Abandon(Pack& pack) STRATA_REQUIRES(mutex_) STRATA_EXCLUDES(tables_mutex_);
+  // A sync of this pack failed, or one of the folder where there is none.
+  Result<void> GiveUp(const Pack* pack, const Status& status) STRATA_EXCLUDES(mutex_, tables_mutex_);
   PackRange& CurrentRange() STRATA_REQUIRES(mutex_) { return ranges_.back(); }
 
   Catalog& catalog_;
@@ -106,6 +111,7 @@ class Appender {
   std::vector<PackRange> ranges_ STRATA_GUARDED_BY(mutex_);             // of table_; the last is of pack_
   std::vector<PackRange> frozen_ranges_ STRATA_GUARDED_BY(mutex_);
   absl::flat_hash_set<PackId> avoided_ STRATA_GUARDED_BY(mutex_);
+  bool abandoned_ STRATA_GUARDED_BY(mutex_) = false;
   std::optional<Status> index_error_ STRATA_GUARDED_BY(mutex_);  // why the last index could not be made
 
   mutable Mutex tables_mutex_;  // after mutex_

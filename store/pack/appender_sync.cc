@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/log.h"
+#include "absl/container/flat_hash_map.h"
 #include "store/pack/appender.h"
 
 namespace strata::store::pack {
@@ -17,10 +17,7 @@ Result<void> Appender::Sync() {
   {
     const MutexLock lock(mutex_);
     STRATA_TRY(FlushLocked());
-    for (const auto& pack : packs_) {
-      if (pack->failed) continue;
-      targets.emplace_back(pack, pack == pack_ ? written_ : pack->end);
-    }
+    for (const auto& pack : packs_) targets.emplace_back(pack, pack == pack_ ? written_ : pack->end);
   }
   const MutexLock syncing(sync_mutex_);
   for (const auto& [pack, end] : targets) STRATA_TRY(SyncPack(pack, end));
@@ -28,9 +25,12 @@ Result<void> Appender::Sync() {
     const MutexLock lock(mutex_);
     if (std::exchange(new_name_, false)) names_synced_ = false;
   }
-  if (names_synced_) return {};
-  STRATA_TRY(env_.SyncDirectory(catalog_.layout().packs()));
-  names_synced_ = true;
+  if (!names_synced_) {
+    if (auto synced = catalog_.SyncFolder(); !synced) return GiveUp(nullptr, synced.error());
+    names_synced_ = true;
+  }
+  const MutexLock lock(mutex_);
+  for (const auto& [pack, end] : targets) pack->named = true;
   return {};
 }
 
@@ -38,49 +38,52 @@ Result<void> Appender::SyncPack(const std::shared_ptr<Pack>& pack, std::uint64_t
   {
     // Another sync may have done it while this one waited.
     const MutexLock lock(mutex_);
-    if (pack->failed)
-      return Fail(Errc::kIo, pack->path + " could not be synced; what was put since is lost, put it again");
+    STRATA_TRY(catalog_.failure().Check());
     if (pack->synced >= end) return {};
     end = std::max(end, pack == pack_ ? written_ : pack->end);
   }
-  const auto synced = pack->file->SyncData();
+  auto synced = pack->found ? pack->found->file->SyncData() : Result<void>{};
+  if (synced) synced = pack->file->SyncData();
+  if (!synced) return GiveUp(pack.get(), synced.error().WithContext("make durable what was put into " + pack->path));
   const MutexLock lock(mutex_);
-  if (synced) {
-    pack->synced = std::max(pack->synced, end);
-    return {};
-  }
-  Abandon(*pack);
-  return Fail(synced.error().WithContext("make what was put durable"));
+  pack->found.reset();
+  pack->synced = std::max(pack->synced, end);
+  return {};
 }
 
-void Appender::Abandon(Pack& pack) {
-  // After a failed sync nobody knows what of the file is on the disk: the system may have dropped it. What was durable
-  // before stays; the rest is forgotten here and, since the pack stays ours, not read from the file either.
-  log::Error("pack_sync_failed", {{"file", pack.path},
-                                  {"durable", pack.synced},
-                                  {"hint", "look after the disk; what was put since must be put again"}});
+Result<void> Appender::GiveUp(const Pack* pack, const Status& status) {
+  {
+    const MutexLock lock(mutex_);
+    for (const auto& held : packs_) {
+      if (held.get() == pack || (pack == nullptr && !held->named))
+        MarkUnsynced(env_, catalog_.layout(), held->header.id);
+    }
+  }
+  Result<void> failed = catalog_.failure().Set(status);
+  Abandon();
+  return failed;
+}
+
+void Appender::Abandon() {
+  const MutexLock lock(mutex_);
+  if (std::exchange(abandoned_, true)) return;
+  // The packs stay ours while the process lives: so nobody else appends to them, and here they are not read for
+  // records.
   while (writing_) changed_.Wait(mutex_);
-  pack.failed = true;
+  absl::flat_hash_map<PackId, std::uint64_t> durable;
+  for (const auto& pack : packs_) durable[pack->header.id] = pack->named ? pack->synced : 0;
   const auto lost = [&](const Location& location) {
-    return location.pack == pack.header.id && location.end() > pack.synced;
+    const auto at = durable.find(location.pack);
+    return at == durable.end() || location.end() > at->second;
   };
   {
     const MutexLock tables(tables_mutex_);
     table_->EraseIf(lost);
     if (frozen_) frozen_->EraseIf(lost);
   }
-  for (auto* ranges : {&ranges_, &frozen_ranges_}) {
-    for (PackRange& range : *ranges) {
-      if (range.pack == pack.header.id && range.end > pack.synced) {
-        range.end = std::max(range.begin, static_cast<std::uint32_t>(pack.synced));
-      }
-    }
-  }
-  if (pack_.get() == &pack) {
-    buffer_.clear();
-    full_.clear();
-    pack_.reset();
-  }
+  buffer_.clear();
+  full_.clear();
+  pack_.reset();
   changed_.NotifyAll();
 }
 
@@ -89,9 +92,10 @@ Result<void> Appender::WriteBack() {
   std::uint64_t begin = 0, end = 0;
   {
     const MutexLock lock(mutex_);
+    if (abandoned_) return {};
     for (const auto& candidate : packs_) {
       const std::uint64_t in_file = candidate == pack_ ? written_ : candidate->end;
-      if (candidate->failed || in_file < candidate->back + kWriteBackAtOnce) continue;
+      if (in_file < candidate->back + kWriteBackAtOnce) continue;
       pack = candidate;
       begin = candidate->back;
       end = candidate->back = in_file;
@@ -99,12 +103,15 @@ Result<void> Appender::WriteBack() {
     }
   }
   if (!pack) return {};
-  return pack->file->WriteBack(begin, end - begin);
+  auto back = pack->file->WriteBack(begin, end - begin);
+  // The next sync of the file would not hear of it.
+  return back ? back : GiveUp(pack.get(), back.error().WithContext("write back what was put into " + pack->path));
 }
 
 Result<void> Appender::PublishIndex() {
   if (!publish_mutex_.TryLock()) return {};
   const MutexLock publishing(publish_mutex_, std::adopt_lock);
+  STRATA_TRY(catalog_.failure().Check());
   std::shared_ptr<TailTable> frozen;
   {
     const MutexLock lock(mutex_);
@@ -148,11 +155,10 @@ Result<void> Appender::PublishIndex() {
     const MutexLock tables(tables_mutex_);
     frozen_.reset();
     // Packs that were left, and whose last record an index has by now.
-    const std::vector<PackRange>& ranges = ranges_;
+    absl::flat_hash_set<PackId> waiting;
+    for (const PackRange& range : ranges_) waiting.insert(range.pack);
     std::erase_if(packs_, [&, current = pack_](const std::shared_ptr<Pack>& pack) {
-      const bool more =
-          std::ranges::any_of(ranges, [&](const PackRange& range) { return range.pack == pack->header.id; });
-      if (pack == current || pack->failed || more) return false;
+      if (pack == current || waiting.contains(pack->header.id)) return false;
       left.push_back(pack->header.id);
       return true;
     });

@@ -80,6 +80,13 @@ Result<bool> Catalog::IsCurrent(bool may_block) {
   return !mark || *mark == view()->mark;
 }
 
+Result<void> Catalog::Follow() {
+  const MutexLock lock(reload_mutex_);
+  // Of several threads that saw the change one is enough.
+  STRATA_ASSIGN(const bool current, IsCurrent(true));
+  return current ? Result<void>{} : ReloadLocked();
+}
+
 Result<bool> Catalog::Look() {
   std::shared_ptr<const std::vector<Tail>> growing;
   std::uint64_t mark = 0;
@@ -198,6 +205,12 @@ void Catalog::Install(std::uint64_t mark, std::span<const PackId> packs,
   }
   const MutexLock lock(mutex_);
   view_ = std::move(fresh);
+}
+
+Result<void> Catalog::SyncFolder() {
+  auto synced = env_.SyncDirectory(layout_.packs());
+  if (synced) return synced;
+  return failure_.Set(synced.error().WithContext("make the names in " + layout_.packs() + " durable"));
 }
 
 void Catalog::Own(PackId pack, std::uint64_t end) {

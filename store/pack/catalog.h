@@ -25,6 +25,7 @@
 #include "store/pack/index_file.h"
 #include "store/pack/layout.h"
 #include "store/pack/pack_files.h"
+#include "store/pack/sync_failure.h"
 #include "store/pack/tail_table.h"
 
 namespace strata::store::pack {
@@ -34,7 +35,7 @@ struct CatalogOptions {
   std::uint64_t pack_bytes = 0;       // StoreFormat's
   std::uint64_t filter_bytes = 0;     // of all filters together
   std::size_t tail_records = 0;       // of others, in memory; more go into an index
-  std::string spill_folder = "/tmp";  // where that lies when the store is only read
+  std::string spill_folder = "/tmp";  // where that lies when nothing is written to the store
 };
 
 inline PackClass ClassOf(RecordKind kind) {
@@ -71,6 +72,8 @@ class Catalog {
   // Whether no pack and no index has come or gone since the folder was read, as far as `changes` says; where that
   // cannot be read, yes. kWouldBlock where it is not in memory and `may_block` is false.
   Result<bool> IsCurrent(bool may_block) STRATA_EXCLUDES(mutex_);
+  // Reads the folder anew unless it is as it was.
+  Result<void> Follow() STRATA_EXCLUDES(mutex_, reload_mutex_);
   // Whether anything has changed, which is then known. Asks the disk.
   Result<bool> Look() STRATA_EXCLUDES(mutex_, reload_mutex_);
   // Reads the folder anew.
@@ -105,6 +108,11 @@ class Catalog {
   // Does nothing while another process does it.
   Result<void> Merge(bool all) STRATA_EXCLUDES(mutex_, reload_mutex_);
 
+  // The end of writing by this process, once a sync of a pack or of the folder has failed.
+  SyncFailure& failure() { return failure_; }
+  // Makes the names of packs and indexes durable.
+  Result<void> SyncFolder();
+
   // The tables of what others appended: for who walks over everything.
   const TailTable& tails(PackClass pack_class) const { return tails_[static_cast<std::size_t>(pack_class)]; }
   Env& env() { return env_; }
@@ -120,6 +128,9 @@ class Catalog {
     std::uint64_t seen = 0;
     std::uint32_t records = 0;
     std::uint32_t newest = 0;
+    // The pack as it was open before the first of them was read: the system tells of a failure to write them back to
+    // who had the file open by then.
+    std::shared_ptr<OpenPack> pack;
   };
   struct Listing {
     std::uint64_t mark = 0;
@@ -136,10 +147,15 @@ class Catalog {
   void Install(std::uint64_t mark, std::span<const PackId> packs, std::vector<std::shared_ptr<IndexFile>> indexes)
       STRATA_REQUIRES(reload_mutex_) STRATA_EXCLUDES(mutex_);
   Result<void> ScanTails() STRATA_REQUIRES(reload_mutex_) STRATA_EXCLUDES(mutex_);
-  Result<void> ScanTail(OpenPack& pack, std::uint64_t covered, std::uint64_t size) STRATA_REQUIRES(reload_mutex_)
-      STRATA_EXCLUDES(mutex_);
+  Result<void> ScanTail(const std::shared_ptr<OpenPack>& pack, std::uint64_t covered, std::uint64_t size)
+      STRATA_REQUIRES(reload_mutex_) STRATA_EXCLUDES(mutex_);
   void ForgetTails(PackId pack, std::uint64_t below) STRATA_REQUIRES(reload_mutex_);
   Result<void> SpillTails() STRATA_REQUIRES(reload_mutex_) STRATA_EXCLUDES(mutex_);
+  // Makes what is in tails_ of a pack durable, and its name not yet. False: that is not to be had.
+  Result<bool> SyncTail(PackId pack, const TailState& state) STRATA_REQUIRES(reload_mutex_) STRATA_EXCLUDES(mutex_);
+  Result<bool> MendTail(PackId pack, const TailState& state) STRATA_REQUIRES(reload_mutex_) STRATA_EXCLUDES(mutex_);
+  // An index of this process goes to the spill folder.
+  bool Spills() const { return options_.read_only || failure_.failed(); }
   Result<void> RemoveDamaged() STRATA_REQUIRES(reload_mutex_) STRATA_EXCLUDES(mutex_);
   // Writes an index, gives it its name where others find it, and adds it to what is known.
   Result<void> PublishLocked(std::vector<PackRange> ranges, std::vector<IndexEntry>& entries)
@@ -154,6 +170,7 @@ class Catalog {
   PackFiles& files_;
   const CatalogOptions options_;
   ChangeMark changes_;
+  SyncFailure failure_;
   std::array<TailTable, 2> tails_;
 
   Mutex reload_mutex_;  // one reads the folder at a time; before mutex_

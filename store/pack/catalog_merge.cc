@@ -55,6 +55,7 @@ std::vector<std::shared_ptr<IndexFile>> Catalog::ChooseToMerge(bool all) {
 
 Result<void> Catalog::Merge(bool all) {
   if (options_.read_only) return {};
+  STRATA_TRY(failure_.Check());
   const MutexLock lock(reload_mutex_);
   STRATA_ASSIGN(const bool current, IsCurrent(true));
   if (!current) STRATA_TRY(ReloadLocked());
@@ -89,7 +90,7 @@ Result<void> Catalog::MergeLocked(bool all) {
       if (status.code() == Errc::kCorrupt) return ReloadLocked();
       return Fail(status.WithContext("merge the indexes of packs"));
     }
-    STRATA_TRY(env_.SyncDirectory(layout_.packs()));
+    STRATA_TRY(SyncFolder());
   }
   // Who lists the folder while files come and go may miss both: the mark changes between.
   changes_.Put();

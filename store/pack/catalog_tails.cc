@@ -35,7 +35,7 @@ Result<void> Catalog::ScanTails() {
       continue;
     }
     STRATA_ASSIGN(const std::uint64_t size, (*pack)->file->Size());
-    STRATA_TRY(ScanTail(**pack, covered, size));
+    STRATA_TRY(ScanTail(*pack, covered, size));
     growing->push_back({*pack, covered, size});
   }
   const MutexLock lock(mutex_);
@@ -43,19 +43,20 @@ Result<void> Catalog::ScanTails() {
   return {};
 }
 
-Result<void> Catalog::ScanTail(OpenPack& pack, std::uint64_t covered, std::uint64_t size) {
-  const PackId id = pack.header.id;
+Result<void> Catalog::ScanTail(const std::shared_ptr<OpenPack>& pack, std::uint64_t covered, std::uint64_t size) {
+  const PackId id = pack->header.id;
   TailState& state = tail_states_[id];
-  if (covered < state.from || covered > state.scanned) {
+  if (covered < state.from || covered > state.scanned || size < state.scanned) {
     ForgetTails(id, kMaxPackBytes * 4);
-    state = {.from = covered, .scanned = covered};
+    state = {.from = covered, .scanned = covered, .pack = {}};
   } else if (covered > state.from) {
     ForgetTails(id, covered);
     state.from = covered;
   }
   if (state.seen == size) return {};
+  if (!state.pack) state.pack = pack;
   // Also where it stopped the last time: what was not all there then may be so now.
-  PackScan scan(*pack.file, id, state.scanned, size, PackScan::Depth::kStored);
+  PackScan scan(*pack->file, id, state.scanned, size, PackScan::Depth::kStored);
   while (true) {
     STRATA_ASSIGN(const PackScan::Found found, scan.Next());
     if (found == PackScan::Found::kEnd) break;
@@ -83,6 +84,11 @@ Result<void> Catalog::SpillTails() {
   std::vector<TailState*> states;
   for (auto& [id, state] : tail_states_) {
     if (state.scanned == state.from || ranges.size() == kMaxIndexRanges) continue;
+    // An index promises that its records are there.
+    if (!Spills()) {
+      STRATA_ASSIGN(const bool durable, SyncTail(id, state));
+      if (!durable && !failure_.failed()) continue;
+    }
     ranges.push_back({.pack = id,
                       .begin = static_cast<std::uint32_t>(state.from),
                       .end = static_cast<std::uint32_t>(state.scanned),
@@ -91,14 +97,8 @@ Result<void> Catalog::SpillTails() {
     states.push_back(&state);
   }
   if (ranges.empty()) return {};
-  if (!options_.read_only) {
-    // An index promises that its records are there.
-    for (const PackRange& range : ranges) {
-      STRATA_ASSIGN(const auto pack, files_.Open(true, range.pack));
-      STRATA_TRY(pack->file->SyncData());
-    }
-    STRATA_TRY(env_.SyncDirectory(layout_.packs()));
-  }
+  // If that fails the index is one for this process.
+  if (!Spills()) (void)SyncFolder();
   std::vector<IndexEntry> entries;
   entries.reserve(TailRecords());
   for (const TailTable& table : tails_) {
@@ -113,6 +113,46 @@ Result<void> Catalog::SpillTails() {
   return {};
 }
 
+Result<bool> Catalog::SyncTail(PackId pack, const TailState& state) {
+  STRATA_ASSIGN(bool unsynced, IsUnsynced(env_, layout_, pack));
+  if (unsynced) return MendTail(pack, state);
+  if (auto synced = state.pack->file->SyncData(); !synced) {
+    MarkUnsynced(env_, layout_, pack);
+    (void)failure_.Set(
+        synced.error().WithContext("make durable what another process has put into " + state.pack->path));
+    return false;
+  }
+  // Who appends to it may have been told of what this sync was not.
+  STRATA_ASSIGN(unsynced, IsUnsynced(env_, layout_, pack));
+  return !unsynced;
+}
+
+Result<bool> Catalog::MendTail(PackId pack, const TailState& state) {
+  const std::string path = files_.PathOf(pack);
+  const auto file = env_.Open(path, OpenMode::kReadWrite);
+  // While somebody appends to it, it is theirs.
+  if (!file || !(*file)->Lock() || !env_.Open(path, OpenMode::kRead)) return false;
+  if (!WriteAnew(**file, state.from, state.scanned) || !(*file)->SyncData()) return false;
+  // Some of it may have been other bytes by then than when it was scanned.
+  PackScan scan(**file, pack, state.from, state.scanned, PackScan::Depth::kStored);
+  absl::flat_hash_set<std::uint32_t> sound;
+  while (true) {
+    STRATA_ASSIGN(const PackScan::Found found, scan.Next());
+    if (found == PackScan::Found::kEnd) break;
+    if (found == PackScan::Found::kRecord) sound.insert(scan.location().offset);
+  }
+  bool all = true;
+  for (const TailTable& table : tails_) {
+    table.ForEach([&](const Digest&, const Location& location) {
+      all = all && (location.pack != pack || sound.contains(location.offset));
+    });
+  }
+  if (!all) return false;
+  STRATA_TRY(SyncFolder());
+  STRATA_TRY(ClearUnsynced(env_, layout_, pack));
+  return true;
+}
+
 Result<void> Catalog::PublishTails() {
   const MutexLock lock(reload_mutex_);
   STRATA_TRY(ReloadLocked());
@@ -121,7 +161,7 @@ Result<void> Catalog::PublishTails() {
 
 Result<void> Catalog::PublishLocked(std::vector<PackRange> ranges, std::vector<IndexEntry>& entries) {
   const std::uint64_t id = RandomId(env_);
-  const bool spill = options_.read_only;
+  const bool spill = Spills();
   const std::string temporary =
       spill ? options_.spill_folder + "/strata-index-" + Hex16(id) : layout_.NewTemporary(env_);
   const std::string path = spill ? temporary : layout_.packs() + '/' + IndexFileName(id);
@@ -137,7 +177,7 @@ Result<void> Catalog::PublishLocked(std::vector<PackRange> ranges, std::vector<I
   if (!opened) return Fail(opened.error());
   if (spill) spilled_.push_back(*opened);
   if (!spill) {
-    STRATA_TRY(env_.SyncDirectory(layout_.packs()));
+    STRATA_TRY(SyncFolder());
     changes_.Put();
   }
   const auto view = this->view();
@@ -157,7 +197,7 @@ Result<void> Catalog::Publish(std::vector<PackRange> ranges, std::vector<IndexEn
 }
 
 Result<void> Catalog::RemoveDamaged() {
-  if (damaged_.empty() || options_.read_only) return {};
+  if (damaged_.empty() || Spills()) return {};
   STRATA_TRY(SpillTails());
   STRATA_ASSIGN(const auto names, env_.ListDirectory(layout_.packs()));
   for (const std::string& name : names) {

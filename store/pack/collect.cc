@@ -92,6 +92,10 @@ class Collector {
     }
     STRATA_ASSIGN(const auto packs, env_.ListDirectory(layout.packs()));
     for (const std::string& name : packs) {
+      if (const auto id = ParseUnsyncedFileName(name);
+          id && std::ranges::find(packs, PackFileName(*id)) == packs.end()) {
+        STRATA_TRY(ClearUnsynced(env_, layout, *id));
+      }
       if (!ParsePackFileName(name)) continue;
       const auto file = env_.Open(layout.packs() + '/' + name, OpenMode::kReadWrite);
       if (!file || !(*file)->Lock()) continue;
@@ -292,7 +296,8 @@ class Collector {
     engine_.catalog().changes().Put();
     STRATA_TRY(Remove(path));
     engine_.files().Forget(pack);
-    STRATA_TRY(env_.SyncDirectory(engine_.layout().packs()));
+    STRATA_TRY(engine_.catalog().SyncFolder());
+    STRATA_TRY(ClearUnsynced(env_, engine_.layout(), pack));
     engine_.catalog().changes().Put();
     ++(found_live > 0 ? report_.rewritten_packs : report_.removed_packs);
     report_.rewritten_bytes += copied;

@@ -81,7 +81,7 @@ Engine::~Engine() {
     if (!appender) continue;
     const std::size_t records = appender->tail_records();
     const auto ended = records >= kIndexAtTheEnd ? appender->PublishIndex() : appender->Flush();
-    if (!ended) {
+    if (!ended && !catalog_->failure().failed()) {
       log::Error("pack_store_end",
                  {{"store", name_}, {"error", ended.error()}, {"hint", "what was not synced must be put again"}});
     }
@@ -89,12 +89,15 @@ Engine::~Engine() {
 }
 
 Result<void> Engine::CheckWritable() const {
-  if (!options_.read_only) return {};
+  if (!options_.read_only) return catalog_->failure().Check();
   return Fail(Errc::kReadOnly, name_ + " was opened to be read only");
 }
 
 Result<void> Engine::FindKnown(bool may_block, PackClass pack_class, const Digest& digest, bool with_bad,
                                Places& places) {
+  if (catalog_->failure().failed()) {
+    for (const auto& appender : appenders_) appender->Abandon();
+  }
   if (const auto own = appender(pack_class).Find(digest); own && (with_bad || !catalog_->IsBad(*own))) {
     places.push_back({*own, Origin::kOwn});
   }
@@ -111,7 +114,7 @@ Result<Engine::Places> Engine::Find(const Waiting& waiting, PackClass pack_class
   // has to do.
   STRATA_ASSIGN(const bool current, catalog_->IsCurrent(waiting.may_block));
   if (!current && !waiting.may_block) return Fail(Errc::kWouldBlock);
-  if (!current) (void)catalog_->Reload();
+  if (!current) (void)catalog_->Follow();
   for (int lookup = 0;; ++lookup) {
     Places places;
     const auto found = FindKnown(waiting.may_block, pack_class, digest, with_bad, places);
@@ -191,10 +194,27 @@ Result<BlobBytes> Engine::Chunk(const Waiting& waiting, const Digest& digest, st
 Result<bool> Engine::Rely(const Place& place) {
   if (place.origin == Origin::kOwn) return true;
   if (place.origin == Origin::kForeign) {
-    const MutexLock lock(foreign_mutex_);
-    foreign_.insert(place.location.pack);
+    STRATA_ASSIGN(const bool sound, RelyOnForeign(place.location.pack));
+    if (!sound) return false;
   }
   return session_.Use(place.location.pack);
+}
+
+Result<bool> Engine::RelyOnForeign(PackId pack) {
+  if (catalog_->failure().failed()) return false;
+  {
+    const MutexLock lock(foreign_mutex_);
+    if (foreign_.contains(pack)) return true;
+  }
+  auto opened = files_.Open(true, pack);
+  if (!opened && (opened.error().code() == Errc::kNotFound || opened.error().code() == Errc::kCorrupt)) return false;
+  if (!opened) return Fail(opened.error());
+  // Opened first: if writing it back fails from here on, our own sync says so. If it failed before, the mark does.
+  STRATA_ASSIGN(const bool unsynced, IsUnsynced(env_, layout_, pack));
+  if (unsynced) return false;
+  const MutexLock lock(foreign_mutex_);
+  foreign_.emplace(pack, *std::move(opened));
+  return true;
 }
 
 Result<bool> Engine::Holds(const Waiting& waiting, RecordKind kind, const Digest& digest) {
@@ -255,6 +275,7 @@ Result<void> Engine::PutStored(const RecordHeader& header, ByteSpan stored) {
 }
 
 Result<void> Engine::Sync() {
+  STRATA_TRY(catalog_->failure().Check());
   STRATA_TRY(appender(PackClass::kData).Sync());
   STRATA_TRY(SyncForeign());
   return appender(PackClass::kDirectories).Sync();
@@ -263,25 +284,23 @@ Result<void> Engine::Sync() {
 Result<void> Engine::SyncForeign() {
   // Held meanwhile: who comes while it works must not go on before it is done.
   const MutexLock syncing(foreign_sync_mutex_);
-  absl::flat_hash_set<PackId> packs;
+  absl::flat_hash_map<PackId, std::shared_ptr<OpenPack>> packs;
   {
     const MutexLock lock(foreign_mutex_);
     packs.swap(foreign_);
   }
   if (packs.empty()) return {};
-  Result<void> synced;
-  for (const PackId id : packs) {
-    const auto pack = files_.Open(true, id);
-    // What was in a pack that a collection has removed is durable elsewhere.
-    if (!pack && pack.error().code() == Errc::kNotFound) continue;
-    synced = pack ? (*pack)->file->SyncData() : Result<void>(Fail(pack.error()));
-    if (!synced) break;
+  for (const auto& [id, pack] : packs) {
+    const std::string what = "make durable what another process has put into " + pack->path;
+    if (auto synced = pack->file->SyncData(); !synced) {
+      MarkUnsynced(env_, layout_, id);
+      return catalog_->failure().Set(synced.error().WithContext(what));
+    }
+    // Its own sync may have failed before this one.
+    STRATA_ASSIGN(const bool unsynced, IsUnsynced(env_, layout_, id));
+    if (unsynced) return catalog_->failure().Set(Status(Errc::kIo, what + ": that process could not"));
   }
-  if (synced) synced = env_.SyncDirectory(layout_.packs());
-  if (synced) return {};
-  const MutexLock lock(foreign_mutex_);
-  foreign_.insert(packs.begin(), packs.end());
-  return Fail(synced.error().WithContext("make durable what another process has put into " + name_));
+  return catalog_->SyncFolder();
 }
 
 Result<void> Engine::PublishIndexes() {

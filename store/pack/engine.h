@@ -9,7 +9,7 @@
 #include <string>
 #include <thread>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "base/env.h"
 #include "base/fetch.h"
@@ -66,7 +66,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Result<BlobBytes> Chunk(const Waiting& waiting, const Digest& digest, std::uint64_t size);
 
   // Whether the store has a record of this kind that can be relied on: a collection leaves it alone from now on, and
-  // the next Sync makes it durable.
+  // the next Sync makes it durable. After a sync has failed: whether it is durable.
   Result<bool> Holds(const Waiting& waiting, RecordKind kind, const Digest& digest);
   // Puts a record unless the store holds it. kReadOnly where the store is only read.
   Result<void> Put(RecordKind kind, const Digest& digest, ByteSpan content);
@@ -74,7 +74,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Result<void> PutAnew(RecordKind kind, const Digest& digest, ByteSpan content);
   // Puts a record that another pack has, as it is stored there.
   Result<void> PutStored(const RecordHeader& header, ByteSpan stored);
-  // Chunks before directories.
+  // Chunks before directories. Once it has failed, it and all that puts fail with the first failure.
   Result<void> Sync();
   // What this process has appended gets its index, and the indexes are merged where there are many.
   Result<void> PublishIndexes();
@@ -91,14 +91,15 @@ class Engine : public std::enable_shared_from_this<Engine> {
   // A pack that is appended to by this process stays with it.
   Appender& appender(PackClass pack_class) { return *appenders_[static_cast<std::size_t>(pack_class)]; }
   const std::string& Describe() const { return name_; }
-  // Fails with kReadOnly where the store is only read.
+  // Fails with kReadOnly where the store is only read; and with what failed, where a sync has.
   Result<void> CheckWritable() const;
 
  private:
   Engine(Env& env, const Layout& layout, const StoreFormat& format, EngineOptions options);
   // Adds what is known; asks no folder.
   Result<void> FindKnown(bool may_block, PackClass pack_class, const Digest& digest, bool with_bad, Places& places);
-  Result<bool> Rely(const Place& place);
+  Result<bool> Rely(const Place& place) STRATA_EXCLUDES(foreign_mutex_);
+  Result<bool> RelyOnForeign(PackId pack) STRATA_EXCLUDES(foreign_mutex_);
   Result<void> SyncForeign() STRATA_EXCLUDES(foreign_mutex_, foreign_sync_mutex_);
 
   // The thread that makes indexes, merges them, and has what was written written back.
@@ -119,7 +120,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   Mutex foreign_sync_mutex_;  // one syncs the packs of others at a time; before foreign_mutex_
   Mutex foreign_mutex_;
-  absl::flat_hash_set<PackId> foreign_ STRATA_GUARDED_BY(foreign_mutex_);  // relied on, and perhaps not durable
+  // Relied on, and perhaps not durable; open since before that.
+  absl::flat_hash_map<PackId, std::shared_ptr<OpenPack>> foreign_ STRATA_GUARDED_BY(foreign_mutex_);
 
   Mutex keeper_mutex_;  // the last to be taken
   CondVar keeper_wakes_;

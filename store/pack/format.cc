@@ -11,6 +11,7 @@ constexpr std::string_view kPackMagic = "STRATAP\n";
 constexpr std::string_view kRecordMagic = "STPR";
 constexpr std::string_view kPackSuffix = ".pack";
 constexpr std::string_view kIndexSuffix = ".index";
+constexpr std::string_view kUnsyncedSuffix = ".unsynced";
 
 std::uint32_t RecordSeed(PackId pack, std::uint64_t position) {
   std::array<std::byte, 16> bytes{};
@@ -118,8 +119,16 @@ std::string_view KindName(RecordKind kind) {
 std::string PackFileName(PackId id) { return Hex16(id.value) + std::string(kPackSuffix); }
 std::string IndexFileName(std::uint64_t id) { return Hex16(id) + std::string(kIndexSuffix); }
 
+std::string UnsyncedFileName(PackId id) { return Hex16(id.value) + std::string(kUnsyncedSuffix); }
+
 std::optional<PackId> ParsePackFileName(std::string_view name) {
   const auto id = ParseName(name, kPackSuffix);
+  if (!id) return std::nullopt;
+  return PackId(*id);
+}
+
+std::optional<PackId> ParseUnsyncedFileName(std::string_view name) {
+  const auto id = ParseName(name, kUnsyncedSuffix);
   if (!id) return std::nullopt;
   return PackId(*id);
 }

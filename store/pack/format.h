@@ -86,10 +86,13 @@ struct Location {
 
 std::string_view KindName(RecordKind kind);  // "chunk", "directory", "chunk list", "part of a chunk list"
 
-// "00f1e2d3c4b5a697.pack", and ".index" for the files of an index.
+// "00f1e2d3c4b5a697.pack", ".index" for the files of an index, and ".unsynced" for the mark of a pack whose sync
+// failed.
 std::string PackFileName(PackId id);
+std::string UnsyncedFileName(PackId id);
 std::string IndexFileName(std::uint64_t id);
 std::optional<PackId> ParsePackFileName(std::string_view name);
+std::optional<PackId> ParseUnsyncedFileName(std::string_view name);
 std::optional<std::uint64_t> ParseIndexFileName(std::string_view name);
 // 16 lower-case hexadecimal digits, and back.
 std::string Hex16(std::uint64_t value);

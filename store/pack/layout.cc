@@ -103,7 +103,7 @@ Result<std::uint64_t> ChangeMark::Read(bool may_block) {
     file = file_;
   }
   if (!file) {
-    if (!may_block) return Fail(Errc::kWouldBlock);
+    if (!may_block) return Fail(Errc::kNotFound);
     STRATA_ASSIGN(file, env_.Open(path_, OpenMode::kRead));
     const MutexLock lock(mutex_);
     file_ = file;

@@ -52,8 +52,8 @@ class ChangeMark {
  public:
   ChangeMark(Env& env, std::string path) : env_(env), path_(std::move(path)) {}
 
-  // Of two that differ, something may have changed between. kWouldBlock where it is not in memory and `may_block` is
-  // false.
+  // Of two that differ, something may have changed between. Where `may_block` is false: kWouldBlock where it is not in
+  // memory, kNotFound where nobody could read it before.
   Result<std::uint64_t> Read(bool may_block);
   // The same; where it cannot be read, they always differ.
   std::uint64_t Look();

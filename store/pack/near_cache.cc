@@ -290,6 +290,7 @@ Result<bool> NearCache::RemovePack(PackId id) {
   if (auto removed = env_.Remove(path); !removed && removed.error().code() != Errc::kNotFound) {
     return Fail(removed.error());
   }
+  (void)pack::ClearUnsynced(env_, engine_.layout(), id);
   engine_.files().Forget(id);
   return true;
 }

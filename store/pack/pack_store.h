@@ -11,12 +11,15 @@
 //   index is derived: one that is damaged is made anew.
 // - A lookup asks tables in memory, then a filter for each index, and reads a page of 4 KiB of the few that do not say
 //   no. Nothing is mapped: memory is what EngineOptions::memory_bytes says, whatever the store's size.
-// - What a lookup does not find is looked for again if the file `changes` says that a process has changed something,
-//   or if a pack has grown.
+// - A lookup reads the file `changes` first, eight bytes: if they say that packs or indexes have come or gone, the
+// folder
+//   is listed again. So what a collection removed is not found, and what another process put is. What is not found is
+//   looked for again if a pack has grown.
 // - Sync makes durable what was put: chunks and lists first, then directories; also what another process had put and
 //   this one found there and relied on. A name is set after a Sync. So a name is durable only after all that it
 //   reaches. Without a Sync a crash may leave a list or a directory without what it names: Has of a blob looks whether
 //   its chunks are there, so that to put it again mends it.
+// - A sync that fails ends the writing of the process, and marks the pack for others (sync_failure.h).
 // - An index says that its records are durable. So it is made after a sync.
 // - Each read checks that the bytes hash to the digest; of chunks once, when they come into the cache. A record that
 //   does not check counts as missing: putting it again stores it anew.
@@ -74,7 +77,9 @@ class PackStore : public std::enable_shared_from_this<PackStore> {
   std::shared_ptr<DirectoryService> directories();
   std::shared_ptr<RootNodes> roots();
 
-  // Makes durable what was put.
+  // Makes durable what was put. Where there is no room (kNoSpace, kQuota) it may be called again once there is. Once a
+  // file or folder could not be synced, this and all that puts fail with that error until the store is opened anew, and
+  // what was put since the last good Sync is gone.
   Result<void> Sync();
   // While what it gives lives, no collection frees what this process puts or finds: for the length of an import.
   // Without it that holds for a day at least.

@@ -37,6 +37,13 @@ Result<void> WaitForCollection(Engine& engine) {
   }
 }
 
+Result<void> SyncNames(Engine& engine) {
+  auto synced = engine.env().SyncDirectory(engine.layout().roots());
+  if (synced) return synced;
+  return engine.catalog().failure().Set(
+      synced.error().WithContext("make the names of " + engine.Describe() + " durable"));
+}
+
 Result<void> WriteRootFile(Engine& engine, const std::string& path, ByteSpan bytes) {
   Env& env = engine.env();
   const std::string temporary = engine.layout().NewTemporary(env);
@@ -51,7 +58,7 @@ Result<void> WriteRootFile(Engine& engine, const std::string& path, ByteSpan byt
     (void)env.Remove(temporary);
     return Fail(written.error().WithContext("set a name in " + engine.Describe()));
   }
-  return env.SyncDirectory(engine.layout().roots());
+  return SyncNames(engine);
 }
 
 }  // namespace
@@ -122,7 +129,7 @@ Result<void> PackRoots::Remove(std::string_view name) {
     return Fail(Errc::kNotFound, engine_.Describe() + " has no name " + QuoteName(name));
   }
   STRATA_TRY(removed);
-  return engine_.env().SyncDirectory(engine_.layout().roots());
+  return SyncNames(engine_);
 }
 
 }  // namespace strata::store::pack

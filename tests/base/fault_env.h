@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,6 +55,9 @@ class FaultEnv final : public Env {
     const std::lock_guard lock(mutex_);
     return until_stop_ == 0;
   }
+  // As Linux has it: a sync that fails drops what was not durable by then, though it is still read, unless its page is
+  // written to again. Each file that was open on it by then fails its next sync once; later syncs go well.
+  void SetFailedSyncsDrop(bool drop) { failed_syncs_drop_ = drop; }
   // A write that fails has written this much before.
   void SetTornWrite(std::size_t bytes) { torn_bytes_ = bytes; }
   int Count(Call call) const {
@@ -174,6 +178,7 @@ class FaultEnv final : public Env {
 
  private:
   static constexpr std::size_t kSector = 512;
+  static constexpr std::size_t kPage = 4096;
   static constexpr std::int64_t kRuns = -1;  // of clock_ns_: as the system's
 
   struct Fault {
@@ -186,13 +191,15 @@ class FaultEnv final : public Env {
     std::string path;                        // "" once removed
     std::string durable_path;                // what a power loss leaves; "" for nothing
     std::string synced;                      // its content
+    std::set<std::size_t> lost = {};         // pages that a failed sync dropped
+    int failures = 0;                        // of syncs, that dropped something
     std::shared_ptr<Node> replaced_by = {};  // what took its name, durably or not as that one did
   };
 
   class FaultFile final : public File {
    public:
     FaultFile(FaultEnv& env, std::unique_ptr<File> file, std::shared_ptr<Node> node, int epoch)
-        : env_(env), file_(std::move(file)), node_(std::move(node)), epoch_(epoch) {}
+        : env_(env), file_(std::move(file)), node_(std::move(node)), epoch_(epoch), failures_(node_->failures) {}
     Result<std::size_t> ReadAt(std::uint64_t offset, MutableByteSpan out) override {
       STRATA_TRY(Alive());
       return file_->ReadAt(offset, out);
@@ -207,7 +214,16 @@ class FaultEnv final : public Env {
         (void)file_->WriteAt(offset, torn);
         return entered;
       }
-      return file_->WriteAt(offset, pieces);
+      if (!env_.failed_syncs_drop_) return file_->WriteAt(offset, pieces);
+      std::size_t size = 0;
+      for (const ByteSpan piece : pieces) size += piece.size();
+      const std::lock_guard lock(env_.mutex_);
+      STRATA_TRY(file_->WriteAt(offset, pieces));
+      if (size > 0) {
+        node_->lost.erase(node_->lost.lower_bound(offset / kPage),
+                          node_->lost.upper_bound((offset + size - 1) / kPage));
+      }
+      return {};
     }
     Result<void> Allocate(std::uint64_t offset, std::uint64_t length) override {
       STRATA_TRY(Alive());
@@ -226,13 +242,26 @@ class FaultEnv final : public Env {
     Result<void> SyncData() override {
       if (env_.on_sync_) env_.on_sync_();
       STRATA_TRY(Alive());
-      STRATA_TRY(env_.Enter(kSync));
+      if (env_.failed_syncs_drop_) STRATA_TRY(TellFailure());
+      const auto entered = env_.Enter(kSync);
+      if (!entered && !env_.failed_syncs_drop_) return entered;
       STRATA_ASSIGN(const std::uint64_t size, file_->Size());
       std::string content(size, '\0');
       STRATA_TRY(file_->ReadAt(0, std::as_writable_bytes(std::span(content.data(), content.size()))));
       const std::lock_guard lock(env_.mutex_);
-      node_->synced = std::move(content);
-      return {};
+      std::string durable = node_->synced;
+      durable.resize(size);
+      for (std::size_t at = 0; at < size; at += kPage) {
+        const bool dropped = node_->lost.contains(at / kPage);
+        if (!entered && durable.compare(at, kPage, content, at, kPage) != 0) node_->lost.insert(at / kPage);
+        if (entered && dropped) content.replace(at, kPage, durable, at, kPage);
+      }
+      if (entered) {
+        node_->synced = std::move(content);
+      } else {
+        failures_ = ++node_->failures;
+      }
+      return entered;
     }
     Result<void> WriteBack(std::uint64_t, std::uint64_t) override {
       if (env_.on_sync_) env_.on_sync_();
@@ -249,6 +278,11 @@ class FaultEnv final : public Env {
     void Unlock() override { file_->Unlock(); }
 
    private:
+    Result<void> TellFailure() {
+      const std::lock_guard lock(env_.mutex_);
+      if (std::exchange(failures_, node_->failures) == node_->failures) return {};
+      return Fail(Errc::kIo, "what was written before was lost");
+    }
     Result<void> Alive() const {
       const std::lock_guard lock(env_.mutex_);
       if (epoch_ != env_.epoch_) return Fail(Errc::kIo, "the machine has stopped");
@@ -259,6 +293,7 @@ class FaultEnv final : public Env {
     const std::unique_ptr<File> file_;
     const std::shared_ptr<Node> node_;
     const int epoch_;
+    int failures_;  // of the node's, those that were told
   };
 
   Result<void> Enter(Call call) {
@@ -287,6 +322,7 @@ class FaultEnv final : public Env {
   std::array<Fault, kCalls> faults_{};
   std::array<int, kCalls> counts_{};
   std::size_t torn_bytes_ = 0;
+  std::atomic<bool> failed_syncs_drop_{false};
   int until_stop_ = -1;  // calls; 0: it has stopped, below: it does not
   std::function<void()> on_sync_;
   std::atomic<std::int64_t> clock_ns_{kRuns};

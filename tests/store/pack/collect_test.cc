@@ -494,6 +494,51 @@ TEST_F(PackCollect, AListThatOutlivedItsChunksIsNoBlob) {
   EXPECT_EQ(Get(*store, digest), blob);
 }
 
+// The system's, and somebody who cleans up at the worst of times: what was made last is removed before it is locked,
+// and what is made then is locked, and removed later.
+class CleaningEnv final : public Env {
+ public:
+  Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
+    if (mode != OpenMode::kCreateExclusive) return base_.Open(path, mode);
+    if (cleaner_) EXPECT_OK(base_.Remove(path));
+    cleaner_.reset();
+    auto file = base_.Open(path, mode);
+    if (++made_ == 1) EXPECT_OK(base_.Remove(path));
+    if (made_ == 2) {
+      cleaner_ = base_.Open(path, OpenMode::kReadWrite).value();
+      EXPECT_OK(cleaner_->Lock());
+    }
+    return file;
+  }
+  Result<void> CreateDirectory(const std::string& path) override { return base_.CreateDirectory(path); }
+  Result<std::vector<std::string>> ListDirectory(const std::string& path) override { return base_.ListDirectory(path); }
+  Result<void> Rename(const std::string& from, const std::string& to) override { return base_.Rename(from, to); }
+  Result<void> Remove(const std::string& path) override { return base_.Remove(path); }
+  Result<void> SyncDirectory(const std::string& path) override { return base_.SyncDirectory(path); }
+  Result<Space> SpaceOf(const std::string& path) override { return base_.SpaceOf(path); }
+  Time Now() override { return base_.Now(); }
+  std::int64_t MonotonicNs() override { return base_.MonotonicNs(); }
+  void Random(MutableByteSpan out) override { base_.Random(out); }
+  int made() const { return made_; }
+
+ private:
+  Env& base_ = Env::System();
+  std::unique_ptr<File> cleaner_;
+  int made_ = 0;
+};
+
+TEST_F(PackCollect, WhatIsCleanedUpBeforeItIsLockedIsMadeAgain) {
+  CleaningEnv env;
+  std::filesystem::create_directory(path_);
+  const auto lease = Lease::Take(env, path_, {.id = "w", .holder = "", .items = {}});
+  ASSERT_OK(lease);
+  EXPECT_EQ(env.made(), 3);
+  const auto leases = ReadLeases(env, path_);
+  ASSERT_OK(leases);
+  ASSERT_EQ(leases->size(), 1U);
+  EXPECT_TRUE((*leases)[0].held);
+}
+
 TEST_F(PackCollect, BesideAnImportAndAReaderNothingThatIsNamedGoes) {
   {
     const auto store = Open();

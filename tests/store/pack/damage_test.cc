@@ -7,6 +7,7 @@
 
 #include "store/pack/scan.h"
 #include "store/pack/verify.h"
+#include "tests/store/pack/one_file_env.h"
 #include "tests/store/pack/pack_testing.h"
 
 namespace strata::store::pack {
@@ -145,6 +146,39 @@ TEST_F(PackDamage, APackThatWasCutAtAnyByteGivesWhatIsBeforeTheCut) {
   }
 }
 
+// Where an index has the records that are cut off too.
+TEST_F(PackDamage, APackThatWasCutBehindItsIndexGivesWhatIsBeforeTheCut) {
+  Make(true);
+  for (const PackClass pack_class : {PackClass::kData, PackClass::kDirectories}) {
+    const std::string path = PackOf(pack_class);
+    const std::string whole = Slurp(path);
+    std::vector<std::pair<RecordHeader, std::uint64_t>> records;
+    {
+      const auto file = Env::System().Open(path, OpenMode::kRead);
+      ASSERT_OK(file);
+      PackScan scan(**file, *ParsePackFileName(path.substr(path.rfind('/') + 1)), kPackHeaderBytes, whole.size(),
+                    PackScan::Depth::kStored);
+      while (scan.Next().value() == PackScan::Found::kRecord) records.emplace_back(scan.header(), scan.sound_end());
+      ASSERT_EQ(records.back().second, whole.size());
+    }
+    for (std::size_t size = 0; size < whole.size(); size += size < 200 ? 1 : 5) {
+      SCOPED_TRACE(testing::Message() << path << " cut at " << size);
+      std::string cut = whole.substr(0, size);
+      if (size % 2 == 0) cut.resize(whole.size());
+      Spill(path, cut);
+      const auto store = MustOpen(Env::System(), path_, ReadOnly());
+      ASSERT_TRUE(store);
+      ReadAll(*store);
+      for (const auto& [header, end] : records) {
+        if (end > size || size < kPackHeaderBytes) continue;
+        ASSERT_OK(store->engine().Read({}, header.kind, header.digest));
+      }
+    }
+    Spill(path, whole);
+  }
+  EXPECT_EQ(ReadAll(*MustOpen(Env::System(), path_, ReadOnly())), All());
+}
+
 TEST_F(PackDamage, AFlippedByteInAPackLosesNoMoreThanOneRecordAndIsNamed) {
   for (const bool indexed : {false, true}) {
     Make(indexed);
@@ -229,7 +263,13 @@ TEST_F(PackDamage, AFlippedByteInAnIndexLosesNothingAndTheIndexIsMadeAnew) {
       ASSERT_EQ(ReadAll(*store), All());
     }
     // Cut short, also to nothing.
-    for (const std::size_t size : {0UL, 100UL, 4096UL, 9000UL, whole.size() - 1}) {
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      OneFileEnv cut(AsBytes(whole).first(size));
+      const auto opened = IndexFile::Open(cut, path, 1 << 20);
+      ASSERT_FALSE(opened) << size;
+      ASSERT_EQ(opened.error().code(), Errc::kCorrupt) << size;
+    }
+    for (std::size_t size = 0; size < whole.size(); size += 1021) {
       Spill(path, whole.substr(0, size));
       ASSERT_EQ(ReadAll(*MustOpen(Env::System(), path_, ReadOnly())), All()) << size;
     }

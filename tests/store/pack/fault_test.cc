@@ -209,29 +209,6 @@ TEST(PackFaults, AFullDiskForANewPackOrAnIndexLosesNothing) {
   for (const auto& [digest, blob] : put) ASSERT_EQ(Get(*store, digest), blob);
 }
 
-TEST(PackFaults, WhatAFailedSyncWasToMakeDurableIsForgottenAndPutAgain) {
-  const QuickFolder folder;
-  FaultEnv env;
-  const auto store = MustOpen(env, folder / "s", FaultOptions());
-  const Digest before = MustPut(*store, "before");
-  ASSERT_OK(store->Sync());
-  const Digest lost = MustPut(*store, "lost");
-  env.FailAfter(FaultEnv::kSync, 0, Errc::kIo);
-  const auto synced = store->Sync();
-  ASSERT_FALSE(synced);
-  EXPECT_EQ(synced.error().code(), Errc::kIo);
-  EXPECT_FALSE(store->blobs()->Has({}, lost).value());
-  EXPECT_EQ(Get(*store, before), "before");
-  EXPECT_EQ(MustPut(*store, "lost"), lost);
-  ASSERT_OK(store->Sync());
-  ASSERT_OK(store->engine().PublishIndexes());
-  EXPECT_EQ(Get(*store, lost), "lost");
-  env.PowerLoss();
-  const auto again = MustOpen(env, folder / "s", FaultOptions());
-  EXPECT_EQ(Get(*again, before), "before");
-  EXPECT_EQ(Get(*again, lost), "lost");
-}
-
 // A crash may leave a list without all of its chunks. It is then as if the blob were not there, so that it is put
 // again.
 TEST(PackFaults, AListWithoutItsChunksIsNoBlob) {

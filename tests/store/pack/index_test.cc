@@ -7,6 +7,7 @@
 
 #include "store/pack/index_file.h"
 #include "store/pack/index_writer.h"
+#include "tests/store/pack/one_file_env.h"
 #include "tests/store/pack/pack_testing.h"
 
 namespace strata::store::pack {
@@ -196,17 +197,19 @@ TEST(PackIndex, AFlippedByteIsSeenAndNoWrongPlaceIsGiven) {
   std::vector<IndexEntry> entries;
   for (std::uint64_t i = 0; i < 100; ++i) entries.push_back(EntryOf(i));
   ASSERT_OK(WriteIndex(Env::System(), folder / "i", 9, RangeOf(PackId(1)), entries));
-  const std::string whole = Slurp(folder / "i");
-  for (std::size_t at = 0; at < whole.size(); ++at) {
-    std::string flipped = whole;
-    flipped[at] = static_cast<char>(flipped[at] ^ (1 << (at % 8)));
-    Spill(folder / "f", flipped);
-    const auto index = IndexFile::Open(Env::System(), folder / "f", 1 << 20);
+  std::string bytes = Slurp(folder / "i");
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    const char whole = bytes[at];
+    bytes[at] = static_cast<char>(whole ^ (1 << (at % 8)));
+    OneFileEnv env(AsBytes(bytes));
+    const auto index = IndexFile::Open(env, "f", 1 << 20);
     if (!index) {
       ASSERT_EQ(index.error().code(), Errc::kCorrupt) << at;
+      bytes[at] = whole;
       continue;
     }
-    for (const IndexEntry& entry : entries) {
+    for (std::size_t i = at % 10; i < entries.size(); i += 10) {
+      const IndexEntry& entry = entries[i];
       if (!(*index)->MayHold(entry.digest)) FAIL() << at;
       IndexFile::FoundList found;
       const auto looked = (*index)->Find(true, entry.digest, found);
@@ -218,6 +221,7 @@ TEST(PackIndex, AFlippedByteIsSeenAndNoWrongPlaceIsGiven) {
       ASSERT_EQ(found.size(), 1U) << at;
       ASSERT_EQ(found[0].location, entry.location) << at;
     }
+    bytes[at] = whole;
   }
 }
 

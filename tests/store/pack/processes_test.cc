@@ -1,18 +1,11 @@
 // Several processes at once, and such as are killed in the middle of what they do.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <functional>
 
-#include "base/unique_fd.h"
-#include "store/pack/closure_walk.h"
 #include "store/pack/collect.h"
 #include "store/pack/stat.h"
-#include "store/pack/verify.h"
-#include "tests/store/pack/pack_testing.h"
+#include "tests/store/pack/child.h"
 
 namespace strata::store::pack {
 namespace {
@@ -21,65 +14,6 @@ PackStoreOptions ProcessOptions() {
   PackStoreOptions options = SmallOptions();
   options.pack_bytes = 32 << 10;
   return options;
-}
-
-// A process that runs `work`, which says numbers to the test; it has done well if it ends by itself with true.
-class Child {
- public:
-  using Say = std::function<void(std::uint32_t)>;
-  explicit Child(const std::function<bool(const Say&)>& work) {
-    int ends[2];
-    if (::pipe(ends) != 0) std::abort();
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::close(ends[0]);
-      const bool well = work([&](std::uint32_t number) {
-        if (::write(ends[1], &number, sizeof number) != sizeof number) ::_exit(2);
-      });
-      ::_exit(well ? 0 : 1);
-    }
-    ::close(ends[1]);
-    said_ = UniqueFd(ends[0]);
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  ~Child() {
-    if (pid_ > 0) Kill();
-  }
-
-  // Waits for what it says next; nothing once it has ended.
-  std::optional<std::uint32_t> Next() {
-    std::uint32_t number = 0;
-    if (::read(said_.get(), &number, sizeof number) != sizeof number) return std::nullopt;
-    return number;
-  }
-  void Kill() {
-    ::kill(pid_, SIGKILL);
-    End();
-  }
-  bool End() {
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  }
-
- private:
-  pid_t pid_ = -1;
-  UniqueFd said_;
-};
-
-void ForgetLeases(const std::string& path) {
-  for (const auto& entry : std::filesystem::directory_iterator(path + "/leases")) std::filesystem::remove(entry);
-}
-
-void ExpectSound(PackStore& store) {
-  std::vector<std::string> told;
-  VerifyOptions options;
-  options.told = [&](const Problem& problem) { told.push_back(problem.message); };
-  const auto report = VerifyStore(store.engine(), options);
-  ASSERT_OK(report);
-  EXPECT_EQ(told, std::vector<std::string>());
 }
 
 TEST(PackProcesses, TwoThatPutTheSameAtOnceBothHaveIt) {
@@ -182,10 +116,7 @@ TEST(PackProcesses, ACollectionThatIsKilledLosesNothingThatIsNamed) {
       }
     }
     const auto store = MustOpen(Env::System(), folder / "s", ProcessOptions());
-    ClosureWalk walk(store->engine());
-    ASSERT_OK(
-        store->roots()->List({}, [&](std::string_view, const Root& root) { return walk.AddRoot(root).has_value(); }));
-    ASSERT_OK(walk.CheckWhole());
+    ExpectNamesWhole(*store);
     for (std::uint64_t seed = 0; seed <= 3 * round; seed += 3) {
       ASSERT_EQ(Get(*store, Digest::Of(AsBytes(Noise(3000, seed)))), Noise(3000, seed));
     }
