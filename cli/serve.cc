@@ -105,6 +105,12 @@ Result<void> FindHome(const ServeArguments& arguments, Serving& serving) {
 Result<void> FindVolume(const ServeArguments& arguments, Serving& serving) {
   STRATA_ASSIGN(serving.tree, ReadSpec(arguments.target, kAlone));
   if (IsAsItIs(arguments, serving.tree)) return FindHome(arguments, serving);
+  if (arguments.share_inodes) {
+    return Fail(Errc::kInvalid,
+                "--share-inodes goes with a castore tree that is served as it is: in a workspace, a file that is "
+                "written would no longer be that of the others. Leave it out, or serve castore:NAME@STORE with "
+                "--read-only and without --workspace, or castore:@STORE");
+  }
   STRATA_ASSIGN(serving.workspace, FindWorkspace(arguments, serving.tree));
   return {};
 }
@@ -289,6 +295,9 @@ void AddVolumeOptions(CLI::App& command, ServeArguments& arguments) {
                    "/.strata/xattr-names/PATH and /.strata/xattr/NAME/PATH");
   command.add_flag("--list-roots", arguments.list_roots,
                    "Of castore:@STORE: let clients list the store's names; without it they find those that they know");
+  command.add_flag("--share-inodes", arguments.share_inodes,
+                   "Of castore trees that are served as they are: files, directories and symlinks that are equal show "
+                   "one inode number, as FUSE users of tvix know it; each has its own otherwise");
   command.add_flag("--no-show-xattr", arguments.no_show_xattr,
                    "Of castore trees: no digests as extended attributes (user.tvix.castore...digest)");
 }

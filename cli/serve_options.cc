@@ -148,6 +148,7 @@ Result<Serving> ParseServing(const ServeArguments& arguments) {
   options.rebase = arguments.rebase;
   options.list_roots = arguments.list_roots;
   options.show_xattr = !arguments.no_show_xattr;
+  options.share_inodes = arguments.share_inodes;
   serving.control_tree = !arguments.no_control_tree;
   options.durability = arguments.durability == "relaxed" ? vfs::Durability::kRelaxed : vfs::Durability::kStrict;
   const vfs::MemoryBudget budget = vfs::MemoryBudget::Of(options.memory_bytes);

@@ -24,6 +24,7 @@ struct ServeArguments {
   bool list_roots = false;
   bool no_control_tree = false;
   bool no_show_xattr = false;
+  bool share_inodes = false;
   std::string durability = "strict";
   std::string portmap = "auto";
   std::string locks = "on";

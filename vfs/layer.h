@@ -52,6 +52,9 @@ struct LayerStat {
   bool opaque = false;    // a directory that hides those of the layers below
   // A directory that no tree has: where a layer below has one, that one's attributes are the merged directory's.
   bool made_up = false;
+  // The number that clients see of it (fileid) where it is not its own but that of all that are equal to it; else 0.
+  // Never that of a layer's node, and below 2^63.
+  std::uint64_t shared = 0;
 };
 
 // What a layer promises of itself.
@@ -63,6 +66,9 @@ struct LayerTraits {
   // The id of a directory whose names are not told: ReadDirectory of it is kPermission, whatever its mode says. All in
   // it can be looked up. 0: there is none.
   std::uint64_t unlisted = 0;
+  // LayerStat::shared may be set. Such a layer can only be served as it is (Workspace::OpenAsItIs): what is written to
+  // a file does not show in those that are equal to it.
+  bool shares_numbers = false;
 };
 
 // A state of a file, as its attributes tell it.

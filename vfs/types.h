@@ -154,7 +154,7 @@ struct ReadResult {
 
 struct DirectoryEntry {
   std::string_view name;
-  ObjectId id;                             // whole where attributes are wanted; else the number alone
+  ObjectId id;                             // whole where attributes are wanted; else attributes' number alone
   Cookie cookie;                           // resumes after this entry
   const Attributes* attributes = nullptr;  // absent where the caller did not ask
 };

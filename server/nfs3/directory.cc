@@ -35,7 +35,9 @@ class EntrySink final : public vfs::DirectorySink {
     if (size > max_bytes_ - bytes() || directory_size > max_directory_bytes_ - directory_bytes_) return false;
     ResultWriter out(reply_, size);
     out.Bool(true);
-    out.U64(entry.id.ino.value);
+    // One that several objects share is not that of the handle. Linux takes an entry for a mount point where this and
+    // the attributes differ.
+    out.U64((entry.attributes != nullptr ? entry.attributes->ino : entry.id.ino).value);
     out.Text(entry.name);
     out.U64(entry.cookie.value);
     if (plus_) {

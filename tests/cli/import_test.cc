@@ -103,5 +103,57 @@ TEST_F(ImportCommand, ExportGivesBackWhatWasImported) {
   EXPECT_EQ(Strata(With({"import", dir_, "--keep-metadata"})).status, 2);
 }
 
+// The number that LOOKUP tells, after that which READDIRPLUS of its directory tells, which must be the same.
+std::uint64_t ShownNumber(e2e::SyncClient& client, const std::string& directory, const std::string& name) {
+  nfs_stat_64 stat{};
+  EXPECT_EQ(nfs_lstat64(client, (directory + "/" + name).c_str(), &stat), 0) << client.error();
+  nfsdir* listed = nullptr;
+  EXPECT_EQ(nfs_opendir(client, directory.c_str(), &listed), 0) << client.error();
+  if (listed == nullptr) return 0;
+  std::uint64_t in_listing = 0;
+  while (const nfsdirent* entry = nfs_readdir(client, listed)) {
+    if (entry->name == name) in_listing = entry->inode;
+  }
+  nfs_closedir(client, listed);
+  EXPECT_EQ(in_listing, stat.nfs_ino) << directory << '/' << name;
+  return stat.nfs_ino;
+}
+
+TEST_F(ImportCommand, ServedWithShareInodesWhatIsEqualShowsOneNumberAlsoAfterARestart) {
+  const std::string store = folder_ / "packs", tree = folder_ / "tree";
+  std::filesystem::create_directories(tree + "/one/in");
+  std::filesystem::create_directories(tree + "/two/in");
+  for (const char* path : {"/one/in/f", "/two/in/f", "/g"}) e2e::WriteHostFile(tree + path, "the same");
+  e2e::WriteHostFile(tree + "/two/other", "another");
+  Text({"import", tree, "--store", store, "--name", "tree", "-q"});
+  std::uint64_t shown = 0;
+  for (const bool roots : {false, true}) {
+    for (int round = 0; round < 2; ++round) {
+      std::vector<std::string> arguments{roots ? "castore:@" + store : "castore:tree@" + store,
+                                         "--read-only",
+                                         "--share-inodes",
+                                         "--insecure-ports",
+                                         "--state",
+                                         folder_ / (roots ? "home_of_roots" : "home_of_tree")};
+      if (roots) arguments.emplace_back("--list-roots");
+      e2e::ServedProcess served(arguments, 0, environment_);
+      ASSERT_NE(served.port(), 0) << served.process().errors();
+      e2e::SyncClient client(served.port());
+      ASSERT_TRUE(client.mounted()) << client.error();
+      const std::string top = roots ? "/tree" : "";
+      const std::uint64_t file = ShownNumber(client, top + "/one/in", "f");
+      EXPECT_EQ(ShownNumber(client, top + "/two/in", "f"), file);
+      EXPECT_EQ(ShownNumber(client, top + (roots ? "" : "/"), "g"), file);
+      EXPECT_EQ(ShownNumber(client, top + "/one", "in"), ShownNumber(client, top + "/two", "in"));
+      EXPECT_NE(ShownNumber(client, top + "/two", "other"), file);
+      if (round == 0) {
+        shown = file;
+      } else {
+        EXPECT_EQ(file, shown) << "after a restart";
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace strata::cli

@@ -94,6 +94,16 @@ TEST_F(Refusal, ASpecThatIsNoneIsRefusedAlikeByAllCommands) {
                 {"castore:web@pack:" + dir_, "holds no store"});
 }
 
+TEST_F(Refusal, SharedInodeNumbersWhereAWorkspaceIsServed) {
+  const std::vector<std::string> hint{"--share-inodes", "--read-only", "castore:@STORE"};
+  ExpectRefused({"serve", dir_, "--workspace", workspace_, "--share-inodes", "--listen", "127.0.0.1:0"}, 1, hint);
+  ExpectRefused({"serve", dir_, "--read-only", "--share-inodes", "--listen", "127.0.0.1:0"}, 1, hint);
+  const std::string tree = "castore:tree@" + folder_ / "store";
+  ExpectRefused({"serve", tree, "--share-inodes", "--listen", "127.0.0.1:0"}, 1, hint);
+  ExpectRefused({"serve", tree, "--read-only", "--workspace", workspace_, "--share-inodes", "--listen", "127.0.0.1:0"},
+                1, hint);
+}
+
 TEST_F(Refusal, ARebaseThatMayWriteNothing) {
   EXPECT_EQ(Strata({"serve", dir_, "--workspace", workspace_, "--rebase", "--read-only"}).status, 2);
 }

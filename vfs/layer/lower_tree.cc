@@ -49,6 +49,7 @@ class Merge {
       made_up_ = stat.made_up;
       if (!first) KeepLatest(mtime, ctime);
     }
+    if (first) found_.shared = stat.shared;
     if (!first) {
       found_.attributes.nlink = 1;
       KeepLatest(attributes.mtime, attributes.ctime);
@@ -68,6 +69,7 @@ class Merge {
     found_.node.number = number;
     found_.node.locator = locator;
     found_.attributes.ino = number;
+    if (number == kRootInode) found_.shared = 0;
     return std::move(found_);
   }
 
@@ -142,6 +144,10 @@ bool LowerTree::IsImmutable(const LowerNode& node) const {
     const Layer* layer = LayerAt(source.layer);
     return layer == nullptr || layer->Traits().immutable;
   });
+}
+
+bool LowerTree::SharesNumbers() const {
+  return std::ranges::any_of(layers_, [](const auto& layer) { return layer->Traits().shares_numbers; });
 }
 
 bool LowerTree::MayBeListed(const LowerNode& directory) const {

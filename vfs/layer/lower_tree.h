@@ -47,6 +47,8 @@ struct LowerNode {
 
 struct LowerFound {
   LowerNode node;
+  // LayerStat::shared of the highest source; of the merged root 0.
+  std::uint64_t shared = 0;
   // Of the highest source that is not made up; attributes.ino is node.number. Of a directory mtime and ctime are the
   // latest of all sources.
   // Its nlink is 1 where several contribute, as where a file system does not count: counting would take a listing.
@@ -120,6 +122,8 @@ class LowerTree {
 
   // Adds Layer::Describe of each layer that contributes to the node, highest first.
   void Describe(const LowerNode& node, std::vector<std::string>& descriptions) const;
+  // Whether a layer does (LayerTraits::shares_numbers).
+  bool SharesNumbers() const;
   // Whether no layer that contributes to the node ever changes.
   bool IsImmutable(const LowerNode& node) const;
   // Whether each layer that contributes to the directory tells its names (LayerTraits::unlisted).

@@ -5,8 +5,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "base/hash.h"
 #include "base/status.h"
 #include "vfs/layer.h"
 #include "vfs/layer/spec.h"
@@ -38,8 +40,10 @@ struct LayerOptions {
   // Of castore:
   bool show_xattr = true;   // digests as extended attributes (CA-63)
   bool list_roots = false;  // a store's names can be listed where all of them are served (CA-58)
-  std::string home{};       // where what must be the same each time is kept; "" for nowhere
-  bool hold = false;        // it is held against the store's garbage collection while it is open (CA-67)
+  // What is equal shows one inode number, made with this key (CastoreOptions).
+  std::optional<SipHashKey> share_key{};
+  std::string home{};  // where what must be the same each time is kept; "" for nowhere
+  bool hold = false;   // it is held against the store's garbage collection while it is open (CA-67)
 };
 
 // How each kind is opened. Programs that embed Strata, and tests, may bring openers of their own.

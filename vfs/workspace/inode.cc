@@ -19,7 +19,7 @@ Attributes Inode::attributes() const {
   attributes.gid = record.gid;
   attributes.size = record.size;
   attributes.rdev = record.rdev;
-  attributes.ino = record.ino;
+  attributes.ino = shared != 0 ? InodeNumber(shared) : record.ino;
   attributes.atime = record.atime;
   attributes.mtime = record.mtime;
   attributes.ctime = record.ctime;

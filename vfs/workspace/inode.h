@@ -25,6 +25,7 @@ struct Inode {
   ExtentMap extents;                     // of a file of few, all are loaded with the inode
   std::uint64_t base_used = 0;           // bytes that the lower file holds on its disk
   Lsn changed;                           // the end of the last record that changed it; 0: none since it was loaded
+  std::uint64_t shared = 0;              // LowerFound::shared
   std::size_t footprint = 0;             // bytes counted for it in the table
   bool upper = false;                    // the journal has a record of it
   bool removed = false;                  // for ever: its handle is stale

@@ -121,16 +121,19 @@ struct WorkspaceImpl::Walk {
   Entry self, above;
   std::shared_ptr<const LowerNode> lower;
 
+  bool Add(DirectorySink& sink, std::string_view name, const Entry& entry, Cookie cookie) const {
+    if (want_attributes) return sink.Add({name, entry.id, cookie, &entry.attributes});
+    return sink.Add({name, {entry.attributes.ino, Generation(0), 0}, cookie, nullptr});
+  }
   // False: they do not fit in.
   bool GiveDots(DirectorySink& sink, Listing& listing) {
     if (position == 0) {
-      if (!sink.Add({".", self.id, Cookie(kAfterDot), want_attributes ? &self.attributes : nullptr})) return false;
+      if (!Add(sink, ".", self, Cookie(kAfterDot))) return false;
       ++listing.count;
       position = kAfterDot;
     }
     if (position == kAfterDot) {
-      if (!sink.Add({"..", above.id, Cookie(kAfterDotDot), want_attributes ? &above.attributes : nullptr}))
-        return false;
+      if (!Add(sink, "..", above, Cookie(kAfterDotDot))) return false;
       ++listing.count;
       position = kAfterDotDot;
     }
@@ -201,18 +204,17 @@ Result<bool> WorkspaceImpl::Give(const OpContext& context, const ObjectId& direc
   std::size_t given = 0;
   for (; at < items.size() && items[at].hash == hash; ++at) {
     const std::string_view name = walk.page.Name(items[at]);
-    DirectoryEntry entry{name, {items[at].slot.ino, Generation(0), 0}, Cookie(hash), nullptr};
-    Attributes attributes;
-    if (walk.want_attributes) {
-      const auto child = EntryOf(context, directory, walk, name, items[at].slot);
+    Entry entry;
+    entry.attributes.ino = items[at].slot.ino;
+    // A number that is shared is known of what was looked at.
+    if (walk.want_attributes || shares_numbers_) {
+      auto child = EntryOf(context, directory, walk, name, items[at].slot);
       // Removed since the page was made: as if it had been removed before.
       if (!child && IsAbsence(child.error().code())) continue;
       if (!child) return Fail(child.error());
-      entry.id = child->id;
-      attributes = child->attributes;
-      entry.attributes = &attributes;
+      entry = std::move(*child);
     }
-    if (!sink.Add(entry)) {
+    if (!walk.Add(sink, name, entry, Cookie(hash))) {
       sink.Rewind(mark);
       return false;
     }

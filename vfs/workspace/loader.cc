@@ -121,6 +121,7 @@ Result<std::unique_ptr<Inode>> Loader::FromLower(const OpContext& context, const
   record.locator = found.node.locator;
   record.type = attributes.type;
   inode->TakeOver(attributes);
+  inode->shared = found.shared;
   inode->lower = std::make_shared<const LowerNode>(found.node);
   if (!lower_.IsImmutable(found.node)) inode->asked = asked;
   switch (attributes.type) {

@@ -33,6 +33,12 @@ MemoryBudget BudgetOf(const std::string& path, const WorkspaceConfig& config, co
   return budget;
 }
 
+// Of the numbers that what is equal shares. Handles are made with the key itself.
+SipHashKey ShareKey(const VolumeKeys& keys) {
+  return {SipHash24(keys.handle_key, AsBytes("shared numbers, 1")),
+          SipHash24(keys.handle_key, AsBytes("shared numbers, 2"))};
+}
+
 LayerOptions LayerOptionsOf(const WorkspaceOptions& options) {
   LayerOptions of_layers;
   of_layers.recheck_after_ns = options.layer_recheck_ns;
@@ -78,6 +84,7 @@ Result<std::unique_ptr<Workspace>> Workspace::OpenAsItIs(Env& env, const LayerSp
   of_layer.memory = MemoryBudget::Of(options.memory_bytes, LayersBelow::kNothingAbove).layers;
   of_layer.home = home;
   of_layer.hold = !home.empty();
+  if (options.share_inodes) of_layer.share_key = ShareKey(keys);
   STRATA_ASSIGN(OpenedLayer opened, openers.Open(spec, of_layer));
   return OpenAsItIs(env, std::move(opened.layer), keys, options);
 }
@@ -108,6 +115,7 @@ WorkspaceImpl::WorkspaceImpl(Env& env, std::string path, WorkspaceConfig config,
   volume_.id = config_.volume_id;
   volume_.handle_key = config_.handle_key;
   volume_.read_only = options.read_only;
+  shares_numbers_ = lower_.SharesNumbers();
 }
 
 Result<void> WorkspaceImpl::TakeLock() {
@@ -119,6 +127,11 @@ Result<void> WorkspaceImpl::TakeLock() {
 }
 
 Result<void> WorkspaceImpl::Start(const std::vector<Resolution>* resolutions) {
+  if (!path_.empty() && (shares_numbers_ || options_.share_inodes)) {
+    return Fail(Errc::kInvalid, path_ +
+                                    ": what is equal cannot share inode numbers in a workspace, where a file that "
+                                    "is written is no longer equal; serve the tree as it is");
+  }
   if (!options_.read_only) {
     STRATA_TRY(TakeLock());
     RemoveCheckIndex(env_, CheckIndexPath(path_));

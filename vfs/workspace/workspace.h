@@ -77,6 +77,8 @@ struct WorkspaceOptions {
   // Of castore trees (LayerOptions).
   bool show_xattr = true;
   bool list_roots = false;
+  // What is equal shows one inode number (CastoreOptions::share_key). kInvalid but for OpenAsItIs.
+  bool share_inodes = false;
   Durability durability = Durability::kStrict;
   std::int64_t relaxed_interval_ns = 1'000'000'000;
   // What it may take in memory, in all (MemoryBudget says what for). Changes wait where what is not yet in the index

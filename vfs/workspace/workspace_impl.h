@@ -348,6 +348,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   ObjectId root_;
   std::unique_ptr<File> lock_file_;
   LowerTree lower_;
+  bool shares_numbers_ = false;  // LayerTraits::shares_numbers
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<store::Index> index_;  // null for a reader of a workspace that was never served
   std::unique_ptr<Keeper> keeper_;       // null for a reader

@@ -6,6 +6,7 @@ git init -q --bare -b main "$layer/repository.git" && git -C "$scratch" init -q 
   cd "$scratch/work" && seq 5000 >numbers && git add . &&
     git -c user.name=t -c user.email=t@localhost commit -qm one && git push -q ../layer/repository.git HEAD:main
 ) || fail "the repository could not be made"
+mkdir -p "$layer"/equal/{one,two} && for f in one/f two/f g; do echo the same >"$layer/equal/$f"; done
 fingerprint "$layer" >"$scratch/before"
 (cd "$layer" && find . -type f -exec sha256sum {} + | sort) >"$scratch/share/sums"
 (cd "$layer" && find . -printf '%P %y %l\n' | sort) >"$scratch/share/names"
@@ -28,6 +29,11 @@ while read -r -t 200 line <&"$lines"; do
   esac
 done
 [ "$status" = 0 ] || { tail -n 30 "$log"; fail "the job ended with status ${status:-none within 200 s}"; }
+stop_server
+
+served+=(--share-inodes)
+start_server
+MOUNT_OPTIONS=ro,nocto,actimeo=3600 guest castore_shared || { tail -n 30 "$log"; fail "with shared numbers it fails"; }
 stop_server
 
 served=("castore:tree@$store" --workspace "$workspace")

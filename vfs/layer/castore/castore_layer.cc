@@ -14,7 +14,9 @@ using castore::TreeSource;
 class CastoreLayer final : public Layer {
  public:
   CastoreLayer(std::unique_ptr<TreeSource> source, TreeRoot root, std::string fingerprint, std::uint32_t generation)
-      : traits_{.immutable = true, .fingerprint = std::move(fingerprint)},
+      : traits_{.immutable = true,
+                .fingerprint = std::move(fingerprint),
+                .shares_numbers = source->options.share_key.has_value()},
         source_(std::move(source)),
         tree_(*source_, std::move(root), {.generation = generation, .ids = kFirstFreeId - 1}) {}
 

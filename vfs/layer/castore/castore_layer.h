@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 
+#include "base/hash.h"
 #include "store/blobs/blob_service.h"
 #include "store/castore/directory_service.h"
 #include "store/castore/root_nodes.h"
@@ -34,6 +35,8 @@ struct CastoreOptions {
   std::string description = "castore";  // Layer::Describe
   std::size_t memory_bytes = 16 << 20;  // for directories, and blobs that are open
   bool show_xattr = true;               // user.tvix.castore.{directory,blob}.digest (CA-63)
+  // Where set, what is equal shows one inode number (LayerStat::shared), made with this key.
+  std::optional<SipHashKey> share_key{};
   AheadOptions ahead{};
   // Kept for as long as the layer lives, such as a lease.
   std::shared_ptr<const void> hold{};

@@ -76,6 +76,7 @@ Result<OpenedLayer> OpenCastore(const LayerSpec& spec, const LayerOptions& optio
   castore.description = FormatLayerSpec(spec);
   castore.memory_bytes = memory / 3;
   castore.show_xattr = options.show_xattr;
+  castore.share_key = options.share_key;
   castore.ahead.bytes = memory / 2 / kAheadPart;
   if (spec.root.empty()) return OpenAllRoots(store, std::move(castore), options);
   STRATA_ASSIGN(const store::Root root, FindRoot(store, spec.root));

@@ -46,7 +46,10 @@ class RootsLayer final : public Layer {
              std::shared_ptr<store::RootNodes> roots, const RootsOptions& options, std::unique_ptr<RootsTable> table)
       : env_(env),
         options_(options),
-        traits_{.immutable = false, .fingerprint = {}, .unlisted = options.list_roots ? 0 : kTop},
+        traits_{.immutable = false,
+                .fingerprint = {},
+                .unlisted = options.list_roots ? 0 : kTop,
+                .shares_numbers = options.trees.share_key.has_value()},
         roots_(std::move(roots)),
         table_(std::move(table)),
         source_(std::move(blobs), std::move(directories), TreeOptions(options.trees)),

@@ -1,6 +1,9 @@
 #include "vfs/layer/castore/served_tree.h"
 
 #include <algorithm>
+#include <array>
+#include <iterator>
+#include <span>
 #include <utility>
 
 namespace strata::vfs::castore {
@@ -11,6 +14,8 @@ constexpr std::uint64_t kBlock = 512;
 constexpr std::size_t kFewListed = 1024;
 // Of a directory whose small files are brought, so many entries are looked at.
 constexpr std::size_t kMostSiblings = 1024;
+// Of a number that is shared: above all that nodes have of their own (vfs/layer/lower_tree.h), and below 2^63.
+constexpr std::uint64_t kShared = std::uint64_t{1} << 62;
 constexpr std::string_view kDirectoryDigest = "user.tvix.castore.directory.digest";
 constexpr std::string_view kBlobDigest = "user.tvix.castore.blob.digest";
 
@@ -49,6 +54,16 @@ void TreeSource::Tell(std::string_view path, const Status& error) {
 }
 
 std::uint32_t GenerationOf(const store::Digest& digest) { return LoadLe<std::uint32_t>(digest.bytes.data()) | 1; }
+
+std::uint64_t SharedNumber(const SipHashKey& key, const store::Node& node, const Attributes& attributes) {
+  std::vector<std::byte> bytes;
+  const auto add = [&](const auto& value) { bytes.insert(bytes.end(), std::begin(value), std::end(value)); };
+  const std::array<std::uint64_t, 5> head{static_cast<std::uint64_t>(node.kind), attributes.mode, attributes.uid,
+                                          attributes.gid, static_cast<std::uint64_t>(attributes.mtime.ns)};
+  add(std::as_bytes(std::span(head)));
+  node.kind == store::NodeKind::kSymlink ? add(AsBytes(node.target)) : add(std::as_bytes(std::span(node.digest.bytes)));
+  return kShared | (SipHash24(key, bytes) >> 2);
+}
 
 Result<TreeRoot> OpenTreeRoot(TreeSource& source, const Waiting& waiting, const store::Node& node,
                               const std::optional<store::Digest>& attributes) {
@@ -162,23 +177,25 @@ Result<LayerStat> ServedTree::StatOf(const Waiting& waiting, const Place& place)
   attributes.size = node.kind == store::NodeKind::kSymlink ? node.target.size() : node.size;
   if (node.kind == store::NodeKind::kFile)
     attributes.used = node.size / kBlock * kBlock + (node.size % kBlock != 0 ? kBlock : 0);
-  STRATA_TRY(AddAttributes(waiting, place.number, stat));
+  STRATA_ASSIGN(const bool told_apart, AddAttributes(waiting, place.number, stat));
   attributes.ino = InodeNumber(stat.node.id);
+  if (source_.options.share_key && !told_apart)
+    stat.shared = SharedNumber(*source_.options.share_key, node, attributes);
   return stat;
 }
 
-Result<void> ServedTree::AddAttributes(const Waiting& waiting, std::uint64_t number, LayerStat& stat) {
-  if (this->attributes() == nullptr) return {};
+Result<bool> ServedTree::AddAttributes(const Waiting& waiting, std::uint64_t number, LayerStat& stat) {
+  if (this->attributes() == nullptr) return false;
   STRATA_ASSIGN(const store::StoredAttributes stored, AttributesOf(waiting, number));
   Attributes& attributes = stat.attributes;
   attributes.mode = stored.mode;
   attributes.uid = stored.uid;
   attributes.gid = stored.gid;
   attributes.atime = attributes.mtime = attributes.ctime = stored.mtime;
-  if (attributes.type == FileType::kDirectory || stored.links < 2) return {};
+  if (attributes.type == FileType::kDirectory || stored.links < 2) return stored.xattrs_size > 0;
   attributes.nlink = stored.links;
   stat.node = {IdOf(stored.first_link), 0};
-  return {};
+  return true;
 }
 
 LayerStat ServedTree::StatOfEntry(std::uint64_t index, const store::SpecialEntry& entry) const {

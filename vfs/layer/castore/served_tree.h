@@ -56,6 +56,17 @@ Result<TreeRoot> OpenTreeRoot(TreeSource& source, const Waiting& waiting, const 
 // A number that tells trees apart: of the nodes' generation. Not 0.
 std::uint32_t GenerationOf(const store::Digest& digest);
 
+// What all nodes show that are equal in what a client sees of them: type, content (of a directory, by its digest) and
+// attributes (spec castore CA-53, T16 to T18).
+//
+// It is a keyed hash and not a row of a table. So nothing is kept that would grow with the tree and had to be there
+// after a restart, and servers with the same home show the same. Two that differ have the same number by chance alone:
+// among 10,000,000 with a probability of one in 90,000. They are no more than shown alike then. Each place has a handle
+// of its own (CA-55), which is what clients know it by. The key is a secret of the volume. By the digest alone whoever
+// may import a tree could make two files that show one number, which programs take for one file without a look, or a
+// directory that shows the number of one above it, which find takes for a loop.
+std::uint64_t SharedNumber(const SipHashKey& key, const store::Node& node, const Attributes& attributes);
+
 class ServedTree {
  public:
   // `source` must outlive it.
@@ -107,7 +118,8 @@ class ServedTree {
   Result<LayerStat> StatOf(const Waiting& waiting, const Place& place);
   Result<LayerStat> StatOfSpecial(const Waiting& waiting, std::uint64_t index);
   LayerStat StatOfEntry(std::uint64_t index, const store::SpecialEntry& entry) const;
-  Result<void> AddAttributes(const Waiting& waiting, std::uint64_t number, LayerStat& stat);
+  // Whether it is told apart from all others by more than these: by its extended attributes, or its links.
+  Result<bool> AddAttributes(const Waiting& waiting, std::uint64_t number, LayerStat& stat);
   Result<LayerStat> LookupIn(const Waiting& waiting, const OpenDirectory& directory, std::string_view name);
   Result<void> VisitNodes(const Waiting& waiting, const OpenDirectory& directory,
                           const std::function<bool(const LayerEntry&)>& visit, bool& go_on);
