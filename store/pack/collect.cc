@@ -21,6 +21,7 @@ namespace {
 struct Tally {
   std::uint64_t live_records = 0, live_bytes = 0;
   std::uint64_t dead_records = 0, dead_bytes = 0;
+  std::uint64_t covered_bytes = 0;  // of the stretches of it that indexes are of
   std::uint32_t newest = 0;
 };
 
@@ -171,6 +172,7 @@ class Collector {
         if (!index.alive[r]) continue;
         Tally& tally = tallies_[ranges[r].pack];
         tally.newest = std::max(tally.newest, ranges[r].newest);
+        tally.covered_bytes += ranges[r].end - ranges[r].begin;
       }
       IndexCursor cursor(*index.file);
       std::uint64_t done = 0;
@@ -191,7 +193,10 @@ class Collector {
         }
       }
     }
-    for (const auto& [pack, tally] : tallies_) {
+    for (auto& [pack, tally] : tallies_) {
+      // Copies that no index has, and bytes that are no record.
+      const std::uint64_t known = tally.live_bytes + tally.dead_bytes;
+      tally.dead_bytes += std::max(tally.covered_bytes, known) - known;
       report_.live_records += tally.live_records;
       report_.live_bytes += tally.live_bytes;
       report_.dead_records += tally.dead_records;
@@ -204,7 +209,7 @@ class Collector {
   std::vector<PackId> Choose() {
     std::vector<std::pair<double, PackId>> order;
     for (const auto& [pack, tally] : tallies_) {
-      if (tally.dead_records == 0) continue;
+      if (tally.dead_bytes == 0) continue;
       const double dead =
           static_cast<double>(tally.dead_bytes) / static_cast<double>(tally.dead_bytes + tally.live_bytes);
       if (tally.newest >= young_from_) {

@@ -122,6 +122,39 @@ TEST_F(PackCollect, AStoreWithoutNamesBecomesEmpty) {
   EXPECT_TRUE(FilesOf(path_, ".index").empty());
 }
 
+// An index has one of them.
+TEST_F(PackCollect, WhatTwoProcessesPutAtOnceGoesTwice) {
+  {
+    const auto one = Open(), other = Open();
+    MustPut(*one, Noise(500, 1));
+    MustPut(*other, Noise(500, 1));
+  }
+  EXPECT_GT(Bytes(), 2 * 500U) << "each has put it";
+  Pass(2 * kHour);
+  const CollectReport report = MustCollect(*Open());
+  EXPECT_EQ(report.removed_packs, 2U);
+  EXPECT_EQ(report.rewritten_packs, 0U);
+  EXPECT_TRUE(FilesOf(path_, ".pack").empty());
+}
+
+TEST_F(PackCollect, TheCopyOfWhatLivesIsKeptAndNotMultiplied) {
+  {
+    const auto one = Open(), other = Open();
+    for (const auto& store : {one, other}) {
+      MustPut(*store, Noise(500, 1));
+      MustPut(*store, Noise(5000, store == one ? 2 : 3));
+    }
+    EXPECT_OK(one->roots()->Set(
+        "n", {.node = Node::OfFile(Digest::Of(AsBytes(Noise(500, 1))), 500), .attributes = {}, .set = {}}));
+  }
+  for (int turn = 0; turn < 2; ++turn) {
+    Pass(2 * kHour);
+    MustCollect(*Open());
+    EXPECT_EQ(Get(*Open(), Digest::Of(AsBytes(Noise(500, 1)))), Noise(500, 1));
+  }
+  EXPECT_LT(Bytes(), 2 * 600U) << "what is dead beside it goes, and no more copies are made";
+}
+
 TEST_F(PackCollect, TheAttributesOfANameStay) {
   {
     const auto store = Open();

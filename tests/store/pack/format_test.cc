@@ -21,9 +21,8 @@ std::string Hex(ByteSpan bytes) {
   return text;
 }
 
-const PackHeader kHeader{.pack_class = PackClass::kData,
-                         .id = PackId(0x0123456789abcdef),
-                         .created = Time{1'700'000'000'000'000'000}};
+const PackHeader kHeader{
+    .pack_class = PackClass::kData, .id = PackId(0x0123456789abcdef), .created = Time{1'700'000'000'000'000'000}};
 
 TEST(PackFormat, TheHeaderOfAPackIsTheseBytes) {
   EXPECT_EQ(Hex(EncodePackHeader(kHeader)),
