@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "store/blobs/chunk_list.h"
-#include "store/castore/tree_sums.h"
 #include "store/objects/closure_object.h"
 #include "store/objects/zstd.h"
 
@@ -76,25 +75,7 @@ Result<pack::StoreStat> StatObjects(ObjectBucket& bucket, DirectoryService& dire
   STRATA_TRY(counter.CountFolder("chunks", pack::RecordKind::kChunk));
   STRATA_TRY(counter.CountFolder("blobs", pack::RecordKind::kList));
   STRATA_TRY(counter.CountFolder("dirs", pack::RecordKind::kDirectory));
-  TreeSums sums(directories, options.step);
-  TreeSum all;
-  Result<void> walked;
-  STRATA_TRY(roots.List({}, [&](std::string_view, const Root& root) {
-    ++stat.names;
-    if (!options.logical) return true;
-    if (root.node.kind == NodeKind::kFile) all.Add({root.node.size, 1});
-    if (root.node.kind == NodeKind::kDirectory) {
-      const auto sum = sums.Of(root.node.digest);
-      if (!sum) walked = Fail(sum.error());
-      if (sum) all.Add(*sum);
-    }
-    return walked.has_value();
-  }));
-  STRATA_TRY(walked);
-  if (options.logical) {
-    stat.logical_bytes = all.bytes;
-    stat.logical_files = all.files;
-  }
+  STRATA_TRY(pack::CountNames(roots, directories, options, stat));
   return stat;
 }
 

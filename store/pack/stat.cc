@@ -45,6 +45,29 @@ Result<void> ListRecords(Engine& engine, const std::function<Result<bool>(const 
   return {};
 }
 
+Result<void> CountNames(RootNodes& roots, DirectoryService& directories, const StatOptions& options, StoreStat& stat) {
+  TreeSums sums(directories, options.step);
+  TreeSum all;
+  Result<void> walked;
+  STRATA_TRY(roots.List({}, [&](std::string_view, const Root& root) {
+    ++stat.names;
+    if (!options.logical) return true;
+    if (root.node.kind == NodeKind::kFile) all.Add({root.node.size, 1});
+    if (root.node.kind == NodeKind::kDirectory) {
+      const auto sum = sums.Of(root.node.digest);
+      if (!sum) walked = Fail(sum.error());
+      if (sum) all.Add(*sum);
+    }
+    return walked.has_value();
+  }));
+  STRATA_TRY(walked);
+  if (options.logical) {
+    stat.logical_bytes = all.bytes;
+    stat.logical_files = all.files;
+  }
+  return {};
+}
+
 Result<StoreStat> StatStore(Engine& engine, const StatOptions& options) {
   StoreStat stat;
   STRATA_TRY(ListRecords(engine, [&](const IndexEntry& entry) -> Result<bool> {
@@ -71,25 +94,8 @@ Result<StoreStat> StatStore(Engine& engine, const StatOptions& options) {
   stat.leases = static_cast<std::uint64_t>(std::ranges::count(leases, false, &LeaseState::ended));
 
   PackDirectories directories(engine);
-  TreeSums sums(directories, options.step);
-  TreeSum all;
-  Result<void> walked;
-  STRATA_TRY(PackRoots(engine).List({}, [&](std::string_view, const Root& root) {
-    ++stat.names;
-    if (!options.logical) return true;
-    if (root.node.kind == NodeKind::kFile) all.Add({root.node.size, 1});
-    if (root.node.kind == NodeKind::kDirectory) {
-      const auto sum = sums.Of(root.node.digest);
-      if (!sum) walked = Fail(sum.error());
-      if (sum) all.Add(*sum);
-    }
-    return walked.has_value();
-  }));
-  STRATA_TRY(walked);
-  if (options.logical) {
-    stat.logical_bytes = all.bytes;
-    stat.logical_files = all.files;
-  }
+  PackRoots roots(engine);
+  STRATA_TRY(CountNames(roots, directories, options, stat));
   return stat;
 }
 

@@ -7,6 +7,8 @@
 #include <optional>
 
 #include "base/status.h"
+#include "store/castore/directory_service.h"
+#include "store/castore/root_nodes.h"
 #include "store/pack/engine.h"
 
 namespace strata::store::pack {
@@ -44,6 +46,9 @@ struct StatOptions {
 
 // Reads the indexes, and no pack.
 Result<StoreStat> StatStore(Engine& engine, const StatOptions& options = {});
+
+// Counts the names, and with `logical` what lies beneath them.
+Result<void> CountNames(RootNodes& roots, DirectoryService& directories, const StatOptions& options, StoreStat& stat);
 
 // Calls visit for each record: for those that indexes have in the order of their digests, an index after the other,
 // then for the others. One that is in the store twice comes twice.

@@ -1,6 +1,6 @@
 // A store for a while: trees are imported, read through servers, lose their names and are collected, all at once, and
 // whoever works is killed now and then. README.md, "The store's soak", says what must hold.
-//   STRATA_SOAK_SECONDS=N   so many seconds of work (default 12)
+//   STRATA_SOAK_SECONDS=N   so many seconds of work (default 6)
 //   STRATA_SEED=N           repeats a run as far as the machine's timing allows
 #include <gtest/gtest.h>
 
@@ -29,7 +29,7 @@ std::uint64_t SeedOfRun() {
 TEST(StoreSoak, ImportsCollectionsAndServersLeaveEachOtherAlone) {
   StoreRig rig({.seed = SeedOfRun()});
   ASSERT_EQ(rig.Prepare(), "");
-  const auto seconds = static_cast<double>(NumberFrom("STRATA_SOAK_SECONDS", 12));
+  const auto seconds = static_cast<double>(NumberFrom("STRATA_SOAK_SECONDS", 6));
   for (double done = 0; done < seconds && rig.Report().empty(); done += 6) {
     rig.Work(6);
     rig.Quiet();
@@ -59,8 +59,8 @@ TEST_P(BrokenStores, AreFound) {
   options.seed = SeedOfRun();
   StoreRig rig(options);
   ASSERT_EQ(rig.Prepare(), "");
-  for (int tries = 0; tries < 4 && !rig.Broken(GetParam().invariant); ++tries) {
-    rig.Work(3);
+  for (int tries = 0; tries < 6 && !rig.Broken(GetParam().invariant); ++tries) {
+    rig.Work(1.5);
     rig.Quiet();
   }
   EXPECT_TRUE(rig.Broken(GetParam().invariant)) << rig.Figures();

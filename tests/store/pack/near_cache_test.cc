@@ -181,9 +181,11 @@ TEST_F(NearCacheTest, TwoUseOneStoreAndLetGoOfWhatTheOtherDropped) {
     ASSERT_OK(one->Tidy());
     ASSERT_OK(other->Tidy());
   }
-  ASSERT_OK(one->Tidy());
-  ASSERT_OK(other->Tidy());
-  ASSERT_OK(one->Tidy());
+  // Each lets go the next time of what the other dropped meanwhile, until nobody has anything to drop.
+  for (int turn = 0; turn < 2 || (turn < 10 && OpenFilesThatAreGone(path()) > 0); ++turn) {
+    ASSERT_OK(one->Tidy());
+    ASSERT_OK(other->Tidy());
+  }
   EXPECT_LE(BytesOfPacks(path()), kBound + kPackOfBound);
   EXPECT_EQ(OpenFilesThatAreGone(path()), 0u);
   for (std::uint64_t i = 0; i < 4 * kBlobsInBound; i += 100) ExpectReads(*by_one, i);

@@ -67,14 +67,4 @@ inline std::uint64_t BytesOfPacks(const std::string& store) {
   return bytes;
 }
 
-inline std::string ReadWhole(BlobService& blobs, const Digest& digest) {
-  const auto reader = blobs.Open({}, digest);
-  if (!reader) return "error: " + reader.error().ToString();
-  if (!*reader) return "(none)";
-  std::string all((*reader)->size(), '\0');
-  const auto got = (*reader)->ReadAt({}, 0, std::as_writable_bytes(std::span(all.data(), all.size())));
-  if (!got) return "error: " + got.error().ToString();
-  return *got == all.size() ? all : "error: it is shorter than its size";
-}
-
 }  // namespace strata::store::pack

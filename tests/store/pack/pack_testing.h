@@ -101,8 +101,8 @@ inline Digest MustPut(PackStore& store, std::string_view blob) {
 }
 
 // All of a blob; an error's text where it cannot be read, "(none)" where the store does not have it.
-inline std::string Get(PackStore& store, const Digest& digest) {
-  const auto reader = store.blobs()->Open({}, digest);
+inline std::string ReadWhole(BlobService& blobs, const Digest& digest) {
+  const auto reader = blobs.Open({}, digest);
   if (!reader) return "error: " + reader.error().ToString();
   if (!*reader) return "(none)";
   std::string all((*reader)->size(), '\0');
@@ -110,6 +110,7 @@ inline std::string Get(PackStore& store, const Digest& digest) {
   if (!got) return "error: " + got.error().ToString();
   return *got == all.size() ? all : "error: it is shorter than its size";
 }
+inline std::string Get(PackStore& store, const Digest& digest) { return ReadWhole(*store.blobs(), digest); }
 
 // A directory of files with these blobs.
 inline Directory DirectoryOf(const std::vector<std::pair<std::string, Node>>& entries) {
