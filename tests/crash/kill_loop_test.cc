@@ -6,10 +6,10 @@
 #include <signal.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <random>
 
+#include "tests/base/seed.h"
 #include "tests/base/temp_folder.h"
 #include "tests/crash/load.h"
 #include "tests/e2e/process.h"
@@ -18,17 +18,10 @@
 namespace strata::crash {
 namespace {
 
-std::uint64_t Number(const char* variable, std::uint64_t otherwise) {
-  const char* given = std::getenv(variable);
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : otherwise;
-}
-
 class KillLoop : public ::testing::TestWithParam<const char*> {
  protected:
   KillLoop() {
-    const std::uint64_t seed = Number("STRATA_SEED", std::random_device{}());
-    std::printf("STRATA_SEED=%ju\n", static_cast<std::uintmax_t>(seed));
-    std::fflush(stdout);
+    const std::uint64_t seed = SeedOfRun();
     random_.seed(seed);
     options_.seed = seed;
     options_.relaxed = durability_ == "relaxed";
@@ -112,7 +105,7 @@ INSTANTIATE_TEST_SUITE_P(Durability, KillLoop, ::testing::Values("strict", "rela
                          [](const auto& info) { return info.param; });
 
 TEST_P(KillLoop, WhateverWasAnsweredIsThereAfterEachKill) {
-  const std::uint64_t wanted = Number("STRATA_CRASH_KILLS", 100);
+  const std::uint64_t wanted = NumberFromEnvironment("STRATA_CRASH_KILLS", 100);
   ASSERT_TRUE(Start());
   Load load(options_);
   ASSERT_TRUE(load.Connect("127.0.0.1", port_, 10)) << Report(load);

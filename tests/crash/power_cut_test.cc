@@ -7,10 +7,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <random>
 
+#include "tests/base/seed.h"
 #include "tests/base/temp_folder.h"
 #include "tests/crash/guest.h"
 #include "tests/crash/load.h"
@@ -20,17 +20,10 @@ namespace {
 
 constexpr int kCutsOfDisk = 20;  // then a new one: a workspace grows with what is written to it
 
-std::uint64_t Number(const char* variable, std::uint64_t otherwise) {
-  const char* given = std::getenv(variable);
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : otherwise;
-}
-
 class PowerCut : public ::testing::Test {
  protected:
   PowerCut() {
-    seed_ = Number("STRATA_SEED", std::random_device{}());
-    std::printf("STRATA_SEED=%ju\n", static_cast<std::uintmax_t>(seed_));
-    std::fflush(stdout);
+    seed_ = SeedOfRun();
     random_.seed(seed_);
   }
   void NewDisk() {
@@ -108,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(Durability, PowerCutWithDurability, ::testing::Values("
 
 TEST_P(PowerCutWithDurability, WhateverWasAnsweredAsDurableIsThereAfterEachCut) {
   const bool relaxed = GetParam() == std::string("relaxed");
-  const std::uint64_t wanted = Number("STRATA_CRASH_CUTS", relaxed ? 6 : 14);
+  const std::uint64_t wanted = NumberFromEnvironment("STRATA_CRASH_CUTS", relaxed ? 6 : 14);
   options_.durability = GetParam();
   Figures sum;
   while (cuts_ < wanted) {

@@ -7,34 +7,21 @@
 #include <signal.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <ostream>
-#include <random>
 
+#include "tests/base/seed.h"
 #include "tests/soak/rig.h"
 
 namespace strata::soak {
 namespace {
-
-std::uint64_t Number(const char* variable, std::uint64_t otherwise) {
-  const char* given = std::getenv(variable);
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : otherwise;
-}
-
-std::uint64_t Seed() {
-  const std::uint64_t seed = Number("STRATA_SEED", std::random_device{}());
-  std::printf("STRATA_SEED=%ju\n", static_cast<std::uintmax_t>(seed));
-  std::fflush(stdout);
-  return seed;
-}
 
 class Soak : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Durability, Soak, ::testing::Values("strict", "relaxed"),
                          [](const auto& info) { return info.param; });
 
 TEST_P(Soak, WhatIsPromisedHoldsAtEverySecond) {
-  const double until = Now() + static_cast<double>(Number("STRATA_SOAK_SECONDS", 60)) / 2;
-  Rig rig({.durability = GetParam(), .seed = Seed()});
+  const double until = Now() + static_cast<double>(NumberFromEnvironment("STRATA_SOAK_SECONDS", 60)) / 2;
+  Rig rig({.durability = GetParam(), .seed = SeedOfRun()});
   if (const std::string why = rig.Mount(); !why.empty()) GTEST_SKIP() << why;
   ASSERT_EQ(rig.Prepare(), "");
   for (bool oldest = true; !rig.findings().hopeless(); oldest = !oldest) {
@@ -75,7 +62,7 @@ TEST_P(BrokenServer, IsFound) {
   const Invariant invariant = GetParam().invariant;
   const bool fills = invariant == Invariant::kFullDiskEmpties;
   Rig rig({.durability = GetParam().durability,
-           .seed = Seed(),
+           .seed = SeedOfRun(),
            .disk_size = fills ? "500m" : "2g",
            .broken = fills ? "hoards" : GetParam().what,
            .quiet_limit = 2,

@@ -5,31 +5,18 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <ostream>
-#include <random>
 
+#include "tests/base/seed.h"
 #include "tests/soak/store_rig.h"
 
 namespace strata::soak {
 namespace {
 
-std::uint64_t NumberFrom(const char* variable, std::uint64_t otherwise) {
-  const char* given = std::getenv(variable);
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : otherwise;
-}
-
-std::uint64_t SeedOfRun() {
-  const std::uint64_t seed = NumberFrom("STRATA_SEED", std::random_device{}() % 1'000'000);
-  std::printf("STRATA_SEED=%ju\n", static_cast<std::uintmax_t>(seed));
-  std::fflush(stdout);
-  return seed;
-}
-
 TEST(StoreSoak, ImportsCollectionsAndServersLeaveEachOtherAlone) {
   StoreRig rig({.seed = SeedOfRun()});
   ASSERT_EQ(rig.Prepare(), "");
-  const auto seconds = static_cast<double>(NumberFrom("STRATA_SOAK_SECONDS", 6));
+  const auto seconds = static_cast<double>(NumberFromEnvironment("STRATA_SOAK_SECONDS", 6));
   for (double done = 0; done < seconds && rig.Report().empty(); done += 6) {
     rig.Work(6);
     rig.Quiet();

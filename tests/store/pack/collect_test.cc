@@ -1,70 +1,22 @@
-// Garbage collection: what goes, what stays, and who may be at work meanwhile. And scrub, and the counts.
+// Garbage collection: what goes, what stays, and who may be at work meanwhile.
 #include "store/pack/collect.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <map>
 #include <thread>
 
 #include "store/leases.h"
 #include "store/pack/list_record.h"
 #include "store/pack/stat.h"
 #include "store/pack/verify.h"
-#include "tests/store/pack/pack_testing.h"
+#include "tests/store/pack/collect_testing.h"
 
 namespace strata::store::pack {
 namespace {
 
 using ::testing::HasSubstr;
-
-constexpr std::int64_t kHour = 3600LL * 1'000'000'000;
-
-class PackCollect : public ::testing::Test {
- protected:
-  PackCollect() {
-    env_.SetClock(Time{1'700'000'000LL * 1'000'000'000});
-    options_.pack_bytes = 8192;
-  }
-  void Pass(std::int64_t ns) { env_.SetClock(Time{env_.Now().ns + ns}); }
-  std::shared_ptr<PackStore> Open() { return MustOpen(env_, path_, options_); }
-
-  // A directory of a small blob and one of several chunks, all its own.
-  Directory Tree(PackStore& store, std::uint64_t seed) {
-    std::vector<std::pair<std::string, Node>> entries;
-    for (const std::string& blob : {Words(200, seed), Noise(5000, seed)}) {
-      entries.emplace_back("f" + std::to_string(entries.size()), Node::OfFile(MustPut(store, blob), blob.size()));
-    }
-    const Directory directory = DirectoryOf(entries);
-    EXPECT_OK(store.directories()->Put(directory));
-    return directory;
-  }
-  void Name(PackStore& store, const std::string& name, const Directory& directory) {
-    EXPECT_OK(
-        store.roots()->Set(name, {.node = Node::OfDirectory(directory.digest(), 2), .attributes = {}, .set = {}}));
-  }
-  void ExpectTree(PackStore& store, std::uint64_t seed, bool there) {
-    for (const std::string& blob : {Words(200, seed), Noise(5000, seed)}) {
-      EXPECT_EQ(Get(store, Digest::Of(AsBytes(blob))), there ? blob : "(none)") << seed;
-    }
-  }
-  CollectReport MustCollect(PackStore& store, const CollectOptions& options = {}) {
-    const auto report = CollectGarbage(store.engine(), options);
-    EXPECT_TRUE(report) << report.error().ToString();
-    return report.value_or(CollectReport{});
-  }
-  std::uint64_t Bytes() const {
-    std::uint64_t sum = 0;
-    for (const std::string& path : FilesOf(path_, ".pack")) sum += std::filesystem::file_size(path);
-    return sum;
-  }
-
-  QuickFolder folder_;
-  const std::string path_ = folder_ / "s";
-  FaultEnv env_;
-  PackStoreOptions options_ = SmallOptions();
-};
 
 TEST_F(PackCollect, WhatNoNameReachesGoesAfterAnHourAndTheRestStays) {
   {
@@ -616,98 +568,6 @@ TEST_F(PackCollect, BesideAnImportAndAReaderNothingThatIsNamedGoes) {
   ASSERT_OK(report);
   EXPECT_EQ(report->problems, 0U);
   ExpectTree(*store, 100, true);
-}
-
-TEST_F(PackCollect, AScrubGoesOnWhereItStopped) {
-  {
-    const auto store = Open();
-    for (std::uint64_t seed = 0; seed < 10; ++seed) Tree(*store, seed);
-  }
-  const auto store = Open();
-  const std::uint64_t packs = FilesOf(path_, ".pack").size();
-  ASSERT_GT(packs, 3U);
-  std::uint64_t records = 0, rounds = 0;
-  while (true) {
-    VerifyOptions options;
-    int left = 10;
-    options.progress = [&](std::string_view, std::uint64_t, std::uint64_t) { return --left > 0; };
-    const auto report = ScrubStore(store->engine(), options);
-    ASSERT_OK(report);
-    EXPECT_EQ(report->problems, 0U);
-    records += report->records;
-    ++rounds;
-    if (!report->stopped) break;
-    ASSERT_LE(report->records, 10U);
-  }
-  const auto whole = VerifyStore(store->engine());
-  ASSERT_OK(whole);
-  EXPECT_EQ(records, whole->records);
-  EXPECT_GT(rounds, 3U);
-}
-
-TEST_F(PackCollect, AScrubReadsNoFasterThanItMay) {
-  {
-    const auto store = Open();
-    for (std::uint64_t seed = 0; seed < 4; ++seed) Tree(*store, seed);
-  }
-  VerifyOptions options;
-  options.bytes_a_second = 200'000;
-  const auto begin = std::chrono::steady_clock::now();
-  const auto report = ScrubStore(Open()->engine(), options);
-  ASSERT_OK(report);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  EXPECT_GE(took.count(), static_cast<double>(report->bytes) / 200'000 * 0.99);
-}
-
-TEST_F(PackCollect, AVerificationFindsAListOfSoundChunksThatMakeAnotherBlob) {
-  const auto store = Open();
-  const Digest one = MustPut(*store, Noise(5000, 1));
-  const auto chunks = store->blobs()->Chunks({}, one);
-  ASSERT_OK(chunks);
-  ChunkList others = **chunks;
-  std::ranges::reverse(others);
-  const Digest claimed = Digest::Of(AsBytes("another blob"));
-  ASSERT_OK(store->engine().PutAnew(RecordKind::kList, claimed, EncodeList(false, others)));
-  ASSERT_OK(store->Sync());
-  std::vector<Problem> problems;
-  VerifyOptions options;
-  options.told = [&](const Problem& problem) { problems.push_back(problem); };
-  ASSERT_OK(VerifyStore(store->engine(), options));
-  ASSERT_EQ(problems.size(), 1U);
-  EXPECT_EQ(problems[0].what, Problem::What::kWrongBlob);
-  EXPECT_EQ(problems[0].digest, claimed);
-}
-
-TEST_F(PackCollect, TheCountsAreThoseOfWhatWasPut) {
-  const auto store = Open();
-  const Directory one = Tree(*store, 1);
-  const Directory two =
-      DirectoryOf({{"a", Node::OfDirectory(one.digest(), 2)}, {"b", Node::OfDirectory(one.digest(), 2)}});
-  ASSERT_OK(store->directories()->Put(two));
-  Name(*store, "n", two);
-  Name(*store, "m", one);
-  for (const bool indexed : {false, true}) {
-    if (indexed) ASSERT_OK(store->engine().PublishIndexes());
-    StatOptions options;
-    options.logical = true;
-    const auto stat = StatStore(store->engine(), options);
-    ASSERT_OK(stat);
-    EXPECT_EQ(stat->Of(RecordKind::kDirectory).records, 2U);
-    EXPECT_EQ(stat->Of(RecordKind::kList).records, 1U);
-    EXPECT_EQ(stat->Of(RecordKind::kChunk).raw, 5200U);
-    EXPECT_LT(stat->Of(RecordKind::kChunk).stored, 5200U);
-    EXPECT_EQ(stat->names, 2U);
-    EXPECT_EQ(stat->logical_files, 6U);
-    EXPECT_EQ(stat->logical_bytes, 3 * 5200U);
-    EXPECT_EQ(stat->unindexed == 0, indexed);
-    std::uint64_t listed = 0;
-    ASSERT_OK(ListRecords(store->engine(), [&](const IndexEntry&) -> Result<bool> {
-      ++listed;
-      return true;
-    }));
-    EXPECT_EQ(listed, stat->Of(RecordKind::kDirectory).records + stat->Of(RecordKind::kList).records +
-                          stat->Of(RecordKind::kChunk).records);
-  }
 }
 
 }  // namespace
