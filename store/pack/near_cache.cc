@@ -338,16 +338,12 @@ Result<void> NearCache::Tidy() {
     if (published) unindexed_ -= unindexed;
   }
   STRATA_ASSIGN(Measured measured, Measure());
-  // What others removed takes room for as long as it is open here.
-  bool others_removed = false;
-  for (const PackId id : known_) {
-    if (measured.packs.contains(id)) continue;
-    engine_.files().Forget(id);
-    others_removed = true;
-  }
+  // What others removed takes room for as long as it is open here. Whoever reads may open a pack while it is removed:
+  // so what is open is looked at, not what was seen to be there.
+  const bool let_go = engine_.files().KeepOnly(measured.packs);
   STRATA_ASSIGN(const bool removed, Evict(measured));
   if (removed) engine_.catalog().changes().Put();
-  if (removed || others_removed) STRATA_TRY(engine_.catalog().Reload());
+  STRATA_TRY(removed || let_go ? engine_.catalog().Reload() : engine_.catalog().Follow());
   if (removed) STRATA_TRY(engine_.catalog().Merge(false));
   auto old = std::make_shared<PackSet>();
   std::uint64_t after = measured.bytes;
@@ -356,7 +352,6 @@ Result<void> NearCache::Tidy() {
     old->insert(state.id);
     after -= state.bytes;
   }
-  known_ = measured.packs;
   {
     const MutexLock lock(mutex_);
     measured_ = measured.bytes;

@@ -112,7 +112,6 @@ class NearCache : public std::enable_shared_from_this<NearCache> {
   std::unique_ptr<Directories> directories_;
 
   Mutex tidy_mutex_;  // before mutex_; held over syncs
-  PackSet known_ STRATA_GUARDED_BY(tidy_mutex_);
 
   Mutex mutex_;
   CondVar wakes_;

@@ -70,6 +70,17 @@ void PackFiles::Forget(PackId id) {
   open_.erase(id);
 }
 
+bool PackFiles::KeepOnly(const absl::flat_hash_set<PackId>& packs) {
+  std::vector<std::shared_ptr<OpenPack>> let_go;  // closed without the lock
+  const MutexLock lock(mutex_);
+  absl::erase_if(open_, [&](auto& entry) {
+    if (packs.contains(entry.first)) return false;
+    let_go.push_back(std::move(entry.second.pack));
+    return true;
+  });
+  return !let_go.empty();
+}
+
 Result<Content> PackFiles::Read(bool may_block, const Digest& digest, const Location& location) {
   const auto corrupt = [&](std::string_view what) {
     return Fail(Errc::kCorrupt, std::string(KindName(location.kind)) + ' ' + digest.Text() + " at " +

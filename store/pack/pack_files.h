@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "base/env.h"
 #include "base/mutex.h"
 #include "base/status.h"
@@ -38,8 +39,10 @@ class PackFiles {
   // kNotFound where the pack is gone; kCorrupt where it is shorter than a header; kWouldBlock where it is not open and
   // `may_block` is false.
   Result<std::shared_ptr<OpenPack>> Open(bool may_block, PackId id) STRATA_EXCLUDES(mutex_);
-  // The pack was removed.
+  // The pack was removed. Somebody who opens it at the same time may have it open in the end: KeepOnly.
   void Forget(PackId id) STRATA_EXCLUDES(mutex_);
+  // Closes all but these; whether there were any.
+  bool KeepOnly(const absl::flat_hash_set<PackId>& packs) STRATA_EXCLUDES(mutex_);
   std::string PathOf(PackId id) const { return folder_ + '/' + PackFileName(id); }
 
   // The content of the record at `location`, which hashes to `digest` (of a list: whose header and stored bytes check

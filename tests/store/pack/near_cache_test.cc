@@ -191,6 +191,26 @@ TEST_F(NearCacheTest, TwoUseOneStoreAndLetGoOfWhatTheOtherDropped) {
   for (std::uint64_t i = 0; i < 4 * kBlobsInBound; i += 100) ExpectReads(*by_one, i);
 }
 
+TEST_F(NearCacheTest, APackThatOthersMadeAndRemovedSinceTheLastLookIsLetGo) {
+  const auto one = OpenIt(), other = OpenIt();
+  const auto by_one = Before(*one), by_other = Before(*other);
+  ASSERT_OK(one->Tidy());
+  const Digest first = PutFar(0);
+  ExpectReads(*by_other, 0);
+  ASSERT_OK(other->Tidy());
+  ExpectReads(*by_one, 0);  // it has the pack open now
+  EXPECT_EQ(far_->opens(), 1);
+  for (std::uint64_t i = 1; i < 4 * kBlobsInBound; ++i) {
+    PutFar(i);
+    ASSERT_NO_FATAL_FAILURE(ExpectReads(*by_other, i));
+    if (i % 4 == 0) ASSERT_OK(other->Tidy());
+  }
+  ASSERT_FALSE(other->blobs()->Has({}, first).value());
+  ASSERT_OK(one->Tidy());
+  ASSERT_OK(other->Tidy());
+  EXPECT_EQ(OpenFilesThatAreGone(path()), 0u);
+}
+
 TEST_F(NearCacheTest, ManyThreadsReadAtOnceWhatDoesNotFit) {
   const auto cache = OpenIt();
   const auto blobs = Before(*cache);
