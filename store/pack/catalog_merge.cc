@@ -39,13 +39,13 @@ std::vector<std::shared_ptr<IndexFile>> Catalog::ChooseToMerge(bool all) {
     if (of_size[i] >= kIndexesOfASize) step = static_cast<int>(i);
   }
   std::vector<std::shared_ptr<IndexFile>> chosen;
-  absl::flat_hash_set<PackId> packs;
+  std::size_t ranges = 0;
   bool stale = false;
   for (const CatalogView::Index& index : view->indexes) {
     if (!all && SizeStep(*index.file) > step && !IsStale(index)) continue;
     if (std::ranges::find(spilled_, index.file) != spilled_.end() || index.file->damaged()) continue;
-    for (const PackRange& range : index.file->ranges()) packs.insert(range.pack);
-    if (packs.size() > kMaxIndexRanges) break;
+    ranges += index.file->ranges().size();
+    if (ranges > kMaxIndexRanges) break;
     stale = stale || index.alive.empty() || std::ranges::find(index.alive, false) != index.alive.end();
     chosen.push_back(index.file);
   }

@@ -95,7 +95,7 @@ Result<std::vector<PackRange>> DecodeRanges(ByteSpan bytes, std::size_t count) {
   std::vector<PackRange> ranges;
   if (bytes.size() != count * kRangeBytes) return Fail(Errc::kCorrupt, "a table of packs of another size");
   ranges.reserve(count);
-  absl::flat_hash_set<PackId> seen;
+  absl::flat_hash_set<std::pair<PackId, std::uint32_t>> seen;
   for (std::size_t i = 0; i < count; ++i) {
     PackRange range;
     range.pack = PackId(reader.Read<std::uint64_t>());
@@ -103,7 +103,7 @@ Result<std::vector<PackRange>> DecodeRanges(ByteSpan bytes, std::size_t count) {
     range.end = reader.Read<std::uint32_t>();
     range.records = reader.Read<std::uint32_t>();
     range.newest = reader.Read<std::uint32_t>();
-    if (range.begin < kPackHeaderBytes || range.begin > range.end || !seen.insert(range.pack).second) {
+    if (range.begin < kPackHeaderBytes || range.begin > range.end || !seen.emplace(range.pack, range.begin).second) {
       return Fail(Errc::kCorrupt, "a table of packs that cannot be");
     }
     ranges.push_back(range);

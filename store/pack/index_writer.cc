@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <tuple>
 #include <utility>
@@ -21,20 +22,22 @@ auto OrderOf(const IndexEntry& entry) { return std::tie(entry.digest, entry.loca
 
 bool Less(const IndexEntry& a, const IndexEntry& b) { return OrderOf(a) < OrderOf(b); }
 
-// What the ranges of one pack come to.
-void Join(PackRange& range, const PackRange& other) {
-  const bool meet = range.begin <= other.end && other.begin <= range.end;
-  const bool apart = range.begin == other.end || other.begin == range.end;
-  // Where they overlap, how many there are is not known; nothing depends on it.
-  range.records = apart ? range.records + other.records : std::max(range.records, other.records);
-  range.newest = std::max(range.newest, other.newest);
-  if (meet) {
-    range.begin = std::min(range.begin, other.begin);
-    range.end = std::max(range.end, other.end);
-  } else if (other.end - other.begin > range.end - range.begin) {
-    range.begin = other.begin;
-    range.end = other.end;
+// Of each pack: stretches that meet are one.
+std::vector<PackRange> Join(std::vector<PackRange> ranges) {
+  std::ranges::sort(ranges, {}, [](const PackRange& range) { return std::pair(range.pack.value, range.begin); });
+  std::vector<PackRange> joined;
+  for (const PackRange& range : ranges) {
+    if (joined.empty() || joined.back().pack != range.pack || joined.back().end < range.begin) {
+      joined.push_back(range);
+      continue;
+    }
+    PackRange& last = joined.back();
+    // Where they overlap, how many there are is not known; nothing depends on it.
+    last.records = last.end == range.begin ? last.records + range.records : std::max(last.records, range.records);
+    last.newest = std::max(last.newest, range.newest);
+    last.end = std::max(last.end, range.end);
   }
+  return joined;
 }
 
 }  // namespace
@@ -123,24 +126,21 @@ Result<MergeResult> MergeIndexes(Env& env, const std::string& path, std::uint64_
     bool more = false;
   };
   std::vector<PackRange> ranges;
-  absl::flat_hash_map<PackId, std::size_t> slot_of;
-  std::vector<Source> inputs;
   std::uint64_t most = 0;
   for (const auto& source : sources) {
     most += source->entries();
+    std::ranges::copy_if(source->ranges(), std::back_inserter(ranges), keeps, &PackRange::pack);
+  }
+  ranges = Join(std::move(ranges));
+  // All entries of a pack name its first stretch.
+  absl::flat_hash_map<PackId, std::size_t> slot_of;
+  for (std::size_t i = 0; i < ranges.size(); ++i) slot_of.emplace(ranges[i].pack, i);
+  std::vector<Source> inputs;
+  for (const auto& source : sources) {
     Source& input = inputs.emplace_back(Source{IndexCursor(*source), {}});
     for (const PackRange& range : source->ranges()) {
-      if (!keeps(range.pack)) {
-        input.slots.push_back(kGone);
-        continue;
-      }
-      const auto [at, fresh] = slot_of.emplace(range.pack, ranges.size());
-      if (fresh) {
-        ranges.push_back(range);
-      } else {
-        Join(ranges[at->second], range);
-      }
-      input.slots.push_back(at->second);
+      const auto slot = slot_of.find(range.pack);
+      input.slots.push_back(slot == slot_of.end() ? kGone : slot->second);
     }
   }
   STRATA_ASSIGN(const auto writer, IndexWriter::Create(env, path, id, std::move(ranges), most));

@@ -169,27 +169,52 @@ TEST(PackIndex, SeveralBecomeOneWithoutWhatIsGoneAndWhatIsTwice) {
   }
 }
 
-TEST(PackIndex, StretchesThatMeetAreOneAndOfOthersTheLongerIsKept) {
+TEST(PackIndex, StretchesThatMeetAreOneInWhateverOrderTheyCome) {
+  using Stretches = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
   const QuickFolder folder;
-  const auto merge = [&](std::uint32_t begin, std::uint32_t end) {
+  const auto merge = [&](const Stretches& stretches) {
     std::vector<std::shared_ptr<IndexFile>> sources;
     std::vector<IndexEntry> none;
-    for (const auto& ranges : {RangeOf(PackId(1), 64, 1000), RangeOf(PackId(1), begin, end)}) {
+    for (const auto& [begin, end] : stretches) {
       const std::string path = folder / std::to_string(sources.size());
       std::filesystem::remove(path);
-      EXPECT_OK(WriteIndex(Env::System(), path, 1, ranges, none));
+      EXPECT_OK(WriteIndex(Env::System(), path, 1, RangeOf(PackId(1), begin, end), none));
       sources.push_back(MustOpenIndex(path));
     }
     std::filesystem::remove(folder / "m");
     EXPECT_OK(MergeIndexes(Env::System(), folder / "m", 1, sources, [](PackId) { return true; }));
-    const PackRange range = MustOpenIndex(folder / "m")->ranges()[0];
-    return std::pair(range.begin, range.end);
+    const auto index = MustOpenIndex(folder / "m");
+    Stretches merged;
+    for (const PackRange& range : index->ranges()) merged.emplace_back(range.begin, range.end);
+    return merged;
   };
-  EXPECT_EQ(merge(1000, 2000), std::pair(64U, 2000U));
-  EXPECT_EQ(merge(500, 2000), std::pair(64U, 2000U));
-  EXPECT_EQ(merge(100, 200), std::pair(64U, 1000U));
-  EXPECT_EQ(merge(1001, 1100), std::pair(64U, 1000U));
-  EXPECT_EQ(merge(1001, 9000), std::pair(1001U, 9000U));
+  EXPECT_EQ(merge({{64, 1000}, {1000, 2000}}), (Stretches{{64, 2000}}));
+  EXPECT_EQ(merge({{64, 1000}, {500, 2000}}), (Stretches{{64, 2000}}));
+  EXPECT_EQ(merge({{64, 1000}, {100, 200}}), (Stretches{{64, 1000}}));
+  EXPECT_EQ(merge({{64, 1000}, {1001, 1100}}), (Stretches{{64, 1000}, {1001, 1100}}));
+  EXPECT_EQ(merge({{2000, 3000}, {64, 1000}, {3000, 4000}, {1000, 2000}}), (Stretches{{64, 4000}}));
+  EXPECT_EQ(merge({{64, 1000}, {2000, 3000}, {1000, 2000}}), (Stretches{{64, 3000}}));
+}
+
+TEST(PackIndex, OfAPackWithStretchesApartAllIsFoundAndMergedAgain) {
+  const QuickFolder folder;
+  const auto with = [&](const std::string& name, std::uint32_t begin, std::uint32_t end, std::uint64_t i) {
+    std::vector<IndexEntry> entries = {EntryOf(i, PackId(1))};
+    EXPECT_OK(WriteIndex(Env::System(), folder / name, 1, RangeOf(PackId(1), begin, end), entries));
+    return MustOpenIndex(folder / name);
+  };
+  const auto merge = [&](const std::string& name, const std::vector<std::shared_ptr<IndexFile>>& sources) {
+    EXPECT_OK(MergeIndexes(Env::System(), folder / name, 1, sources, [](PackId) { return true; }));
+    return MustOpenIndex(folder / name);
+  };
+  const auto apart = merge("apart", {with("c", 3000, 4000, 3), with("a", 64, 1000, 1)});
+  ASSERT_EQ(apart->ranges().size(), 2U);
+  const auto whole = merge("whole", {with("b", 1000, 3000, 2), apart});
+  ASSERT_EQ(whole->ranges().size(), 1U);
+  for (const auto& index : {apart, whole}) {
+    for (const std::uint64_t i : {1, 3}) ASSERT_EQ(Find(*index, NumberedDigest(i)).size(), 1U);
+  }
+  EXPECT_EQ(Find(*whole, NumberedDigest(2)).size(), 1U);
 }
 
 TEST(PackIndex, AFlippedByteIsSeenAndNoWrongPlaceIsGiven) {

@@ -224,6 +224,28 @@ TEST(PackStore, ManyPacksAndIndexesGiveAllThatWasPut) {
   EXPECT_FALSE(store->blobs()->Has({}, Digest::Of(AsBytes("another"))).value());
 }
 
+TEST(PackStore, AFullPackOfManyIndexesIsNotReadAgain) {
+  const TempFolder folder;  // on a disk: a file system in memory lists files in the order in which they were made
+  constexpr std::uint64_t kBlobs = 24'000;  // more than a pack
+  const auto entries_of = [](PackStore& store) {
+    std::uint64_t entries = 0;
+    for (const CatalogView::Index& index : store.engine().catalog().view()->indexes) entries += index.file->entries();
+    return entries;
+  };
+  {
+    const auto store = MustOpen(Env::System(), folder / "s");
+    for (std::uint64_t i = 0; i < kBlobs; ++i) {
+      MustPut(*store, "blob " + std::to_string(i));
+      if (i % 1000 == 999) ASSERT_OK(store->engine().PublishIndexes());
+    }
+    ASSERT_GE(FilesOf(folder / "s", ".pack").size(), 2U);
+    EXPECT_EQ(entries_of(*store), kBlobs);
+  }
+  const auto store = MustOpen(Env::System(), folder / "s");
+  EXPECT_EQ(entries_of(*store), kBlobs);
+  EXPECT_EQ(store->engine().catalog().tails(PackClass::kData).size(), 0U);
+}
+
 TEST(PackStore, AnotherProcessSeesWhatIsPutWhileItIsOpen) {
   QuickFolder folder;
   const auto one = MustOpen(Env::System(), folder / "s");
