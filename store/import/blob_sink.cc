@@ -15,13 +15,12 @@ Result<Digest> BlobSink::Put(ByteSpan content) {
   return digest;
 }
 
-Result<Digest> BlobSink::PutStream(MutableByteSpan buffer,
-                                   const std::function<Result<std::size_t>(MutableByteSpan)>& read) {
+Result<Digest> BlobSink::PutStream(const std::function<Result<ByteSpan>()>& next) {
   STRATA_ASSIGN(const auto writer, blobs_.Create());
   for (;;) {
-    STRATA_ASSIGN(const std::size_t got, read(buffer));
-    if (got > 0) STRATA_TRY(writer->Write(buffer.first(got)));
-    if (got < buffer.size()) return writer->Close();
+    STRATA_ASSIGN(const ByteSpan piece, next());
+    if (piece.empty()) return writer->Close();
+    STRATA_TRY(writer->Write(piece));
   }
 }
 

@@ -17,8 +17,8 @@ class BlobSink {
 
   // A whole file.
   Result<Digest> Put(ByteSpan content);
-  // One that comes in pieces, in a buffer of the caller's: `read` fills it until the file ends.
-  Result<Digest> PutStream(MutableByteSpan buffer, const std::function<Result<std::size_t>(MutableByteSpan)>& read);
+  // One that comes in pieces. An empty one is the end.
+  Result<Digest> PutStream(const std::function<Result<ByteSpan>()>& next);
   Result<bool> Has(const Digest& digest) { return blobs_.Has(Waiting(), digest); }
 
   std::uint64_t new_blobs() const { return new_blobs_.load(std::memory_order_relaxed); }

@@ -9,9 +9,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 #include <utility>
 
 #include "store/import/import.h"
+#include "store/import/large_file_reader.h"
 
 namespace strata::store {
 namespace {
@@ -85,6 +87,12 @@ Result<std::size_t> ReadFully(int fd, MutableByteSpan out, const HostPlace& plac
     }
   }
   return done;
+}
+
+Result<ByteSpan> ReadPiece(int fd, const BufferPool::Lease& lease, const HostPlace& place) {
+  const MutableByteSpan buffer = lease.bytes().first(kStreamFrom);
+  STRATA_ASSIGN(const std::size_t got, ReadFully(fd, buffer, place));
+  return buffer.first(got);
 }
 
 Result<UniqueFd> OpenHostFile(const HostPlace& place) {
@@ -194,12 +202,14 @@ Result<ReadHostFile> PutHostFile(Env& env, const HostPlace& place, BlobSink& sin
       }
       grew(static_cast<std::int64_t>(got));
     } else {
-      digest = sink.PutStream(lease.bytes().first(kStreamFrom), [&](MutableByteSpan out) -> Result<std::size_t> {
-        STRATA_ASSIGN(const std::size_t read, ReadFully(fd.get(), out, place));
-        got += read;
-        grew(static_cast<std::int64_t>(read));
+      std::optional<LargeFileReader> ahead;
+      if (wanted >= kReadAheadFrom) ahead.emplace(fd.get(), place.shown);
+      digest = sink.PutStream([&]() -> Result<ByteSpan> {
+        STRATA_ASSIGN(const ByteSpan piece, ahead ? ahead->Next() : ReadPiece(fd.get(), lease, place));
+        got += piece.size();
+        grew(static_cast<std::int64_t>(piece.size()));
         if (got > wanted) return Fail(Errc::kBusy);  // it grows, perhaps for ever
-        return read;
+        return piece;
       });
       if (!digest && digest.error().code() != Errc::kBusy)
         return Fail(digest.error().WithContext("storing " + place.shown));

@@ -162,11 +162,12 @@ class TarImport {
       return batch_.bytes >= kBatchBytes || batch_.files.size() >= kBatchFiles ? PushBatch() : Result<void>{};
     }
     if (buffer_.empty()) buffer_.resize(kStreamFrom);
-    STRATA_ASSIGN(const Digest digest,
-                  sink_.PutStream(std::as_writable_bytes(std::span(buffer_)), [&](MutableByteSpan out) {
-                    Tick();
-                    return reader_.ReadData(out);
-                  }));
+    STRATA_ASSIGN(const Digest digest, sink_.PutStream([&]() -> Result<ByteSpan> {
+      Tick();
+      const MutableByteSpan buffer = std::as_writable_bytes(std::span(buffer_));
+      STRATA_ASSIGN(const std::size_t got, reader_.ReadData(buffer));
+      return buffer.first(got);
+    }));
     NoteFile(entry.size);
     file.record.node = Node::OfFile(digest, entry.size, file.record.node.executable);
     return AddEntry(file.path, file.order, file.record);

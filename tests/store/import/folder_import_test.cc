@@ -13,6 +13,7 @@
 #include "store/castore/attributes.h"
 #include "store/import/import.h"
 #include "store/import/import_cache.h"
+#include "store/import/large_file_reader.h"
 #include "store/import/unpack.h"
 #include "tests/base/fault_env.h"
 #include "tests/base/temp_folder.h"
@@ -180,6 +181,18 @@ TEST_F(FolderImport, ATreeDeeperThanAPathMayBeLongIsTaken) {
   ASSERT_TRUE(report) << report.error().ToString();
   EXPECT_EQ(report->directories, kDepth + 1U);
   EXPECT_EQ(report->root.size, static_cast<std::uint64_t>(kDepth));
+}
+
+TEST_F(FolderImport, AFileThatIsReadAheadIsWhole) {
+  const std::string root = folder_ / "r";
+  fs::create_directory(root);
+  std::string content(kReadAheadFrom + 12345, '\0');
+  for (std::size_t i = 0; i < content.size(); i += 4096) content[i] = static_cast<char>(i >> 12);
+  WriteTestFile(root + "/large", content);
+  const auto report = Import(root);
+  ASSERT_TRUE(report) << report.error().ToString();
+  EXPECT_EQ(report->bytes, content.size());
+  EXPECT_TRUE(store_.blobs.Has({}, Digest::Of(AsBytes(content))).value());
 }
 
 TEST_F(FolderImport, TheSecondTimeFilesAreNotRead) {
