@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # scripts/bench import [OPTIONS]: importing into an empty store, importing the same again, and what is stored, by strata, restic and borg side by
 # side on one file system, caches dropped before each. Prints the table of docs/performance.md. Needs root, to drop the caches.
-#   --files N          small files (100000), --bytes B of them in all (1000000000)
-#   --large BYTES      of one large file, half text and half noise (4294967296); 0 for none
+#   --files N          small files (100000; 0 for none), --bytes B of them in all (1000000000)
+#   --large BYTES      of one large file, half text and half noise (4294967296); 0 for none. Beside it, what the disk alone takes: to read the
+#                      file and to write what strata stored
 #   --reps N           repetitions (3); medians are shown
 #   --dir DIR          where all of it lies (default build/bench)
 #   --tools A,B        of strata, restic and borg
@@ -140,11 +141,41 @@ def run(tool, strata, source, work):
     return result
 
 
-def compare(options, strata, source, work, what):
+def disk(path, size, work):
+    """Seconds to read a file and to write and sync as many bytes as were stored, side by side: what the disk allows."""
+    def read():
+        piece = bytearray(8 << 20)
+        with open(path, "rb", buffering=0) as source:
+            while source.readinto(piece):
+                pass
+
+    def write():
+        piece = random.Random(3).randbytes(8 << 20)
+        with open(os.path.join(work, "disk"), "wb", buffering=0) as out:
+            for at in range(0, size, len(piece)):
+                out.write(piece[:size - at])
+            os.fsync(out.fileno())
+
+    drop_caches()
+    start = time.monotonic()
+    threads = [threading.Thread(target=each) for each in (read, write)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wall = time.monotonic() - start
+    os.remove(os.path.join(work, "disk"))
+    return wall
+
+
+def compare(options, strata, source, work, what, file=None):
     results = {tool: [] for tool in options.tools}
+    plain = []
     for _ in range(options.reps):
         for tool in options.tools:
             results[tool].append(run(tool, strata, source, work))
+            if file and tool == "strata":
+                plain.append(disk(file, results[tool][-1]["bytes"], work))
     print(f"\n{what}\n")
     print("| | import | again | CPU | peak memory | stored |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
@@ -153,6 +184,8 @@ def compare(options, strata, source, work, what):
         print(f"| {tool} | {middle(runs, lambda r: r['first']['wall']):.2f} s | {middle(runs, lambda r: r['second']['wall']):.2f} s "
               f"| {middle(runs, lambda r: r['first']['cpu']):.2f} s | {middle(runs, lambda r: r['first']['rss_kib']) / 1024:.0f} MiB "
               f"| {middle(runs, lambda r: r['bytes']) / 1e6:.0f} MB |")
+    if plain:
+        print(f"| the disk alone | {statistics.median(plain):.2f} s | | | | |")
     if "strata" in results:
         mine = middle(results["strata"], lambda r: r["first"]["wall"])
         again = middle(results["strata"], lambda r: r["second"]["wall"])
@@ -215,15 +248,17 @@ def main():
             print(f"{options.stream} files from standard input: {done['wall']:.1f} s, {options.stream / done['wall']:.0f} files a second, "
                   f"peak memory {done['rss_kib'] / 1024:.0f} MiB, {size_of(store) / 1e6:.0f} MB stored")
             return
-        small = os.path.join(work, "small")
-        make_small(small, options.files, options.bytes)
-        compare(options, options.strata, small, work, f"{options.files} small files, {options.bytes / 1e6:.0f} MB, half text and half programs:")
-        shutil.rmtree(small)
+        if options.files:
+            small = os.path.join(work, "small")
+            make_small(small, options.files, options.bytes)
+            compare(options, options.strata, small, work, f"{options.files} small files, {options.bytes / 1e6:.0f} MB, half text and half programs:")
+            shutil.rmtree(small)
         if options.large:
             large = os.path.join(work, "large")
             os.mkdir(large)
             make_large(os.path.join(large, "file"), options.large)
-            compare(options, options.strata, large, work, f"One file of {options.large / 1e6:.0f} MB, half text and half noise:")
+            compare(options, options.strata, large, work, f"One file of {options.large / 1e6:.0f} MB, half text and half noise:",
+                    os.path.join(large, "file"))
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
