@@ -10,9 +10,6 @@
 namespace strata::store::pack {
 namespace {
 
-// What is hashed is soon looked at again, to be cut, and copied: so much stays in a processor's cache meanwhile.
-constexpr std::size_t kSliceBytes = 256 << 10;
-
 class PackBlobWriter final : public BlobWriter {
  public:
   explicit PackBlobWriter(Engine& engine)
@@ -23,17 +20,10 @@ class PackBlobWriter final : public BlobWriter {
 
   Result<void> Write(ByteSpan bytes) override {
     if (state_ != State::kOpen) return AlreadyClosed();
-    while (!bytes.empty()) {
-      const ByteSpan slice = bytes.first(std::min(bytes.size(), kSliceBytes));
-      bytes = bytes.subspan(slice.size());
-      hasher_.Update(slice);
-      size_ += slice.size();
-      if (auto written = splitter_.Write(slice, [this](ByteSpan chunk) { return Take(chunk); }); !written) {
-        state_ = State::kFailed;
-        return written;
-      }
-    }
-    return {};
+    size_ += bytes.size();
+    auto written = splitter_.Write(bytes, [this](ByteSpan chunk) { return Take(chunk); });
+    if (!written) state_ = State::kFailed;
+    return written;
   }
 
   Result<Digest> Close() override {
@@ -54,6 +44,8 @@ class PackBlobWriter final : public BlobWriter {
 
   // The first chunk waits for the second: a blob of one chunk is put under its own digest, when it is whole.
   Result<void> Take(ByteSpan chunk) {
+    // While the chunk is in the processor's cache: it was just cut, and is copied next.
+    hasher_.Update(chunk);
     std::vector<std::byte> copy(chunk.begin(), chunk.end());
     if (chunks_++ == 0) {
       first_ = std::move(copy);
