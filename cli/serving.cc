@@ -112,6 +112,18 @@ Result<UniqueFd> OpenSignals() {
   return signals;
 }
 
+// Before the first call is answered: whoever has an answer may ask. Who asks earlier waits.
+void OpenControl(const Serving& serving, Life& life) {
+  if (serving.options.read_only) return;
+  if (auto point = control::Point::Listen(serving.workspace); point) {
+    life.point.emplace(std::move(*point));
+  } else {
+    log::Warning("control_unavailable",
+                 {{"error", point.error()},
+                  {"hint", "strata locks cannot ask it; to upgrade, end this server and start the new one"}});
+  }
+}
+
 // Serves on what was handed over, if anything was; `taken` is told before the first byte is read.
 Result<void> StartServer(const Serving& serving, std::optional<Handover>& handover,
                          std::move_only_function<void()> taken, Life& life) {
@@ -125,14 +137,6 @@ Result<void> StartServer(const Serving& serving, std::optional<Handover>& handov
     STRATA_ASSIGN(life.server, Server::Resume(options, std::move(exports), std::move(*handover), std::move(taken)));
   } else {
     STRATA_ASSIGN(life.server, Server::Start(options, std::move(exports)));
-  }
-  if (serving.options.read_only) return {};
-  if (auto point = control::Point::Listen(serving.workspace); point) {
-    life.point.emplace(std::move(*point));
-  } else {
-    log::Warning("control_unavailable",
-                 {{"error", point.error()},
-                  {"hint", "strata locks cannot ask it; to upgrade, end this server and start the new one"}});
   }
   return {};
 }
@@ -169,6 +173,7 @@ Result<void> ServeUntilTold(const Serving& serving, Takeover* takeover,
     Life life;
     STRATA_TRY(OpenWorkspace(serving, again, life));
     STRATA_TRY(OpenStateFolder(serving, again, life));
+    OpenControl(serving, life);
     const auto taken = [&] {
       if (!again && takeover != nullptr) takeover->Serving();
     };
