@@ -53,13 +53,6 @@ class PinningReader : public BlobReader {
   }
 };
 
-// The stretch of a chunk at `begin` that is asked for.
-BlobBytes Cut(BlobBytes chunk, std::uint64_t begin, std::uint64_t offset, std::size_t length) {
-  const std::size_t skip = offset - begin;
-  chunk.bytes = chunk.bytes.subspan(skip, std::min(length, chunk.bytes.size() - skip));
-  return chunk;
-}
-
 class ChunkReader final : public PinningReader {
  public:
   ChunkReader(Engine& engine, const ChunkMeta& chunk) : engine_(engine.shared_from_this()), chunk_(chunk) {}
@@ -67,8 +60,7 @@ class ChunkReader final : public PinningReader {
   std::uint64_t size() const override { return chunk_.size; }
   Result<BlobBytes> Pin(const Waiting& waiting, std::uint64_t offset, std::size_t length) override {
     if (offset >= chunk_.size || length == 0) return BlobBytes{};
-    STRATA_ASSIGN(BlobBytes chunk, engine_->Chunk(waiting, chunk_.digest, chunk_.size));
-    return Cut(std::move(chunk), 0, offset, length);
+    return engine_->Piece(waiting, chunk_, 0, offset, length);
   }
 
  private:
@@ -92,10 +84,9 @@ class ListReader final : public PinningReader {
       at = part->Find(offset - begin);
       at.begin += begin;
     }
-    auto chunk = engine_->Chunk(waiting, at.entry->digest, at.entry->size);
-    if (chunk) return Cut(*std::move(chunk), at.begin, offset, length);
-    if (chunk.error().code() == Errc::kWouldBlock) return chunk;
-    return Fail(chunk.error().WithContext("byte " + std::to_string(offset) + " of the blob " + digest_.Text()));
+    auto piece = engine_->Piece(waiting, *at.entry, at.begin, offset, length);
+    if (piece || piece.error().code() == Errc::kWouldBlock) return piece;
+    return Fail(piece.error().WithContext("byte " + std::to_string(offset) + " of the blob " + digest_.Text()));
   }
 
  private:

@@ -14,7 +14,8 @@ namespace {
 struct Shares {
   // Who only reads puts nothing: chunks take that share.
   explicit Shares(const EngineOptions& options)
-      : chunks(options.memory_bytes / 8 * (options.read_only ? 6 : 3)),
+      : chunks(options.memory_bytes / 32 * (options.read_only ? 22 : 12)),
+        tags(options.memory_bytes / 16),
         filters(options.memory_bytes / 8),
         buffer(std::clamp<std::uint64_t>(options.memory_bytes / 64, 64 << 10, 4 << 20)),
         // Of two classes a table that is filled, up to twice over, one that is made an index, and that sorted.
@@ -23,7 +24,7 @@ struct Shares {
         foreign_records(
             std::max<std::uint64_t>(options.memory_bytes / 8 / (TailTable::kRecordBytes + sizeof(IndexEntry)), 256)) {}
 
-  std::uint64_t chunks, filters, buffer, own_records, foreign_records;
+  std::uint64_t chunks, tags, filters, buffer, own_records, foreign_records;
 };
 
 // A pack that went between looking and reading is looked for again so often.
@@ -32,6 +33,8 @@ constexpr std::uint64_t kWriteBackAt = 16 << 20;
 constexpr std::size_t kMostOpenPacks = 64;
 // With fewer in no index none is made at the end: whoever opens the store reads them from the packs.
 constexpr std::size_t kIndexAtTheEnd = 1024;
+// A chunk is read as a whole again, into the cache, once so many times its bytes were read in parts.
+constexpr std::uint64_t kGivenInParts = 32;
 constexpr auto kKeeperRests = std::chrono::minutes(10);
 
 }  // namespace
@@ -44,6 +47,7 @@ Engine::Engine(Env& env, const Layout& layout, const StoreFormat& format, Engine
       name_("pack:" + layout.root),
       files_(env, layout.packs(), kMostOpenPacks),
       cache_(Shares(options_).chunks),
+      tags_(env, Shares(options_).tags),
       session_(env, layout, options_.holder),
       pool_(std::max(options_.threads, 1U)) {}
 
@@ -179,16 +183,58 @@ Result<Content> Engine::Read(const Waiting& waiting, RecordKind kind, const Dige
 }
 
 Result<BlobBytes> Engine::Chunk(const Waiting& waiting, const Digest& digest, std::uint64_t size) {
-  auto chunk = cache_.Get(waiting, digest, [&]() -> Result<BlobBytes> {
-    if (!waiting.may_block) return Fail(Errc::kWouldBlock);
-    STRATA_ASSIGN(Content content, Read(waiting, RecordKind::kChunk, digest));
+  return Load(waiting, {digest, size}, 0);
+}
+
+Result<BlobBytes> Engine::Load(const Waiting& waiting, const ChunkMeta& wanted, std::uint64_t begin) {
+  auto chunk = cache_.Get(waiting, wanted.digest, [&]() -> Result<BlobBytes> {
+    // Small ones are read, where the system has them in memory, in less time than it takes to let somebody else do it.
+    if (!waiting.may_block && wanted.size >= PartTags::kSmallest) return Fail(Errc::kWouldBlock);
+    STRATA_ASSIGN(Content content, Read(waiting, RecordKind::kChunk, wanted.digest));
+    tags_.Add(wanted.digest, content.location, begin, content.span());
     return BlobBytes{content.span(), std::move(content.bytes)};
   });
-  if (chunk && chunk->bytes.size() != size) {
-    return Fail(Errc::kCorrupt, name_ + ": the chunk " + digest.Text() + " has " + std::to_string(chunk->bytes.size()) +
-                                    " bytes, where " + std::to_string(size) + " are expected");
+  if (chunk && chunk->bytes.size() != wanted.size) {
+    return Fail(Errc::kCorrupt, name_ + ": the chunk " + wanted.digest.Text() + " has " +
+                                    std::to_string(chunk->bytes.size()) + " bytes, where " +
+                                    std::to_string(wanted.size) + " are expected");
   }
   return chunk;
+}
+
+Result<BlobBytes> Engine::Piece(const Waiting& waiting, const ChunkMeta& chunk, std::uint64_t begin,
+                                std::uint64_t offset, std::size_t length) {
+  const std::uint64_t skip = offset - begin;
+  length = static_cast<std::size_t>(std::min<std::uint64_t>(length, chunk.size - skip));
+  auto whole = cache_.Find(chunk.digest);
+  if (!whole) {
+    STRATA_ASSIGN(auto parts, ReadParts(waiting, chunk, begin, skip, length));
+    if (parts) return *std::move(parts);
+  }
+  if (!whole || whole->bytes.size() != chunk.size) {
+    STRATA_ASSIGN(whole, Load(waiting, chunk, begin));
+  }
+  whole->bytes = whole->bytes.subspan(skip, length);
+  return *std::move(whole);
+}
+
+Result<std::optional<BlobBytes>> Engine::ReadParts(const Waiting& waiting, const ChunkMeta& chunk, std::uint64_t begin,
+                                                   std::uint64_t skip, std::size_t length) {
+  const auto tagged = tags_.Find(chunk.digest, begin);
+  if (!tagged || tagged->location.raw != chunk.size) return std::nullopt;
+  if (tagged->given.fetch_add(length, std::memory_order_relaxed) >= kGivenInParts * chunk.size) return std::nullopt;
+  const std::size_t part = tagged->PartAt(skip);
+  const std::uint64_t from = tagged->BeginOf(part), end = tagged->EndOf(tagged->PartAt(skip + length - 1));
+  const auto bytes = std::make_shared_for_overwrite<std::byte[]>(end - from);
+  const MutableByteSpan room(bytes.get(), end - from);
+  const auto got = files_.ReadStored(waiting.may_block, tagged->location, from, room);
+  if (!got && got.error().code() == Errc::kWouldBlock) return Fail(got.error());
+  // The pack is gone, or what lies there is not what lay there: whoever reads all of it finds what is to be done.
+  if (!got || *got != room.size() || !tags_.Check(*tagged, part, room)) {
+    tags_.Drop(chunk.digest, tagged);
+    return std::nullopt;
+  }
+  return BlobBytes{ByteSpan(room).subspan(skip - from, length), bytes};
 }
 
 Result<bool> Engine::Rely(const Place& place) {

@@ -21,6 +21,7 @@
 #include "store/pack/catalog.h"
 #include "store/pack/layout.h"
 #include "store/pack/pack_files.h"
+#include "store/pack/part_tags.h"
 #include "store/pack/pool.h"
 #include "store/pack/session.h"
 
@@ -64,6 +65,10 @@ class Engine : public std::enable_shared_from_this<Engine> {
                        const std::optional<Prefer>& prefer = std::nullopt);
   // A chunk, out of the cache or into it. `size`: what whoever asks expects of it; kCorrupt for another.
   Result<BlobBytes> Chunk(const Waiting& waiting, const Digest& digest, std::uint64_t size);
+  // The bytes of a chunk that begins at `begin` of a file, from `offset` of the file on, which lies in it: `length`, or
+  // as many as it has. Not all of a chunk is read where its parts can be checked.
+  Result<BlobBytes> Piece(const Waiting& waiting, const ChunkMeta& chunk, std::uint64_t begin, std::uint64_t offset,
+                          std::size_t length);
 
   // Whether the store has a record of this kind that can be relied on: a collection leaves it alone from now on, and
   // the next Sync makes it durable. After a sync has failed: whether it is durable.
@@ -98,6 +103,11 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Engine(Env& env, const Layout& layout, const StoreFormat& format, EngineOptions options);
   // Adds what is known; asks no folder.
   Result<void> FindKnown(bool may_block, PackClass pack_class, const Digest& digest, bool with_bad, Places& places);
+  // `begin`: of the chunk in its file. It is not tagged again where it is known.
+  Result<BlobBytes> Load(const Waiting& waiting, const ChunkMeta& chunk, std::uint64_t begin);
+  // Nothing: the chunk is to be read as a whole.
+  Result<std::optional<BlobBytes>> ReadParts(const Waiting& waiting, const ChunkMeta& chunk, std::uint64_t begin,
+                                             std::uint64_t skip, std::size_t length);
   Result<bool> Rely(const Place& place) STRATA_EXCLUDES(foreign_mutex_);
   Result<bool> RelyOnForeign(PackId pack) STRATA_EXCLUDES(foreign_mutex_);
   Result<void> SyncForeign() STRATA_EXCLUDES(foreign_mutex_, foreign_sync_mutex_);
@@ -114,6 +124,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   const std::string name_;
   PackFiles files_;
   ChunkCache cache_;
+  PartTags tags_;
   Session session_;
   std::unique_ptr<Catalog> catalog_;
   std::array<std::unique_ptr<Appender>, 2> appenders_;

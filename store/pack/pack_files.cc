@@ -123,6 +123,7 @@ Result<Content> PackFiles::Read(bool may_block, const Digest& digest, const Loca
   }
   Content content;
   content.size = location.raw;
+  content.location = location;
   if (location.method == Method::kRaw && head == 0) {
     content.bytes = std::move(stored);
   } else {
@@ -137,6 +138,13 @@ Result<Content> PackFiles::Read(bool may_block, const Digest& digest, const Loca
   }
   if (proves_itself && Digest::Of(content.span()) != digest) return corrupt("its bytes hash to another digest");
   return content;
+}
+
+Result<std::size_t> PackFiles::ReadStored(bool may_block, const Location& location, std::uint64_t offset,
+                                          MutableByteSpan out) {
+  STRATA_ASSIGN(const std::shared_ptr<OpenPack> pack, Open(may_block, location.pack));
+  offset += location.offset + kRecordHeaderBytes;
+  return may_block ? pack->file->ReadAt(offset, out) : pack->file->ReadCached(offset, out);
 }
 
 }  // namespace strata::store::pack

@@ -26,6 +26,7 @@ struct OpenPack {
 struct Content {
   std::shared_ptr<const std::byte[]> bytes;
   std::size_t size = 0;
+  Location location;
   ByteSpan span() const { return {bytes.get(), size}; }
 };
 
@@ -48,6 +49,10 @@ class PackFiles {
   // The content of the record at `location`, which hashes to `digest` (of a list: whose header and stored bytes check
   // and say so). kCorrupt, naming digest and place, for anything else.
   Result<Content> Read(bool may_block, const Digest& digest, const Location& location) STRATA_EXCLUDES(mutex_);
+
+  // What is stored of the record from `offset` on, as it is: nothing is checked. How much there was.
+  Result<std::size_t> ReadStored(bool may_block, const Location& location, std::uint64_t offset, MutableByteSpan out)
+      STRATA_EXCLUDES(mutex_);
 
   Compression& compression() { return compression_; }
 

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <random>
+#include <vector>
 
 #include "tests/bench/options.h"
 #include "tests/bench/sample.h"
@@ -63,11 +65,13 @@ int PrepareMain(std::vector<std::string> arguments) {
   if (!arguments.empty()) Die("prepare: unknown option %s", arguments.front().c_str());
   MakeEmptyFiles(folder / "names", "name", kNames);
   MakeEmptyFiles(folder / "directory", "entry", entries);
+  std::vector<std::uint64_t> piece((1 << 20) / sizeof(std::uint64_t));
   std::ofstream large(folder / "large", std::ios::binary);
   for (std::uint64_t i = 0; i < mib; ++i) {
-    // As the metrics write it, and no two pieces alike: a store that keeps equal chunks once must keep all of it.
-    large.write(Payload().data() + i % 3 * 4096, (1 << 20) - 8);
-    large.write(reinterpret_cast<const char*>(&i), 8);
+    // No two pieces alike: a store that keeps equal chunks once must keep all of it.
+    std::mt19937_64 random(i);
+    std::ranges::generate(piece, random);
+    large.write(reinterpret_cast<const char*>(piece.data()), 1 << 20);
   }
   if (!large.flush()) Die("%s/large cannot be written", folder.c_str());
   return 0;

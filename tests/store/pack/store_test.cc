@@ -324,13 +324,15 @@ TEST(PackStore, ABlobAndADirectoryOfTheSameBytesAreTwoThings) {
 
 TEST(PackStore, WhatIsNotInMemoryWouldBlockAndWhatIsDoesNot) {
   QuickFolder folder;
-  const std::string blob = Noise(20000, 5);
+  const std::string blob = Noise(200'000, 5);
+  PackStoreOptions options = SmallOptions();
+  options.average_chunk = 128 << 10;
   {
-    const auto store = MustOpen(Env::System(), folder / "s");
+    const auto store = MustOpen(Env::System(), folder / "s", options);
     MustPut(*store, blob);
     ASSERT_OK(store->engine().PublishIndexes());
   }
-  const auto store = MustOpen(Env::System(), folder / "s");
+  const auto store = MustOpen(Env::System(), folder / "s", options);
   const Waiting now{.may_block = false};
   const auto reader = store->blobs()->Open({}, Digest::Of(AsBytes(blob)));
   ASSERT_OK(reader);

@@ -10,12 +10,12 @@
 #include <string>
 
 #include "base/fetch.h"
+#include "base/recent.h"
 #include "base/status.h"
 #include "store/blobs/blob_service.h"
 #include "vfs/layer/castore/background.h"
 #include "vfs/layer/castore/castore_layer.h"
 #include "vfs/layer/castore/read_ahead.h"
-#include "vfs/layer/castore/recent.h"
 #include "vfs/types.h"
 
 namespace strata::vfs::castore {

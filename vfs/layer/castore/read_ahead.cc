@@ -18,6 +18,8 @@ constexpr std::uint64_t kReach = 2 << 20;
 constexpr std::uint32_t kReadsWithoutIt = 8;
 // A run that had no part in so many reads was left, and has no claim any more.
 constexpr std::uint64_t kLeftAfter = 1024;
+// Once so many reads found all in memory, and nothing was fetched for them, there is nothing to be ahead of.
+constexpr std::uint32_t kQuietAfter = 16'384;
 
 }  // namespace
 
@@ -145,6 +147,14 @@ std::optional<ReadAhead::Range> ReadAhead::Read(const store::Digest& blob, std::
   const MutexLock lock(mutex_);
   // One that is read whole at once has nothing that follows.
   if (offset == 0 && end >= size) return std::nullopt;
+  if (waited) {
+    quiet_ = 0;
+  } else if (++quiet_ >= kQuietAfter) {
+    for (Run& run : runs_) {
+      if (run.id != 0) Drop(run);
+    }
+    return std::nullopt;
+  }
   Run* const run = FindRun(blob, offset, end, waited);
   if (run == nullptr) return std::nullopt;
   run->used = ++clock_;
@@ -169,6 +179,7 @@ void ReadAhead::Fetched(std::uint64_t run_id, std::uint64_t end, Outcome outcome
   if (run->pieces > 0) --run->pieces;
   run->ahead = std::max(run->ahead, end);
   // What was read meanwhile tells nothing.
+  if (outcome == Outcome::kLoaded) quiet_ = 0;
   run->loaded = run->loaded || outcome == Outcome::kLoaded || end <= run->end;
   if (outcome == Outcome::kFailed) {
     run->cold = false;

@@ -83,6 +83,7 @@ class ReadAhead {
   Mutex mutex_;
   std::array<Run, kRuns> runs_ STRATA_GUARDED_BY(mutex_);
   std::uint64_t clock_ STRATA_GUARDED_BY(mutex_) = 0;
+  std::uint32_t quiet_ STRATA_GUARDED_BY(mutex_) = 0;  // reads, since one had to wait or something was fetched
   std::uint64_t next_id_ STRATA_GUARDED_BY(mutex_) = 1;
 };
 

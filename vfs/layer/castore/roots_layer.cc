@@ -117,7 +117,7 @@ class RootsLayer final : public Layer {
   const std::shared_ptr<store::RootNodes> roots_;
   const std::unique_ptr<RootsTable> table_;
   castore::TreeSource source_;
-  castore::Recent<std::string, OpenRoot> open_;
+  Recent<std::string, OpenRoot> open_;
   Mutex top_mutex_;
   Time top_time_ STRATA_GUARDED_BY(top_mutex_);
   std::int64_t top_until_ STRATA_GUARDED_BY(top_mutex_) = 0;  // by CLOCK_MONOTONIC

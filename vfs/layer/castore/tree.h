@@ -10,11 +10,11 @@
 #include <string_view>
 
 #include "base/fetch.h"
+#include "base/recent.h"
 #include "base/status.h"
 #include "store/castore/attributes.h"
 #include "store/castore/directory_service.h"
 #include "vfs/layer/castore/numbered_directory.h"
-#include "vfs/layer/castore/recent.h"
 
 namespace strata::vfs::castore {
 

@@ -224,6 +224,20 @@ TEST(ReadAhead, WhatIsReadAgainFromTheBeginningIsFetchedAgainWhereItIsGone) {
   }
 }
 
+TEST(ReadAhead, WhereAllIsInMemoryItForgetsWhatWasReadAndBeginsAnewOnceSomebodyWaits) {
+  Reading reading(8 * kMiB);
+  reading.size = 4096 * kMiB;
+  reading.Read(1, 0, 128 * kKiB, true);
+  EXPECT_TRUE(reading.Read(1, 128 * kKiB, 128 * kKiB, true)) << "it goes on";
+  for (std::uint64_t i = 0; i < 40'000; ++i) {
+    EXPECT_FALSE(reading.Read(1, (100 + i * 7919 % 3000) * kMiB, 4 * kKiB, false)) << i;
+  }
+  // The run that was fetched for is not known any more.
+  EXPECT_FALSE(reading.Read(1, 256 * kKiB, 4096 * kKiB, false));
+  reading.Read(1, 8 * kMiB, 128 * kKiB, true);
+  EXPECT_TRUE(reading.Read(1, 8 * kMiB + 128 * kKiB, 128 * kKiB, true));
+}
+
 TEST(ReadAhead, WithoutABoundItDoesNothing) {
   Reading reading(0);
   for (std::uint64_t offset = 0; offset < 20 * kMiB; offset += 128 * kKiB) {

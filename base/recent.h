@@ -12,7 +12,7 @@
 
 #include "base/mutex.h"
 
-namespace strata::vfs::castore {
+namespace strata {
 
 template <typename Key, typename Value>
 class Recent {
@@ -22,20 +22,21 @@ class Recent {
 
   // Null: it is not there.
   Pointer Get(const Key& key) {
-    if (Pointer found = ShardOf(key).Get(key)) return found;
-    return has_large_.load(std::memory_order_relaxed) ? large_.Get(key) : nullptr;
+    const std::size_t hash = HashOf(key);
+    if (Pointer found = shards_[hash % kShards].Get(key, hash)) return found;
+    return has_large_.load(std::memory_order_relaxed) ? large_.Get(key, hash) : nullptr;
   }
   // What is there under the key by now: another thread may have been first. What no shard could hold is kept beside
   // others of its kind, within the same bound once more, and at least the last one.
   Pointer Put(const Key& key, Pointer value, std::size_t bytes) {
     bytes += sizeof(Item) + sizeof(Key) + sizeof(void*);
-    if (bytes <= shard_bytes_) return ShardOf(key).Put(key, std::move(value), bytes, shard_bytes_);
+    if (bytes <= shard_bytes_) return shards_[HashOf(key) % kShards].Put(key, std::move(value), bytes, shard_bytes_);
     has_large_.store(true, std::memory_order_relaxed);
     return large_.Put(key, std::move(value), bytes, large_bytes_);
   }
   // Forgets it, unless another one has its place by now.
   void Drop(const Key& key, const Pointer& value) {
-    ShardOf(key).Drop(key, value);
+    shards_[HashOf(key) % kShards].Drop(key, value);
     if (has_large_.load(std::memory_order_relaxed)) large_.Drop(key, value);
   }
 
@@ -46,15 +47,16 @@ class Recent {
     Pointer value;
     std::size_t bytes = 0;
   };
+  using Places = absl::flat_hash_map<Key, typename std::list<Item>::iterator>;
   struct Shard {
     Mutex mutex;
     std::list<Item> items STRATA_GUARDED_BY(mutex);  // the one used last first
-    absl::flat_hash_map<Key, typename std::list<Item>::iterator> places STRATA_GUARDED_BY(mutex);
+    Places places STRATA_GUARDED_BY(mutex);
     std::size_t bytes STRATA_GUARDED_BY(mutex) = 0;
 
-    Pointer Get(const Key& key) STRATA_EXCLUDES(mutex) {
+    Pointer Get(const Key& key, std::size_t hash) STRATA_EXCLUDES(mutex) {
       const MutexLock lock(mutex);
-      const auto found = places.find(key);
+      const auto found = places.find(key, hash);
       if (found == places.end()) return nullptr;
       if (found->second != items.begin()) items.splice(items.begin(), items, found->second);
       return found->second->value;
@@ -85,7 +87,8 @@ class Recent {
     }
   };
 
-  Shard& ShardOf(const Key& key) { return shards_[absl::Hash<Key>()(key) % kShards]; }
+  // As the tables hash.
+  static std::size_t HashOf(const Key& key) { return Places().hash_function()(key); }
 
   const std::size_t shard_bytes_, large_bytes_;
   std::array<Shard, kShards> shards_;
@@ -93,4 +96,4 @@ class Recent {
   std::atomic<bool> has_large_{false};
 };
 
-}  // namespace strata::vfs::castore
+}  // namespace strata
