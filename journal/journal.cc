@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
 #include "base/hash.h"
 #include "journal/log_journal.h"
+#include "journal/record.h"
 
 namespace strata::journal {
 
@@ -266,20 +268,10 @@ Result<std::unique_ptr<Journal>> Journal::Open(Env& env, const std::string& dire
   return std::make_unique<LogJournal>(env, directory, options, std::move(lock), std::move(*found));
 }
 
-Result<void> Journal::SyncAndWait(Lsn lsn) {
-  struct {
-    Mutex mutex;
-    CondVar met;
-    std::optional<Result<void>> outcome STRATA_GUARDED_BY(mutex);
-  } wait;
-  Sync(lsn, [&wait](Result<void> result) {
-    const MutexLock lock(wait.mutex);
-    wait.outcome = std::move(result);
-    wait.met.NotifyOne();  // under the lock: `wait` ends with the wait
-  });
-  const MutexLock lock(wait.mutex);
-  while (!wait.outcome) wait.met.Wait(wait.mutex);
-  return *wait.outcome;
+Result<Appended> Journal::Append(const Change& change) {
+  static thread_local std::vector<std::byte> head;  // keeps its memory
+  EncodeRecord(change, head);
+  return Append(head, change.payload, change.room);
 }
 
 }  // namespace strata::journal

@@ -96,6 +96,7 @@ class LogJournal final : public Journal {
     (void)CommitAll();
   }
 
+  using Journal::Append;
   Result<Appended> Append(ByteSpan head, ByteSpan payload, Room room) override;
 
   Result<void> Flush() override {

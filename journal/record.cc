@@ -4,6 +4,9 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
+
+#include "journal/change_log.h"
 
 namespace strata::journal {
 namespace {
@@ -61,6 +64,111 @@ class EffectWriter {
 
  private:
   std::byte* at_;
+};
+
+// Writes effects behind what `bytes` holds.
+struct Encoder {
+  std::vector<std::byte>& bytes;
+
+  void operator()(const InodeRecord* image) const {
+    const InodeRecord& inode = *image;
+    const bool has_verifier = std::ranges::any_of(inode.create_verifier, [](std::uint8_t byte) { return byte != 0; });
+    const bool has_origin = inode.origin != Origin{};
+    std::uint8_t flags = 0;
+    std::size_t body = 60;
+    const auto option = [&](bool present, InodeFlag flag, std::size_t size) {
+      if (!present) return;
+      flags |= flag;
+      body += size;
+    };
+    option(inode.opaque, kInodeOpaque, 0);
+    option(inode.locator != 0, kInodeLocator, 8);
+    option(inode.rdev != DeviceNumber{}, kInodeDevice, 8);
+    option(inode.parent != kNoInode, kInodeParent, 8);
+    option(inode.base_size != 0, kInodeBaseSize, 8);
+    option(has_verifier, kInodeVerifier, inode.create_verifier.size());
+    const std::size_t source_bytes = kOriginSourceBytes * inode.origin.sources.size();
+    option(has_origin, kInodeOrigin, kOriginHeadBytes + sizeof(std::uint16_t) + source_bytes);
+    option(!inode.symlink_target.empty(), kInodeSymlink, inode.symlink_target.size());
+
+    EffectWriter writer(bytes, kTagInode, body);
+    writer.Put(inode.ino.value);
+    writer.Put(inode.generation.value);
+    writer.Put(static_cast<std::uint8_t>(inode.type));
+    writer.Put(flags);
+    writer.Put(static_cast<std::uint16_t>(inode.mode & kModeMask));
+    writer.Put(inode.uid);
+    writer.Put(inode.gid);
+    writer.Put(inode.nlink);
+    writer.Put(inode.size);
+    writer.Put(inode.atime.ns);
+    writer.Put(inode.mtime.ns);
+    writer.Put(inode.ctime.ns);
+    if ((flags & kInodeLocator) != 0) writer.Put(inode.locator);
+    if ((flags & kInodeDevice) != 0) {
+      writer.Put(inode.rdev.major);
+      writer.Put(inode.rdev.minor);
+    }
+    if ((flags & kInodeParent) != 0) writer.Put(inode.parent.value);
+    if ((flags & kInodeBaseSize) != 0) writer.Put(inode.base_size);
+    if (has_verifier) writer.PutBytes(AsText(std::as_bytes(std::span(inode.create_verifier))));
+    if (has_origin) {
+      StoreOriginHead(inode.origin, writer.Room(kOriginHeadBytes));
+      writer.Put(static_cast<std::uint16_t>(inode.origin.sources.size()));
+      StoreOriginSources(inode.origin, writer.Room(source_bytes));
+    }
+    writer.PutBytes(inode.symlink_target);
+  }
+
+  void operator()(const TouchEffect& effect) const {
+    EffectWriter writer(bytes, kTagTouch, 40);
+    writer.Put(effect.ino.value);
+    writer.Put(effect.nlink);
+    writer.Put(effect.mode & kModeMask);
+    writer.Put(effect.size);
+    writer.Put(effect.mtime.ns);
+    writer.Put(effect.ctime.ns);
+  }
+
+  void operator()(const EntryEffect& effect) const {
+    EffectWriter writer(bytes, kTagEntry, 18 + effect.name.size());
+    writer.Put(effect.directory.value);
+    writer.Put(effect.ino.value);
+    writer.Put(static_cast<std::uint8_t>(effect.state));
+    writer.Put(static_cast<std::uint8_t>(effect.type));
+    writer.PutBytes(effect.name);
+  }
+
+  void operator()(const DataEffect& effect) const {
+    EffectWriter writer(bytes, kTagData, 24);
+    writer.Put(effect.ino.value);
+    writer.Put(effect.offset);
+    writer.Put(effect.length);
+    writer.Put(effect.payload_offset);
+  }
+
+  void operator()(const TruncateEffect& effect) const {
+    EffectWriter writer(bytes, kTagTruncate, 16);
+    writer.Put(effect.ino.value);
+    writer.Put(effect.size);
+  }
+
+  void operator()(const PurgeEffect& effect) const {
+    EffectWriter writer(bytes, kTagPurge, 8);
+    writer.Put(effect.ino.value);
+  }
+
+  void operator()(const BeginEffect& effect) const {
+    EffectWriter writer(bytes, kTagBegin, 8);
+    writer.Put(effect.begin.value);
+  }
+
+  void operator()(const RequestEffect& effect) const {
+    EffectWriter writer(bytes, kTagRequest, 12 + effect.request.size());
+    writer.Put(effect.made.value);
+    writer.Put(effect.generation.value);
+    writer.PutBytes(AsText(effect.request));
+  }
 };
 
 std::unexpected<Status> Corrupt(std::string what) { return Fail(Errc::kCorrupt, "journal record: " + std::move(what)); }
@@ -226,145 +334,16 @@ Result<RecordHeader> DecodeHeader(ByteReader& reader) {
 
 }  // namespace
 
-std::string_view RecordKindName(RecordKind kind) {
-  switch (kind) {
-    case RecordKind::kFormat:
-      return "format";
-    case RecordKind::kOpen:
-      return "open";
-    case RecordKind::kWrite:
-      return "write";
-    case RecordKind::kSetAttributes:
-      return "setattr";
-    case RecordKind::kCreate:
-      return "create";
-    case RecordKind::kMakeDirectory:
-      return "mkdir";
-    case RecordKind::kMakeSymlink:
-      return "symlink";
-    case RecordKind::kMakeNode:
-      return "mknod";
-    case RecordKind::kRemove:
-      return "remove";
-    case RecordKind::kRemoveDirectory:
-      return "rmdir";
-    case RecordKind::kRename:
-      return "rename";
-    case RecordKind::kLink:
-      return "link";
-    case RecordKind::kMove:
-      return "move";
-  }
-  return "unknown";
-}
-
-void RecordWriter::Begin(const RecordHeader& header) {
-  bytes_.resize(kRecordHeaderBytes);
-  std::byte* at = bytes_.data();
+void EncodeRecord(const Change& change, std::vector<std::byte>& bytes) {
+  const RecordHeader& header = change.header();
+  bytes.resize(kRecordHeaderBytes);
+  std::byte* at = bytes.data();
   StoreLe(at, kHeadVersion);
   StoreLe(at + 1, static_cast<std::uint8_t>(header.kind));
   StoreLe(at + 2, std::uint16_t{0});
   StoreLe(at + 4, header.uid);
   StoreLe(at + 8, header.time.ns);
-}
-
-void RecordWriter::Add(const InodeRecord& inode) {
-  const bool has_verifier = std::ranges::any_of(inode.create_verifier, [](std::uint8_t byte) { return byte != 0; });
-  const bool has_origin = inode.origin != Origin{};
-  std::uint8_t flags = 0;
-  std::size_t body = 60;
-  const auto option = [&](bool present, InodeFlag flag, std::size_t size) {
-    if (!present) return;
-    flags |= flag;
-    body += size;
-  };
-  option(inode.opaque, kInodeOpaque, 0);
-  option(inode.locator != 0, kInodeLocator, 8);
-  option(inode.rdev != DeviceNumber{}, kInodeDevice, 8);
-  option(inode.parent != kNoInode, kInodeParent, 8);
-  option(inode.base_size != 0, kInodeBaseSize, 8);
-  option(has_verifier, kInodeVerifier, inode.create_verifier.size());
-  const std::size_t source_bytes = kOriginSourceBytes * inode.origin.sources.size();
-  option(has_origin, kInodeOrigin, kOriginHeadBytes + sizeof(std::uint16_t) + source_bytes);
-  option(!inode.symlink_target.empty(), kInodeSymlink, inode.symlink_target.size());
-
-  EffectWriter writer(bytes_, kTagInode, body);
-  writer.Put(inode.ino.value);
-  writer.Put(inode.generation.value);
-  writer.Put(static_cast<std::uint8_t>(inode.type));
-  writer.Put(flags);
-  writer.Put(static_cast<std::uint16_t>(inode.mode & kModeMask));
-  writer.Put(inode.uid);
-  writer.Put(inode.gid);
-  writer.Put(inode.nlink);
-  writer.Put(inode.size);
-  writer.Put(inode.atime.ns);
-  writer.Put(inode.mtime.ns);
-  writer.Put(inode.ctime.ns);
-  if ((flags & kInodeLocator) != 0) writer.Put(inode.locator);
-  if ((flags & kInodeDevice) != 0) {
-    writer.Put(inode.rdev.major);
-    writer.Put(inode.rdev.minor);
-  }
-  if ((flags & kInodeParent) != 0) writer.Put(inode.parent.value);
-  if ((flags & kInodeBaseSize) != 0) writer.Put(inode.base_size);
-  if (has_verifier) writer.PutBytes(AsText(std::as_bytes(std::span(inode.create_verifier))));
-  if (has_origin) {
-    StoreOriginHead(inode.origin, writer.Room(kOriginHeadBytes));
-    writer.Put(static_cast<std::uint16_t>(inode.origin.sources.size()));
-    StoreOriginSources(inode.origin, writer.Room(source_bytes));
-  }
-  writer.PutBytes(inode.symlink_target);
-}
-
-void RecordWriter::Add(const TouchEffect& effect) {
-  EffectWriter writer(bytes_, kTagTouch, 40);
-  writer.Put(effect.ino.value);
-  writer.Put(effect.nlink);
-  writer.Put(effect.mode & kModeMask);
-  writer.Put(effect.size);
-  writer.Put(effect.mtime.ns);
-  writer.Put(effect.ctime.ns);
-}
-
-void RecordWriter::Add(const EntryEffect& effect) {
-  EffectWriter writer(bytes_, kTagEntry, 18 + effect.name.size());
-  writer.Put(effect.directory.value);
-  writer.Put(effect.ino.value);
-  writer.Put(static_cast<std::uint8_t>(effect.state));
-  writer.Put(static_cast<std::uint8_t>(effect.type));
-  writer.PutBytes(effect.name);
-}
-
-void RecordWriter::Add(const DataEffect& effect) {
-  EffectWriter writer(bytes_, kTagData, 24);
-  writer.Put(effect.ino.value);
-  writer.Put(effect.offset);
-  writer.Put(effect.length);
-  writer.Put(effect.payload_offset);
-}
-
-void RecordWriter::Add(const TruncateEffect& effect) {
-  EffectWriter writer(bytes_, kTagTruncate, 16);
-  writer.Put(effect.ino.value);
-  writer.Put(effect.size);
-}
-
-void RecordWriter::Add(const PurgeEffect& effect) {
-  EffectWriter writer(bytes_, kTagPurge, 8);
-  writer.Put(effect.ino.value);
-}
-
-void RecordWriter::Add(const BeginEffect& effect) {
-  EffectWriter writer(bytes_, kTagBegin, 8);
-  writer.Put(effect.begin.value);
-}
-
-void RecordWriter::Add(const RequestEffect& effect) {
-  EffectWriter writer(bytes_, kTagRequest, 12 + effect.request.size());
-  writer.Put(effect.made.value);
-  writer.Put(effect.generation.value);
-  writer.PutBytes(AsText(effect.request));
+  for (const Effect& effect : change.effects()) std::visit(Encoder{bytes}, effect);
 }
 
 Result<RecordHeader> ReadRecordHeader(ByteSpan head) {
@@ -383,5 +362,11 @@ Result<RecordHeader> VisitRecord(ByteSpan head, std::uint64_t payload_size, Effe
   }
   return header;
 }
+
+Result<RecordHeader> RecordView::Visit(EffectVisitor& visitor) const {
+  return VisitRecord(head, payload_size, visitor);
+}
+
+Result<RecordHeader> RecordView::Header() const { return ReadRecordHeader(head); }
 
 }  // namespace strata::journal

@@ -23,6 +23,12 @@ struct OwnedEntry {
 };
 using AnyEffect = std::variant<InodeRecord, TouchEffect, OwnedEntry, DataEffect, TruncateEffect, PurgeEffect>;
 
+std::vector<std::byte> Encoded(const Change& change) {
+  std::vector<std::byte> head{std::byte{7}};  // what is there is replaced
+  EncodeRecord(change, head);
+  return head;
+}
+
 class Collector final : public EffectVisitor {
  public:
   Result<void> On(const InodeRecord& inode) override { return Keep(inode); }
@@ -90,43 +96,39 @@ TEST(Record, GivesBackEveryEffectInOrder) {
   const DataEffect data{.ino = InodeNumber(9), .offset = 1ULL << 40, .length = 10, .payload_offset = 90};
   const TruncateEffect truncate{.ino = InodeNumber(9), .size = 8};
   const PurgeEffect purge{.ino = InodeNumber(4)};
-  RecordWriter writer;
-  for (int round = 0; round < 2; ++round) {  // a writer is reusable
-    writer.Begin(header);
-    writer.Add(full);
-    writer.Add(plain);
-    writer.Add(touch);
-    writer.Add(entry);
-    writer.Add(data);
-    writer.Add(truncate);
-    writer.Add(purge);
-  }
+  Change change(header);
+  change.Add(full);
+  change.Add(plain);
+  change.Add(touch);
+  change.Add(entry);
+  change.Add(data);
+  change.Add(truncate);
+  change.Add(purge);
   Collector collector;
-  auto read = VisitRecord(writer.head(), 100, collector);
+  const std::vector<std::byte> head = Encoded(change);
+  auto read = VisitRecord(head, 100, collector);
   ASSERT_TRUE(read) << read.error().ToString();
   EXPECT_EQ(*read, header);
-  EXPECT_EQ(ReadRecordHeader(writer.head()).value(), header);
+  EXPECT_EQ(ReadRecordHeader(head).value(), header);
   const std::vector<AnyEffect> expected{full, plain, touch, OwnedEntry{entry, longest}, data, truncate, purge};
   EXPECT_EQ(collector.effects, expected);
 }
 
 TEST(Record, StopsAtTheErrorOfAVisit) {
-  RecordWriter writer;
-  writer.Begin({.kind = RecordKind::kRemove});
-  writer.Add(PurgeEffect{InodeNumber(4)});
+  Change change({.kind = RecordKind::kRemove});
+  change.Add(PurgeEffect{InodeNumber(4)});
   Collector collector;
   collector.refuse = Status(Errc::kStale);
-  EXPECT_EQ(VisitRecord(writer.head(), 0, collector).error().code(), Errc::kStale);
+  EXPECT_EQ(VisitRecord(Encoded(change), 0, collector).error().code(), Errc::kStale);
 }
 
 TEST(Record, RefusesDataBeyondThePayload) {
   for (const auto& [offset, length, payload_offset] :
        {std::tuple{0ULL, 11u, 90u}, {0ULL, 1u, 100u}, {0ULL, ~0u, 1u}, {0x7fff'ffff'ffff'ffffULL, 1u, 0u}}) {
-    RecordWriter writer;
-    writer.Begin({.kind = RecordKind::kWrite});
-    writer.Add(DataEffect{InodeNumber(9), offset, length, payload_offset});
+    Change change({.kind = RecordKind::kWrite});
+    change.Add(DataEffect{InodeNumber(9), offset, length, payload_offset});
     Collector collector;
-    EXPECT_EQ(VisitRecord(writer.head(), 100, collector).error().code(), Errc::kCorrupt);
+    EXPECT_EQ(VisitRecord(Encoded(change), 100, collector).error().code(), Errc::kCorrupt);
     EXPECT_TRUE(collector.effects.empty());
   }
 }
@@ -134,18 +136,16 @@ TEST(Record, RefusesDataBeyondThePayload) {
 TEST(Record, RefusesNamesThatNoDirectoryHolds) {
   for (const std::string& name : {std::string(), std::string("."), std::string(".."), std::string("a/b"),
                                   std::string("a\0b", 3), std::string(256, 'x')}) {
-    RecordWriter writer;
-    writer.Begin({.kind = RecordKind::kCreate});
-    writer.Add(EntryEffect{.directory = InodeNumber(1), .name = name, .ino = InodeNumber(2)});
+    Change change({.kind = RecordKind::kCreate});
+    change.Add(EntryEffect{.directory = InodeNumber(1), .name = name, .ino = InodeNumber(2)});
     Collector collector;
-    EXPECT_EQ(VisitRecord(writer.head(), 0, collector).error().code(), Errc::kCorrupt) << name;
+    EXPECT_EQ(VisitRecord(Encoded(change), 0, collector).error().code(), Errc::kCorrupt) << name;
   }
 }
 
 TEST(Record, TellsANewerVersionFromGarbage) {
-  RecordWriter writer;
-  writer.Begin({.kind = RecordKind::kWrite});
-  const auto with = [&](std::string_view more) { return std::string(AsText(writer.head())) + std::string(more); };
+  Change change({.kind = RecordKind::kWrite});
+  const auto with = [&](std::string_view more) { return std::string(AsText(Encoded(change))) + std::string(more); };
   const auto visit = [](const std::string& head) {
     Collector collector;
     return VisitRecord(AsBytes(head), 0, collector);
@@ -165,12 +165,13 @@ TEST(Record, TellsANewerVersionFromGarbage) {
 }
 
 TEST(Record, SurvivesEveryFlippedBitAndEveryCut) {
-  RecordWriter writer;
-  writer.Begin({.kind = RecordKind::kCreate, .time = {1}, .uid = 2});
-  writer.Add(FullInode());
-  writer.Add(EntryEffect{.directory = InodeNumber(1), .name = "name", .ino = InodeNumber(2)});
-  writer.Add(DataEffect{InodeNumber(2), 0, 10, 0});
-  const std::string whole(AsText(writer.head()));
+  Change change({.kind = RecordKind::kCreate, .time = {1}, .uid = 2});
+  const InodeRecord inode = FullInode();
+  change.Add(inode);
+  change.Add(EntryEffect{.directory = InodeNumber(1), .name = "name", .ino = InodeNumber(2)});
+  change.Add(DataEffect{InodeNumber(2), 0, 10, 0});
+  const std::vector<std::byte> head = Encoded(change);
+  const std::string whole(AsText(head));
   std::size_t refused = 0;
   for (std::size_t bit = 0; bit < whole.size() * 8; ++bit) {
     std::string flipped = whole;
@@ -188,24 +189,23 @@ TEST(Record, SurvivesEveryFlippedBitAndEveryCut) {
 
 // docs/formats/journal.md shows these bytes.
 TEST(JournalFormat, IsWhatTheDocumentShows) {
-  RecordWriter writer;
-  writer.Begin({.kind = RecordKind::kWrite, .time = {1'700'000'000'000'000'000}, .uid = 1000});
-  writer.Add(DataEffect{.ino = InodeNumber(5), .offset = 4096, .length = 5, .payload_offset = 0});
-  writer.Add(TouchEffect{.ino = InodeNumber(5),
+  Change change({.kind = RecordKind::kWrite, .time = {1'700'000'000'000'000'000}, .uid = 1000});
+  change.Add(DataEffect{.ino = InodeNumber(5), .offset = 4096, .length = 5, .payload_offset = 0});
+  change.Add(TouchEffect{.ino = InodeNumber(5),
                          .nlink = 1,
                          .size = 4101,
                          .mode = 0644,
                          .mtime = {1'700'000'000'000'000'000},
                          .ctime = {1'700'000'000'000'000'000}});
-  EXPECT_EQ(Hex(writer.head()),
+  EXPECT_EQ(Hex(Encoded(change)),
             "01030000e803000000002a36fe9c971704180000050000000000000000100000"
             "00000000050000000000000002280000050000000000000001000000a4010000"
             "051000000000000000002a36fe9c971700002a36fe9c9717");
 
   const ByteSpan payload = AsBytes("hello");
-  const Frame frame{.head_size = static_cast<std::uint32_t>(writer.head().size()),
+  const Frame frame{.head_size = static_cast<std::uint32_t>(Encoded(change).size()),
                     .payload_size = 5,
-                    .head_crc = Crc32c(writer.head()),
+                    .head_crc = Crc32c(Encoded(change)),
                     .payload_crc = Crc32c(payload),
                     .position = 64,
                     .durable = 64};

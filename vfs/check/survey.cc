@@ -4,7 +4,6 @@
 #include <unordered_map>
 #include <utility>
 
-#include "journal/record.h"
 #include "vfs/check/tree.h"
 #include "vfs/workspace/index_file.h"
 
@@ -130,7 +129,7 @@ void Survey::TakeRecord(const journal::RecordView& record, bool behind) {
   Effects effects(*this, behind);
   if (behind) ++lost_records_;
   if (record.begin == checkpoint_.record && record.check == checkpoint_.record_check) record_found_ = true;
-  if (auto visited = journal::VisitRecord(record.head, record.payload_size, effects); !visited) {
+  if (auto visited = record.Visit(effects); !visited) {
     if (!undecodable_) undecodable_ = record.begin;
     findings_.Add(Severity::kDamage, path_ + "/journal",
                   "the record at " + At(record.begin) +

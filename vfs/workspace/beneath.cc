@@ -47,14 +47,15 @@ Result<void> WorkspaceImpl::CopyUpAt(const OpContext& context, const LowerPlace&
       STRATA_ASSIGN(slot, FindName(*directory, hash, place.name, need));
       if (slot == nullptr || slot->state != NameSlot::State::kLower || slot->ino != place.id.ino) slot = nullptr;
     }
-    journal::RecordWriter writer;
-    writer.Begin({journal::RecordKind::kSetAttributes, Now(), 0});
-    writer.Add(inode->FullRecord());
+    journal::Change change({journal::RecordKind::kSetAttributes, Now(), 0});
+    change.room = room;
+    const InodeRecord image = inode->FullRecord();
+    change.Add(image);
     if (slot != nullptr) {
-      writer.Add(journal::EntryEffect{place.directory.ino, place.name, journal::EntryEffect::State::kPresent,
+      change.Add(journal::EntryEffect{place.directory.ino, place.name, journal::EntryEffect::State::kPresent,
                                       place.id.ino, slot->type});
     }
-    STRATA_ASSIGN(const journal::Appended appended, Log(context, writer, {}, nullptr, room));
+    STRATA_ASSIGN(const journal::Appended appended, Log(context, change));
     NoteDirty(*inode);
     loader_.copied_up().Add(place.id.ino);
     inode->upper = true;

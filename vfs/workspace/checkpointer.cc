@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "journal/record.h"
 #include "vfs/layer/lower_tree.h"
 #include "vfs/workspace/past_requests.h"
 
@@ -100,8 +99,7 @@ Result<bool> Checkpointer::Apply(Lsn to, const std::function<bool()>& enough, co
     if (record->end > to) break;
     ++records_;
     visitor.Begin(*record);
-    STRATA_ASSIGN(const journal::RecordHeader header,
-                  journal::VisitRecord(record->head, record->payload_size, visitor));
+    STRATA_ASSIGN(const journal::RecordHeader header, record->Visit(visitor));
     if (header.kind == journal::RecordKind::kMove) moved_ += record->end.value - record->begin.value;
     if (visitor.has_request()) Note(record->begin);
     reached.lsn = record->end;

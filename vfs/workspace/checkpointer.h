@@ -6,7 +6,7 @@
 #include <deque>
 
 #include "base/hash.h"
-#include "journal/journal.h"
+#include "journal/change_log.h"
 #include "store/index/index.h"
 #include "vfs/workspace/number_filter.h"
 #include "vfs/workspace/past_requests.h"
@@ -17,7 +17,7 @@ namespace strata::vfs {
 class Checkpointer {
  public:
   // All must outlive it. `copied_up` learns the layers' numbers that the index comes to hold.
-  Checkpointer(journal::Journal& journal, store::Index& index, const SipHashKey& name_key, NumberFilter& copied_up,
+  Checkpointer(journal::ChangeLog& journal, store::Index& index, const SipHashKey& name_key, NumberFilter& copied_up,
                const store::Index::Checkpoint& reached, std::size_t batch_bytes)
       : journal_(journal),
         index_(index),
@@ -41,7 +41,7 @@ class Checkpointer {
   // Where the records with requests lie, of those that still count.
   void Note(Lsn record);
 
-  journal::Journal& journal_;
+  journal::ChangeLog& journal_;
   store::Index& index_;
   const SipHashKey& name_key_;
   NumberFilter& copied_up_;

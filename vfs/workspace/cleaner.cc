@@ -88,7 +88,7 @@ class RecordParts final : public journal::EffectVisitor {
 
 }  // namespace
 
-Cleaner::Cleaner(Env& env, journal::Journal& journal, store::Index& index, Keeper& keeper, Volume& volume,
+Cleaner::Cleaner(Env& env, journal::ChangeLog& journal, store::Index& index, Keeper& keeper, Volume& volume,
                  std::string path)
     : env_(env), journal_(journal), index_(index), keeper_(keeper), volume_(volume), path_(std::move(path)) {}
 
@@ -129,7 +129,7 @@ Result<bool> Cleaner::IsOldEnough(const HistoryPolicy& policy, std::uint64_t seg
   STRATA_ASSIGN(const std::optional<journal::RecordView> next,
                 journal_.NextHead(Lsn((segment + 1) * journal_.segment_size())));
   if (!next) return false;
-  STRATA_ASSIGN(const journal::RecordHeader header, journal::ReadRecordHeader(next->head));
+  STRATA_ASSIGN(const journal::RecordHeader header, next->Header());
   return env_.Now().ns - header.time.ns >= policy.age_ns;
 }
 
@@ -203,7 +203,7 @@ Result<bool> Cleaner::MoveRecord(const journal::RecordView& record, What what) {
   // A record says of an inode what it is now, so that once a segment is enough: what is moved twice does no harm.
   static thread_local RecordParts parts;
   parts.Clear();
-  STRATA_TRY(journal::VisitRecord(record.head, record.payload_size, parts));
+  STRATA_TRY(record.Visit(parts));
   for (const InodeNumber ino : parts.images) {
     if (moved_inodes_.insert(ino).second) STRATA_TRY(volume_.MoveInode(ino, what));
   }

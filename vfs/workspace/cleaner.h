@@ -20,8 +20,7 @@
 
 #include "base/env.h"
 #include "base/mutex.h"
-#include "journal/journal.h"
-#include "journal/record.h"
+#include "journal/change_log.h"
 #include "store/index/index.h"
 #include "vfs/workspace/keeper.h"
 #include "vfs/workspace/workspace.h"
@@ -58,7 +57,7 @@ class Cleaner {
   };
 
   // All must outlive it. `path`: the workspace's folder.
-  Cleaner(Env& env, journal::Journal& journal, store::Index& index, Keeper& keeper, Volume& volume, std::string path);
+  Cleaner(Env& env, journal::ChangeLog& journal, store::Index& index, Keeper& keeper, Volume& volume, std::string path);
   ~Cleaner() { Stop(); }
   Cleaner(const Cleaner&) = delete;
   Cleaner& operator=(const Cleaner&) = delete;
@@ -116,7 +115,7 @@ class Cleaner {
   bool Rest(std::chrono::nanoseconds time) STRATA_EXCLUDES(rest_mutex_);
 
   Env& env_;
-  journal::Journal& journal_;
+  journal::ChangeLog& journal_;
   store::Index& index_;
   Keeper& keeper_;
   Volume& volume_;

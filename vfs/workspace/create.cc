@@ -63,14 +63,13 @@ Result<Entry> WorkspaceImpl::MakeUnderLock(const OpContext& context, Inode& dire
 
   const Time now = Now();
   std::unique_ptr<Inode> inode = NewInode(what, ino, owned, set, now, directory);
-  static thread_local journal::RecordWriter writer;
-  writer.Begin({what.kind, now, caller.uid});
-  writer.Add(inode->record);
+  journal::Change change({what.kind, now, caller.uid});
+  change.Add(inode->record);
   Touched parent = Touched::Content(directory, now);
   if (is_directory) parent.GainDirectory();
-  parent.AddTo(writer);
-  writer.Add(journal::EntryEffect{directory.record.ino, name, journal::EntryEffect::State::kPresent, ino, what.type});
-  STRATA_ASSIGN(journal::Appended appended, Log(context, writer, {}, inode.get()));
+  parent.AddTo(change);
+  change.Add(journal::EntryEffect{directory.record.ino, name, journal::EntryEffect::State::kPresent, ino, what.type});
+  STRATA_ASSIGN(journal::Appended appended, Log(context, change, inode.get()));
 
   NameSlot made;
   made.ino = ino;
@@ -217,16 +216,15 @@ Result<void> WorkspaceImpl::Link(const OpContext& context, const ObjectId& id, c
     STRATA_TRY(Own(*parent, need));
 
     const Time now = Now();
-    static thread_local journal::RecordWriter writer;
-    writer.Begin({journal::RecordKind::kLink, now, caller.uid});
+    journal::Change change({journal::RecordKind::kLink, now, caller.uid});
     Touched linked = Touched::Status(*inode, now);
     ++linked.nlink;
-    linked.AddTo(writer);
+    linked.AddTo(change);
     Touched holder = Touched::Content(*parent, now);
-    holder.AddTo(writer);
-    writer.Add(
+    holder.AddTo(change);
+    change.Add(
         journal::EntryEffect{directory.ino, name, journal::EntryEffect::State::kPresent, id.ino, inode->record.type});
-    STRATA_ASSIGN(journal::Appended appended, Log(context, writer));
+    STRATA_ASSIGN(journal::Appended appended, Log(context, change));
 
     NameSlot made;
     made.ino = id.ino;

@@ -10,7 +10,6 @@
 
 #include "journal/format.h"
 #include "journal/journal.h"
-#include "journal/record.h"
 #include "journal/reserve.h"
 #include "journal/spare.h"
 #include "vfs/layer/lower_tree.h"
@@ -191,10 +190,9 @@ Result<void> WriteFormatRecord(Env& env, const std::string& path, const Workspac
   options.segment_size = segment_size != 0 ? segment_size : SegmentSizeFor(env, path);
   STRATA_ASSIGN(auto journal, journal::Journal::Open(env, path + "/journal", options));
   const Time now = env.Now();
-  journal::RecordWriter writer;
-  writer.Begin({journal::RecordKind::kFormat, now, 0});
+  journal::Change change({journal::RecordKind::kFormat, now, 0});
+  InodeRecord root;
   if (config.layers.empty()) {
-    InodeRecord root;
     root.ino = root.parent = kRootInode;
     root.generation = Generation(1);
     root.type = FileType::kDirectory;
@@ -203,9 +201,9 @@ Result<void> WriteFormatRecord(Env& env, const std::string& path, const Workspac
     root.size = 4096;
     root.opaque = true;
     root.atime = root.mtime = root.ctime = now;
-    writer.Add(root);
+    change.Add(root);
   }
-  STRATA_ASSIGN(journal::Appended appended, journal->Append(writer.head(), {}));
+  STRATA_ASSIGN(journal::Appended appended, journal->Append(change));
   return journal->SyncAndWait(appended.end);
 }
 

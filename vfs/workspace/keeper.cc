@@ -23,7 +23,7 @@ constexpr std::int64_t kTickNs = 2'000'000'000;
 
 }  // namespace
 
-Keeper::Keeper(Env& env, journal::Journal& journal, store::Index& index, Checkpointer checkpointer,
+Keeper::Keeper(Env& env, journal::ChangeLog& journal, store::Index& index, Checkpointer checkpointer,
                const KeeperOptions& options, std::string path)
     : env_(env),
       journal_(journal),

@@ -14,7 +14,7 @@
 
 #include "base/env.h"
 #include "base/mutex.h"
-#include "journal/journal.h"
+#include "journal/change_log.h"
 #include "store/index/index.h"
 #include "vfs/workspace/checkpointer.h"
 
@@ -32,7 +32,7 @@ struct KeeperOptions {
 class Keeper {
  public:
   // All must outlive it. `path`: of the workspace, for the log. Until Start, no checkpoint rests for others.
-  Keeper(Env& env, journal::Journal& journal, store::Index& index, Checkpointer checkpointer,
+  Keeper(Env& env, journal::ChangeLog& journal, store::Index& index, Checkpointer checkpointer,
          const KeeperOptions& options, std::string path);
   ~Keeper() { Stop(); }
   Keeper(const Keeper&) = delete;
@@ -102,7 +102,7 @@ class Keeper {
   void Loop() STRATA_EXCLUDES(mutex_);
 
   Env& env_;
-  journal::Journal& journal_;
+  journal::ChangeLog& journal_;
   store::Index& index_;
   const KeeperOptions options_;
   const std::string path_;

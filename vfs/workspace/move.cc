@@ -28,18 +28,19 @@ Result<void> WorkspaceImpl::RunMove(InodeNumber ino, Body body) {
   });
 }
 
-Result<journal::Appended> WorkspaceImpl::LogMove(journal::RecordWriter& writer, ByteSpan payload) {
-  STRATA_ASSIGN(const journal::Appended appended, Log(kBackground, writer, payload, nullptr, journal::Room::kReserve));
+Result<journal::Appended> WorkspaceImpl::LogMove(journal::Change& change) {
+  change.room = journal::Room::kReserve;
+  STRATA_ASSIGN(const journal::Appended appended, Log(kBackground, change));
   moved_bytes_ += appended.end.value - appended.begin.value;
   return appended;
 }
 
 Result<void> WorkspaceImpl::MoveInode(InodeNumber ino, Cleaner::What what) {
-  journal::RecordWriter writer;
-  writer.Begin({journal::RecordKind::kMove, Now(), 0});
   auto moved = RunMove(ino, [&](Inode& inode, Need&) -> Result<void> {
-    writer.Add(inode.FullRecord());
-    STRATA_TRY(LogMove(writer));
+    const InodeRecord image = inode.FullRecord();
+    journal::Change change({journal::RecordKind::kMove, Now(), 0});
+    change.Add(image);
+    STRATA_TRY(LogMove(change));
     return {};
   });
   const bool gone = !moved && moved.error().code() == Errc::kStale;
@@ -50,8 +51,9 @@ Result<void> WorkspaceImpl::MoveInode(InodeNumber ino, Cleaner::What what) {
   lock.Lock({ino});
   const Inode* again = table_.Find(ino);
   if (again != nullptr && again->upper && !again->removed) return {};
-  writer.Add(journal::PurgeEffect{ino});
-  STRATA_TRY(LogMove(writer));
+  journal::Change change({journal::RecordKind::kMove, Now(), 0});
+  change.Add(journal::PurgeEffect{ino});
+  STRATA_TRY(LogMove(change));
   return {};
 }
 
@@ -84,10 +86,9 @@ Result<void> WorkspaceImpl::MoveEntry(InodeNumber directory, std::string_view na
         effect.type = slot->type;
       }
       if (effect.state == journal::EntryEffect::State::kAbsent && what == Cleaner::What::kLiving) return {};
-      journal::RecordWriter writer;
-      writer.Begin({journal::RecordKind::kMove, Now(), 0});
-      writer.Add(effect);
-      STRATA_TRY(LogMove(writer));
+      journal::Change change({journal::RecordKind::kMove, Now(), 0});
+      change.Add(effect);
+      STRATA_TRY(LogMove(change));
       return {};
     })));
     if (!again) return {};
@@ -111,10 +112,9 @@ Result<bool> WorkspaceImpl::MoveTruncation(InodeNumber ino, std::uint64_t size) 
       return need.Range(Need::Kind::kExtents, inode, known, ExtentMap::kEnd);
     }
     if (!whole) return {};
-    journal::RecordWriter writer;
-    writer.Begin({journal::RecordKind::kMove, Now(), 0});
-    writer.Add(journal::TruncateEffect{ino, end});
-    STRATA_TRY(LogMove(writer));
+    journal::Change change({journal::RecordKind::kMove, Now(), 0});
+    change.Add(journal::TruncateEffect{ino, end});
+    STRATA_TRY(LogMove(change));
     return {};
   })));
   return whole;
@@ -148,11 +148,10 @@ Result<void> WorkspaceImpl::MoveData(const journal::RecordView& record, const jo
       const std::uint64_t position = extent->position.value;
       if (extent->record != record.begin || position < begin || position - begin >= effect.length) continue;
       const std::uint64_t length = std::min(extent->end(), end) - extent->offset;
-      journal::RecordWriter writer;
-      writer.Begin({journal::RecordKind::kMove, Now(), 0});
-      writer.Add(journal::DataEffect{effect.ino, extent->offset, static_cast<std::uint32_t>(length), 0});
-      const ByteSpan bytes = record.payload.subspan(position - record.payload_position.value, length);
-      STRATA_ASSIGN(const journal::Appended appended, LogMove(writer, bytes));
+      journal::Change change({journal::RecordKind::kMove, Now(), 0});
+      change.Add(journal::DataEffect{effect.ino, extent->offset, static_cast<std::uint32_t>(length), 0});
+      change.payload = record.payload.subspan(position - record.payload_position.value, length);
+      STRATA_ASSIGN(const journal::Appended appended, LogMove(change));
       NoteDirty(inode, ExtentMap::kExtentFootprint);
       inode.extents.Insert({extent->offset, length, appended.payload, appended.begin});
       inode.changed = appended.end;
@@ -163,18 +162,16 @@ Result<void> WorkspaceImpl::MoveData(const journal::RecordView& record, const jo
 }
 
 Result<void> WorkspaceImpl::MoveRequest(const journal::RequestEffect& request) {
-  journal::RecordWriter writer;
-  writer.Begin({journal::RecordKind::kMove, Now(), 0});
-  writer.Add(request);
-  STRATA_TRY(LogMove(writer));
+  journal::Change change({journal::RecordKind::kMove, Now(), 0});
+  change.Add(request);
+  STRATA_TRY(LogMove(change));
   return {};
 }
 
 Result<Lsn> WorkspaceImpl::LogBegin(Lsn begin) {
-  journal::RecordWriter writer;
-  writer.Begin({journal::RecordKind::kMove, Now(), 0});
-  writer.Add(journal::BeginEffect{begin});
-  STRATA_ASSIGN(const journal::Appended appended, LogMove(writer));
+  journal::Change change({journal::RecordKind::kMove, Now(), 0});
+  change.Add(journal::BeginEffect{begin});
+  STRATA_ASSIGN(const journal::Appended appended, LogMove(change));
   return appended.end;
 }
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "journal/journal.h"
+#include "journal/change_log.h"
 #include "store/index/index.h"
 #include "vfs/workspace/inode_table.h"
 

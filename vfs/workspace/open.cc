@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "journal/empty_journal.h"
+#include "journal/empty_change_log.h"
 #include "vfs/workspace/index_file.h"
 #include "vfs/workspace/layers.h"
 #include "vfs/workspace/opening.h"
@@ -143,7 +143,7 @@ Result<void> WorkspaceImpl::Start(const std::vector<Resolution>* resolutions) {
 
   Opened opened;
   if (path_.empty()) {
-    opened.journal = journal::EmptyJournal();
+    opened.journal = journal::EmptyChangeLog();
   } else {
     STRATA_ASSIGN(opened, Opening(env_, path_, config_, options_, budget_, loader_.copied_up()).Run());
   }

@@ -47,7 +47,7 @@ Result<void> Opening::OpenIndex(Opened& opened) {
   return {};
 }
 
-Result<void> Opening::CheckBegin(const journal::Journal& journal, const store::Index::Checkpoint& checkpoint) const {
+Result<void> Opening::CheckBegin(const journal::ChangeLog& journal, const store::Index::Checkpoint& checkpoint) const {
   if (journal.begin().value <= checkpoint.journal_begin.value + journal::kSegmentHeaderBytes) return {};
   return Fail(Errc::kCorrupt, "the first segments of the journal of " + path_ + " are missing: it begins at position " +
                                   std::to_string(journal.begin().value) + ", and all before " +
@@ -56,7 +56,8 @@ Result<void> Opening::CheckBegin(const journal::Journal& journal, const store::I
                                   path_);
 }
 
-Result<void> Opening::CheckBelongTogether(journal::Journal& journal, const store::Index::Checkpoint& checkpoint) const {
+Result<void> Opening::CheckBelongTogether(journal::ChangeLog& journal,
+                                          const store::Index::Checkpoint& checkpoint) const {
   const std::string what_to_do =
       "; restore " + path_ + "/journal as it was, or go on with what the journal in it holds: strata check --repair " +
       path_;
@@ -103,7 +104,7 @@ Result<void> Opening::OpenJournal(Opened& opened) {
     if (checkpoint.record.value != 0) options.known = {checkpoint.record, checkpoint.record_check};
   }
   STRATA_ASSIGN(opened.journal, journal::Journal::Open(env_, path_ + "/journal", options));
-  const journal::Journal& journal = *opened.journal;
+  const journal::ChangeLog& journal = *opened.journal;
   if (journal.end().value == journal::kSegmentHeaderBytes) {
     return Fail(Errc::kCorrupt,
                 "the journal in " + path_ +

@@ -18,7 +18,7 @@
 namespace strata::vfs {
 
 struct Opened {
-  std::unique_ptr<journal::Journal> journal;
+  std::unique_ptr<journal::ChangeLog> journal;
   std::unique_ptr<store::Index> index;  // null for a reader of a workspace that was never served
   // Null for a reader. Not started; the index holds all that the journal did.
   std::unique_ptr<Keeper> keeper;
@@ -45,9 +45,9 @@ class Opening {
   std::uint64_t ReserveBytes() const;
   Result<void> Recover(Opened& opened, const store::Index::Checkpoint& checkpoint);
   // kCorrupt unless the index was made from this journal, and the journal has all that the index counts on.
-  Result<void> CheckBelongTogether(journal::Journal& journal, const store::Index::Checkpoint& checkpoint) const;
+  Result<void> CheckBelongTogether(journal::ChangeLog& journal, const store::Index::Checkpoint& checkpoint) const;
   // kCorrupt where the journal begins later than it may.
-  Result<void> CheckBegin(const journal::Journal& journal, const store::Index::Checkpoint& checkpoint) const;
+  Result<void> CheckBegin(const journal::ChangeLog& journal, const store::Index::Checkpoint& checkpoint) const;
 
   Env& env_;
   const std::string& path_;

@@ -1,7 +1,6 @@
 #include "vfs/workspace/past_requests.h"
 
 #include "base/log.h"
-#include "journal/record.h"
 
 namespace strata::vfs {
 namespace {
@@ -25,7 +24,7 @@ class RequestVisitor final : public journal::SomeEffects {
 
 }  // namespace
 
-Result<PastRequestsFound> FindPastRequests(journal::Journal& journal, Lsn from, Lsn sound) {
+Result<PastRequestsFound> FindPastRequests(journal::ChangeLog& journal, Lsn from, Lsn sound) {
   RequestVisitor visitor;
   while (true) {
     const auto record = journal.NextHead(from);
@@ -40,8 +39,7 @@ Result<PastRequestsFound> FindPastRequests(journal::Journal& journal, Lsn from, 
     if (!record) return Fail(record.error());
     if (!*record) return std::move(visitor.found);
     visitor.record = (*record)->begin;
-    STRATA_ASSIGN(const journal::RecordHeader header,
-                  journal::VisitRecord((*record)->head, (*record)->payload_size, visitor));
+    STRATA_ASSIGN(const journal::RecordHeader header, (*record)->Visit(visitor));
     from = (*record)->end;
     if (header.kind == journal::RecordKind::kMove) visitor.found.moved += from.value - visitor.record.value;
   }

@@ -7,7 +7,7 @@
 
 #include "base/ids.h"
 #include "base/status.h"
-#include "journal/journal.h"
+#include "journal/change_log.h"
 
 namespace strata::vfs {
 
@@ -30,6 +30,6 @@ struct PastRequestsFound {
 
 // The last requests of the journal, the oldest first, of records from `from` on. Where a record before `sound` does not
 // check, those from there to `sound` are left out, with a warning.
-Result<PastRequestsFound> FindPastRequests(journal::Journal& journal, Lsn from, Lsn sound);
+Result<PastRequestsFound> FindPastRequests(journal::ChangeLog& journal, Lsn from, Lsn sound);
 
 }  // namespace strata::vfs

@@ -42,15 +42,15 @@ void WorkspaceImpl::DropEntry(Inode& directory, std::uint64_t hash, std::string_
   directory.changed = end;
 }
 
-void WorkspaceImpl::AddUnlink(journal::RecordWriter& writer, Inode& child, Time now) {
+void WorkspaceImpl::AddUnlink(journal::Change& change, Inode& child, Time now) {
   if (child.OnLastLink()) {
     // Of what only the layers hold, the whiteout says enough.
-    if (child.upper) writer.Add(journal::PurgeEffect{child.record.ino});
+    if (child.upper) change.Add(journal::PurgeEffect{child.record.ino});
     return;
   }
   Touched touched = Touched::Status(child, now);
   --touched.nlink;
-  touched.AddTo(writer);
+  touched.AddTo(change);
 }
 
 void WorkspaceImpl::TakeUnlink(Inode& child, Time now, Lsn end) {
@@ -117,15 +117,15 @@ Result<void> WorkspaceImpl::RemoveName(const OpContext& context, const ObjectId&
     if (!child->OnLastLink()) STRATA_TRY(Own(*child, need, journal::Room::kReserve));
 
     const Time now = Now();
-    static thread_local journal::RecordWriter writer;
-    writer.Begin(
+    journal::Change change(
         {want_directory ? journal::RecordKind::kRemoveDirectory : journal::RecordKind::kRemove, now, caller.uid});
+    change.room = journal::Room::kReserve;
     Touched holder = Touched::Content(*parent, now);
     if (want_directory) holder.LoseDirectory();
-    holder.AddTo(writer);
-    writer.Add(DropEffect(*parent, name, *slot));
-    AddUnlink(writer, *child, now);
-    STRATA_ASSIGN(journal::Appended appended, Log(context, writer, {}, nullptr, journal::Room::kReserve));
+    holder.AddTo(change);
+    change.Add(DropEffect(*parent, name, *slot));
+    AddUnlink(change, *child, now);
+    STRATA_ASSIGN(journal::Appended appended, Log(context, change));
 
     DropEntry(*parent, hash, name, appended.end);
     TakeUnlink(*child, now, appended.end);

@@ -136,8 +136,8 @@ Result<void> WorkspaceImpl::LogRename(const OpContext& context, const RenameRequ
   const InodeNumber target_directory = request.to_directory.ino;
   const FileType type = renamed.source_slot->type;
   const Time now = Now();
-  static thread_local journal::RecordWriter writer;
-  writer.Begin({journal::RecordKind::kRename, now, context.credentials.uid});
+  journal::Change change({journal::RecordKind::kRename, now, context.credentials.uid});
+  change.room = journal::Room::kReserve;
   Touched source_holder = Touched::Content(*renamed.source_parent, now);
   Touched target_holder = Touched::Content(*renamed.target_parent, now);
   Touched& target_count = request.same_directory() ? source_holder : target_holder;
@@ -146,22 +146,23 @@ Result<void> WorkspaceImpl::LogRename(const OpContext& context, const RenameRequ
     target_count.GainDirectory();
     if (renamed.target != nullptr) target_count.LoseDirectory();
   }
-  source_holder.AddTo(writer);
-  if (!request.same_directory()) target_holder.AddTo(writer);
+  source_holder.AddTo(change);
+  if (!request.same_directory()) target_holder.AddTo(change);
   const Touched moved = Touched::Status(source, now);
+  InodeRecord record;
   if (moves_directory && !request.same_directory()) {
-    InodeRecord record = source.FullRecord();
+    record = source.FullRecord();
     record.ctime = moved.ctime;
     record.parent = target_directory;
-    writer.Add(record);
+    change.Add(record);
   } else {
-    moved.AddTo(writer);
+    moved.AddTo(change);
   }
-  writer.Add(DropEffect(*renamed.source_parent, request.from, *renamed.source_slot));
-  writer.Add(journal::EntryEffect{target_directory, request.to, journal::EntryEffect::State::kPresent,
+  change.Add(DropEffect(*renamed.source_parent, request.from, *renamed.source_slot));
+  change.Add(journal::EntryEffect{target_directory, request.to, journal::EntryEffect::State::kPresent,
                                   source.record.ino, type});
-  if (renamed.target != nullptr) AddUnlink(writer, *renamed.target, now);
-  STRATA_ASSIGN(const journal::Appended appended, Log(context, writer, {}, nullptr, journal::Room::kReserve));
+  if (renamed.target != nullptr) AddUnlink(change, *renamed.target, now);
+  STRATA_ASSIGN(const journal::Appended appended, Log(context, change));
 
   NameSlot made;
   made.ino = source.record.ino;

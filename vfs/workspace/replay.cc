@@ -10,7 +10,7 @@ Result<void> MemoryReplay::Run() {
     begin_ = record->begin;
     payload_ = record->payload_position;
     end_ = record->end;
-    STRATA_TRY(journal::VisitRecord(record->head, record->payload_size, *this));
+    STRATA_TRY(record->Visit(*this));
     at = record->end;
   }
 }

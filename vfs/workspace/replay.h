@@ -2,8 +2,7 @@
 // nothing.
 #pragma once
 
-#include "journal/journal.h"
-#include "journal/record.h"
+#include "journal/change_log.h"
 #include "vfs/workspace/loader.h"
 
 namespace strata::vfs {
@@ -11,7 +10,7 @@ namespace strata::vfs {
 class MemoryReplay final : public journal::EffectVisitor {
  public:
   // All must outlive it.
-  MemoryReplay(journal::Journal& journal, InodeTable& table, Loader& loader, const SipHashKey& name_key)
+  MemoryReplay(journal::ChangeLog& journal, InodeTable& table, Loader& loader, const SipHashKey& name_key)
       : journal_(journal), table_(table), loader_(loader), name_key_(name_key) {}
 
   // Applies everything after the index's position. Nothing else runs on the workspace meanwhile.
@@ -35,7 +34,7 @@ class MemoryReplay final : public journal::EffectVisitor {
   template <typename Know>
   Result<void> Supplied(Know know);
 
-  journal::Journal& journal_;
+  journal::ChangeLog& journal_;
   InodeTable& table_;
   Loader& loader_;
   const SipHashKey& name_key_;

@@ -25,8 +25,7 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "journal/journal.h"
-#include "journal/record.h"
+#include "journal/change_log.h"
 #include "store/index/index.h"
 #include "vfs/layer/lower_tree.h"
 #include "vfs/workspace/cleaner.h"
@@ -57,7 +56,7 @@ struct Touched {
   void LoseDirectory() { nlink -= nlink > 2; }
   // Adds the after-image to the record. In a record it stands before the effects on what hangs on the inode, its
   // entries and data.
-  void AddTo(journal::RecordWriter& writer) const;
+  void AddTo(journal::Change& change) const;
   void Take(Lsn end) const;
 };
 
@@ -216,10 +215,9 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   Result<void> CopyUpAt(const OpContext& context, const LowerPlace& place, journal::Room room);
 
   // -- write.cc --
-  // Appends the record, with the request that it serves and what it made for it; then all that it touches is changed by
-  // the caller. `room`: kReserve for what makes room on a full disk.
-  Result<journal::Appended> Log(const OpContext& context, journal::RecordWriter& writer, ByteSpan payload = {},
-                                const Inode* made = nullptr, journal::Room room = journal::Room::kOrdinary);
+  // Appends the change, with the request that it serves and what it made for it; then all that it touches is changed by
+  // the caller.
+  Result<journal::Appended> Log(const OpContext& context, journal::Change& change, const Inode* made = nullptr);
   Result<void> SetUnderLock(const OpContext& context, Inode& inode, const SetAttributes& set, std::optional<Time> guard,
                             Mutation& mutation, Need& need);
   void CommitNameSpace(Mutation& mutation, Lsn lsn) const;
@@ -256,7 +254,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   // Fills need unless it is known whether a layer has the name too.
   Result<void> KnowBeneath(Inode& directory, std::string_view name, const NameSlot& slot, Need& need);
   // One link of `child` goes: what the record says of it, and what becomes of it.
-  static void AddUnlink(journal::RecordWriter& writer, Inode& child, Time now);
+  static void AddUnlink(journal::Change& change, Inode& child, Time now);
   void TakeUnlink(Inode& child, Time now, Lsn end);
   void TellOfRemoval(const ObjectId& id) STRATA_EXCLUDES(watch_mutex_);
   Result<void> RemoveName(const OpContext& context, const ObjectId& directory, std::string_view name,
@@ -335,7 +333,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   // Runs `body(Inode&, Need&)` with the inode of the upper; kStale if it is gone.
   template <typename Body>
   Result<void> RunMove(InodeNumber ino, Body body);
-  Result<journal::Appended> LogMove(journal::RecordWriter& writer, ByteSpan payload = {});
+  Result<journal::Appended> LogMove(journal::Change& change);
 
   Time Now() const { return env_.Now(); }
 
@@ -349,7 +347,7 @@ class WorkspaceImpl final : public Workspace, private Cleaner::Volume {
   std::unique_ptr<File> lock_file_;
   LowerTree lower_;
   bool shares_numbers_ = false;  // LayerTraits::shares_numbers
-  std::unique_ptr<journal::Journal> journal_;
+  std::unique_ptr<journal::ChangeLog> journal_;
   std::unique_ptr<store::Index> index_;  // null for a reader of a workspace that was never served
   std::unique_ptr<Keeper> keeper_;       // null for a reader
   InodeTable table_;

@@ -16,8 +16,8 @@ Touched Touched::Content(Inode& inode, Time now) {
   return touched;
 }
 
-void Touched::AddTo(journal::RecordWriter& writer) const {
-  writer.Add(journal::TouchEffect{inode->record.ino, nlink, size, mode, mtime, ctime});
+void Touched::AddTo(journal::Change& change) const {
+  change.Add(journal::TouchEffect{inode->record.ino, nlink, size, mode, mtime, ctime});
 }
 
 void Touched::Take(Lsn end) const {
@@ -30,17 +30,16 @@ void Touched::Take(Lsn end) const {
   inode->changed = end;
 }
 
-Result<journal::Appended> WorkspaceImpl::Log(const OpContext& context, journal::RecordWriter& writer, ByteSpan payload,
-                                             const Inode* made, journal::Room room) {
+Result<journal::Appended> WorkspaceImpl::Log(const OpContext& context, journal::Change& change, const Inode* made) {
   if (!context.request.empty()) {
     journal::RequestEffect request{.request = context.request};
     if (made != nullptr) {
       request.made = made->record.ino;
       request.generation = made->record.generation;
     }
-    writer.Add(request);
+    change.Add(request);
   }
-  auto appended = journal_->Append(writer.head(), payload, room);
+  auto appended = journal_->Append(change);
   if (appended) keeper_->NoteRecord();
   return appended;
 }
@@ -96,8 +95,8 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
   changed.uid = after.uid;
   changed.gid = after.gid;
   changed.ctime = inode.ChangeTime(now);
-  static thread_local journal::RecordWriter writer;
-  writer.Begin({journal::RecordKind::kSetAttributes, now, caller.uid});
+  journal::Change change({journal::RecordKind::kSetAttributes, now, caller.uid});
+  change.room = room;
   if (set.size) {
     changed.size = *set.size;
     changed.base_size = std::min(changed.base_size, *set.size);
@@ -106,9 +105,9 @@ Result<void> WorkspaceImpl::SetUnderLock(const OpContext& context, Inode& inode,
   if (set.set_atime != SetTime::kKeep) changed.atime = set.set_atime == SetTime::kServer ? now : set.atime;
   if (set.set_mtime != SetTime::kKeep)
     changed.mtime = set.set_mtime == SetTime::kServer ? inode.ContentTime(now) : set.mtime;
-  writer.Add(changed);
-  if (shrinks) writer.Add(journal::TruncateEffect{record.ino, *set.size});
-  STRATA_ASSIGN(journal::Appended appended, Log(context, writer, {}, nullptr, room));
+  change.Add(changed);
+  if (shrinks) change.Add(journal::TruncateEffect{record.ino, *set.size});
+  STRATA_ASSIGN(journal::Appended appended, Log(context, change));
 
   changed.origin.sources.clear();
   record = std::move(changed);
@@ -154,14 +153,14 @@ Result<std::uint32_t> WorkspaceImpl::Write(const OpContext& context, const Objec
     STRATA_TRY(Loader::KnowExtents(*inode, offset, offset + count, need));
 
     const Time now = Now();
-    static thread_local journal::RecordWriter writer;
-    writer.Begin({journal::RecordKind::kWrite, now, caller.uid});
+    journal::Change change({journal::RecordKind::kWrite, now, caller.uid});
     Touched touched = Touched::Content(*inode, now);
     touched.size = std::max(inode->record.size, offset + count);
     touched.mode = ModeAfterWrite(inode->record.mode, caller);
-    touched.AddTo(writer);
-    writer.Add(journal::DataEffect{id.ino, offset, count, 0});
-    STRATA_ASSIGN(journal::Appended appended, Log(context, writer, data.first(count)));
+    touched.AddTo(change);
+    change.Add(journal::DataEffect{id.ino, offset, count, 0});
+    change.payload = data.first(count);
+    STRATA_ASSIGN(journal::Appended appended, Log(context, change));
 
     Take(touched, appended.end, ExtentMap::kExtentFootprint);
     inode->extents.Insert({offset, count, appended.payload, appended.begin});

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "journal/format.h"
-#include "journal/record.h"
+#include "journal/journal.h"
 #include "tests/vfs/workspace/background_fakes.h"
 #include "tests/vfs/workspace/harness.h"
 
@@ -50,10 +50,10 @@ class FakeVolume final : public Cleaner::Volume {
   }
   Result<void> MoveData(const journal::RecordView& record, const journal::DataEffect& effect) override {
     moved_data.push_back(effect.ino.value);
-    journal::RecordWriter writer;
-    writer.Begin({journal::RecordKind::kMove, Time{}, 0});
-    writer.Add(journal::DataEffect{effect.ino, effect.offset, effect.length, 0});
-    STRATA_TRY(Append(writer, record.payload.first(effect.length)));
+    journal::Change change({journal::RecordKind::kMove, Time{}, 0});
+    change.Add(journal::DataEffect{effect.ino, effect.offset, effect.length, 0});
+    change.payload = record.payload.first(effect.length);
+    STRATA_TRY(Append(change));
     return {};
   }
   Result<void> MoveRequest(const journal::RequestEffect&) override {
@@ -61,17 +61,17 @@ class FakeVolume final : public Cleaner::Volume {
     return {};
   }
   Result<Lsn> LogBegin(Lsn begin) override {
-    journal::RecordWriter writer;
-    writer.Begin({journal::RecordKind::kMove, Time{}, 0});
-    writer.Add(journal::BeginEffect{begin});
-    STRATA_ASSIGN(const journal::Appended appended, Append(writer, {}));
+    journal::Change change({journal::RecordKind::kMove, Time{}, 0});
+    change.Add(journal::BeginEffect{begin});
+    STRATA_ASSIGN(const journal::Appended appended, Append(change));
     return appended.end;
   }
   std::uint64_t moved_bytes() const override { return moved_bytes_; }
 
  private:
-  Result<journal::Appended> Append(const journal::RecordWriter& writer, ByteSpan payload) {
-    STRATA_ASSIGN(const journal::Appended appended, journal_.Append(writer.head(), payload, journal::Room::kReserve));
+  Result<journal::Appended> Append(journal::Change& change) {
+    change.room = journal::Room::kReserve;
+    STRATA_ASSIGN(const journal::Appended appended, journal_.Append(change));
     moved_bytes_ += appended.end.value - appended.begin.value;
     return appended;
   }
@@ -107,13 +107,13 @@ class CleanerTest : public ::testing::Test {
   }
   // A record with file data of `ino`; the segment that it lies in.
   std::uint64_t Write(std::uint64_t ino, bool truncates = false) {
-    journal::RecordWriter writer;
-    writer.Begin({journal::RecordKind::kWrite, Time{}, 0});
-    writer.Add(journal::TouchEffect{InodeNumber(ino), 1, 0, 0644, {}, {}});
-    if (truncates) writer.Add(journal::TruncateEffect{InodeNumber(ino), 0});
-    writer.Add(journal::DataEffect{InodeNumber(ino), 0, kPayload, 0});
+    journal::Change change({journal::RecordKind::kWrite, Time{}, 0});
+    change.Add(journal::TouchEffect{InodeNumber(ino), 1, 0, 0644, {}, {}});
+    if (truncates) change.Add(journal::TruncateEffect{InodeNumber(ino), 0});
+    change.Add(journal::DataEffect{InodeNumber(ino), 0, kPayload, 0});
     const std::string data(kPayload, 'x');
-    auto appended = journal_->Append(writer.head(), AsBytes(data));
+    change.payload = AsBytes(data);
+    auto appended = journal_->Append(change);
     EXPECT_OK(appended);
     return appended->begin.value / kSegment;
   }
@@ -198,7 +198,7 @@ TEST_F(CleanerTest, WhereTheJournalMayBeginIsNeverTakenBack) {
   LargestBegin visitor;
   for (auto record = journal_->NextHead(journal_->begin()); record && *record;
        record = journal_->NextHead((*record)->end)) {
-    ASSERT_OK(journal::VisitRecord((*record)->head, (*record)->payload_size, visitor));
+    ASSERT_OK((*record)->Visit(visitor));
   }
   EXPECT_GE(visitor.begin, Lsn(3 * kSegment)) << "the index says more than the journal";
 }

@@ -6,7 +6,7 @@
 #include <future>
 #include <optional>
 
-#include "journal/record.h"
+#include "journal/journal.h"
 #include "tests/vfs/workspace/background_fakes.h"
 #include "tests/vfs/workspace/harness.h"
 
@@ -31,9 +31,8 @@ class KeeperTest : public ::testing::Test {
                     folder_.path());
   }
   void Change() {
-    journal::RecordWriter writer;
-    writer.Begin({journal::RecordKind::kWrite, Time{}, 0});
-    ASSERT_OK(journal_->Append(writer.head(), {}));
+    journal::Change change({journal::RecordKind::kWrite, Time{}, 0});
+    ASSERT_OK(journal_->Append(change));
     keeper_->NoteRecord();
     keeper_->NoteChange();
   }

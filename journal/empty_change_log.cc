@@ -1,13 +1,13 @@
-#include "journal/empty_journal.h"
+#include "journal/empty_change_log.h"
 
 #include <utility>
 
 namespace strata::journal {
 namespace {
 
-class Empty final : public Journal {
+class Empty final : public ChangeLog {
  public:
-  Result<Appended> Append(ByteSpan, ByteSpan, Room) override { return Fail(Errc::kReadOnly); }
+  Result<Appended> Append(const Change&) override { return Fail(Errc::kReadOnly); }
   Result<void> Flush() override { return {}; }
   void Sync(Lsn, std::move_only_function<void(Result<void>)> done) override { done({}); }
   Lsn end() const override { return {}; }
@@ -34,6 +34,6 @@ class Empty final : public Journal {
 
 }  // namespace
 
-std::unique_ptr<Journal> EmptyJournal() { return std::make_unique<Empty>(); }
+std::unique_ptr<ChangeLog> EmptyChangeLog() { return std::make_unique<Empty>(); }
 
 }  // namespace strata::journal
