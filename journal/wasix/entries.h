@@ -95,7 +95,7 @@ struct FileDescriptorSeekV1 {
 struct FileDescriptorWriteV1 {
   std::uint32_t fd = 0;
   std::uint64_t offset = 0;
-  ByteSpan data;
+  ByteSpan data = {};
   bool is_64bit = false;
 };
 
@@ -103,11 +103,11 @@ struct OpenFileDescriptorV1 {
   std::uint32_t fd = 0;
   std::uint32_t dirfd = 0;
   std::uint32_t dirflags = 0;
-  std::string_view path;
-  OFlags o_flags;
-  Rights fs_rights_base;
-  Rights fs_rights_inheriting;
-  FdFlags fs_flags;
+  std::string_view path = {};
+  OFlags o_flags = {};
+  Rights fs_rights_base = {};
+  Rights fs_rights_inheriting = {};
+  FdFlags fs_flags = {};
 };
 
 struct CloseFileDescriptorV1 {
@@ -126,29 +126,29 @@ struct DuplicateFileDescriptorV1 {
 
 struct CreateDirectoryV1 {
   std::uint32_t fd = 0;
-  std::string_view path;
+  std::string_view path = {};
 };
 
 struct RemoveDirectoryV1 {
   std::uint32_t fd = 0;
-  std::string_view path;
+  std::string_view path = {};
 };
 
 // The times of this record and the next are nanoseconds since 1970.
 struct PathSetTimesV1 {
   std::uint32_t fd = 0;
   std::uint32_t flags = 0;
-  std::string_view path;
+  std::string_view path = {};
   std::uint64_t st_atim = 0;
   std::uint64_t st_mtim = 0;
-  FstFlags fst_flags;
+  FstFlags fst_flags = {};
 };
 
 struct FileDescriptorSetTimesV1 {
   std::uint32_t fd = 0;
   std::uint64_t st_atim = 0;
   std::uint64_t st_mtim = 0;
-  FstFlags fst_flags;
+  FstFlags fst_flags = {};
 };
 
 struct FileDescriptorSetSizeV1 {
@@ -158,13 +158,13 @@ struct FileDescriptorSetSizeV1 {
 
 struct FileDescriptorSetFlagsV1 {
   std::uint32_t fd = 0;
-  FdFlags flags;
+  FdFlags flags = {};
 };
 
 struct FileDescriptorSetRightsV1 {
   std::uint32_t fd = 0;
-  Rights fs_rights_base;
-  Rights fs_rights_inheriting;
+  Rights fs_rights_base = {};
+  Rights fs_rights_inheriting = {};
 };
 
 struct FileDescriptorAdviseV1 {
@@ -182,33 +182,33 @@ struct FileDescriptorAllocateV1 {
 
 struct CreateHardLinkV1 {
   std::uint32_t old_fd = 0;
-  std::string_view old_path;
+  std::string_view old_path = {};
   std::uint32_t old_flags = 0;
   std::uint32_t new_fd = 0;
-  std::string_view new_path;
+  std::string_view new_path = {};
 };
 
 // `old_path` is the text of the link, `new_path` is where the link lies.
 struct CreateSymbolicLinkV1 {
-  std::string_view old_path;
+  std::string_view old_path = {};
   std::uint32_t fd = 0;
-  std::string_view new_path;
+  std::string_view new_path = {};
 };
 
 struct UnlinkFileV1 {
   std::uint32_t fd = 0;
-  std::string_view path;
+  std::string_view path = {};
 };
 
 struct PathRenameV1 {
   std::uint32_t old_fd = 0;
-  std::string_view old_path;
+  std::string_view old_path = {};
   std::uint32_t new_fd = 0;
-  std::string_view new_path;
+  std::string_view new_path = {};
 };
 
 struct ChangeDirectoryV1 {
-  std::string_view path;
+  std::string_view path = {};
 };
 
 // The records from here to CreateEventV1 open file descriptors that are no files.
@@ -220,7 +220,7 @@ struct EpollCtlV1 {
   std::uint32_t epfd = 0;
   EpollOp op = EpollOp::kAdd;
   std::uint32_t fd = 0;
-  std::optional<EpollEvent> event;
+  std::optional<EpollEvent> event = {};
 };
 
 struct CreatePipeV1 {
@@ -239,12 +239,12 @@ struct OpenFileDescriptorV2 {
   std::uint32_t fd = 0;
   std::uint32_t dirfd = 0;
   std::uint32_t dirflags = 0;
-  std::string_view path;
-  OFlags o_flags;
-  Rights fs_rights_base;
-  Rights fs_rights_inheriting;
-  FdFlags fs_flags;
-  FdFlagsExt fd_flags;
+  std::string_view path = {};
+  OFlags o_flags = {};
+  Rights fs_rights_base = {};
+  Rights fs_rights_inheriting = {};
+  FdFlags fs_flags = {};
+  FdFlagsExt fd_flags = {};
 };
 
 struct DuplicateFileDescriptorV2 {
@@ -255,39 +255,39 @@ struct DuplicateFileDescriptorV2 {
 
 struct FileDescriptorSetFdFlagsV1 {
   std::uint32_t fd = 0;
-  FdFlagsExt flags;
+  FdFlagsExt flags = {};
 };
 
 // Process.
 
 struct InitModuleV1 {
-  ModuleHash wasm_hash;
+  ModuleHash wasm_hash = {};
 };
 
 struct ProcessExitV1 {
-  std::optional<ExitCode> exit_code;
+  std::optional<ExitCode> exit_code = {};
 };
 
 // The oldest releases wrote another layout, which is not known and does not decode.
 struct SetThreadV1 {
   std::uint32_t id = 0;
-  ByteSpan call_stack;
-  ByteSpan memory_stack;
-  ByteSpan store_data;
-  ThreadStart start;
-  MemoryLayout layout;
+  ByteSpan call_stack = {};
+  ByteSpan memory_stack = {};
+  ByteSpan store_data = {};
+  ThreadStart start = {};
+  MemoryLayout layout = {};
   bool is_64bit = false;
 };
 
 struct CloseThreadV1 {
   std::uint32_t id = 0;
-  std::optional<ExitCode> exit_code;
+  std::optional<ExitCode> exit_code = {};
 };
 
 // `compressed_data` is the size of the region (4 bytes, little-endian) and one LZ4 block.
 struct UpdateMemoryRegionV1 {
-  MemoryRegion region;
-  ByteSpan compressed_data;
+  MemoryRegion region = {};
+  ByteSpan compressed_data = {};
 };
 
 struct SetClockTimeV1 {
@@ -296,12 +296,12 @@ struct SetClockTimeV1 {
 };
 
 struct TtySetV1 {
-  Tty tty;
+  Tty tty = {};
   bool line_feeds = false;
 };
 
 struct SnapshotV1 {
-  SystemTime when;
+  SystemTime when = {};
   SnapshotTrigger trigger = SnapshotTrigger::kIdle;
 };
 
@@ -310,36 +310,36 @@ struct ClearEtherealV1 {};
 // Network.
 
 struct PortAddAddrV1 {
-  IpCidr cidr;
+  IpCidr cidr = {};
 };
 
 struct PortDelAddrV1 {
-  IpAddress addr;
+  IpAddress addr = {};
 };
 
 struct PortAddrClearV1 {};
 struct PortBridgeV1 {
-  std::string_view network;
-  std::string_view token;
+  std::string_view network = {};
+  std::string_view token = {};
   StreamSecurity security = StreamSecurity::kUnencrypted;
 };
 
 struct PortUnbridgeV1 {};
 struct PortDhcpAcquireV1 {};
 struct PortGatewaySetV1 {
-  IpAddress ip;
+  IpAddress ip = {};
 };
 
 struct PortRouteAddV1 {
-  IpCidr cidr;
-  IpAddress via_router;
-  std::optional<Duration> preferred_until;
-  std::optional<Duration> expires_at;
+  IpCidr cidr = {};
+  IpAddress via_router = {};
+  std::optional<Duration> preferred_until = {};
+  std::optional<Duration> expires_at = {};
 };
 
 struct PortRouteClearV1 {};
 struct PortRouteDelV1 {
-  IpAddress ip;
+  IpAddress ip = {};
 };
 
 struct SocketOpenV1 {
@@ -356,21 +356,21 @@ struct SocketListenV1 {
 
 struct SocketBindV1 {
   std::uint32_t fd = 0;
-  SocketAddress addr;
+  SocketAddress addr = {};
 };
 
 struct SocketConnectedV1 {
   std::uint32_t fd = 0;
-  SocketAddress local_addr;
-  SocketAddress peer_addr;
+  SocketAddress local_addr = {};
+  SocketAddress peer_addr = {};
 };
 
 struct SocketAcceptedV1 {
   std::uint32_t listen_fd = 0;
   std::uint32_t fd = 0;
-  SocketAddress local_addr;
-  SocketAddress peer_addr;
-  FdFlags fd_flags;
+  SocketAddress local_addr = {};
+  SocketAddress peer_addr = {};
+  FdFlags fd_flags = {};
   bool non_blocking = false;
 };
 
@@ -407,15 +407,15 @@ struct SocketSendFileV1 {
 
 struct SocketSendToV1 {
   std::uint32_t fd = 0;
-  ByteSpan data;
+  ByteSpan data = {};
   std::uint16_t flags = 0;
-  SocketAddress addr;
+  SocketAddress addr = {};
   bool is_64bit = false;
 };
 
 struct SocketSendV1 {
   std::uint32_t fd = 0;
-  ByteSpan data;
+  ByteSpan data = {};
   std::uint16_t flags = 0;
   bool is_64bit = false;
 };
@@ -435,7 +435,7 @@ struct SocketSetOptSizeV1 {
 struct SocketSetOptTimeV1 {
   std::uint32_t fd = 0;
   SocketTimeout ty = SocketTimeout::kRead;
-  std::optional<Duration> time;
+  std::optional<Duration> time = {};
 };
 
 struct SocketShutdownV1 {

@@ -149,7 +149,7 @@ struct ThreadSpawn {
 using ThreadStart = std::variant<MainThread, ThreadSpawn>;
 
 struct EpollEvent {
-  EpollEvents events;
+  EpollEvents events = {};
   std::uint64_t ptr = 0;
   std::uint32_t fd = 0;
   std::uint32_t data1 = 0;
@@ -168,7 +168,7 @@ using Ipv4Address = std::array<std::uint8_t, 4>;
 using Ipv6Address = std::array<std::uint8_t, 16>;
 using IpAddress = std::variant<Ipv4Address, Ipv6Address>;
 struct IpCidr {
-  IpAddress ip;
+  IpAddress ip = {};
   std::uint8_t prefix = 0;
   friend bool operator==(const IpCidr&, const IpCidr&) = default;
 };
@@ -188,7 +188,7 @@ using SocketAddress = std::variant<SocketAddressV4, SocketAddressV6>;
 
 // The hash of a module. It is the only byte string that is not aligned to 16, and in JSON it is an array of numbers.
 struct ModuleHash {
-  ByteSpan bytes;
+  ByteSpan bytes = {};
 };
 
 }  // namespace strata::journal::wasix
