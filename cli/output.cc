@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <utility>
 
+#include "base/base64.h"
 #include "vfs/permissions.h"
 
 namespace strata::cli {
@@ -98,26 +100,6 @@ nlohmann::ordered_json ToJson(const Attributes& attributes) {
           {"ctime", Decimal(attributes.ctime)}};
 }
 
-namespace {
-
-std::string Base64(ByteSpan bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    std::uint32_t group = 0;
-    for (std::size_t i = 0; i < 3; ++i) {
-      group = group << 8 | (at + i < bytes.size() ? std::to_integer<std::uint32_t>(bytes[at + i]) : 0);
-    }
-    for (std::size_t i = 0; i < 4; ++i) {
-      text += at + i <= bytes.size() ? kDigits[group >> (18 - 6 * i) & 63] : '=';
-    }
-  }
-  return text;
-}
-
-}  // namespace
-
 bool IsUtf8(std::string_view text) {
   try {
     (void)nlohmann::json(text).dump();
@@ -128,10 +110,10 @@ bool IsUtf8(std::string_view text) {
 }
 
 nlohmann::ordered_json BytesToJson(std::string_view bytes, const char* field) {
-  const bool text = IsUtf8(bytes);
-  return {{"size", bytes.size()},
-          {"encoding", text ? "utf-8" : "base64"},
-          {field, text ? std::string(bytes) : Base64(AsBytes(bytes))}};
+  const bool utf8 = IsUtf8(bytes);
+  std::string text;
+  utf8 ? void(text = bytes) : AppendBase64(AsBytes(bytes), text);
+  return {{"size", bytes.size()}, {"encoding", utf8 ? "utf-8" : "base64"}, {field, std::move(text)}};
 }
 
 void PrintJson(const nlohmann::ordered_json& json) {

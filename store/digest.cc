@@ -4,17 +4,17 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
+
+#include "base/base64.h"
 
 namespace strata::store {
 namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
-constexpr std::string_view kBase64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::string_view kTextPrefix = "b3:";
 constexpr std::size_t kHexSize = 2 * Digest::kSize;
 constexpr std::size_t kBase64Size = (Digest::kSize + 2) / 3 * 4;
-// 32 bytes are ten groups of three, and two bytes: three digits, the last with two bits left over, and one "=".
-static_assert(Digest::kSize % 3 == 2);
 
 // -1 for what is no digit.
 int HexValue(char c) {
@@ -34,22 +34,10 @@ bool ParseHex(std::string_view text, Digest& digest) {
 }
 
 bool ParseBase64(std::string_view text, Digest& digest) {
-  if (text.back() != '=') return false;
-  text.remove_suffix(1);
-  std::uint32_t bits = 0;
-  int held = 0;
-  auto out = digest.bytes.begin();
-  for (const char c : text) {
-    const std::size_t value = kBase64Digits.find(c);
-    if (value == std::string_view::npos) return false;
-    bits = bits << 6 | static_cast<std::uint32_t>(value);
-    held += 6;
-    if (held < 8) continue;
-    held -= 8;
-    *out++ = static_cast<std::byte>(bits >> held);
-    bits &= (1U << held) - 1;
-  }
-  return bits == 0;
+  std::vector<std::byte> bytes;
+  if (!DecodeBase64(text, bytes) || bytes.size() != Digest::kSize) return false;
+  std::ranges::copy(bytes, digest.bytes.begin());
+  return true;
 }
 
 Digest FinishState(const blake3_hasher& state) {
@@ -103,15 +91,7 @@ std::string Digest::Hex() const {
 
 std::string Digest::Text() const {
   std::string text(kTextPrefix);
-  text.reserve(kTextPrefix.size() + kBase64Size);
-  std::uint32_t bits = 0;
-  int held = 0;
-  for (const std::byte byte : bytes) {
-    bits = bits << 8 | std::to_integer<std::uint32_t>(byte);
-    for (held += 8; held >= 6; held -= 6) text += kBase64Digits[bits >> (held - 6) & 63];
-  }
-  text += kBase64Digits[bits << (6 - held) & 63];
-  text += '=';
+  AppendBase64(bytes, text);
   return text;
 }
 

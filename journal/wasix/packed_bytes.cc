@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "journal/wasix/base64.h"
+#include "base/base64.h"
 
 namespace strata::journal::wasix {
 namespace {

@@ -1,9 +1,9 @@
-#include "journal/wasix/base64.h"
+#include "base/base64.h"
 
 #include <array>
 #include <cstdint>
 
-namespace strata::journal::wasix {
+namespace strata {
 namespace {
 
 constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -51,4 +51,4 @@ bool DecodeBase64(std::string_view text, std::vector<std::byte>& bytes) {
   return group == 0 && held < 6;
 }
 
-}  // namespace strata::journal::wasix
+}  // namespace strata

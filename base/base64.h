@@ -1,4 +1,4 @@
-// Base64 (RFC 4648 section 4), with padding: what byte strings are in JSON.
+// Base64 (RFC 4648 section 4), with padding.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,10 @@
 
 #include "base/bytes.h"
 
-namespace strata::journal::wasix {
+namespace strata {
 
 void AppendBase64(ByteSpan bytes, std::string& text);
 // Whether `text` is base64 in its one right form; appends what it stands for. Of other text a part may be appended.
 bool DecodeBase64(std::string_view text, std::vector<std::byte>& bytes);
 
-}  // namespace strata::journal::wasix
+}  // namespace strata
