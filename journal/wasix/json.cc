@@ -1,11 +1,13 @@
 #include "journal/wasix/json.h"
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "journal/wasix/addresses.h"
 #include "journal/wasix/archive.h"

@@ -38,6 +38,18 @@ INSTANTIATE_TEST_SUITE_P(Rkyv08, WasixEncode, ::testing::ValuesIn(kJournalsOf08)
 });
 
 // The example of docs/formats/wasix.md.
+TEST(WasixEncode, TheExampleIsTheseBytes) {
+  std::vector<std::byte> bytes(kMagic.begin(), kMagic.end());
+  ASSERT_TRUE(Encode(CreateDirectoryV1{.fd = 3, .path = "/a"}, bytes.size(), bytes));
+  ASSERT_TRUE(Encode(CloseFileDescriptorV1{.fd = 4}, bytes.size(), bytes));
+  EXPECT_EQ(ToHex(bytes),
+            "310d6dd027362979000e000000000018"
+            "2f6100000000000003000000f4ffffff"
+            "0200000000000000000b000000000008"
+            "0400000000000000");
+}
+
+// Wasmer's library writes these with rkyv 0.7 as with rkyv 0.8.
 TEST(WasixEncode, AJournalIsTheseBytes) {
   const std::string data = "hi\n";
   const std::vector<Entry> entries{

@@ -190,7 +190,7 @@ TEST(WasixJson, TextThatIsNoEntryIsRefused) {
 }
 
 TEST(WasixJson, DeepTextIsRefused) {
-  constexpr int kDepth = 1'000'000;
+  constexpr int kDepth = 100'000;
   EXPECT_FALSE(Read(std::string(kDepth, '[')).ok());
   EXPECT_FALSE(Read(std::string(kDepth, '[') + std::string(kDepth, ']')).ok());
   const std::string nested = std::string(kDepth, '[') + std::string(kDepth, ']');
@@ -234,8 +234,34 @@ TEST(WasixJson, BytesThatAreWronglyPackedAreRefused) {
   }
 }
 
+// Counts what is asked of it.
+class CountingArena final : public std::pmr::memory_resource {
+ public:
+  std::size_t bytes = 0;
+
+ private:
+  void* do_allocate(std::size_t size, std::size_t alignment) override {
+    bytes += size;
+    return arena_.allocate(size, alignment);
+  }
+  void do_deallocate(void*, std::size_t, std::size_t) override {}
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+
+  std::pmr::monotonic_buffer_resource arena_;
+};
+
+TEST(WasixJson, WhatIsAllocatedIsBoundedByTheText) {
+  // A size of 1 GiB before a block of 4 bytes; of 4 * 255 and one more.
+  for (const char* data : {"AAAAQDBoaQo=", "/QMAADBoaQo="}) {
+    CountingArena arena;
+    EXPECT_FALSE(ReadJson(
+        R"({"socket_send_v1":{"fd":4,"data":")" + std::string(data) + R"(","flags":0,"is_64bit":false}})", arena));
+    EXPECT_EQ(arena.bytes, 0U) << data;
+  }
+}
+
 TEST(WasixJson, BytesThatCompressWellComeBack) {
-  const std::string zeros(16 << 20, '\0');
+  const std::string zeros(4 << 20, '\0');
   const std::string text = Line(FileDescriptorWriteV1{.data = AsBytes(zeros)});
   EXPECT_LT(text.size(), zeros.size() / 100);
   const Read read(text);
