@@ -66,7 +66,7 @@ class JsonWriter {
  private:
   template <typename T>
   OrderedJson Value(const T& value) {
-    if constexpr (std::is_integral_v<T>) {
+    if constexpr (std::is_integral_v<T> || std::same_as<T, std::string_view>) {
       return value;
     } else if constexpr (std::same_as<T, SocketProtocol>) {
       const std::string_view name = SocketProtocolName(value);
@@ -75,8 +75,6 @@ class JsonWriter {
     } else if constexpr (std::is_enum_v<T>) {
       const auto& names = kEnumNames<T>;
       return names[std::min<std::size_t>(std::to_underlying(value), names.size() - 1)];
-    } else if constexpr (std::same_as<T, std::string_view>) {
-      return value;
     } else if constexpr (std::same_as<T, ByteSpan>) {
       Result<std::string> text = PackBytes(value);
       if (text) return *std::move(text);
