@@ -162,6 +162,10 @@ TEST(IncludeRules, LibrariesOutOfTheirRoomAreFound) {
               ElementsAre(HasSubstr("BLAKE3 belongs in store/digest.cc only")));
   EXPECT_THAT(ViolationsIn("vfs/a.cc", "#include <zstd.h>\n"),
               ElementsAre(HasSubstr("libzstd belongs in store/ only")));
+  EXPECT_THAT(ViolationsIn("store/a.cc", "#include <lz4.h>\n"),
+              ElementsAre(HasSubstr("liblz4 belongs in journal/wasix/ only")));
+  EXPECT_THAT(ViolationsIn("store/pack/engine.cc", "#include <xxhash.h>\n"),
+              ElementsAre(HasSubstr("xxHash belongs in store/pack/part_tags only")));
   EXPECT_THAT(ViolationsIn("store/import/tar_reader.cc", "#include <archive.h>\n"),
               ElementsAre(HasSubstr("libarchive belongs in store/import/unpack only")));
   EXPECT_THAT(ViolationsIn("store/index/a.cc", "#include <sqlite3.h>\n"), IsEmpty());

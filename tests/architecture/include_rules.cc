@@ -41,6 +41,8 @@ constexpr std::array kConfined = {
     Confined{"netconfig.h", "server/", "libtirpc"},
     Confined{"CLI/", "cli/", "CLI11"},
     Confined{"zstd", "store/", "libzstd"},
+    Confined{"lz4", "journal/wasix/", "liblz4"},
+    Confined{"xxhash", "store/pack/part_tags", "xxHash"},
     Confined{"blake3.h", "store/digest.cc", "BLAKE3"},
     Confined{"archive", "store/import/unpack", "libarchive"},
 };

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "base/hash.h"
+#include "tests/base/hex.h"
 #include "tests/journal/journal_util.h"
 
 namespace strata::journal {
@@ -70,15 +71,6 @@ InodeRecord FullInode() {
   inode.origin = {.sources = {{1, 2, 3}, {4, 5, 6}}, .size = 12, .mtime = {34}};
   inode.symlink_target = "../else/where";
   return inode;
-}
-
-std::string Hex(ByteSpan bytes) {
-  std::string text;
-  for (const std::byte byte : bytes) {
-    text += "0123456789abcdef"[static_cast<unsigned>(byte) >> 4];
-    text += "0123456789abcdef"[static_cast<unsigned>(byte) & 15];
-  }
-  return text;
 }
 
 TEST(Record, GivesBackEveryEffectInOrder) {
@@ -197,7 +189,7 @@ TEST(JournalFormat, IsWhatTheDocumentShows) {
                          .mode = 0644,
                          .mtime = {1'700'000'000'000'000'000},
                          .ctime = {1'700'000'000'000'000'000}});
-  EXPECT_EQ(Hex(Encoded(change)),
+  EXPECT_EQ(ToHex(Encoded(change)),
             "01030000e803000000002a36fe9c971704180000050000000000000000100000"
             "00000000050000000000000002280000050000000000000001000000a4010000"
             "051000000000000000002a36fe9c971700002a36fe9c9717");
@@ -211,7 +203,7 @@ TEST(JournalFormat, IsWhatTheDocumentShows) {
                     .durable = 64};
   std::byte bytes[kFrameBytes];
   EXPECT_EQ(EncodeFrame(frame, 0xdeadbeef, bytes), 0x18d04c6fu);
-  EXPECT_EQ(Hex(bytes),
+  EXPECT_EQ(ToHex(bytes),
             "53544a5258000000050000003933c2054cbb719a400000000000000040000000"
             "000000006f4cd018");
   EXPECT_EQ(frame.RecordBytes(), 136u);
@@ -223,7 +215,7 @@ TEST(JournalFormat, IsWhatTheDocumentShows) {
                              .previous_end = 0x3fff000,
                              .previous_check = 0x18d04c6f,
                              .durable = 0x3ff0000};
-  EXPECT_EQ(Hex(EncodeSegmentHeader(header)),
+  EXPECT_EQ(ToHex(EncodeSegmentHeader(header)),
             "5354524154414a0a01000000efbeadde88776655443322110100000000000000"
             "000000040000000000f0ff03000000000000ff03000000006f4cd018460f7ea9");
 
@@ -233,7 +225,7 @@ TEST(JournalFormat, IsWhatTheDocumentShows) {
   stub.durable = 0x7fff800;
   stub.given_up = true;
   const auto stub_bytes = EncodeSegmentHeader(stub);
-  EXPECT_EQ(Hex(stub_bytes),
+  EXPECT_EQ(ToHex(stub_bytes),
             "5354524154414a0a02000100fecaad0b88776655443322110100000000000000"
             "000000040000000000f0ff030000000000f8ff07000000006f4cd0186f7baab0");
   SegmentHeader read;
@@ -247,7 +239,7 @@ TEST(JournalFormat, IsWhatTheDocumentShows) {
   SegmentHeader used = header;
   used.own_salt = true;
   const auto used_bytes = EncodeSegmentHeader(used);
-  EXPECT_EQ(Hex(used_bytes),
+  EXPECT_EQ(ToHex(used_bytes),
             "5354524154414a0a02000200efbeadde88776655443322110100000000000000"
             "000000040000000000f0ff03000000000000ff03000000006f4cd0182afe3486");
   ASSERT_EQ(DecodeSegmentHeader(used_bytes, read), HeaderState::kValid);

@@ -35,25 +35,6 @@ nlohmann::json ReadFixture(std::string_view name) {
   return nlohmann::json::parse(in);
 }
 
-std::vector<std::byte> FromHex(std::string_view hex) {
-  std::vector<std::byte> bytes;
-  bytes.reserve(hex.size() / 2);
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
-    bytes.push_back(static_cast<std::byte>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
-  }
-  return bytes;
-}
-
-std::string ToHex(ByteSpan bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string hex;
-  for (const std::byte byte : bytes) {
-    hex += kDigits[std::to_integer<std::size_t>(byte) >> 4];
-    hex += kDigits[std::to_integer<std::size_t>(byte) & 15];
-  }
-  return hex;
-}
-
 std::vector<std::byte> MakeInput(std::string_view kind, std::size_t length, std::uint64_t seed) {
   if (kind == "noise") return MakeNoise(length, seed);
   std::vector<std::byte> bytes(length);

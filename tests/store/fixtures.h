@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "tests/base/hex.h"
 
 namespace strata::store {
 
@@ -28,8 +29,6 @@ nlohmann::json ReadFixture(std::string_view name);
     GTEST_SKIP() << "the fixtures are missing (../shared/fixtures/castore/" name << ")"; \
   }
 
-std::vector<std::byte> FromHex(std::string_view hex);
-std::string ToHex(ByteSpan bytes);
 inline std::string TextFromHex(std::string_view hex) { return std::string(AsText(FromHex(hex))); }
 
 // The inputs that fastcdc.json and tvix/large.json name by `kind`, `length` and `seed`.

@@ -39,30 +39,4 @@ std::vector<std::byte> Copy(ByteSpan bytes) {
   return copy;
 }
 
-std::vector<std::byte> FromHex(std::string_view hex) {
-  std::vector<std::byte> bytes;
-  int high = -1;
-  for (const char c : hex) {
-    if (std::isspace(static_cast<unsigned char>(c)) != 0) continue;
-    const int digit = c <= '9' ? c - '0' : c - 'a' + 10;
-    if (high < 0) {
-      high = digit;
-      continue;
-    }
-    bytes.push_back(static_cast<std::byte>(high * 16 + digit));
-    high = -1;
-  }
-  return bytes;
-}
-
-std::string ToHex(ByteSpan bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string hex;
-  for (const std::byte byte : bytes) {
-    hex += kDigits[std::to_integer<std::size_t>(byte) >> 4];
-    hex += kDigits[std::to_integer<std::size_t>(byte) & 15];
-  }
-  return hex;
-}
-
 }  // namespace strata::journal::wasix

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "journal/wasix/entries.h"
+#include "tests/base/hex.h"
 
 namespace strata::journal::wasix {
 
@@ -47,8 +48,5 @@ std::vector<Record> RecordsOf(ByteSpan journal);
 
 // Bytes whose end a sanitizer knows.
 std::vector<std::byte> Copy(ByteSpan bytes);
-// From hexadecimal digits; white space is passed over.
-std::vector<std::byte> FromHex(std::string_view hex);
-std::string ToHex(ByteSpan bytes);
 
 }  // namespace strata::journal::wasix

@@ -7,25 +7,17 @@
 #include "store/pack/layout.h"
 #include "store/pack/list_record.h"
 #include "store/pack/scan.h"
+#include "tests/base/hex.h"
 #include "tests/store/pack/pack_testing.h"
 
 namespace strata::store::pack {
 namespace {
 
-std::string Hex(ByteSpan bytes) {
-  std::string text;
-  for (const std::byte byte : bytes) {
-    text += "0123456789abcdef"[static_cast<unsigned>(byte) >> 4];
-    text += "0123456789abcdef"[static_cast<unsigned>(byte) & 15];
-  }
-  return text;
-}
-
 const PackHeader kHeader{
     .pack_class = PackClass::kData, .id = PackId(0x0123456789abcdef), .created = Time{1'700'000'000'000'000'000}};
 
 TEST(PackFormat, TheHeaderOfAPackIsTheseBytes) {
-  EXPECT_EQ(Hex(EncodePackHeader(kHeader)),
+  EXPECT_EQ(ToHex(EncodePackHeader(kHeader)),
             "535452415441500a0100000000000000efcdab896745230100002a36fe9c9717" + std::string(56, '0') + "be2443dd");
   PackHeader header;
   ASSERT_EQ(DecodePackHeader(EncodePackHeader(kHeader), header), HeaderState::kValid);
@@ -45,7 +37,7 @@ TEST(PackFormat, ARecordIsTheseBytes) {
                       .digest = Digest::Of(AsBytes(content))};
   std::array<std::byte, kRecordHeaderBytes> bytes{};
   EncodeRecordHeader(header, kHeader.id, kPackHeaderBytes, bytes.data());
-  EXPECT_EQ(Hex(bytes),
+  EXPECT_EQ(ToHex(bytes),
             "53545052010000000500000005000000"
             "00f15365"
             "4cbb719a"
@@ -92,9 +84,9 @@ TEST(PackFormat, SizesThatCannotBeAreRefused) {
 TEST(PackFormat, AChunkListIsTheseBytes) {
   const ChunkList chunks{{Digest::OfEmpty(), 3}, {Digest::Of(AsBytes("x")), 0x0102030405}};
   const ChunkList small{{Digest::OfEmpty(), 3}, {Digest::Of(AsBytes("x")), 7}};
-  EXPECT_EQ(Hex(EncodeList(true, small)).substr(0, 32), "01000000020000000a00000000000000");
-  EXPECT_EQ(Hex(EncodeList(false, small)).substr(0, 8), "00000000");
-  EXPECT_EQ(Hex(EncodeList(false, small)).substr(32, 80), Digest::OfEmpty().Hex() + "0300000000000000");
+  EXPECT_EQ(ToHex(EncodeList(true, small)).substr(0, 32), "01000000020000000a00000000000000");
+  EXPECT_EQ(ToHex(EncodeList(false, small)).substr(0, 8), "00000000");
+  EXPECT_EQ(ToHex(EncodeList(false, small)).substr(32, 80), Digest::OfEmpty().Hex() + "0300000000000000");
   const auto parts = ParseList(EncodeList(true, chunks));
   ASSERT_OK(parts);
   EXPECT_TRUE(parts->of_parts);
@@ -133,7 +125,7 @@ TEST(PackFormat, NamesOfFilesAreReadAsTheyAreWritten) {
 }
 
 TEST(PackFormat, AStoresFormatIsTheseBytes) {
-  EXPECT_EQ(Hex(EncodeStoreFormat({.pack_bytes = 512 << 20})).substr(0, 48),
+  EXPECT_EQ(ToHex(EncodeStoreFormat({.pack_bytes = 512 << 20})).substr(0, 48),
             "535452415441530a01000000000000000000002000000000");
   EXPECT_EQ(DecodeStoreFormat(EncodeStoreFormat({.pack_bytes = 512 << 20})).value().pack_bytes, 512U << 20);
   EXPECT_FALSE(DecodeStoreFormat(EncodeStoreFormat({.pack_bytes = 0})));

@@ -15,7 +15,7 @@ TEST(CastoreFixture, EachNodeIsServedAsItWasMade) {
   STRATA_FIXTURE(tree, "tree.json");
   MemoryStore store;
   for (const auto& [digest, message] : directories.items()) {
-    const auto parsed = store::Directory::Parse(store::FromHex(message.get<std::string>()));
+    const auto parsed = store::Directory::Parse(FromHex(message.get<std::string>()));
     ASSERT_TRUE(parsed) << digest;
     ASSERT_EQ(store.directories->Put(*parsed)->Hex(), digest);
   }
