@@ -34,4 +34,7 @@ std::string_view RecordKindName(RecordKind kind) {
   return "unknown";
 }
 
+// Not inline: GCC 12 takes a part of an InlinedVector that is not used for one that is not initialized.
+void Change::Push(const Effect& effect) { effects_.push_back(effect); }
+
 }  // namespace strata::journal

@@ -123,15 +123,15 @@ class Change {
   explicit Change(const RecordHeader& header) : header_(header) {}
 
   // In the order in which they are applied: an inode's after-image before what hangs on it, its entries and data.
-  void Add(const InodeRecord& inode) { effects_.emplace_back(&inode); }
+  void Add(const InodeRecord& inode) { Push(&inode); }
   void Add(InodeRecord&&) = delete;
-  void Add(const TouchEffect& effect) { effects_.emplace_back(effect); }
-  void Add(const EntryEffect& effect) { effects_.emplace_back(effect); }
-  void Add(const DataEffect& effect) { effects_.emplace_back(effect); }
-  void Add(const TruncateEffect& effect) { effects_.emplace_back(effect); }
-  void Add(const PurgeEffect& effect) { effects_.emplace_back(effect); }
-  void Add(const BeginEffect& effect) { effects_.emplace_back(effect); }
-  void Add(const RequestEffect& effect) { effects_.emplace_back(effect); }
+  void Add(const TouchEffect& effect) { Push(effect); }
+  void Add(const EntryEffect& effect) { Push(effect); }
+  void Add(const DataEffect& effect) { Push(effect); }
+  void Add(const TruncateEffect& effect) { Push(effect); }
+  void Add(const PurgeEffect& effect) { Push(effect); }
+  void Add(const BeginEffect& effect) { Push(effect); }
+  void Add(const RequestEffect& effect) { Push(effect); }
 
   const RecordHeader& header() const { return header_; }
   const auto& effects() const { return effects_; }
@@ -140,6 +140,8 @@ class Change {
   Room room = Room::kOrdinary;
 
  private:
+  void Push(const Effect& effect);
+
   RecordHeader header_;
   absl::InlinedVector<Effect, 8> effects_;  // a rename has as many
 };
