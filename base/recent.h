@@ -88,7 +88,7 @@ class Recent {
   };
 
   // As the tables hash.
-  static std::size_t HashOf(const Key& key) { return Places().hash_function()(key); }
+  static std::size_t HashOf(const Key& key) { return typename Places::hasher()(key); }
 
   const std::size_t shard_bytes_, large_bytes_;
   std::array<Shard, kShards> shards_;

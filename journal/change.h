@@ -91,7 +91,7 @@ struct BeginEffect {
   friend bool operator==(const BeginEffect&, const BeginEffect&) = default;
 };
 
-inline constexpr std::size_t kMaxPayloadBytes = 1 << 20;
+inline constexpr std::size_t kMaxPayloadBytes = 1 << 20;  // of a change
 inline constexpr std::size_t kMaxRequestBytes = 64;
 
 // Effect: the change was asked for by this request, which may be asked again by a client that heard no answer.

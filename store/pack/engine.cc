@@ -182,11 +182,7 @@ Result<Content> Engine::Read(const Waiting& waiting, RecordKind kind, const Dige
   return Fail(Errc::kNotFound, name_ + " lacks the " + std::string(KindName(kind)) + ' ' + digest.Text());
 }
 
-Result<BlobBytes> Engine::Chunk(const Waiting& waiting, const Digest& digest, std::uint64_t size) {
-  return Load(waiting, {digest, size}, 0);
-}
-
-Result<BlobBytes> Engine::Load(const Waiting& waiting, const ChunkMeta& wanted, std::uint64_t begin) {
+Result<BlobBytes> Engine::Chunk(const Waiting& waiting, const ChunkMeta& wanted, std::uint64_t begin) {
   auto chunk = cache_.Get(waiting, wanted.digest, [&]() -> Result<BlobBytes> {
     // Small ones are read, where the system has them in memory, in less time than it takes to let somebody else do it.
     if (!waiting.may_block && wanted.size >= PartTags::kSmallest) return Fail(Errc::kWouldBlock);
@@ -212,7 +208,7 @@ Result<BlobBytes> Engine::Piece(const Waiting& waiting, const ChunkMeta& chunk, 
     if (parts) return *std::move(parts);
   }
   if (!whole || whole->bytes.size() != chunk.size) {
-    STRATA_ASSIGN(whole, Load(waiting, chunk, begin));
+    STRATA_ASSIGN(whole, Chunk(waiting, chunk, begin));
   }
   whole->bytes = whole->bytes.subspan(skip, length);
   return *std::move(whole);

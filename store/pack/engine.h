@@ -63,8 +63,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   using Prefer = absl::FunctionRef<Result<bool>(const Content&)>;
   Result<Content> Read(const Waiting& waiting, RecordKind kind, const Digest& digest,
                        const std::optional<Prefer>& prefer = std::nullopt);
-  // A chunk, out of the cache or into it. `size`: what whoever asks expects of it; kCorrupt for another.
-  Result<BlobBytes> Chunk(const Waiting& waiting, const Digest& digest, std::uint64_t size);
+  // A chunk, out of the cache or into it; kCorrupt where it has another size. `begin`: where it begins in its file.
+  Result<BlobBytes> Chunk(const Waiting& waiting, const ChunkMeta& wanted, std::uint64_t begin = 0);
   // The bytes of a chunk that begins at `begin` of a file, from `offset` of the file on, which lies in it: `length`, or
   // as many as it has. Not all of a chunk is read where its parts can be checked.
   Result<BlobBytes> Piece(const Waiting& waiting, const ChunkMeta& chunk, std::uint64_t begin, std::uint64_t offset,
@@ -103,8 +103,6 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Engine(Env& env, const Layout& layout, const StoreFormat& format, EngineOptions options);
   // Adds what is known; asks no folder.
   Result<void> FindKnown(bool may_block, PackClass pack_class, const Digest& digest, bool with_bad, Places& places);
-  // `begin`: of the chunk in its file. It is not tagged again where it is known.
-  Result<BlobBytes> Load(const Waiting& waiting, const ChunkMeta& chunk, std::uint64_t begin);
   // Nothing: the chunk is to be read as a whole.
   Result<std::optional<BlobBytes>> ReadParts(const Waiting& waiting, const ChunkMeta& chunk, std::uint64_t begin,
                                              std::uint64_t skip, std::size_t length);

@@ -52,7 +52,7 @@ class NearCache::Blobs final : public BlobService {
     if (!place) return nullptr;
     if (waiting.may_block && cache_.GoesSoon(pack::RecordKind::kChunk, digest)) {
       // A second chance. Where it cannot be read, whoever reads finds that.
-      if (const auto chunk = cache_.engine_.Chunk(waiting, digest, place->raw)) {
+      if (const auto chunk = cache_.engine_.Chunk(waiting, {digest, place->raw})) {
         (void)cache_.Take(pack::RecordKind::kChunk, digest, chunk->bytes);
       }
     }

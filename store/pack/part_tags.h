@@ -6,6 +6,7 @@
 // pass is read and verified as a whole.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -16,7 +17,6 @@
 #include "base/bytes.h"
 #include "base/env.h"
 #include "base/recent.h"
-#include "base/status.h"
 #include "store/digest.h"
 #include "store/pack/format.h"
 

@@ -7,7 +7,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,19 +15,13 @@
 #include "journal/wasix/framing.h"
 #include "tests/base/fault_env.h"
 #include "tests/base/temp_folder.h"
+#include "tests/journal/journal_util.h"
 
 namespace strata::journal::wasix {
 namespace {
 
 using ::testing::HasSubstr;
 
-std::string Slurp(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-void Spill(const std::string& path, std::string_view content) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
-}
 std::string Magic() { return std::string(AsText(kMagic)); }
 
 std::string Data(std::size_t size, int seed) {
